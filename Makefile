@@ -1,0 +1,30 @@
+# Needs Python 3.11 or newer. `make demo` and `make test` work on a fresh clone: they make .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: demo test install lint types benchmarks clean
+
+demo: install
+	$(BIN)/suffice demo
+
+test: install
+	$(BIN)/python -m pytest
+
+install: .venv/installed
+
+# torch comes first and alone: asked for by another package, the registry's newest build would come with it
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv dist build

@@ -1,0 +1,5 @@
+"""The command line: ``suffice demo | analyze | report``."""
+
+from suffice.cli.main import app
+
+__all__ = ["app"]

@@ -1,0 +1,41 @@
+"""``suffice analyze MODEL DATA``."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from suffice.cli.answer import print_answer
+from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.runs.configuration import AnalyzeConfig, read_configuration
+
+
+@with_flags(AnalyzeConfig)
+def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: Overwrite = False, **flags: Any) -> None:
+    """Has the loss surface of an image classifier settled, and how many samples are enough?
+
+    Writes OUT/report.html, OUT/result.json and OUT/figures. A run that was interrupted goes on where it stopped.
+
+    [bold]Examples[/bold]
+
+    A classifier that was trained elsewhere, on images it has not seen (one sub-folder a class):
+
+        suffice analyze ./my-classifier ./validation-images --held-out 0
+
+    A pretrained model with a new head, trained on four fifths of the images:
+
+        suffice analyze facebook/dinov2-small ./images --fine-tune head --image-size 56
+
+    IDX files, the last two layers, a tolerance of 2%:
+
+        suffice analyze ./model ./fashion-mnist --fine-tune "last_layers(2)" --samples 2000 --tolerance 0.02
+
+    The same run again:
+
+        suffice analyze --config runs/analyze/config.yaml --out runs/again
+    """
+    from suffice.runs.analyze import analyze as run  # noqa: PLC0415 -- transformers takes seconds to import
+
+    console = Console()
+    result = run(read_configuration(flags, config), out, overwrite, console)
+    print_answer(result, out, console)

@@ -1,0 +1,30 @@
+"""The answer in the terminal."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from suffice.results import Result
+
+COLORS = {"reached": "green", "extrapolated": "yellow", "cannot_tell": "red"}
+
+
+def print_answer(result: Result, out: Path, console: Console) -> None:
+    """The sufficient sizes as a table, the headline as a sentence, and where the report lies."""
+    headline = result.sufficient_sizes[0]
+    table = Table(title=f"How many samples are enough, to {100 * headline.tolerance:.4g}% of the loss at w*?")
+    for column in ("criterion", "enough, k*", f"{result.confidence:.0%} interval", "status"):
+        table.add_column(column, justify="right" if column == "enough, k*" else "left")
+    for answer in result.sufficient_sizes:
+        size, interval = "–", "–"
+        if answer.size is not None:
+            size, interval = f"{answer.size:,}", f"{answer.low:,} to {answer.high:,}"
+        color = COLORS[answer.status]
+        table.add_row(answer.criterion, size, interval, f"[{color}]{answer.status.replace('_', ' ')}[/{color}]")
+    console.print(table)
+    console.print(escape(headline.explanation), style="bold")
+    for note in result.problem.notes:
+        console.print(f"Note: {note}", markup=False)
+    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)

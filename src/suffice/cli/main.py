@@ -1,0 +1,65 @@
+"""The application, and how its errors look."""
+
+import contextlib
+import errno
+import sys
+from collections.abc import Iterator
+
+import typer
+
+from suffice import __version__
+from suffice.cli.analyze import analyze
+from suffice.cli.demo import demo
+from suffice.cli.report import report
+from suffice.errors import InputError
+
+commands = typer.Typer(
+    name="suffice",
+    help="How many samples are enough? Measures how the loss surface of a model settles as the data set grows.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+commands.command()(demo)
+commands.command()(analyze)
+commands.command()(report)
+
+
+@commands.callback(invoke_without_command=True)
+def main(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    """How many samples are enough? Measures how the loss surface of a model settles as the data set grows."""
+    if version:
+        typer.echo(f"suffice {__version__}")
+        raise typer.Exit
+
+
+def app() -> None:
+    """Runs a command; bad input ends in one line on standard error and status 2."""
+    with one_line_errors():
+        commands()
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turns errors that a person can mend into one line that says how."""
+    try:
+        yield
+    except InputError as error:
+        sys.exit(_said(str(error), 2))
+    except KeyboardInterrupt:
+        sys.exit(_said("stopped; what was finished is kept, the same command goes on from there", 130))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            message = (
+                "the disk is full; what was finished is kept: free some space, and the same command goes on from there"
+            )
+            sys.exit(_said(message, 2))
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            sys.exit(_said(f"{error.filename}: {error.strerror}; give a folder that can be written with --out", 2))
+        raise
+
+
+def _said(message: str, status: int) -> int:
+    print(f"suffice: {' '.join(message.split())}", file=sys.stderr)
+    return status

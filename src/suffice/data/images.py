@@ -1,0 +1,115 @@
+"""Labelled images: folders with one sub-folder a class, and arrays."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from suffice.errors import InputError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+
+
+class LabelledImages(Protocol):
+    """A map-style data set of images with their labels."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The name of each class; a label is a place in this list."""
+
+    @property
+    def labels(self) -> Int64[np.ndarray, " samples"]:
+        """All labels, read without opening an image."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> Image.Image: ...
+
+    def describe(self, row: int, /) -> str:
+        """Where an image comes from, for messages."""
+
+
+class ImageFolder:
+    """PNG and JPEG files in one sub-folder a class; classes and files in alphabetical order, read when asked for.
+
+    Raises:
+        InputError: no such folder, no images, fewer than two classes; at reading, a file that is missing or broken.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> root = pathlib.Path(tempfile.mkdtemp())
+        >>> for name in ("cat", "dog"):
+        ...     (root / name).mkdir()
+        ...     Image.new("L", (4, 4)).save(root / name / "1.png")
+        >>> images = ImageFolder(root)
+        >>> images.classes, images.labels.tolist(), images[0].size
+        (['cat', 'dog'], [0, 1], (4, 4))
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise InputError(f"{root}: no such folder")
+        folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+        found = {folder.name: _image_files(folder) for folder in folders}
+        self.classes = [name for name, files in found.items() if files]
+        if not self.classes:
+            raise InputError(f"{root}: no PNG or JPEG files in sub-folders; put those of each class in one sub-folder")
+        if len(self.classes) == 1:
+            raise InputError(f"{root}: only the class {self.classes[0]!r} has images; at least two classes are needed")
+        self.files = [file for name in self.classes for file in found[name]]
+        self.labels = np.repeat(np.arange(len(self.classes)), [len(found[name]) for name in self.classes])
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, row: int) -> Image.Image:
+        file = self.files[row]
+        try:
+            with Image.open(file) as image:
+                image.load()
+                return image
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            # Pillow reports broken files by all of these
+            raise InputError(f"{file}: not a readable image ({error}); replace or remove it") from error
+
+    def describe(self, row: int) -> str:
+        return str(self.files[row])
+
+
+class ImageArray:
+    """Grey images held in one array of bytes.
+
+    Raises:
+        InputError: numbers of images and labels that differ, or fewer than two classes.
+    """
+
+    def __init__(
+        self,
+        pixels: UInt8[np.ndarray, "samples height width"],
+        labels: Int64[np.ndarray, " samples"],
+        source: str,
+    ) -> None:
+        if len(pixels) != len(labels):
+            raise InputError(f"{source}: {len(pixels)} images, but {len(labels)} labels")
+        if len(np.unique(labels)) < 2:
+            raise InputError(f"{source}: only one class; at least two are needed")
+        self.source = source
+        self.pixels = pixels
+        self.labels = labels
+        self.classes = [str(label) for label in range(int(labels.max()) + 1)]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> Image.Image:
+        return Image.fromarray(self.pixels[row])
+
+    def describe(self, row: int) -> str:
+        return f"image {row} of {self.source}"
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())

@@ -1,0 +1,22 @@
+"""The one exception that is meant for a person to read, and a help to word it."""
+
+import difflib
+from collections.abc import Sequence
+
+
+class InputError(ValueError):
+    """Something given to suffice cannot be used; the message says what, where, and what to do.
+
+    Every message fits one line. The command line prints it alone, without a stack trace.
+    """
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """A question that offers the known word most like this one, or nothing.
+
+    Example:
+        >>> nearest("radios", ["radius", "probes"])
+        '; did you mean "radius"?'
+    """
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f'; did you mean "{close[0]}"?' if close else ""

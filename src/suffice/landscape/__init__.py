@@ -1,0 +1,8 @@
+"""How the loss surface settles as samples are added."""
+
+from suffice.landscape.convergence import Convergence, root_mean_square
+from suffice.landscape.ledger import Ledger, fastest_batch_size, record
+from suffice.landscape.probes import Probes
+from suffice.landscape.spread import Spread
+
+__all__ = ["Convergence", "Ledger", "Probes", "Spread", "fastest_batch_size", "record", "root_mean_square"]

@@ -1,0 +1,243 @@
+r"""How the loss surface settles: all curves in k from one ledger, by cumulative sums and exact expectations.
+
+With :math:`L_k(w)` the mean loss of the first k of m samples at w, :math:`S^2(w)` the unbiased variance of the
+per-sample losses, and expectations over all orders of the samples, at any w:
+
+- difference: :math:`\mathbb E (L_{k+1} - L_k)^2 = S^2 / (k (k+1))`
+- remaining within the samples: :math:`\mathbb E (L_k - L_m)^2 = S^2 (1/k - 1/m)`
+- remaining against the population: :math:`\mathbb E (L_k - L_\infty)^2 = S^2 / k`, where w does not depend on the
+samples
+
+Averaged over the probes, all of them follow from one number, the spread :math:`\bar S^2`, the mean over probes of
+S^2(w).
+"""
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy.typing import ArrayLike
+
+from suffice.errors import InputError
+from suffice.landscape.ledger import Ledger
+from suffice.landscape.spread import Spread
+from suffice.results import Criterion, SufficientSize
+
+Curve: TypeAlias = Float64[np.ndarray, " sizes"]
+
+LARGEST_EXACT = 2**52
+"""Up to here integers and their successors are apart in float64."""
+
+
+class Convergence:
+    """The curves of one ledger, their intervals, and the sufficient sizes.
+
+    Args:
+        ledger: losses of the m samples in the order that k counts; the first probe is w*.
+        held_out: losses at the same probes of samples that w* was not fitted to. Against the population, S^2 is taken
+            from them where they are given, since at its own training samples w* makes S^2 too small.
+        confidence: of the intervals and bands.
+        resamples: bootstrap draws of samples, for the intervals.
+        seed: of the bootstrap and of the random orders.
+
+    Raises:
+        InputError: ledgers with different probes, or a confidence outside (0, 1).
+
+    Example:
+        >>> import numpy as np, torch, suffice
+        >>> data = torch.utils.data.TensorDataset(torch.randn(50, 5), torch.randint(3, (50,)))
+        >>> problem = suffice.Problem(torch.nn.Linear(5, 3), data)
+        >>> curves = suffice.Convergence(suffice.record(problem, suffice.Probes.sphere(problem)))
+        >>> curves.difference([10, 20]).shape, curves.in_order([10, 20]).shape
+        ((2,), (2, 9))
+        >>> curves.sufficient_size(0.05).status in ("reached", "extrapolated", "cannot_tell")
+        True
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        held_out: Ledger | None = None,
+        confidence: float = 0.9,
+        resamples: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        if not 0 < confidence < 1:
+            raise InputError(f"confidence = {confidence}: must lie between 0 and 1")
+        if held_out is not None and not np.array_equal(held_out.distance, ledger.distance):
+            raise InputError("the two ledgers have different probes")
+        self.ledger = ledger
+        self.confidence = confidence
+        self.seed = seed
+        self.sample = Spread(ledger.losses, resamples, seed)
+        self.population = self.sample if held_out is None else Spread(held_out.losses, resamples, seed)
+
+    def difference(self, sizes: ArrayLike) -> Curve:
+        r"""What one more sample does: :math:`\sqrt{\bar S^2 / (k (k+1))}`."""
+        return np.sqrt(self.sample.variance / _pairs(self._checked(sizes)))
+
+    def remaining(self, sizes: ArrayLike, population: bool = False) -> Curve:
+        r"""What is left: :math:`\sqrt{\bar S^2 (1/k - 1/m)}`, or :math:`\sqrt{\bar S^2/k}` against the population."""
+        k = self._checked(sizes)
+        if population:
+            return np.sqrt(self.population.variance / k)
+        return np.sqrt(self.sample.variance * (1 / k - 1 / self.sample.size))
+
+    def null(self, sizes: ArrayLike) -> Curve:
+        r"""The difference at w* alone: :math:`S(w^*) / \sqrt{k (k+1)}`. Geometry shows as a distance from it."""
+        center: float = self.sample.variances[0]
+        return np.sqrt(center / _pairs(self._checked(sizes)))
+
+    def in_order(
+        self, sizes: ArrayLike, order: Int64[np.ndarray, " samples"] | None = None
+    ) -> Float64[np.ndarray, "sizes probes"]:
+        """|L_{k+1} - L_k| at each probe as samples come in one order: the ledger's, or a permutation of its rows."""
+        k = self._checked(sizes)
+        if order is not None and not np.array_equal(np.sort(order), np.arange(self.sample.size)):
+            raise InputError(f"order must be a permutation of 0 ... {self.sample.size - 1}")
+        return _steps(self.sample.losses if order is None else self.sample.losses[order], k)
+
+    def log_sizes(self, count: int = 30) -> Int64[np.ndarray, " sizes"]:
+        """At most ``count`` sizes from 1 to m - 1, evenly spaced on a log axis, without repetition."""
+        return np.unique(np.geomspace(1, self.sample.size - 1, count).round().astype(np.int64))
+
+    def source_order(self) -> Int64[np.ndarray, " samples"]:
+        """The order of the ledger's rows in which they lie in the data set, for `in_order`."""
+        return np.argsort(self.ledger.index)
+
+    def interval(self, curve: Curve, population: bool = False) -> Float64[np.ndarray, "2 sizes"]:
+        """The interval around one of the curves, for which sample of m the spread was estimated from.
+
+        All curves are proportional to the spread, so that its bootstrap distribution over samples gives them all.
+        """
+        spread = self.population if population else self.sample
+        low, high = spread.interval(self.confidence, relative=False)
+        return np.sqrt(np.stack([curve**2 * low, curve**2 * high]) / (spread.variance or 1.0))
+
+    def band(self, sizes: ArrayLike, orders: int = 200) -> Float64[np.ndarray, "2 sizes"]:
+        """Where the root mean square over probes of `in_order` lies, at each size, for random orders of the samples."""
+        k = self._checked(sizes)
+        draw = np.random.default_rng(self.seed)
+        curves = np.empty((orders, len(k)))
+        for curve in curves:
+            taken = draw.permutation(self.sample.size)[: int(k.max()) + 1]
+            curve[:] = root_mean_square(_steps(self.sample.losses[taken], k))
+        tail = (1 - self.confidence) / 2
+        return np.quantile(curves, [tail, 1 - tail], axis=0)
+
+    def exchangeability(self, orders: int = 199) -> float:
+        r"""The p-value of a permutation test that the data set's own order is as good as any other.
+
+        The statistic is the largest :math:`|\sum_{i \le k} (l_i - L_m)|` over k at w*, which sorted or drifting data
+        make large (the cumulative sum test of E. S. Page, "Continuous Inspection Schemes", Biometrika 1954).
+        """
+        centered = self.sample.losses[:, 0] - self.sample.center_loss
+        draw = np.random.default_rng(self.seed)
+        drawn = [_largest_sum(draw.permutation(centered)) for _ in range(orders)]
+        # equal sums in another order differ by rounding
+        observed = _largest_sum(centered[self.source_order()]) - 1e-9 * np.abs(centered).sum()
+        return (1 + sum(bool(value >= observed) for value in drawn)) / (1 + orders)
+
+    def sufficient_size(
+        self, tolerance: float, criterion: Criterion = "remaining", relative: bool = True
+    ) -> SufficientSize:
+        r"""The smallest k from which on a criterion stays within a tolerance.
+
+        "remaining", against the population: :math:`\lceil \bar S^2/\varepsilon^2 \rceil`; "difference": the smallest k
+        with :math:`k (k+1) \ge \bar S^2/\varepsilon^2`. Both curves fall, so the first k that fits is followed by none
+        that does not.
+
+        Args:
+            tolerance: positive; times the mean loss at w* if ``relative``.
+            criterion: "remaining" or "difference".
+            relative: the status is ``cannot_tell`` if the mean loss at w* is not clearly positive.
+
+        Raises:
+            InputError: a tolerance that is not positive, or another criterion.
+        """
+        if criterion not in ("remaining", "difference"):
+            raise InputError(f"criterion is 'remaining' or 'difference', not {criterion!r}")
+        if not (tolerance > 0 and math.isfinite(tolerance)):
+            raise InputError(f"tolerance = {tolerance}: must be positive and finite")
+        spread = self.population if criterion == "remaining" else self.sample
+        asked = {"criterion": criterion, "tolerance": tolerance, "relative": relative, "confidence": self.confidence}
+        reason = spread.unusable_scale(self.confidence) if relative else None
+        if reason is None and not math.isfinite(spread.variance / (tolerance * spread.scale(relative)) ** 2):
+            reason = "the tolerance is too small for these losses"
+        if reason is not None:
+            explanation = f"How many samples are enough cannot be told: {reason}."
+            return SufficientSize(
+                **asked, size=None, low=None, high=None, status="cannot_tell", explanation=explanation
+            )
+        size = _smallest(criterion, spread.variance, tolerance * spread.scale(relative))
+        low, high = (_smallest(criterion, end, tolerance) for end in spread.interval(self.confidence, relative))
+        status = "reached" if size <= self.sample.size else "extrapolated"
+        explanation = _explain(criterion, tolerance, relative, (size, low, high), self.confidence, self.sample.size)
+        return SufficientSize(**asked, size=size, low=low, high=high, status=status, explanation=explanation)
+
+    def _checked(self, sizes: ArrayLike) -> Int64[np.ndarray, " sizes"]:
+        k = np.atleast_1d(np.asarray(sizes))
+        if k.ndim != 1 or k.size == 0 or not np.issubdtype(k.dtype, np.integer):
+            raise InputError("sizes must be a list of integers")
+        if k.min() < 1 or k.max() >= self.sample.size:
+            raise InputError(f"sizes must be 1 to {self.sample.size - 1}, less than the {self.sample.size} samples")
+        return k.astype(np.int64)
+
+
+def root_mean_square(steps: Float64[np.ndarray, "sizes probes"]) -> Curve:
+    """Over the probes."""
+    return np.linalg.norm(steps, axis=1) / math.sqrt(steps.shape[1])
+
+
+def _largest_sum(centered: Float64[np.ndarray, " samples"]) -> float:
+    return float(np.abs(np.cumsum(centered)).max())
+
+
+def _pairs(k: Int64[np.ndarray, " sizes"]) -> Curve:
+    return k * (k + 1.0)
+
+
+def _steps(
+    losses: Float64[np.ndarray, "samples probes"], k: Int64[np.ndarray, " sizes"]
+) -> Float64[np.ndarray, "sizes probes"]:
+    """|L_{k+1} - L_k| for rows in this order, as |l_{k+1} - L_k| / (k + 1), so that nothing close is subtracted."""
+    ends, place = np.unique(k, return_inverse=True)
+    sums = np.add.reduceat(losses[: ends[-1]], np.concatenate([[0], ends[:-1]]), axis=0).cumsum(0)
+    steps: Float64[np.ndarray, "ends probes"] = np.abs(losses[ends] - sums / ends[:, None]) / (ends[:, None] + 1)
+    return np.take(steps, place, axis=0)
+
+
+def _settles(criterion: Criterion, variance: float, k: int, tolerance: float) -> bool:
+    return math.sqrt(variance / (k if criterion == "remaining" else k * (k + 1.0))) <= tolerance
+
+
+def _smallest(criterion: Criterion, variance: float, tolerance: float) -> int:
+    """The smallest k at which a criterion is within the tolerance."""
+    least = math.ceil(variance / tolerance**2)
+    k = max(1, least if criterion == "remaining" else (math.isqrt(4 * least + 1) - 1) // 2)
+    if k >= LARGEST_EXACT:
+        return k
+    # the estimate is right up to rounding: make it agree with the curves to the last bit
+    while not _settles(criterion, variance, k, tolerance):
+        k += 1
+    while k > 1 and _settles(criterion, variance, k - 1, tolerance):
+        k -= 1
+    return k
+
+
+def _explain(
+    criterion: Criterion, tolerance: float, relative: bool, sizes: tuple[int, int, int], confidence: float, samples: int
+) -> str:
+    size, low, high = sizes
+    within = f"{tolerance:.4g} times the loss at w*" if relative else f"{tolerance:.4g}"
+    if relative and tolerance < 1:
+        within = f"{100 * tolerance:.4g}% of the loss at w*"
+    interval = f"({confidence:.0%} interval {low:,} to {high:,})"
+    if criterion == "remaining":
+        what = f"the mean loss is typically within {within} of its value over unlimited data"
+    else:
+        what = f"one more sample typically moves the mean loss by less than {within}"
+    if size <= samples:
+        return f"From {size:,} samples on {interval}, {what}; you have {samples:,}."
+    return f"From {size:,} samples on {interval}, {what}; you have {samples:,}, so this is extrapolated."

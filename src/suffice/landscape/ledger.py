@@ -1,0 +1,186 @@
+"""The loss of every sample at every probe: measured once, kept on disk, resumed."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor, nn
+
+from suffice.errors import InputError
+from suffice.landscape.probes import Probes
+from suffice.problem import Batch, Problem
+from suffice.storage import RowShards, atomic_write
+
+SHARD_SAMPLES = 256
+"""Samples of a shard, unless a batch is larger: a kill loses seconds, and drawing the probes' weights for each shard
+costs a few percent of running the model."""
+
+BATCH_BYTES = {"cpu": 4 << 20, "cuda": 256 << 20}
+"""Size of a batch's largest activation that runs fastest; on a CPU it stays in the cache (benchmarks/recording.py)."""
+
+LARGEST_BATCH = 4096
+
+LOSSES, INDEX = "losses.zarr", "index.npy"
+"""What lies in a store."""
+
+
+class Ledger:
+    """Per-sample losses l_i(w_j) of m samples at q probes.
+
+    Attributes:
+        index: data set row of each ledger row, (m,).
+        distance: ||w_j - w*|| of each probe, (q,); the first is w* itself.
+        batch_size: samples that were run at a time.
+    """
+
+    def __init__(self, shards: RowShards, index: Int64[np.ndarray, " samples"]) -> None:
+        identity = shards.identity
+        self.index = index
+        self.distance: Float64[np.ndarray, " probes"] = np.asarray(identity["distance"], dtype=np.float64)
+        self.batch_size: int = identity["batch_size"]
+        self._shards = shards
+
+    @classmethod
+    def open(cls, store: str | Path) -> "Ledger":
+        """The ledger that `record` stored in a folder.
+
+        Raises:
+            InputError: none is there, or it is not complete.
+        """
+        shards = RowShards.open(Path(store) / LOSSES)
+        if shards.missing():
+            raise InputError(f"{store}: this ledger is not complete; run record again with this store to finish it")
+        return cls(shards, np.load(Path(store) / INDEX, allow_pickle=False))
+
+    @property
+    def losses(self) -> Float64[np.ndarray, "samples probes"]:
+        """l_i(w_j), rows in the problem's order; read from the store at each call."""
+        return self._shards.read()
+
+
+def record(
+    problem: Problem,
+    probes: Probes,
+    store: str | Path | None = None,
+    batch_size: int | Literal["auto"] = "auto",
+    progress: Callable[[int], None] = lambda losses: None,
+) -> Ledger:
+    """Measures the loss of every sample at every probe, in one pass over the data.
+
+    Each shard of samples is read once and run at all probes. With a store, each shard is on disk when it is
+    finished, and a later call with the same arguments runs the missing shards only.
+
+    Args:
+        problem: the model, its samples and its loss.
+        probes: where to measure.
+        store: a folder to keep the ledger in; None keeps it in memory.
+        batch_size: samples to run at a time; "auto" takes the size that runs fastest, from the size of the activations.
+        progress: called with the number of losses measured, or found in the store, since the last call.
+
+    Raises:
+        InputError: a loss that is not finite (names the sample and the probe), or a store with another ledger.
+
+    Example:
+        >>> import torch, suffice
+        >>> data = torch.utils.data.TensorDataset(torch.randn(50, 5), torch.randint(3, (50,)))
+        >>> problem = suffice.Problem(torch.nn.Linear(5, 3), data)
+        >>> ledger = suffice.record(problem, suffice.Probes.sphere(problem))
+        >>> ledger.losses.shape
+        (50, 9)
+    """
+    if batch_size != "auto" and batch_size < 1:
+        raise InputError(f"batch_size = {batch_size}: must be at least 1")
+    with problem.measuring():
+        size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
+        shards = RowShards(
+            None if store is None else Path(store) / LOSSES,
+            shape=(len(problem), len(probes)),
+            shard_rows=size * max(1, SHARD_SAMPLES // size),
+            identity={
+                "order": hashlib.sha256(problem.index.tobytes()).hexdigest(),
+                "probes": probes.description,
+                "distance": probes.distance.tolist(),
+                "batch_size": size,
+            },
+        )
+        if store is not None:
+            with atomic_write(Path(store) / INDEX) as file:
+                np.save(file, problem.index, allow_pickle=False)
+        missing = shards.missing()
+        finished = [rows for rows in shards.shards() if rows not in missing]
+        if finished:
+            _check_same(problem, probes, shards, finished[0].start, size)
+            progress(sum(rows.stop - rows.start for rows in finished) * len(probes))
+        for rows in missing:
+            shards.write(rows, _measure(problem, probes, rows, size, progress))
+    return Ledger(shards, problem.index)
+
+
+def fastest_batch_size(problem: Problem) -> int:
+    """The power of two for which the largest activation of a batch, or its inputs, fills `BATCH_BYTES`.
+
+    A fixed rule rather than a timing, so that results are the same bits on the next run.
+    """
+    batch = problem.batch(slice(0, 2))
+    largest = _bytes(batch)
+
+    def look(module: nn.Module, inputs: object, outputs: object) -> None:
+        nonlocal largest
+        largest = max(largest, _bytes(outputs))
+
+    hooks = [module.register_forward_hook(look) for module in problem.model.modules()]
+    try:
+        problem.outputs(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    budget = BATCH_BYTES.get(problem.device.type, BATCH_BYTES["cuda"])
+    samples = min(max(2 * budget // largest, 1), LARGEST_BATCH)
+    return 1 << (samples.bit_length() - 1)
+
+
+def _measure(
+    problem: Problem, probes: Probes, rows: slice, batch_size: int, progress: Callable[[int], None]
+) -> Float64[np.ndarray, "rows probes"]:
+    starts = range(rows.start, rows.stop, batch_size)
+    batches = [problem.batch(slice(start, min(start + batch_size, rows.stop))) for start in starts]
+    losses = np.empty((rows.stop - rows.start, len(probes)))
+    for probe in range(len(probes)):
+        with problem.at(probes[probe]):
+            measured = torch.cat([problem.losses(batch) for batch in batches])
+        losses[:, probe] = measured.double().cpu().numpy()
+        progress(len(measured))
+    _check_finite(losses, problem, rows)
+    return losses
+
+
+def _check_same(problem: Problem, probes: Probes, shards: RowShards, start: int, batch_size: int) -> None:
+    """Runs the first stored batch again: model, data, loss and probes must be those that the store was made from."""
+    rows = slice(start, min(start + batch_size, len(problem)))
+    measured = _measure(problem, probes, rows, batch_size, lambda losses: None)
+    if not np.allclose(shards.read(rows), measured, rtol=1e-4, atol=1e-7):
+        raise InputError("the store holds the losses of another model, data set or loss: give another store")
+
+
+def _check_finite(losses: Float64[np.ndarray, "rows probes"], problem: Problem, rows: slice) -> None:
+    bad = np.argwhere(~np.isfinite(losses))
+    if len(bad):
+        row, probe = (int(place) for place in bad[0])
+        where = "the centre w*" if probe == 0 else f"probe {probe}"
+        raise InputError(
+            f"the loss of {problem.describe(rows.start + row)} at {where} is {losses[row, probe]}: "
+            "look at that sample, or take probes nearer to w*"
+        )
+
+
+def _bytes(value: Batch) -> int:
+    """Size of the largest tensor in nested outputs."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, dict):
+        value = value.values()
+    return max((_bytes(item) for item in value), default=1) if hasattr(value, "__iter__") else 1

@@ -1,0 +1,155 @@
+"""The points of the loss surface at which it is measured."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from suffice.errors import InputError, nearest
+from suffice.problem import Problem, State
+
+
+class Probes:
+    """q points of the parameter space: first the centre w*, the parameters as they are now, then others around it.
+
+    Made by `sphere`, `gaussian` or `points`. A drawn point comes from a seed of its own at the time it is asked for:
+    memory holds the centre only, and a larger ``count`` adds points without changing any.
+
+    Attributes:
+        distance: ||w - w*|| of each point, (q,), the first 0.
+        description: how the points were made, as JSON values.
+
+    Example:
+        >>> import torch, suffice
+        >>> data = torch.utils.data.TensorDataset(torch.randn(9, 5), torch.randint(3, (9,)))
+        >>> problem = suffice.Problem(torch.nn.Linear(5, 3), data)
+        >>> probes = suffice.Probes.sphere(problem, radius=0.1, count=8)
+        >>> len(probes), probes[3]["weight"].shape
+        (9, torch.Size([3, 5]))
+    """
+
+    def __init__(
+        self,
+        center: State,
+        draw: Callable[[int], State],
+        distance: Float64[np.ndarray, " probes"],
+        description: Mapping[str, Any],
+    ) -> None:
+        self.distance = distance
+        self.description = dict(description)
+        self._center = center
+        self._draw = draw
+
+    def __len__(self) -> int:
+        return len(self.distance)
+
+    def __getitem__(self, probe: int) -> State:
+        """The values of the moving parameters at a point."""
+        if not 0 <= probe < len(self):
+            raise IndexError(f"probe {probe} of {len(self)}")
+        return self._center if probe == 0 else self._draw(probe)
+
+    @classmethod
+    def sphere(cls, problem: Problem, radius: float = 0.1, count: int = 8, seed: int = 0) -> "Probes":
+        """The centre, then points drawn uniformly from the sphere ||w - w*|| = radius ||w*|| (moving parameters).
+
+        Raises:
+            InputError: a radius or count that is not positive, or w* = 0.
+        """
+        _check_positive(radius=radius, count=count)
+        center = problem.center()
+        length = radius * _norm(center)
+        if length == 0:
+            raise InputError("all moving parameters are zero, so a relative radius has no meaning: use Probes.gaussian")
+
+        def draw(probe: int) -> State:
+            direction = _noise(center, seed, probe)
+            return _moved(center, direction, length / _norm(direction))
+
+        distance = np.array([0.0] + [length] * count)
+        return cls(center, draw, distance, {"kind": "sphere", "radius": radius, "count": count, "seed": seed})
+
+    @classmethod
+    def gaussian(cls, problem: Problem, sigma: float, count: int, seed: int = 0) -> "Probes":
+        """The centre, then w* + sigma z, with z standard normal; about sigma sqrt(P) away for P moving parameters.
+
+        Raises:
+            InputError: a sigma or count that is not positive.
+        """
+        _check_positive(sigma=sigma, count=count)
+        center = problem.center()
+        distance = [0.0] + [sigma * _norm(_noise(center, seed, probe)) for probe in range(1, count + 1)]
+
+        def draw(probe: int) -> State:
+            return _moved(center, _noise(center, seed, probe), sigma)
+
+        return cls(center, draw, np.array(distance), {"kind": "gaussian", "sigma": sigma, "count": count, "seed": seed})
+
+    @classmethod
+    def points(cls, problem: Problem, states: Sequence[State]) -> "Probes":
+        """The centre, then given points, each as a ``state_dict`` of the model or of its moving parameters.
+
+        Raises:
+            InputError: a state that lacks a moving parameter, has another shape or values that are not finite, or
+            differs
+                from the model in something that does not move.
+        """
+        center = problem.center()
+        fixed = {name: value for name, value in problem.model.state_dict().items() if name not in center}
+        given = [_checked(state, center, fixed, place) for place, state in enumerate(states)]
+        distance = [0.0] + [
+            _norm({name: state[name].double() - value.double() for name, value in center.items()}) for state in given
+        ]
+        return cls(center, lambda probe: given[probe - 1], np.array(distance), {"kind": "points", "count": len(given)})
+
+
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise InputError(f"{name} = {value}: must be positive and finite")
+
+
+def _norm(state: State) -> float:
+    return math.sqrt(sum(float(value.double().square().sum()) for value in state.values()))
+
+
+def _noise(center: State, seed: int, probe: int) -> dict[str, Tensor]:
+    """Standard normal numbers of the shapes of the centre; made on the CPU, so the same on every device."""
+    generator = torch.Generator().manual_seed(
+        int(np.random.SeedSequence([seed, probe]).generate_state(1, np.uint64)[0])
+    )
+    return {
+        name: torch.randn(value.shape, generator=generator, dtype=_noise_dtype(value)).to(value.device)
+        for name, value in center.items()
+    }
+
+
+def _noise_dtype(value: Tensor) -> torch.dtype:
+    return torch.float64 if value.dtype == torch.float64 else torch.float32
+
+
+def _moved(center: State, direction: State, step: float) -> State:
+    return {
+        name: torch.add(value.double(), direction[name].double(), alpha=step).to(value.dtype)
+        for name, value in center.items()
+    }
+
+
+def _checked(state: State, center: State, fixed: State, place: int) -> State:
+    for name, value in center.items():
+        if name not in state:
+            raise InputError(f"state {place} lacks the moving parameter {name!r}{nearest(name, list(state))}")
+        if state[name].shape != value.shape:
+            raise InputError(f"state {place}: {name!r} is {tuple(state[name].shape)}, not {tuple(value.shape)}")
+        if not bool(torch.isfinite(state[name]).all()):
+            raise InputError(f"state {place}: {name!r} has values that are not finite")
+    for name in state.keys() - center.keys():
+        if name not in fixed:
+            raise InputError(f"state {place} has {name!r}, which the model has not{nearest(name, list(fixed))}")
+        if not torch.equal(state[name].to(fixed[name]), fixed[name]):
+            raise InputError(f"state {place} differs from the model in {name!r}, which is not a moving parameter")
+    return {name: state[name].detach().to(value) for name, value in center.items()}

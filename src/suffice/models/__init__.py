@@ -1,0 +1,13 @@
+"""From a checkpoint to a classifier that a problem can use."""
+
+from suffice.models.huggingface import TINY_VIT, ImageClassifier, ImageInputs, load_image_classifier
+from suffice.models.moving import METHODS, moving_parameters
+
+__all__ = [
+    "METHODS",
+    "TINY_VIT",
+    "ImageClassifier",
+    "ImageInputs",
+    "load_image_classifier",
+    "moving_parameters",
+]

@@ -1,0 +1,261 @@
+"""What is studied: a model, its per-sample loss, its samples in a fixed order, the parameters that move."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Protocol, TypeAlias, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import TensorDataset, default_collate
+
+from suffice.errors import InputError, nearest
+
+Batch: TypeAlias = Any
+"""What the collate function returns: ``(x, y)``, or a dictionary with "labels"."""
+
+State: TypeAlias = Mapping[str, Tensor]
+"""Values of the moving parameters by name."""
+
+Loss: TypeAlias = Literal["cross_entropy", "mse"] | Callable[[Any, Batch], Float[Tensor, " batch"]]
+
+
+class Samples(Protocol):
+    """A map-style data set."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> Any: ...
+
+
+class Problem:
+    r"""A module, its prediction, its per-sample loss :math:`l_i(w)`, and the samples in the order that k counts.
+
+    Args:
+        model: any module; its dtype and device are kept.
+        dataset: map-style; items are batched as ``DataLoader`` does: ``(x, y)`` tuples, or dictionaries
+            with "labels" as in Hugging Face's libraries.
+        loss: "cross_entropy" (logits ``(batch, classes)``, labels ``(batch,)``), "mse" (the mean over the
+            output's dimensions), or ``loss(outputs, batch)`` that returns one loss per sample, ``(batch,)``.
+        predict: ``predict(model, batch)`` gives the outputs z; by default ``model(x)`` for tuples and
+            ``model(**inputs).logits`` for dictionaries.
+        parameters: which parameters move: None for all that require a gradient, or one or several globs
+            over ``named_parameters()``.
+        order: "shuffled" (by ``seed``) or "source", the data set's own.
+        seed: of the shuffle.
+        collate: replaces ``torch.utils.data.default_collate``.
+
+    Raises:
+        InputError: fewer than 3 samples, no parameter that moves, a glob that matches nothing, or weights
+            that are not finite.
+
+    Example:
+        >>> import torch, suffice
+        >>> x, y = torch.randn(100, 5), torch.randint(3, (100,))
+        >>> problem = suffice.Problem(torch.nn.Linear(5, 3), torch.utils.data.TensorDataset(x, y))
+        >>> len(problem), list(problem.moving)
+        (100, ['weight', 'bias'])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: Samples,
+        loss: Loss = "cross_entropy",
+        predict: Callable[[nn.Module, Batch], Any] | None = None,
+        parameters: str | Sequence[str] | None = None,
+        order: Literal["shuffled", "source"] = "shuffled",
+        seed: int = 0,
+        collate: Callable[[list[Any]], Batch] | None = None,
+    ) -> None:
+        if not callable(loss) and loss not in ("cross_entropy", "mse"):
+            raise InputError(f"loss is 'cross_entropy', 'mse' or a callable, not {loss!r}")
+        if order not in ("shuffled", "source"):
+            raise InputError(f"order is 'shuffled' or 'source', not {order!r}")
+        if len(dataset) < 3:
+            raise InputError(f"{len(dataset)} samples: at least 3 are needed to estimate a variance")
+        self.model = model
+        self.dataset = dataset
+        self.loss = loss
+        self.moving: dict[str, nn.Parameter] = _moving_parameters(model, parameters)
+        rows = np.arange(len(dataset))
+        self.index: Int64[np.ndarray, " samples"] = (
+            rows if order == "source" else np.random.default_rng(seed).permutation(rows)
+        )
+        self.predict = _default_predict if predict is None else predict
+        self._collate = default_collate if collate is None else collate
+        self._tensors = dataset.tensors if type(dataset) is TensorDataset and collate is None else None
+        _check_finite(model)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the moving parameters, and so the batches, live."""
+        return next(iter(self.moving.values())).device
+
+    def center(self) -> dict[str, Tensor]:
+        """A copy of the moving parameters as they are now: w*."""
+        return {name: parameter.detach().clone() for name, parameter in self.moving.items()}
+
+    def batch(self, places: slice | Int64[np.ndarray, " batch"]) -> Batch:
+        """The collated samples at some places of the problem's order, on the model's device."""
+        rows = self.index[places]
+        if self._tensors is not None:
+            chosen = torch.from_numpy(rows)
+            batch: Batch = tuple(tensor[chosen.to(tensor.device)] for tensor in self._tensors)
+        elif hasattr(self.dataset, "__getitems__"):
+            batch = self._collate(self.dataset.__getitems__(rows.tolist()))
+        else:
+            batch = self._collate([self.dataset[row] for row in rows.tolist()])
+        return _to_device(batch, self.device)
+
+    def describe(self, place: int) -> str:
+        """Which sample stands at a place of the problem's order, for messages; the data set's ``describe`` is asked."""
+        row = int(self.index[place])
+        return str(self.dataset.describe(row)) if hasattr(self.dataset, "describe") else f"data set row {row}"
+
+    def outputs(self, batch: Batch) -> Any:
+        """The model's outputs z on a batch."""
+        return self.predict(self.model, batch)
+
+    def losses(self, batch: Batch) -> Float[Tensor, " batch"]:
+        """The loss of each sample of a batch.
+
+        The named losses are evaluated in float64 whatever the model's dtype: in float32 a cross-entropy below 1e-7
+        is rounded to nothing, and then depends on how the samples were batched.
+        """
+        outputs = self.outputs(batch)
+        if self.loss == "cross_entropy":
+            return _cross_entropy(outputs, _targets(batch))
+        if self.loss == "mse":
+            return _squared_error(outputs, _targets(batch))
+        losses = self.loss(outputs, batch)
+        if not isinstance(losses, Tensor) or losses.ndim != 1:
+            shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+            raise InputError(f"loss(outputs, batch) must return one loss per sample, shape (batch,), not {shape}")
+        return losses
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Evaluation mode, no autocast, no TF32, no fast paths, no gradients recorded; all put back at the end."""
+        modes = {module: module.training for module in self.model.modules()}
+        if any(modes.values()) and _is_stochastic(self.model):
+            warnings.warn(
+                "the model is in training mode and has dropout or batch normalisation: it is measured in "
+                "evaluation mode and put back afterwards",
+                stacklevel=3,
+            )
+        fast_path, precision = torch.backends.mha.get_fastpath_enabled(), torch.get_float32_matmul_precision()
+        cudnn_tf32 = torch.backends.cudnn.allow_tf32
+        self.model.eval()
+        torch.backends.mha.set_fastpath_enabled(False)
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        try:
+            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+                yield
+        finally:
+            for module, training in modes.items():
+                module.training = training
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+            torch.set_float32_matmul_precision(precision)
+            torch.backends.cudnn.allow_tf32 = cudnn_tf32
+
+    @contextmanager
+    def at(self, state: State) -> Iterator[None]:
+        """The model at other values of its moving parameters; the old ones are put back at the end."""
+        before = {name: parameter.data for name, parameter in self.moving.items()}
+        try:
+            for name, parameter in self.moving.items():
+                parameter.data = state[name]
+            yield
+        finally:
+            for name, parameter in self.moving.items():
+                parameter.data = before[name]
+
+
+def _moving_parameters(model: nn.Module, globs: str | Sequence[str] | None) -> dict[str, nn.Parameter]:
+    named = dict(model.named_parameters())
+    if globs is None:
+        moving = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
+        if not moving:
+            raise InputError("no parameter requires a gradient: say which ones move, as parameters=['classifier.*']")
+        return moving
+    globs = [globs] if isinstance(globs, str) else list(globs)
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in named):
+            raise InputError(f"no parameter matches {glob!r}{nearest(glob, list(named))}")
+    return {name: parameter for name, parameter in named.items() if any(fnmatchcase(name, glob) for glob in globs)}
+
+
+def _check_finite(model: nn.Module) -> None:
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"the weights {name!r} have values that are not finite: the checkpoint cannot be used")
+
+
+def _is_stochastic(model: nn.Module) -> bool:
+    return any(
+        isinstance(module, nn.modules.batchnorm._BatchNorm)
+        or (isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0)
+        for module in model.modules()
+    )
+
+
+def _to_device(batch: Batch, device: torch.device) -> Batch:
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        return {key: _to_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, (tuple, list)):
+        return tuple(_to_device(value, device) for value in batch)
+    return batch
+
+
+def _default_predict(model: nn.Module, batch: Batch) -> Any:
+    dtype = next(model.parameters()).dtype
+
+    def as_model(value: Any) -> Any:
+        return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+    if isinstance(batch, Mapping):
+        return model(**{key: as_model(value) for key, value in batch.items() if key != "labels"}).logits
+    if isinstance(batch, tuple) and len(batch) == 2:
+        return model(as_model(batch[0]))
+    raise InputError("samples are neither (x, y) tuples nor dictionaries: say how to use them with predict=")
+
+
+def _targets(batch: Batch) -> Tensor:
+    if isinstance(batch, Mapping):
+        if "labels" not in batch:
+            raise InputError(f'the samples have no "labels", only {", ".join(map(str, batch))}')
+        return cast(Tensor, batch["labels"])
+    return cast(Tensor, batch[1])
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Float64[Tensor, " batch"]:
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise InputError(
+            f"cross_entropy takes logits (batch, classes) and labels (batch,), not {tuple(logits.shape)} and "
+            f"{tuple(labels.shape)}: give a callable loss"
+        )
+    labels = labels.long()
+    if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
+        raise InputError(
+            f"labels go from {int(labels.min())} to {int(labels.max())}, "
+            f"but the model has classes 0 to {logits.shape[1] - 1}"
+        )
+    return functional.cross_entropy(logits.double(), labels, reduction="none")
+
+
+def _squared_error(outputs: Tensor, targets: Tensor) -> Float64[Tensor, " batch"]:
+    if outputs.shape[0] != targets.shape[0] or outputs.numel() != targets.numel():
+        raise InputError(f"mse compares outputs {tuple(outputs.shape)} with targets {tuple(targets.shape)}")
+    samples = len(outputs)
+    return ((outputs.double().reshape(samples, -1) - targets.double().reshape(samples, -1)) ** 2).mean(1)

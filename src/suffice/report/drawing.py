@@ -1,0 +1,60 @@
+"""Figures as PNG for slides and PDF for papers, drawn by Matplotlib."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure as Canvas
+
+from suffice.report.figures import Figure
+from suffice.storage import atomic_write
+
+LINES = {"solid": "-", "dashed": "--", "dotted": ":"}
+STYLE = {"font.size": 10, "pdf.fonttype": 42}
+
+
+def save_figures(figures: Sequence[Figure], folder: Path) -> None:
+    """Writes NAME.png and NAME.pdf of each figure."""
+    folder.mkdir(exist_ok=True)
+    for figure in figures:
+        canvas = draw(figure)
+        for suffix in ("png", "pdf"):
+            with atomic_write(folder / f"{figure.name}.{suffix}") as file:
+                # without dates, so that the same result gives the same file
+                metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": "suffice"}
+                canvas.savefig(file, format=suffix, dpi=150, metadata=metadata)
+
+
+def draw(figure: Figure) -> Canvas:
+    """The figure on a canvas."""
+    canvas = Canvas(figsize=(7.2, 4.6), layout="constrained")
+    axes = canvas.subplots()
+    for curve in figure.curves:
+        if curve.style == "points":
+            axes.plot(curve.x, curve.y, "o", color=curve.color, markersize=4.5, label=curve.name)
+        else:
+            axes.plot(curve.x, curve.y, LINES[curve.style], color=curve.color, label=curve.name)
+        if curve.low is not None and curve.high is not None:
+            axes.fill_between(curve.x, curve.low, curve.high, color=curve.color, alpha=0.2, linewidth=0)
+    for mark in figure.marks:
+        if mark.axis == "x":
+            axes.axvline(mark.place, color=mark.color, linewidth=1, linestyle="-.")
+            axes.annotate(
+                mark.label, (mark.place, 1), xycoords=("data", "axes fraction"), xytext=(3, -4),
+                textcoords="offset points", rotation=90, va="top", color=mark.color, fontsize=9,
+            )  # fmt: skip
+        else:
+            axes.axhline(mark.place, color=mark.color, linewidth=1, linestyle="-.")
+            axes.annotate(
+                mark.label, (0, mark.place), xycoords=("axes fraction", "data"), xytext=(4, 3),
+                textcoords="offset points", color=mark.color, fontsize=9,
+            )  # fmt: skip
+    if figure.log:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=9)
+    return canvas

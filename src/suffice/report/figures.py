@@ -1,0 +1,169 @@
+"""The figures of a report, as plain values: what to draw, not how."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from suffice.results import Result
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart
+BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line or cloud of points, with a band around it if it has one."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    color: str
+    style: Literal["solid", "dashed", "dotted", "points"] = "solid"
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A straight line at a place of one axis."""
+
+    axis: Literal["x", "y"]
+    place: float
+    label: str
+    color: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Curves on common axes. ``name`` is the file's name and the page's anchor."""
+
+    name: str
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve]
+    log: bool = True
+    marks: Sequence[Mark] = field(default=())
+
+
+def figures_of(result: Result) -> list[Figure]:
+    """Settling, order and geometry: the three figures of an analysis."""
+    return [_settling(result), _order(result), _geometry(result)]
+
+
+def _settling(result: Result) -> Figure:
+    landscape, samples = result.landscape, result.problem.samples
+    remaining, difference = result.settling
+    relative = remaining.relative is not None and difference.relative is not None
+    # each curve is relative to the mean loss of the samples that it is computed from
+    of_remaining, of_difference = (100 / remaining.loss, 100 / difference.loss) if relative else (1.0, 1.0)
+    sizes = landscape.sizes
+    marks = []
+    end = samples
+    for answer, color in zip(result.sufficient_sizes, (BLUE, ORANGE), strict=True):
+        if answer.size is not None and answer.high is not None:
+            marks.append(Mark("x", answer.size, f"k* = {answer.size:,}", color))
+            end = max(end, answer.high)
+    if relative:
+        tolerance = 100 * result.sufficient_sizes[0].tolerance
+        marks.append(Mark("y", tolerance, f"tolerance {tolerance:.4g}%", BLACK))
+    beyond = [sizes[-1] * (2 * end / sizes[-1]) ** (step / 20) for step in range(21)]
+    law = [landscape.remaining_population[-1] * (sizes[-1] / k) ** 0.5 for k in beyond]
+    return Figure(
+        name="settling",
+        title="How far the loss surface still moves",
+        caption=(
+            "Typical (root mean square) changes of the mean loss over all orders of the samples and all probes. Bands: "
+            f"{result.confidence:.0%} intervals for which samples were drawn. Slopes are arithmetic (1/√k and 1/k); "
+            "what is measured is their height, the spread of the loss from sample to sample. The grey null is the "
+            "difference at w* alone: what lies above it comes from the geometry around w*."
+        ),
+        x_label="number of samples k",
+        y_label="change of the mean loss, % of the loss at w*" if relative else "change of the mean loss",
+        curves=[
+            Curve(
+                "remaining: until unlimited data",
+                sizes,
+                _scaled(landscape.remaining_population, of_remaining),
+                BLUE,
+                low=_scaled(landscape.remaining_population_interval[0], of_remaining),
+                high=_scaled(landscape.remaining_population_interval[1], of_remaining),
+            ),
+            Curve("the same, extrapolated", beyond, _scaled(law, of_remaining), BLUE, "dotted"),
+            Curve(
+                f"remaining: until the {samples:,} at hand",
+                sizes,
+                _scaled(landscape.remaining, of_difference),
+                GREEN,
+                "dashed",
+            ),
+            Curve(
+                "difference: one more sample",
+                sizes,
+                _scaled(landscape.difference, of_difference),
+                ORANGE,
+                low=_scaled(landscape.difference_interval[0], of_difference),
+                high=_scaled(landscape.difference_interval[1], of_difference),
+            ),
+            Curve(
+                "1/k null: the difference at w* alone", sizes, _scaled(landscape.null, of_difference), GREY, "dashed"
+            ),
+        ],
+        marks=marks,
+    )
+
+
+def _order(result: Result) -> Figure:
+    landscape = result.landscape
+    return Figure(
+        name="order",
+        title="Does the order of the samples matter?",
+        caption=(
+            f"|L(k+1) − L(k)|, root mean square over probes. Band: where {result.confidence:.0%} of random orders lie. "
+            "Line: the root mean square over all orders, which a few large losses lift above most orders. Points "
+            "outside the band, many and far, mean that the samples are sorted or drift. A permutation test of the "
+            f"data set's own order gives p = {landscape.exchangeability:.3g}."
+        ),
+        x_label="number of samples k",
+        y_label="|L(k+1) − L(k)|",
+        curves=[
+            Curve(
+                "expected, with random orders",
+                landscape.sizes,
+                landscape.difference,
+                GREY,
+                low=landscape.band[0],
+                high=landscape.band[1],
+            ),
+            Curve("seeded shuffle", landscape.sizes, landscape.in_order, BLUE, "points"),
+            Curve("the data set's own order", landscape.sizes, landscape.source_order, ORANGE, "points"),
+        ],
+    )
+
+
+def _geometry(result: Result) -> Figure:
+    probes = result.landscape.probes
+    places = list(range(len(probes)))
+    return Figure(
+        name="geometry",
+        title="What the geometry around w* adds",
+        caption=(
+            f"The mean loss and its spread from sample to sample at w* (0) and at the probes, ||w − w*|| = "
+            f"{probes[-1].distance:.3g} away. Only a spread that grows away from w* makes the surface settle more "
+            "slowly than the null."
+        ),
+        x_label="probe (0 is w*)",
+        y_label="loss",
+        curves=[
+            Curve("spread S(w)", places, [probe.spread for probe in probes], ORANGE, "points"),
+            Curve("mean loss L(w)", places, [probe.loss for probe in probes], BLUE, "points"),
+            Curve("S(w*)", places, [probes[0].spread] * len(probes), ORANGE, "dotted"),
+            Curve("L(w*)", places, [probes[0].loss] * len(probes), BLUE, "dotted"),
+        ],
+        log=False,
+    )
+
+
+def _scaled(values: Sequence[float], factor: float) -> list[float]:
+    return [value * factor for value in values]

@@ -1,0 +1,97 @@
+"""``report.html``: one page that explains a result, works offline, and answers for other tolerances."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jinja2
+import plotly.graph_objects as go
+import plotly.io
+import plotly.offline
+from markupsafe import Markup
+
+from suffice.report.figures import Figure
+from suffice.results import ProblemSummary, Result
+
+DASHES = {"solid": "solid", "dashed": "dash", "dotted": "dot"}
+
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("suffice.report", "."),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def page(result: Result, figures: Sequence[Figure]) -> str:
+    """The page, with Plotly's code inside."""
+    return TEMPLATES.get_template("report.html.j2").render(
+        result=result,
+        problem=result.problem,
+        headline=result.sufficient_sizes[0],
+        figures=figures,
+        plots={figure.name: _script_json(json.loads(plotly.io.to_json(interactive(figure)))) for figure in figures},
+        settling=_script_json([settling.model_dump() for settling in result.settling]),
+        numbers=list(_numbers(result.problem)),
+        geometry=_geometry(result),
+        plotly=Markup(plotly.offline.get_plotlyjs()),
+    )
+
+
+def interactive(figure: Figure) -> go.Figure:
+    """The same figure for Plotly."""
+    plot = go.Figure()
+    for curve in figure.curves:
+        if curve.low is not None and curve.high is not None:
+            x, y = [*curve.x, *reversed(curve.x)], [*curve.high, *reversed(curve.low)]
+            plot.add_scatter(
+                x=x, y=y, fill="toself", fillcolor=curve.color, opacity=0.2, line_width=0, mode="lines",
+                hoverinfo="skip", showlegend=False,
+            )  # fmt: skip
+        points = curve.style == "points"
+        plot.add_scatter(
+            x=list(curve.x),
+            y=list(curve.y),
+            name=curve.name,
+            mode="markers" if points else "lines",
+            line={"color": curve.color, "dash": DASHES.get(curve.style)},
+            hovertemplate="%{x:,.4g}: %{y:.3g}",
+        )
+    axis_type = "log" if figure.log else "linear"
+    plot.update_xaxes(title=figure.x_label, type=axis_type, exponentformat="power", dtick=1 if figure.log else None)
+    plot.update_yaxes(title=figure.y_label, type=axis_type, exponentformat="power", dtick=1 if figure.log else None)
+    if not figure.log:
+        plot.update_yaxes(rangemode="tozero", dtick=None)
+    plot.update_layout(
+        template="plotly_white",
+        margin={"l": 70, "r": 20, "t": 30, "b": 60},
+        legend={"orientation": "h", "y": -0.2},
+        height=460,
+    )
+    return plot
+
+
+def _script_json(value: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    return Markup(json.dumps(value).replace("<", "\\u003c").replace("&", "\\u0026"))
+
+
+def _numbers(problem: ProblemSummary) -> Iterator[tuple[str, str, str]]:
+    for name, information in ProblemSummary.model_fields.items():
+        value = getattr(problem, name)
+        if name != "notes" and value is not None:
+            yield name.replace("_", " "), _shown(value), str(information.description)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _geometry(result: Result) -> float:
+    """How much larger the spread is at the probes than at w*: the ratio of root mean squares."""
+    center, *around = result.landscape.probes
+    squares = [probe.spread**2 for probe in around]
+    return (sum(squares) / len(squares)) ** 0.5 / center.spread if center.spread > 0 else 1.0

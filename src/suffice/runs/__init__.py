@@ -1,0 +1,1 @@
+"""A command's work: from a configuration to a run's folder."""

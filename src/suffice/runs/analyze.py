@@ -1,0 +1,259 @@
+"""From a model and its samples to a sufficient size: fine-tune, record, read the curves, write the report."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+from suffice.data import LabelledImages, load_images
+from suffice.errors import InputError
+from suffice.landscape import Convergence, Ledger, Probes, fastest_batch_size, record, root_mean_square
+from suffice.models import ImageClassifier, ImageInputs, load_image_classifier, moving_parameters
+from suffice.problem import Batch, Problem
+from suffice.report import write_report
+from suffice.results import Criterion, Estimate, Landscape, Probe, ProblemSummary, Result, Settling
+from suffice.runs.configuration import AnalyzeConfig
+from suffice.runs.folder import open_folder, versions
+from suffice.training import FineTuning, fine_tune
+
+CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
+"""The headline first."""
+
+
+def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, console: Console | None = None) -> Result:
+    """Measures how the loss surface settles around a classifier, and writes ``out`` with the result and the report.
+
+    What was finished by an earlier run of the same configuration in the same folder is used, not computed again.
+
+    Args:
+        config: what to measure.
+        out: the run's folder.
+        overwrite: replace a run of another configuration.
+        console: where to show estimates and progress; nowhere by default.
+
+    Raises:
+        InputError: bad input of any kind; what was finished stays in the folder.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> config = AnalyzeConfig(model="builtin:tiny-vit", data="builtin:digits", samples=60, probes=2)
+        >>> result = analyze(config, pathlib.Path(tempfile.mkdtemp()))
+        >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
+        (48, 12, 'remaining')
+    """
+    console = Console(quiet=True) if console is None else console
+    images = load_images(config.data)
+    classifier = load_image_classifier(
+        config.model, images.classes, config.image_size, config.seed, config.trust_remote_code
+    )
+    parts = _parts(config, images, classifier)
+    open_folder(out, config.asked(), overwrite)
+    _announce(config, parts, console)
+    if config.fine_tune is not None:
+        _fine_tune(config, config.fine_tune, parts.at_hand, out / "fine_tuning.pt", console)
+    probes = Probes.sphere(parts.at_hand, config.radius, config.probes, config.seed)
+    ledger = _record(parts.at_hand, probes, out / "ledger", config, console)
+    held_out, accuracy = None, None
+    if parts.held_out is not None:
+        held_out = _record(parts.held_out, probes, out / "held_out_ledger", config, console)
+        accuracy = _accuracy(parts.held_out, out / "held_out_errors", config)
+    curves = Convergence(ledger, held_out, seed=config.seed)
+    result = _result(config, classifier, parts, curves, accuracy)
+    write_report(result, out)
+    return result
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The samples at hand, over which k counts, and those set aside."""
+
+    at_hand: Problem
+    held_out: Problem | None
+
+
+def _parts(config: AnalyzeConfig, images: LabelledImages, classifier: ImageClassifier) -> _Parts:
+    available = len(images)
+    if config.samples is not None and config.samples > available:
+        raise InputError(f"samples = {config.samples}: {config.data} has {available}")
+    taken = np.random.default_rng(config.seed).permutation(available)[: config.samples]
+    held_out = round(config.held_out * len(taken))
+    if config.held_out > 0 and held_out < 3:
+        raise InputError(
+            f"{len(taken)} samples: a held-out share of {config.held_out} is {held_out}, and at least 3 are needed; "
+            "give more samples, a larger --held-out, or --held-out 0"
+        )
+    if classifier.has_new_head and config.fine_tune is None:
+        raise InputError(
+            f"{config.model} has no head for the {len(images.classes)} classes of {config.data}: train one first with "
+            "--fine-tune head, or give a model that was trained on them"
+        )
+    if config.device != "auto" and not _is_device(config.device):
+        raise InputError(f"device = {config.device!r}: give auto, cpu or cuda (where there is one)")
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    classifier.model.to(automatic if config.device == "auto" else config.device)
+    moving = config.parameters
+    if moving is None and config.fine_tune is not None:
+        moving = moving_parameters(classifier.model, config.fine_tune)
+
+    def problem(rows: Int64[np.ndarray, " samples"]) -> Problem:
+        # sorted, so that the data set's own order can be told from the shuffle
+        inputs = ImageInputs(images, np.sort(rows), classifier)
+        return Problem(classifier.model, inputs, predict=classifier.predict, parameters=moving, seed=config.seed)
+
+    return _Parts(
+        at_hand=problem(taken[held_out:]), held_out=problem(taken[:held_out]) if config.held_out > 0 else None
+    )
+
+
+def _is_device(name: str) -> bool:
+    return name == "cpu" or (name.partition(":")[0] == "cuda" and torch.cuda.is_available())
+
+
+def _announce(config: AnalyzeConfig, parts: _Parts, console: Console) -> None:
+    """Says what will be done and how long it should take, from the time of one batch."""
+    problem = parts.at_hand
+    held_out = 0 if parts.held_out is None else len(parts.held_out)
+    with problem.measuring():
+        batch = problem.batch(slice(0, min(fastest_batch_size(problem), len(problem))))
+        problem.losses(batch)  # the first run is slower than the others
+        start = time.perf_counter()
+        count = len(problem.losses(batch))
+        forward = (time.perf_counter() - start) / count
+    measured = (len(problem) + held_out) * (1 + config.probes)
+    # a training step costs about three forward passes
+    trained = 0 if config.fine_tune is None else 3 * config.epochs * len(problem)
+    train = "" if config.fine_tune is None else f"{config.epochs} epochs of fine-tuning ({config.fine_tune}), then "
+    console.print(
+        f"{len(problem):,} samples, {held_out:,} more set aside: {train}{measured:,} losses at {1 + config.probes} "
+        f"points of the loss surface; about {_duration(forward * (measured + trained))}."
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def _progress(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def _fine_tune(config: AnalyzeConfig, method: str, measured: Problem, checkpoint: Path, console: Console) -> None:
+    # the probes may move other parameters than the training does
+    names = moving_parameters(measured.model, method)
+    problem = Problem(measured.model, measured.dataset, predict=measured.predict, parameters=names, seed=config.seed)
+    settings = FineTuning(
+        config.epochs, config.learning_rate, config.train_batch_size, config.weight_decay, config.seed
+    )
+    with _progress(console, "fine-tuning", config.epochs * len(problem)) as progress:
+        fine_tune(problem, settings, checkpoint, progress)
+
+
+def _record(problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig, console: Console) -> Ledger:
+    with _progress(console, "measuring", len(problem) * len(probes)) as progress:
+        return record(problem, probes, store, config.batch_size, progress)
+
+
+def _accuracy(problem: Problem, store: Path, config: AnalyzeConfig) -> float:
+    """Share of samples that are classified right at w*: one less the mean of the 0-1 loss."""
+
+    def zero_one(logits: Tensor, batch: Batch) -> Tensor:
+        return logits.argmax(-1).ne(batch["labels"]).double()
+
+    errors = Problem(problem.model, problem.dataset, zero_one, problem.predict, list(problem.moving), seed=config.seed)
+    return 1 - float(record(errors, Probes.points(errors, []), store, config.batch_size).losses.mean())
+
+
+def _result(
+    config: AnalyzeConfig, classifier: ImageClassifier, parts: _Parts, curves: Convergence, accuracy: float | None
+) -> Result:
+    sample, population = curves.sample, curves.population
+    held_out_loss = None if parts.held_out is None else population.center_loss
+    problem = ProblemSummary(
+        model=config.model,
+        data=config.data,
+        classes=len(classifier.labels),
+        samples=sample.size,
+        held_out_samples=0 if parts.held_out is None else population.size,
+        fine_tuning=config.fine_tune,
+        moving_parameters=sum(parameter.numel() for parameter in parts.at_hand.moving.values()),
+        parameters=sum(parameter.numel() for parameter in classifier.model.parameters()),
+        loss_at_center=sample.center_loss,
+        coefficient_of_variation=sample.coefficient_of_variation,
+        held_out_loss=held_out_loss,
+        held_out_accuracy=accuracy,
+        gap=None if held_out_loss is None else held_out_loss - sample.center_loss,
+        batch_size=curves.ledger.batch_size,
+        device=str(parts.at_hand.device),
+        notes=list(classifier.notes),
+    )
+    return Result(
+        problem=problem,
+        landscape=_landscape(curves, config.sizes),
+        settling=[_settling(curves, criterion) for criterion in CRITERIA],
+        sufficient_sizes=[curves.sufficient_size(config.tolerance, criterion) for criterion in CRITERIA],
+        confidence=curves.confidence,
+        configuration=config.asked(),
+        versions=versions(),
+    )
+
+
+def _landscape(curves: Convergence, count: int) -> Landscape:
+    sizes = curves.log_sizes(count)
+    difference, population = curves.difference(sizes), curves.remaining(sizes, population=True)
+    spreads = np.sqrt(curves.sample.variances)
+    return Landscape(
+        sizes=sizes.tolist(),
+        difference=difference.tolist(),
+        difference_interval=_ends(curves.interval(difference)),
+        remaining=curves.remaining(sizes).tolist(),
+        remaining_population=population.tolist(),
+        remaining_population_interval=_ends(curves.interval(population, population=True)),
+        null=curves.null(sizes).tolist(),
+        in_order=root_mean_square(curves.in_order(sizes)).tolist(),
+        source_order=root_mean_square(curves.in_order(sizes, curves.source_order())).tolist(),
+        band=_ends(curves.band(sizes)),
+        exchangeability=curves.exchangeability(),
+        probes=[
+            Probe(distance=distance, loss=loss, spread=spread)
+            for distance, loss, spread in zip(curves.ledger.distance, curves.sample.means, spreads, strict=True)
+        ],
+    )
+
+
+def _settling(curves: Convergence, criterion: Criterion) -> Settling:
+    spread = curves.population if criterion == "remaining" else curves.sample
+
+    def estimate(relative: bool) -> Estimate:
+        low, high = spread.interval(curves.confidence, relative)
+        return Estimate(value=spread.variance / spread.scale(relative) ** 2, low=low, high=high)
+
+    return Settling(
+        criterion=criterion,
+        relative=estimate(True) if spread.unusable_scale(curves.confidence) is None else None,
+        absolute=estimate(False),
+        loss=spread.center_loss,
+    )
+
+
+def _ends(interval: Float64[np.ndarray, "2 sizes"]) -> tuple[list[float], list[float]]:
+    return interval[0].tolist(), interval[1].tolist()

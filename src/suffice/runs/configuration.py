@@ -1,0 +1,77 @@
+"""What can be asked of a run: read from YAML, checked, and written back so that it can be replayed."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from suffice.errors import InputError, nearest
+
+
+class AnalyzeConfig(BaseModel):
+    """The configuration of ``suffice analyze``; every key is a flag as well."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model: str = Field(description="Hugging Face folder or hub name, with a PEFT adapter too, or builtin:tiny-vit")
+    data: str = Field(description="folder with one sub-folder of images a class, IDX files, or builtin:digits")
+    image_size: int | None = Field(default=None, ge=1, description="pixels of a side; the checkpoint's own by default")
+    samples: int | None = Field(
+        default=None, ge=3, description="take this many samples, drawn by the seed; all by default"
+    )
+    held_out: float = Field(default=0.2, ge=0, lt=1, description="share of the samples that is set aside")
+    fine_tune: str | None = Field(default=None, description="train first: head, last_layers(n) or all")
+    epochs: int = Field(default=10, ge=1, description="passes over the training part")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of the fine-tuning")
+    weight_decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of the fine-tuning")
+    train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
+    parameters: list[str] | None = Field(
+        default=None, description="globs of the parameters that move; by default those fine-tuned, or all trainable"
+    )
+    radius: float = Field(default=0.1, gt=0, description="distance of the probes from w*, relative to ||w*||")
+    probes: int = Field(default=8, ge=1, description="number of probes on the sphere")
+    tolerance: float = Field(default=0.05, gt=0, description="tolerance, relative to the mean loss at w*")
+    sizes: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
+    batch_size: int | Literal["auto"] = Field(default="auto", description="samples to run at a time")
+    device: str = Field(default="auto", description="auto, cpu or cuda")
+    seed: int = Field(default=0, ge=0, description="of every random choice")
+    trust_remote_code: bool = Field(default=False, description="run the code that a checkpoint brings")
+    versions: dict[str, str] | None = Field(default=None, description="the software that ran; written, not read")
+
+    def asked(self) -> dict[str, Any]:
+        """The configuration without versions: what decides the result."""
+        return self.model_dump(mode="json", exclude={"versions"})
+
+
+def read_configuration(values: dict[str, Any], file: Path | None = None) -> AnalyzeConfig:
+    """The configuration in a YAML file, overridden by values; checked.
+
+    Raises:
+        InputError: a file that cannot be read, an unknown key (suggests the nearest), a value of the wrong type or
+        range.
+    """
+    stored: Any = {}
+    if file is not None:
+        try:
+            stored = yaml.safe_load(file.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file}: cannot be read ({error})") from error
+        except yaml.YAMLError as error:
+            raise InputError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
+        if not isinstance(stored, dict):
+            raise InputError(f"{file}: a configuration is a list of keys and values, such as 'radius: 0.1'")
+    where = "" if file is None else f"{file}: "
+    try:
+        return AnalyzeConfig.model_validate(stored | values, strict=False)
+    except ValidationError as error:
+        raise InputError(where + "; ".join(_plain(problem) for problem in error.errors())) from error
+
+
+def _plain(problem: Any) -> str:
+    key = str(problem["loc"][0]) if problem["loc"] else "configuration"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{nearest(key, list(AnalyzeConfig.model_fields))}"
+    if problem["type"] == "missing":
+        return f"{key} is missing: {AnalyzeConfig.model_fields[key].description}"
+    return f"{key} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -1,0 +1,114 @@
+"""Arrays on disk in row shards: streamed, resumable, replaced atomically."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import zarr
+from jaxtyping import Float64
+from zarr.storage import LocalStore, MemoryStore
+
+from suffice.errors import InputError
+
+
+class RowShards:
+    """A float64 array (rows, columns) that is filled shard by shard, and knows which shards it has.
+
+    On disk it is a Zarr array with one chunk a shard; each chunk is written to a file of its own and renamed, so a
+    killed process leaves whole shards only. NaN stands for "not there yet", so no value may be NaN.
+
+    Args:
+        path: a folder, or None to stay in memory.
+        shape: (rows, columns).
+        shard_rows: rows of a shard.
+        identity: what the values were made from, as JSON values. An array that is there already is continued if
+            its identity is the same.
+
+    Raises:
+        InputError: the folder holds an array of another identity or shape.
+
+    Example:
+        >>> shards = RowShards(None, shape=(3, 2), shard_rows=2, identity={})
+        >>> shards.missing()
+        [slice(0, 2, None), slice(2, 3, None)]
+        >>> shards.write(slice(0, 2), np.ones((2, 2)))
+        >>> shards.missing()
+        [slice(2, 3, None)]
+    """
+
+    def __init__(self, path: Path | None, shape: tuple[int, int], shard_rows: int, identity: Mapping[str, Any]) -> None:
+        self._shard_rows = shard_rows
+        if path is not None and (path / "zarr.json").exists():
+            self._array = zarr.open_array(LocalStore(path), mode="r+")
+            stored = dict(self._array.attrs)
+            differing = [key for key in identity if stored.get(key) != identity[key]]
+            if self._array.shape != shape or self._array.chunks[0] != shard_rows:
+                differing.append("shape")
+            if differing:
+                raise InputError(f"{path} holds another ledger (different {', '.join(differing)}): give another folder")
+        else:
+            self._array = zarr.create_array(
+                MemoryStore() if path is None else LocalStore(path),
+                shape=shape,
+                chunks=(shard_rows, shape[1]),
+                dtype="float64",
+                fill_value=np.nan,
+                compressors=None,
+                attributes=dict(identity),
+            )
+
+    @classmethod
+    def open(cls, path: Path) -> "RowShards":
+        """The array that lies in a folder."""
+        if not (path / "zarr.json").exists():
+            raise InputError(f"{path}: no stored array")
+        shards = cls.__new__(cls)
+        shards._array = zarr.open_array(LocalStore(path), mode="r+")
+        shards._shard_rows = shards._array.chunks[0]
+        return shards
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the values were made from."""
+        return dict(self._array.attrs)
+
+    def shards(self) -> list[slice]:
+        """The rows of each shard, in order."""
+        rows = self._array.shape[0]
+        return [slice(start, min(start + self._shard_rows, rows)) for start in range(0, rows, self._shard_rows)]
+
+    def missing(self) -> list[slice]:
+        """The shards that are not written yet."""
+        return [rows for rows in self.shards() if np.isnan(self.read(rows)).any()]
+
+    def read(self, rows: slice = slice(None)) -> Float64[np.ndarray, "rows columns"]:
+        """Some rows; those that are not written yet are NaN."""
+        return np.asarray(self._array[rows])
+
+    def write(self, rows: slice, values: Float64[np.ndarray, "rows columns"]) -> None:
+        """Stores one shard, whole."""
+        self._array[rows] = values
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of ``path`` when it is complete and not before."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
