@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ State: TypeAlias = Mapping[str, Tensor]
 Loss: TypeAlias = Literal["cross_entropy", "mse"] | Callable[[Any, Batch], Float[Tensor, " batch"]]
 
 
+@runtime_checkable
 class Samples(Protocol):
     """A map-style data set."""
 
@@ -131,6 +132,8 @@ class Problem:
         is rounded to nothing, and then depends on how the samples were batched.
         """
         outputs = self.outputs(batch)
+        if not callable(self.loss) and not isinstance(outputs, Tensor):
+            raise InputError(f"the outputs are a {type(outputs).__name__}, not a tensor: take it out with predict=")
         if self.loss == "cross_entropy":
             return _cross_entropy(outputs, _targets(batch))
         if self.loss == "mse":
@@ -188,6 +191,8 @@ def _moving_parameters(model: nn.Module, globs: str | Sequence[str] | None) -> d
             raise InputError("no parameter requires a gradient: say which ones move, as parameters=['classifier.*']")
         return moving
     globs = [globs] if isinstance(globs, str) else list(globs)
+    if not globs:
+        raise InputError("no parameter is to move: say which ones, as parameters=['classifier.*']")
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in named):
             raise InputError(f"no parameter matches {glob!r}{nearest(glob, list(named))}")
@@ -255,7 +260,7 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Float64[Tensor, " batch"]:
 
 
 def _squared_error(outputs: Tensor, targets: Tensor) -> Float64[Tensor, " batch"]:
-    if outputs.shape[0] != targets.shape[0] or outputs.numel() != targets.numel():
+    if outputs.shape[:1] != targets.shape[:1] or outputs.ndim == 0 or outputs.numel() != targets.numel():
         raise InputError(f"mse compares outputs {tuple(outputs.shape)} with targets {tuple(targets.shape)}")
     samples = len(outputs)
     return ((outputs.double().reshape(samples, -1) - targets.double().reshape(samples, -1)) ** 2).mean(1)

@@ -1,6 +1,6 @@
 """Plain values that a run answers with, to and from JSON. Descriptions are shown to people in the report."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,17 +20,17 @@ class SufficientSize(_Value):
     """
 
     criterion: Criterion = Field(description="what has to stay within the tolerance")
-    tolerance: float = Field(gt=0, description="the tolerance")
+    tolerance: float = Field(gt=0, allow_inf_nan=False, description="the tolerance")
     relative: bool = Field(description="whether the tolerance is a share of the mean loss at w*")
     size: int | None = Field(ge=1, description="the estimate of k*")
-    low: int | None = Field(description="lower end of the interval")
+    low: int | None = Field(ge=1, description="lower end of the interval")
     high: int | None = Field(description="upper end of the interval")
     confidence: float = Field(default=0.9, gt=0, lt=1, description="confidence of the interval")
     status: Status = Field(description="reached: k* <= m; extrapolated: k* > m; cannot_tell: see the explanation")
     explanation: str = Field(description="one plain sentence")
 
     @model_validator(mode="after")
-    def _sizes_are_ordered(self) -> Self:
+    def _sizes_are_ordered(self) -> "SufficientSize":
         sizes = (self.low, self.size, self.high)
         if self.status == "cannot_tell":
             if sizes != (None, None, None):
@@ -103,7 +103,7 @@ class Estimate(_Value):
 class Settling(_Value):
     """What the sufficient size of one criterion is computed from, for any tolerance."""
 
-    criterion: Criterion
+    criterion: Criterion = Field(description="what has to stay within the tolerance")
     relative: Estimate | None = Field(description="S-bar squared over L(w*) squared; None if that has no meaning")
     absolute: Estimate = Field(description="S-bar squared")
     loss: float = Field(description="mean loss at w* of the samples that the spread is taken from")
@@ -112,9 +112,9 @@ class Settling(_Value):
 class Result(_Value):
     """The content of ``result.json``."""
 
-    schema_version: Literal[1] = 1
-    problem: ProblemSummary
-    landscape: Landscape
+    schema_version: Literal[1] = Field(default=1, description="version of this layout")
+    problem: ProblemSummary = Field(description="what was measured")
+    landscape: Landscape = Field(description="the curves")
     settling: list[Settling] = Field(description="the spreads behind the sufficient sizes")
     sufficient_sizes: list[SufficientSize] = Field(description="the answers, the headline first")
     confidence: float = Field(description="of all intervals and bands")

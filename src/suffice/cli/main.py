@@ -42,22 +42,31 @@ def app() -> None:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turns errors that a person can mend into one line that says how."""
+    """Turns errors that a person can mend into one line that says how; others pass as they are."""
     try:
         yield
-    except InputError as error:
-        sys.exit(_said(str(error), 2))
     except KeyboardInterrupt:
-        sys.exit(_said("stopped; what was finished is kept, the same command goes on from there", 130))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            message = (
+        sys.exit(_said("stopped; what was finished is kept, and the same command goes on from there", 130))
+    except Exception as error:
+        message = _mendable(error)
+        if message is None:
+            raise
+        sys.exit(_said(message, 2))
+
+
+def _mendable(error: BaseException | None) -> str | None:
+    """What to tell a person of an error, or of one that it came from: torch and Zarr wrap those of the disk."""
+    while error is not None:
+        if isinstance(error, InputError):
+            return str(error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return (
                 "the disk is full; what was finished is kept: free some space, and the same command goes on from there"
             )
-            sys.exit(_said(message, 2))
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            sys.exit(_said(f"{error.filename}: {error.strerror}; give a folder that can be written with --out", 2))
-        raise
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return f"{error.filename}: {error.strerror}; give a folder that can be written with --out"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _said(message: str, status: int) -> int:

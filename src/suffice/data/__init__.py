@@ -23,7 +23,7 @@ def load_images(source: str) -> LabelledImages:
 
     Example:
         >>> digits = load_images("builtin:digits")
-        >>> len(digits), digits[0].size, digits.labels[0]
+        >>> len(digits), digits[0].size, int(digits.labels[0])
         (1797, (8, 8), 0)
     """
     if source == DIGITS:

@@ -29,8 +29,10 @@ def read_idx(path: Path) -> np.ndarray:
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
         raise InputError(f"{path}: not an IDX file of unsigned bytes")
     start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise InputError(f"{path}: ends within its header; download it again")
     shape = tuple(int(size) for size in np.frombuffer(content[4:start], dtype=">u4"))
-    if len(shape) != content[3] or len(content) - start != math.prod(shape):
+    if len(content) - start != math.prod(shape):
         raise InputError(f"{path}: {len(content)} bytes do not hold an array of shape {shape}; download it again")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
@@ -50,7 +52,10 @@ def read_idx_images(path: Path) -> ImageArray:
     pixels = read_idx(images)
     if pixels.ndim != 3:
         raise InputError(f"{images}: images have 3 dimensions (samples, height, width), not {pixels.ndim}")
-    return ImageArray(pixels, read_idx(labels).astype(np.int64), source=str(path))
+    numbers = read_idx(labels)
+    if numbers.ndim != 1:
+        raise InputError(f"{labels}: labels have 1 dimension, not {numbers.ndim}")
+    return ImageArray(pixels, numbers.astype(np.int64), source=str(path))
 
 
 def holds_idx(path: Path) -> bool:

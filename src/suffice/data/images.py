@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -13,6 +13,7 @@ from suffice.errors import InputError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 
+@runtime_checkable
 class LabelledImages(Protocol):
     """A map-style data set of images with their labels."""
 
@@ -89,7 +90,7 @@ class ImageArray:
     def __init__(
         self,
         pixels: UInt8[np.ndarray, "samples height width"],
-        labels: Int64[np.ndarray, " samples"],
+        labels: Int64[np.ndarray, " labels"],
         source: str,
     ) -> None:
         if len(pixels) != len(labels):

@@ -67,6 +67,8 @@ class Convergence:
             raise InputError(f"confidence = {confidence}: must lie between 0 and 1")
         if held_out is not None and not np.array_equal(held_out.distance, ledger.distance):
             raise InputError("the two ledgers have different probes")
+        if resamples < 2:
+            raise InputError(f"resamples = {resamples}: at least 2 are needed for an interval")
         self.ledger = ledger
         self.confidence = confidence
         self.seed = seed
@@ -132,11 +134,11 @@ class Convergence:
         The statistic is the largest :math:`|\sum_{i \le k} (l_i - L_m)|` over k at w*, which sorted or drifting data
         make large (the cumulative sum test of E. S. Page, "Continuous Inspection Schemes", Biometrika 1954).
         """
-        centered = self.sample.losses[:, 0] - self.sample.center_loss
+        centered = self.sample.losses[self.source_order(), 0] - self.sample.center_loss
         draw = np.random.default_rng(self.seed)
         drawn = [_largest_sum(draw.permutation(centered)) for _ in range(orders)]
         # equal sums in another order differ by rounding
-        observed = _largest_sum(centered[self.source_order()]) - 1e-9 * np.abs(centered).sum()
+        observed = _largest_sum(centered) - 1e-9 * np.abs(centered).sum()
         return (1 + sum(bool(value >= observed) for value in drawn)) / (1 + orders)
 
     def sufficient_size(
@@ -163,18 +165,37 @@ class Convergence:
         spread = self.population if criterion == "remaining" else self.sample
         asked = {"criterion": criterion, "tolerance": tolerance, "relative": relative, "confidence": self.confidence}
         reason = spread.unusable_scale(self.confidence) if relative else None
-        if reason is None and not math.isfinite(spread.variance / (tolerance * spread.scale(relative)) ** 2):
-            reason = "the tolerance is too small for these losses"
-        if reason is not None:
-            explanation = f"How many samples are enough cannot be told: {reason}."
+        sizes = None if reason else self._sizes(spread, criterion, tolerance, relative)
+        if sizes is None:
+            reason = reason or "the tolerance is too small for these losses"
             return SufficientSize(
-                **asked, size=None, low=None, high=None, status="cannot_tell", explanation=explanation
+                **asked,
+                size=None,
+                low=None,
+                high=None,
+                status="cannot_tell",
+                explanation=f"How many samples are enough cannot be told: {reason}.",
             )
+        low, size, high = sizes
+        return SufficientSize(
+            **asked,
+            size=size,
+            low=low,
+            high=high,
+            status="reached" if size <= self.sample.size else "extrapolated",
+            explanation=_explain(criterion, tolerance, relative, sizes, self.confidence, self.sample.size),
+        )
+
+    def _sizes(
+        self, spread: Spread, criterion: Criterion, tolerance: float, relative: bool
+    ) -> tuple[int, int, int] | None:
+        """The ends of the interval around k*, and k*; None where they are beyond all numbers."""
         size = _smallest(criterion, spread.variance, tolerance * spread.scale(relative))
         low, high = (_smallest(criterion, end, tolerance) for end in spread.interval(self.confidence, relative))
-        status = "reached" if size <= self.sample.size else "extrapolated"
-        explanation = _explain(criterion, tolerance, relative, (size, low, high), self.confidence, self.sample.size)
-        return SufficientSize(**asked, size=size, low=low, high=high, status=status, explanation=explanation)
+        if low is None or size is None or high is None:
+            return None
+        # the interval holds the estimate, but for rounding
+        return min(low, size), size, max(high, size)
 
     def _checked(self, sizes: ArrayLike) -> Int64[np.ndarray, " sizes"]:
         k = np.atleast_1d(np.asarray(sizes))
@@ -187,7 +208,8 @@ class Convergence:
 
 def root_mean_square(steps: Float64[np.ndarray, "sizes probes"]) -> Curve:
     """Over the probes."""
-    return np.linalg.norm(steps, axis=1) / math.sqrt(steps.shape[1])
+    curve: Curve = np.sqrt(np.square(steps).mean(1))
+    return curve
 
 
 def _largest_sum(centered: Float64[np.ndarray, " samples"]) -> float:
@@ -212,9 +234,12 @@ def _settles(criterion: Criterion, variance: float, k: int, tolerance: float) ->
     return math.sqrt(variance / (k if criterion == "remaining" else k * (k + 1.0))) <= tolerance
 
 
-def _smallest(criterion: Criterion, variance: float, tolerance: float) -> int:
-    """The smallest k at which a criterion is within the tolerance."""
-    least = math.ceil(variance / tolerance**2)
+def _smallest(criterion: Criterion, variance: float, tolerance: float) -> int | None:
+    """The smallest k at which a criterion is within the tolerance; None if it is beyond all numbers."""
+    ratio = math.sqrt(variance) / tolerance if tolerance > 0 else math.inf
+    if not math.isfinite(ratio * ratio):
+        return None
+    least = math.ceil(ratio * ratio)
     k = max(1, least if criterion == "remaining" else (math.isqrt(4 * least + 1) - 1) // 2)
     if k >= LARGEST_EXACT:
         return k
@@ -229,7 +254,7 @@ def _smallest(criterion: Criterion, variance: float, tolerance: float) -> int:
 def _explain(
     criterion: Criterion, tolerance: float, relative: bool, sizes: tuple[int, int, int], confidence: float, samples: int
 ) -> str:
-    size, low, high = sizes
+    low, size, high = sizes
     within = f"{tolerance:.4g} times the loss at w*" if relative else f"{tolerance:.4g}"
     if relative and tolerance < 1:
         within = f"{100 * tolerance:.4g}% of the loss at w*"

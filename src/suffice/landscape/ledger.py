@@ -146,14 +146,19 @@ def fastest_batch_size(problem: Problem) -> int:
 def _measure(
     problem: Problem, probes: Probes, rows: slice, batch_size: int, progress: Callable[[int], None]
 ) -> Float64[np.ndarray, "rows probes"]:
-    starts = range(rows.start, rows.stop, batch_size)
-    batches = [problem.batch(slice(start, min(start + batch_size, rows.stop))) for start in starts]
+    places = [slice(start, min(start + batch_size, rows.stop)) for start in range(rows.start, rows.stop, batch_size)]
+    batches = [problem.batch(place) for place in places]
     losses = np.empty((rows.stop - rows.start, len(probes)))
     for probe in range(len(probes)):
         with problem.at(probes[probe]):
-            measured = torch.cat([problem.losses(batch) for batch in batches])
-        losses[:, probe] = measured.double().cpu().numpy()
-        progress(len(measured))
+            measured = [problem.losses(batch) for batch in batches]
+        for place, part in zip(places, measured, strict=True):
+            if len(part) != place.stop - place.start:
+                raise InputError(
+                    f"there must be one loss per sample, not {len(part)} for {place.stop - place.start} samples"
+                )
+        losses[:, probe] = torch.cat(measured).double().cpu().numpy()
+        progress(len(losses))
     _check_finite(losses, problem, rows)
     return losses
 
@@ -181,6 +186,8 @@ def _bytes(value: Batch) -> int:
     """Size of the largest tensor in nested outputs."""
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()
+    if isinstance(value, (str, bytes)):
+        return 1
     if isinstance(value, dict):
         value = value.values()
     return max((_bytes(item) for item in value), default=1) if hasattr(value, "__iter__") else 1

@@ -1,7 +1,7 @@
 """The points of the loss surface at which it is measured."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -99,8 +99,12 @@ class Probes:
                 from the model in something that does not move.
         """
         center = problem.center()
-        fixed = {name: value for name, value in problem.model.state_dict().items() if name not in center}
-        given = [_checked(state, center, fixed, place) for place, state in enumerate(states)]
+        moving = set(problem.moving.values())
+        named = problem.model.named_parameters(remove_duplicate=False)
+        # other names of moving parameters, which are tied to them
+        tied = {name for name, parameter in named if parameter in moving} - center.keys()
+        fixed = {name: value for name, value in problem.model.state_dict().items() if name not in center.keys() | tied}
+        given = [_checked(state, center, fixed, tied, place) for place, state in enumerate(states)]
         distance = [0.0] + [
             _norm({name: state[name].double() - value.double() for name, value in center.items()}) for state in given
         ]
@@ -139,7 +143,7 @@ def _moved(center: State, direction: State, step: float) -> State:
     }
 
 
-def _checked(state: State, center: State, fixed: State, place: int) -> State:
+def _checked(state: State, center: State, fixed: State, tied: Set[str], place: int) -> State:
     for name, value in center.items():
         if name not in state:
             raise InputError(f"state {place} lacks the moving parameter {name!r}{nearest(name, list(state))}")
@@ -147,7 +151,7 @@ def _checked(state: State, center: State, fixed: State, place: int) -> State:
             raise InputError(f"state {place}: {name!r} is {tuple(state[name].shape)}, not {tuple(value.shape)}")
         if not bool(torch.isfinite(state[name]).all()):
             raise InputError(f"state {place}: {name!r} has values that are not finite")
-    for name in state.keys() - center.keys():
+    for name in state.keys() - center.keys() - tied:
         if name not in fixed:
             raise InputError(f"state {place} has {name!r}, which the model has not{nearest(name, list(fixed))}")
         if not torch.equal(state[name].to(fixed[name]), fixed[name]):

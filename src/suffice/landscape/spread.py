@@ -59,7 +59,7 @@ class Spread:
     def unusable_scale(self, confidence: float) -> str | None:
         """Why a tolerance relative to the mean loss at w* has no meaning, or None if it has."""
         error = NORMAL.inv_cdf((1 + confidence) / 2) * math.sqrt(self.variances[0] / self.size)
-        if self.center_loss > error or (self.center_loss > 0 and error == 0):
+        if self.center_loss > error and math.isfinite(self.interval(confidence, relative=True)[1]):
             return None
         return (
             f"the mean loss at w* is {self.center_loss:.3g} with an error of {error:.3g}, so it may be zero, and a "
@@ -76,7 +76,9 @@ class Spread:
         estimate, drawn = self.variance, variances
         influence = self._squares - self._squares.mean()
         if relative:
-            estimate, drawn = estimate / self.center_loss**2, drawn / means**2
+            estimate = estimate / self.center_loss**2
+            # a draw whose mean loss vanishes says that the ratio may be anything
+            drawn = np.divide(variances, means**2, out=np.full_like(means, np.inf), where=means > 0)
             influence = influence - 2 * self.variance / self.center_loss * self._deviations[:, 0]
         total = float((influence**2).sum())
         skewness = float((influence**3).sum()) / (6 * total**1.5) if total > 0 else 0.0
@@ -85,7 +87,9 @@ class Spread:
         ends = []
         for level in ((1 - confidence) / 2, (1 + confidence) / 2):
             shifted = bias + NORMAL.inv_cdf(level)
-            ends.append(float(np.quantile(drawn, NORMAL.cdf(bias + shifted / (1 - skewness * shifted)))))
+            share = NORMAL.cdf(bias + shifted / (1 - skewness * shifted))
+            with np.errstate(invalid="ignore"):  # between two infinite draws lies nan
+                ends.append(float(np.quantile(drawn, share)))
         return min(ends[0], estimate), max(ends[1], estimate)
 
     @cached_property

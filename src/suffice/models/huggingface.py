@@ -187,7 +187,11 @@ def _one_line_errors(source: str) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split()).partition(". ")[0]
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                f"{source}: needs code that it brings; read it, and allow it by --trust-remote-code"
+            ) from error
         if Path(source).expanduser().is_dir():
             raise InputError(f"{source}: this folder holds no usable image classifier ({reason})") from error
         raise InputError(

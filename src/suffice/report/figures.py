@@ -1,13 +1,15 @@
 """The figures of a report, as plain values: what to draw, not how."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
-from suffice.results import Result
+from suffice.results import Result, Settling
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart
 BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222"
+
+Style: TypeAlias = Literal["solid", "dashed", "dotted", "points"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Curve:
     x: Sequence[float]
     y: Sequence[float]
     color: str
-    style: Literal["solid", "dashed", "dotted", "points"] = "solid"
+    style: Style = "solid"
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
 
@@ -56,9 +58,18 @@ def _settling(result: Result) -> Figure:
     landscape, samples = result.landscape, result.problem.samples
     remaining, difference = result.settling
     relative = remaining.relative is not None and difference.relative is not None
-    # each curve is relative to the mean loss of the samples that it is computed from
-    of_remaining, of_difference = (100 / remaining.loss, 100 / difference.loss) if relative else (1.0, 1.0)
     sizes = landscape.sizes
+
+    def curve(name: str, values: Sequence[float], settling: Settling, color: str, style: Style = "solid") -> Curve:
+        # relative to the mean loss of the samples that the curve is computed from
+        return Curve(name, sizes, _scaled(values, 100 / settling.loss if relative else 1.0), color, style)
+
+    def with_interval(line: Curve, settling: Settling) -> Curve:
+        # curves go with the root of the spread, which has the interval
+        spread = settling.relative if relative and settling.relative is not None else settling.absolute
+        low, high = ((end / spread.value) ** 0.5 if spread.value > 0 else 1.0 for end in (spread.low, spread.high))
+        return replace(line, low=_scaled(line.y, low), high=_scaled(line.y, high))
+
     marks = []
     end = samples
     for answer, color in zip(result.sufficient_sizes, (BLUE, ORANGE), strict=True):
@@ -69,7 +80,8 @@ def _settling(result: Result) -> Figure:
         tolerance = 100 * result.sufficient_sizes[0].tolerance
         marks.append(Mark("y", tolerance, f"tolerance {tolerance:.4g}%", BLACK))
     beyond = [sizes[-1] * (2 * end / sizes[-1]) ** (step / 20) for step in range(21)]
-    law = [landscape.remaining_population[-1] * (sizes[-1] / k) ** 0.5 for k in beyond]
+    headline = curve("remaining: until unlimited data", landscape.remaining_population, remaining, BLUE)
+    law = [headline.y[-1] * (sizes[-1] / k) ** 0.5 for k in beyond]
     return Figure(
         name="settling",
         title="How far the loss surface still moves",
@@ -82,33 +94,11 @@ def _settling(result: Result) -> Figure:
         x_label="number of samples k",
         y_label="change of the mean loss, % of the loss at w*" if relative else "change of the mean loss",
         curves=[
-            Curve(
-                "remaining: until unlimited data",
-                sizes,
-                _scaled(landscape.remaining_population, of_remaining),
-                BLUE,
-                low=_scaled(landscape.remaining_population_interval[0], of_remaining),
-                high=_scaled(landscape.remaining_population_interval[1], of_remaining),
-            ),
-            Curve("the same, extrapolated", beyond, _scaled(law, of_remaining), BLUE, "dotted"),
-            Curve(
-                f"remaining: until the {samples:,} at hand",
-                sizes,
-                _scaled(landscape.remaining, of_difference),
-                GREEN,
-                "dashed",
-            ),
-            Curve(
-                "difference: one more sample",
-                sizes,
-                _scaled(landscape.difference, of_difference),
-                ORANGE,
-                low=_scaled(landscape.difference_interval[0], of_difference),
-                high=_scaled(landscape.difference_interval[1], of_difference),
-            ),
-            Curve(
-                "1/k null: the difference at w* alone", sizes, _scaled(landscape.null, of_difference), GREY, "dashed"
-            ),
+            with_interval(headline, remaining),
+            Curve("the same, extrapolated", beyond, law, BLUE, "dotted"),
+            curve(f"remaining: until the {samples:,} at hand", landscape.remaining, difference, GREEN, "dashed"),
+            with_interval(curve("difference: one more sample", landscape.difference, difference, ORANGE), difference),
+            curve("1/k null: the difference at w* alone", landscape.null, difference, GREY, "dashed"),
         ],
         marks=marks,
     )

@@ -36,7 +36,7 @@ function show(tolerance) {
         line({ yref: "paper", y0: 0, y1: 1, x0: size, x1: size }, COLORS[criterion])),
     ],
     annotations: found.map(({ criterion, size }) => ({
-      x: Math.log10(size), y: 1, yref: "paper", yanchor: "bottom", showarrow: false,
+      x: Math.log10(size), xanchor: "right", y: 1, yref: "paper", yanchor: "top", showarrow: false, textangle: -90,
       text: "k* = " + counted(size), font: { color: COLORS[criterion] },
     })),
     "xaxis.range": [0, Math.log10(1.5 * Math.max(SAMPLES, ...found.map(({ size }) => size)))],
@@ -48,7 +48,7 @@ const field = document.getElementById("tolerance");
 const percent = RELATIVE ? 100 : 1;
 document.getElementById("unit").textContent = RELATIVE ? "% of the mean loss at w*" : "in units of the loss";
 for (const [name, plot] of Object.entries(PLOTS)) {
-  Plotly.newPlot(plots[name], plot.data, plot.layout, { responsive: true, displaylogo: false });
+  Plotly.newPlot(plots[name], plot.data, plot.layout, { responsive: true, displayModeBar: false });
 }
 
 // relative tolerances go from 0.1% to 100%; absolute ones around the spread of the loss

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from suffice.errors import InputError
 from suffice.problem import Problem
@@ -52,18 +51,21 @@ def fine_tune(
     Raises:
         InputError: the loss stops being finite, or the checkpoint belongs to another training.
     """
+    if settings.batch_size < 1 or settings.epochs < 1:
+        raise InputError(f"epochs = {settings.epochs}, batch_size = {settings.batch_size}: must be at least 1")
     parameters = list(problem.moving.values())
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     steps_per_epoch = math.ceil(len(problem) / settings.batch_size)
     steps = settings.epochs * steps_per_epoch
     history: list[float] = []
     if checkpoint is not None and checkpoint.exists():
-        history = _restore(checkpoint, problem, optimizer)
+        history = _restore(checkpoint, problem, settings, optimizer)
         progress(len(history) * len(problem))
     with _training(problem):
         for epoch in range(len(history), settings.epochs):
-            torch.manual_seed(hash((settings.seed, epoch)))
-            order = np.random.default_rng([settings.seed, epoch]).permutation(len(problem))
+            draw = np.random.default_rng([settings.seed, epoch])
+            torch.manual_seed(int(draw.integers(2**63)))
+            order = draw.permutation(len(problem))
             total = 0.0
             for step, start in enumerate(range(0, len(problem), settings.batch_size), epoch * steps_per_epoch):
                 losses = problem.losses(problem.batch(order[start : start + settings.batch_size]))
@@ -78,7 +80,7 @@ def fine_tune(
                 raise InputError(f"training diverged in epoch {epoch + 1}: take a smaller learning rate")
             history.append(total / len(problem))
             if checkpoint is not None:
-                _save(checkpoint, problem, optimizer, history)
+                _save(checkpoint, problem, settings, optimizer, history)
     return history
 
 
@@ -110,18 +112,28 @@ def _training(problem: Problem) -> Iterator[None]:
             parameter.grad = None
 
 
-def _save(checkpoint: Path, problem: Problem, optimizer: torch.optim.Optimizer, history: list[float]) -> None:
-    moving: dict[str, nn.Parameter | Tensor] = {name: value.detach() for name, value in problem.moving.items()}
+def _save(
+    checkpoint: Path, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer, history: list[float]
+) -> None:
+    content = {
+        "settings": asdict(settings),
+        "history": history,
+        "moving": {name: parameter.detach() for name, parameter in problem.moving.items()},
+        "buffers": dict(problem.model.named_buffers()),
+        "optimizer": optimizer.state_dict(),
+    }
     with atomic_write(checkpoint) as file:
-        torch.save({"moving": moving, "optimizer": optimizer.state_dict(), "history": history}, file)
+        torch.save(content, file)
 
 
-def _restore(checkpoint: Path, problem: Problem, optimizer: torch.optim.Optimizer) -> list[float]:
+def _restore(checkpoint: Path, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer) -> list[float]:
     stored = torch.load(checkpoint, map_location=problem.device, weights_only=True)
-    if stored["moving"].keys() != problem.moving.keys():
-        raise InputError(f"{checkpoint} belongs to a training of other parameters: remove it")
+    if stored["moving"].keys() != problem.moving.keys() or stored["settings"] != asdict(settings):
+        raise InputError(f"{checkpoint} belongs to a training of other parameters or with other settings: remove it")
     with torch.no_grad():
         for name, parameter in problem.moving.items():
             parameter.copy_(stored["moving"][name])
+        for name, buffer in problem.model.named_buffers():
+            buffer.copy_(stored["buffers"][name])
     optimizer.load_state_dict(stored["optimizer"])
     return list(stored["history"])

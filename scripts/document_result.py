@@ -1,0 +1,58 @@
+"""Writes docs/result.md, the documentation of result.json, from the fields of suffice.results.
+
+python scripts/document_result.py
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel
+
+from suffice.results import Result
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "result.md"
+
+INTRODUCTION = """# result.json
+
+Every run writes one. `schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
+This page is written by `python scripts/document_result.py`.
+"""
+
+
+def document() -> str:
+    """The page: one table for each object in the file."""
+    return INTRODUCTION + "".join(_tables(Result, "result.json", set()))
+
+
+def _tables(model: type[BaseModel], title: str, done: set[type[BaseModel]]) -> Iterator[str]:
+    done.add(model)
+    rows = [
+        f"| `{name}` | {_type(field.annotation)} | {(field.description or '').replace('|', chr(92) + '|')} |"
+        for name, field in model.model_fields.items()
+    ]
+    yield "\n".join(
+        [
+            f"\n## {title}\n",
+            str(model.__doc__).split("\n\n")[0],
+            "",
+            "| field | type | meaning |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+    for name, field in model.model_fields.items():
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel) and part not in done:
+                yield from _tables(part, f"`{name}`", done)
+
+
+def _type(annotation: object) -> str:
+    name = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+    return f"`{name.replace('typing.', '').replace('suffice.results.', '')}`".replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(document())

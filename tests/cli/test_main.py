@@ -1,0 +1,79 @@
+"""The commands as a person calls them."""
+
+import errno
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from suffice.cli import main
+from suffice.cli.answer import print_answer
+from suffice.runs.configuration import AnalyzeConfig
+
+
+def suffice(*arguments):
+    return subprocess.run([sys.executable, "-m", "suffice", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def analyze_help():
+    return suffice("analyze", "--help").stdout
+
+
+def test_every_key_of_the_configuration_is_a_flag_with_its_explanation(analyze_help):
+    flags = [name for name in AnalyzeConfig.model_fields if name not in ("model", "data", "versions")]
+    assert [name for name in flags if f"--{name.replace('_', '-')}" not in analyze_help] == []
+    assert "suffice analyze ./my-classifier" in analyze_help
+
+
+def test_bad_input_ends_in_one_line_and_status_2(tmp_path):
+    done = suffice("analyze", "builtin:tiny-vit", "no/such/folder", "--out", str(tmp_path / "run"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("suffice: no/such/folder: no such file or folder")
+    assert done.stderr.count("\n") == 1
+
+
+def test_full_disk_is_said_in_one_line(monkeypatch, capsys):
+    def full():
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            # as torch.save does
+            raise RuntimeError("unexpected pos 582784 vs 582672")  # noqa: B904
+
+    monkeypatch.setattr(main, "commands", full)
+    with pytest.raises(SystemExit) as stop:
+        main.app()
+    assert stop.value.code == 2
+    assert "disk is full; what was finished is kept" in capsys.readouterr().err
+
+
+def test_errors_of_the_program_itself_are_not_hidden(monkeypatch):
+    def broken():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(main, "commands", broken)
+    with pytest.raises(ZeroDivisionError):
+        main.app()
+
+
+def test_answer_states_every_size_and_where_the_report_is(small_run):
+    folder, result = small_run
+    console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: SIM115
+    print_answer(result, folder, console)
+    text = console.export_text()
+    assert result.sufficient_sizes[0].explanation in text
+    assert all(f"{answer.size:,}" in text for answer in result.sufficient_sizes)
+    assert str(folder / "report.html") in text
+
+
+def test_report_is_written_anew_from_the_result(small_run, tmp_path):
+    folder, _ = small_run
+    (tmp_path / "result.json").write_bytes((folder / "result.json").read_bytes())
+    assert suffice("report", str(tmp_path)).returncode == 0
+    assert (tmp_path / "report.html").read_bytes() == (folder / "report.html").read_bytes()
+    (tmp_path / "result.json").write_text('{"schema_version": 99}')
+    done = suffice("report", str(tmp_path))
+    assert done.returncode == 2
+    assert "not a result of this version" in done.stderr

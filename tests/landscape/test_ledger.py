@@ -1,0 +1,411 @@
+import copy
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import TensorDataset
+
+from suffice import InputError, Ledger, Probes, Problem, record
+
+SAMPLES, PROBES, BATCH = 10, 3, 3
+SHARDS = math.ceil(SAMPLES / BATCH)
+
+
+def data_of(dtype=torch.float32, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(SAMPLES, 5, generator=generator, dtype=torch.float64).to(dtype)
+    return TensorDataset(x, torch.randint(3, (SAMPLES,), generator=generator))
+
+
+def model_of(dtype=torch.float32, seed=0, dropout=0.0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Dropout(dropout), nn.Linear(4, 3)).to(dtype).eval()
+
+
+def problem_of(dtype=torch.float32, seed=0, **arguments):
+    return Problem(**({"model": model_of(dtype), "dataset": data_of(dtype), "seed": seed} | arguments))
+
+
+def probes_of(problem, seed=0, radius=0.3):
+    return Probes.sphere(problem, radius, count=PROBES - 1, seed=seed)
+
+
+@pytest.fixture
+def one_batch_shards(monkeypatch):
+    """Each batch is a shard of its own, so that a few samples make several."""
+    monkeypatch.setattr("suffice.landscape.ledger.SHARD_SAMPLES", 1)
+
+
+class Counted:
+    """A per-sample cross-entropy that counts the losses it was asked for."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, outputs, batch):
+        self.count += len(outputs)
+        return functional.cross_entropy(outputs, batch[1], reduction="none")
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+def kill_at(call):
+    calls = iter(range(1, call + 1))
+
+    def progress(losses):
+        if next(calls) == call:
+            raise Killed
+
+    return progress
+
+
+# what is measured
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("order", ["shuffled", "source"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_losses_equal_a_loop_over_samples_and_probes(dtype, tolerance, order, loss):
+    x, labels = data_of(dtype).tensors
+    y = labels if loss == "cross_entropy" else functional.one_hot(labels, 3).to(dtype)
+    problem = problem_of(dtype, dataset=TensorDataset(x, y), loss=loss, order=order)
+    probes = probes_of(problem)
+    ledger = record(problem, probes)
+
+    criterion = {"cross_entropy": functional.cross_entropy, "mse": functional.mse_loss}[loss]
+    expected = np.empty((SAMPLES, PROBES))
+    for probe in range(PROBES):
+        moved = copy.deepcopy(problem.model)
+        moved.load_state_dict(probes[probe])
+        for place, row in enumerate(problem.index):
+            expected[place, probe] = float(criterion(moved(x[[row]]), y[[row]]).detach())
+    assert_allclose(ledger.losses, expected, rtol=tolerance)
+    assert np.array_equal(ledger.index, problem.index)
+    assert np.array_equal(ledger.distance, probes.distance)
+
+
+def test_only_the_moving_parameters_move():
+    problem = problem_of(torch.float64, parameters="3.*")
+    probes = probes_of(problem)
+    moved = copy.deepcopy(problem.model)
+    moved.load_state_dict(probes[1], strict=False)
+    x, y = data_of(torch.float64).tensors
+    expected = functional.cross_entropy(moved(x), y, reduction="none").detach().numpy()[problem.index]
+    assert_allclose(record(problem, probes).losses[:, 1], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("batch_size", [1, 3, 7, SAMPLES, 1000])
+def test_losses_do_not_depend_on_the_batch_size(dtype, tolerance, batch_size):
+    problem = problem_of(dtype)
+    probes = probes_of(problem)
+    ledger = record(problem, probes, batch_size=batch_size)
+    assert ledger.batch_size == batch_size
+    assert_allclose(ledger.losses, record(problem, probes).losses, rtol=tolerance)
+
+
+@settings(max_examples=12)
+@given(batch_size=st.integers(1, 12), shard=st.integers(1, 12))
+def test_losses_do_not_depend_on_the_shards(batch_size, shard):
+    problem = problem_of(torch.float64)
+    probes = probes_of(problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("suffice.landscape.ledger.SHARD_SAMPLES", shard)
+        found = record(problem, probes, batch_size=batch_size).losses
+    assert_allclose(found, record(problem, probes).losses, rtol=1e-12)
+
+
+def test_losses_of_one_sample_do_not_depend_on_the_shuffle():
+    first, second = problem_of(torch.float64, seed=1), problem_of(torch.float64, seed=2)
+    ledgers = [record(problem, probes_of(problem)) for problem in (first, second)]
+    by_row = [ledger.losses[np.argsort(ledger.index)] for ledger in ledgers]
+    assert not np.array_equal(first.index, second.index)
+    assert_allclose(by_row[0], by_row[1], rtol=1e-12)
+
+
+def test_dictionaries_as_hugging_face_has_them_give_the_same_losses_as_tuples():
+    class Wrapped(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, pixel_values):
+            return SimpleNamespace(logits=self.inner(pixel_values), hidden_states=None)
+
+    x, y = data_of().tensors
+    items = [{"pixel_values": x[row], "labels": int(y[row])} for row in range(SAMPLES)]
+    expected = record(problem := problem_of(), probes_of(problem)).losses
+    problem = problem_of(model=Wrapped(model_of()), dataset=items)
+    assert np.array_equal(record(problem, probes_of(problem)).losses, expected)
+
+
+def test_collate_predict_and_loss_may_be_given():
+    x, y = data_of().tensors
+    items = [f"{row}" for row in range(SAMPLES)]  # rows are named by text
+
+    def collate(names):
+        rows = torch.tensor([int(name) for name in names])
+        return {"inputs": x[rows], "targets": y[rows], "names": names}
+
+    problem = problem_of(
+        dataset=items,
+        collate=collate,
+        predict=lambda model, batch: {"scores": model(batch["inputs"])},
+        loss=lambda outputs, batch: functional.cross_entropy(
+            outputs["scores"].double(), batch["targets"], reduction="none"
+        ),
+    )
+    expected = record(named := problem_of(), probes_of(named)).losses
+    assert_allclose(record(problem, probes_of(problem)).losses, expected, rtol=1e-6)
+
+
+def test_progress_adds_up_to_all_losses():
+    for batch_size in (3, SAMPLES):
+        problem, done = problem_of(), []
+        record(problem, probes_of(problem), batch_size=batch_size, progress=done.append)
+        assert sum(done) == SAMPLES * PROBES
+
+
+def test_losses_are_not_changed_by_an_autocast_around():
+    problem = problem_of()
+    expected = record(problem, probes_of(problem)).losses
+    with torch.autocast("cpu", torch.bfloat16):
+        assert np.array_equal(record(problem, probes_of(problem)).losses, expected)
+
+
+@pytest.mark.parametrize("batch_size", [0, -3])
+def test_a_batch_size_below_one_is_refused(batch_size):
+    problem = problem_of()
+    with pytest.raises(InputError, match="batch_size"):
+        record(problem, probes_of(problem), batch_size=batch_size)
+
+
+# what is left as it was
+
+
+def snapshot(model):
+    return {
+        "parameters": {name: (id(value), value.data_ptr()) for name, value in model.named_parameters()},
+        "values": {name: value.clone().numpy().tobytes() for name, value in model.state_dict().items()},
+        "requires_grad": [value.requires_grad for value in model.parameters()],
+        "grad": [value.grad for value in model.parameters()],
+        "training": [module.training for module in model.modules()],
+        "hooks": [len(module._forward_hooks) for module in model.modules()],
+        "torch": (
+            torch.is_grad_enabled(),
+            torch.get_float32_matmul_precision(),
+            torch.backends.cudnn.allow_tf32,
+            torch.backends.mha.get_fastpath_enabled(),
+            torch.is_autocast_enabled("cpu"),
+            torch.get_rng_state().numpy().tobytes(),
+        ),
+    }
+
+
+@pytest.mark.parametrize("failing", [False, True])
+@pytest.mark.parametrize("batch_size", ["auto", 3])
+def test_everything_is_put_back_also_when_the_loss_raises(failing, batch_size):
+    counted = Counted()
+
+    def loss(outputs, batch):
+        losses = counted(outputs, batch)
+        if failing and counted.count > SAMPLES + BATCH:  # while at the second probe
+            raise RuntimeError("broken loss")
+        return losses
+
+    model = model_of()
+    model[0].train()
+    model[0].bias.requires_grad_(False)
+    problem = problem_of(model=model, loss=loss)
+    probes = probes_of(problem)
+    previous = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        before = snapshot(model)
+        if failing:
+            with pytest.raises(RuntimeError, match="broken loss"):
+                record(problem, probes, batch_size=batch_size)
+        else:
+            record(problem, probes, batch_size=batch_size)
+        assert snapshot(model) == before
+    finally:
+        torch.set_float32_matmul_precision(previous)
+
+
+def test_dropout_in_training_mode_is_measured_in_evaluation_mode_with_one_warning():
+    problem = problem_of(model=model_of(dropout=0.5))
+    expected = record(problem, probes_of(problem)).losses
+    problem.model.train()
+    with pytest.warns(UserWarning, match="evaluation mode") as warned:
+        losses = record(problem, probes_of(problem)).losses
+    assert len(warned) == 1
+    assert np.array_equal(losses, expected)
+    assert all(module.training for module in problem.model.modules())
+
+
+def test_a_model_without_dropout_may_be_in_training_mode_without_a_warning(recwarn):
+    problem = problem_of(model=model_of().train())
+    record(problem, probes_of(problem))
+    assert len(recwarn) == 0
+    assert problem.model.training
+
+
+# the store
+
+
+def test_memory_and_disk_hold_the_same_bits(tmp_path, one_batch_shards):
+    problem = problem_of()
+    probes = probes_of(problem)
+    in_memory = record(problem, probes, batch_size=BATCH)
+    stored = record(problem, probes, store=tmp_path / "new" / "store", batch_size=BATCH)
+    opened = Ledger.open(tmp_path / "new" / "store")
+    for ledger in (stored, opened):
+        assert np.array_equal(ledger.losses, in_memory.losses)
+        assert np.array_equal(ledger.index, in_memory.index)
+        assert np.array_equal(ledger.distance, in_memory.distance)
+        assert ledger.batch_size == in_memory.batch_size == BATCH
+
+
+def test_a_store_may_be_named_by_text(tmp_path):
+    problem = problem_of()
+    ledger = record(problem, probes_of(problem), store=str(tmp_path / "store"))
+    assert np.array_equal(Ledger.open(str(tmp_path / "store")).losses, ledger.losses)
+
+
+@pytest.mark.parametrize("call", range(1, SHARDS * PROBES + 1))
+def test_a_killed_recording_goes_on_to_the_same_bits_without_repeating_shards(tmp_path, one_batch_shards, call):
+    whole = record(problem_of(loss=Counted()), probes_of(problem_of()), batch_size=BATCH).losses
+    problem, loss = problem_of(loss=Counted()), Counted()
+    with pytest.raises(Killed):
+        record(problem, probes_of(problem), tmp_path, BATCH, progress=kill_at(call))
+    with pytest.raises(InputError, match="not complete"):
+        Ledger.open(tmp_path)
+
+    problem, done = problem_of(loss=loss), []
+    ledger = record(problem, probes_of(problem), tmp_path, BATCH, progress=done.append)
+    assert np.array_equal(ledger.losses, whole)
+    assert np.array_equal(Ledger.open(tmp_path).losses, whole)
+    assert sum(done) == SAMPLES * PROBES
+    finished_rows = BATCH * ((call - 1) // PROBES)
+    check = BATCH * PROBES if finished_rows else 0  # one batch is run again, to see that it is the same problem
+    assert loss.count <= (SAMPLES - finished_rows) * PROBES + check
+
+
+def test_a_complete_store_is_checked_and_not_measured_again(tmp_path, one_batch_shards):
+    problem = problem_of(loss=Counted())
+    first = record(problem, probes_of(problem), tmp_path, BATCH).losses
+    problem.loss.count = 0
+    assert np.array_equal(record(problem, probes_of(problem), tmp_path, BATCH).losses, first)
+    assert problem.loss.count <= BATCH * PROBES
+
+
+def negated():
+    model = model_of()
+    for parameter in model.parameters():
+        parameter.data.neg_()  # the same norm, so the same distances
+    return model
+
+
+def other_first_layer():
+    model = model_of()
+    model[0].weight.data += 1
+    return model
+
+
+OTHERS = {
+    "other weights": ({"model": model_of(seed=1)}, {}),
+    "other weights of the same norm": ({"model": negated()}, {}),
+    "other data": ({"dataset": data_of(seed=1)}, {}),
+    "other loss": ({"loss": lambda outputs, batch: outputs[:, 0]}, {}),
+    "other shuffle": ({"seed": 1}, {}),
+    "other order": ({"order": "source"}, {}),
+    "other moving parameters": ({"parameters": "3.*"}, {}),
+    "other probes": ({}, {"seed": 1}),
+    "other radius": ({}, {"radius": 0.2}),
+}
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize(("arguments", "probes"), OTHERS.values(), ids=OTHERS.keys())
+def test_the_store_of_another_problem_is_refused_and_kept(tmp_path, one_batch_shards, arguments, probes, complete):
+    problem = problem_of()
+    if complete:
+        record(problem, probes_of(problem), tmp_path, BATCH)
+    else:
+        with pytest.raises(Killed):
+            record(problem, probes_of(problem), tmp_path, BATCH, progress=kill_at(PROBES + 1))
+    other = problem_of(**arguments)
+    with pytest.raises(InputError, match="store|folder") as refusal:
+        record(other, probes_of(other, **probes), tmp_path, BATCH)
+    assert "\n" not in str(refusal.value)
+    whole = record(problem, probes_of(problem), tmp_path, BATCH)
+    assert np.array_equal(whole.losses, record(problem, probes_of(problem), batch_size=BATCH).losses)
+
+
+def test_the_store_of_a_model_with_other_frozen_weights_is_refused(tmp_path):
+    problem, other = problem_of(parameters="3.*"), problem_of(parameters="3.*", model=other_first_layer())
+    record(problem, probes_of(problem), tmp_path)
+    with pytest.raises(InputError, match="store"):
+        record(other, probes_of(other), tmp_path)
+
+
+def test_the_store_of_another_batch_size_is_refused(tmp_path):
+    problem = problem_of()
+    record(problem, probes_of(problem), tmp_path, batch_size=4)
+    with pytest.raises(InputError, match="batch_size"):
+        record(problem, probes_of(problem), tmp_path, batch_size=5)
+
+
+def test_a_folder_without_a_ledger_cannot_be_opened(tmp_path):
+    with pytest.raises(InputError, match="no stored array"):
+        Ledger.open(tmp_path)
+
+
+# losses that cannot be used
+
+
+def test_a_sample_whose_loss_is_not_finite_is_named(tmp_path, one_batch_shards):
+    x, y = data_of().tensors
+    x[7, 2] = math.nan
+    problem = problem_of(dataset=TensorDataset(x, y))
+    with pytest.raises(InputError, match=r"data set row 7 at the centre w\* is nan") as refusal:
+        record(problem, probes_of(problem), tmp_path, BATCH)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_probe_at_which_a_loss_overflows_is_named():
+    x = torch.zeros(SAMPLES, 1, dtype=torch.float64)
+    x[5] = 1e3
+    problem = problem_of(model=nn.Linear(1, 1, bias=False).double(), dataset=TensorDataset(x, x), loss="mse")
+    states = [{"weight": torch.full((1, 1), value, dtype=torch.float64)} for value in (1.0, 1e308)]
+    with pytest.raises(InputError, match="data set row 5 at probe 2 is inf"):
+        record(problem, Probes.points(problem, states), batch_size=BATCH)
+
+
+@pytest.mark.parametrize("batch_size", [3, SAMPLES, "auto"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda outputs, batch: outputs.mean(),
+        lambda outputs, batch: outputs.mean()[None],
+        lambda outputs, batch: outputs,
+        lambda outputs, batch: outputs[:-1, 0],
+        lambda outputs, batch: outputs[:, 0].repeat(2),
+        lambda outputs, batch: outputs[:, 0].tolist(),
+    ],
+    ids=["scalar", "mean of the batch", "matrix", "too few", "too many", "list"],
+)
+def test_a_loss_that_is_not_one_number_a_sample_is_refused(loss, batch_size):
+    problem = problem_of(loss=loss)
+    with pytest.raises(InputError, match="one loss per sample") as refusal:
+        record(problem, probes_of(problem), batch_size=batch_size)
+    assert "\n" not in str(refusal.value)

@@ -1,0 +1,129 @@
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from suffice import InputError
+from suffice.landscape.spread import Spread
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def naive_interval(losses, resamples, seed, confidence, relative):
+    """The BCa interval as in the paper: estimates of resampled rows, influence values in loops."""
+    draw, samples = np.random.default_rng(seed), len(losses)
+
+    def estimate(rows):
+        return rows.var(0, ddof=1).mean() / (rows[:, 0].mean() ** 2 if relative else 1)
+
+    drawn = np.array([estimate(losses[draw.integers(samples, size=samples)]) for _ in range(resamples)])
+    influence = np.array([_influence(losses, row, relative) for row in range(samples)])
+    acceleration = (influence**3).sum() / (6 * (influence**2).sum() ** 1.5)
+    normal = NormalDist()
+    bias = normal.inv_cdf(np.mean(drawn < estimate(losses)))
+    levels = [bias + normal.inv_cdf(level) for level in ((1 - confidence) / 2, (1 + confidence) / 2)]
+    levels = [normal.cdf(bias + level / (1 - acceleration * level)) for level in levels]
+    return np.quantile(drawn, levels)
+
+
+def _influence(losses, row, relative, step=1e-6):
+    """The derivative of the estimate in the weight of a sample, by central differences of the weighted moments."""
+
+    def weighted(shift):
+        weights = np.full(len(losses), (1 - shift) / len(losses))
+        weights[row] += shift
+        mean = weights @ losses
+        variance = (weights @ (losses - mean) ** 2).mean() * len(losses) / (len(losses) - 1)
+        return variance / (mean[0] ** 2 if relative else 1)
+
+    return (weighted(step) - weighted(-step)) / (2 * step)
+
+
+@given(seed=SEEDS, samples=st.integers(8, 25), probes=st.integers(1, 3), relative=st.booleans())
+def test_interval_equals_a_naive_bootstrap_of_the_same_draws(seed, samples, probes, relative):
+    losses = np.random.default_rng(seed).exponential(1, (samples, probes)) + 1
+    found = Spread(losses, resamples=80, seed=seed).interval(0.8, relative)
+    assert_allclose(found, naive_interval(losses, 80, seed, 0.8, relative), rtol=0.02)
+
+
+@given(seed=SEEDS, samples=st.integers(3, 40), confidence=st.floats(0.01, 0.99), relative=st.booleans())
+def test_interval_contains_the_estimate(seed, samples, confidence, relative):
+    losses = np.random.default_rng(seed).exponential(1, (samples, 2)) + 1
+    spread = Spread(losses, resamples=30, seed=0)
+    low, high = spread.interval(confidence, relative)
+    assert low <= spread.variance / spread.scale(relative) ** 2 <= high
+
+
+@given(seed=SEEDS, samples=st.integers(3, 20), probes=st.integers(1, 3), offset=st.sampled_from([0, 1, 1e6]))
+def test_variances_are_unbiased_whatever_the_offset(seed, samples, probes, offset):
+    losses = np.random.default_rng(seed).normal(size=(samples, probes)) + offset
+    spread = Spread(losses, resamples=2, seed=0)
+    assert_allclose(spread.variances, losses.var(0, ddof=1), rtol=1e-9)
+    assert math.isclose(spread.variance, losses.var(0, ddof=1).mean(), rel_tol=1e-9)
+    assert math.isclose(spread.center_loss, losses[:, 0].mean(), rel_tol=1e-9, abs_tol=1e-12)
+
+
+def test_interval_shrinks_like_the_root_of_the_samples():
+    draw = np.random.default_rng(0)
+
+    def width(samples):
+        low, high = Spread(draw.normal(size=(samples, 1)), resamples=500, seed=0).interval(0.9, relative=False)
+        return high - low
+
+    assert width(200) / width(3200) == pytest.approx(4, rel=0.3)
+
+
+def test_interval_is_the_same_for_a_seed_and_another_for_another_seed():
+    losses = np.random.default_rng(0).exponential(size=(30, 2))
+    first, again, other = (Spread(losses, 100, seed).interval(0.9, relative=False) for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_a_wider_confidence_gives_a_wider_interval():
+    spread = Spread(np.random.default_rng(0).exponential(size=(30, 2)), 500, 0)
+    narrow, wide = (spread.interval(confidence, relative=False) for confidence in (0.5, 0.95))
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_interval_covers_the_truth_about_as_often_as_it_says(relative):
+    draw = np.random.default_rng(0)
+    truth = 4 / 25 if relative else 4
+    intervals = [Spread(draw.normal(5, 2, (60, 1)), 200, seed).interval(0.9, relative) for seed in range(200)]
+    assert 0.82 < np.mean([low <= truth <= high for low, high in intervals]) < 0.97
+
+
+def test_equal_losses_have_no_spread():
+    spread = Spread(np.full((5, 2), 0.1), resamples=10, seed=0)
+    assert spread.variance == 0
+    assert spread.interval(0.9, relative=False) == (0, 0)
+    assert spread.coefficient_of_variation == 0
+
+
+@given(seed=SEEDS)
+def test_coefficient_of_variation_is_that_of_the_losses_at_the_center(seed):
+    losses = np.random.default_rng(seed).exponential(size=(20, 3))
+    expected = losses[:, 0].std(ddof=1) / losses[:, 0].mean()
+    assert Spread(losses, 2, 0).coefficient_of_variation == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("center", [[-1.0, 0, 1], [-3.0, -2, -1], [0.0, 0, 0]])
+def test_there_is_no_coefficient_of_variation_without_a_positive_mean(center):
+    spread = Spread(np.array(center)[:, None], 2, 0)
+    assert spread.coefficient_of_variation is None
+    assert "absolute" in spread.unusable_scale(0.9)
+
+
+def test_a_mean_loss_far_from_zero_is_a_usable_scale():
+    assert Spread(np.array([[1.0], [1.1], [0.9]]), 2, 0).unusable_scale(0.9) is None
+    assert Spread(np.full((3, 1), 0.1), 2, 0).unusable_scale(0.9) is None
+
+
+def test_fewer_than_three_samples_are_refused():
+    with pytest.raises(InputError, match="at least 3"):
+        Spread(np.ones((2, 1)), 10, 0)

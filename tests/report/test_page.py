@@ -1,0 +1,118 @@
+"""The report as its readers meet it: in a real browser, without a network."""
+
+import json
+import os
+import shutil
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from suffice.report import write_report
+from suffice.results import Result
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    driver = shutil.which("chromedriver")
+    if driver is None and "SUFFICE_REQUIRE_BROWSER" not in os.environ:
+        pytest.skip("no chromedriver: install Debian's chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"):
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
+        chrome.execute_cdp_cmd("Network.enable", {})
+        chrome.execute_cdp_cmd(
+            "Network.emulateNetworkConditions",
+            {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
+        )
+        yield chrome
+
+
+@pytest.fixture
+def opened(browser, small_run):
+    """The report of a small real run, open."""
+    folder, result = small_run
+    browser.get((folder / "report.html").as_uri())
+    return browser, result
+
+
+def shown_size(browser, criterion):
+    return int(browser.find_element(By.ID, f"size-{criterion}").text.replace(",", ""))
+
+
+def set_tolerance(browser, percent):
+    field = browser.find_element(By.ID, "tolerance")
+    browser.execute_script(
+        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))", field, percent
+    )
+
+
+def test_page_opens_offline_without_errors_and_draws_every_figure(opened):
+    browser, _ = opened
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    plots = browser.find_elements(By.CSS_SELECTOR, ".plot .main-svg")
+    assert len({plot.find_element(By.XPATH, "./ancestor::div[contains(@class, 'plot ')]").id for plot in plots}) == 3
+
+
+def test_page_states_the_answer_and_the_sizes_of_the_result(opened):
+    browser, result = opened
+    assert browser.find_element(By.ID, "answer").text == result.sufficient_sizes[0].explanation
+    for answer in result.sufficient_sizes:
+        assert shown_size(browser, answer.criterion) == answer.size
+        interval = browser.find_element(By.ID, f"interval-{answer.criterion}").text
+        assert interval == f"{answer.low:,} to {answer.high:,}"
+
+
+def test_moving_the_tolerance_moves_the_sizes_as_sufficient_size_does(opened, small_run_curves):
+    browser, _ = opened
+    for percent in (1, 2.5, 20, 80):
+        set_tolerance(browser, percent)
+        for criterion in ("remaining", "difference"):
+            assert shown_size(browser, criterion) == small_run_curves.sufficient_size(percent / 100, criterion).size
+
+
+def test_slider_and_field_move_together(opened):
+    browser, _ = opened
+    slider = browser.find_element(By.ID, "tolerance-slider")
+    before = shown_size(browser, "remaining")
+    browser.execute_script("arguments[0].value = -2; arguments[0].dispatchEvent(new Event('input'))", slider)
+    assert float(browser.find_element(By.ID, "tolerance").get_property("value")) == 1.0
+    assert shown_size(browser, "remaining") > before
+
+
+def test_text_from_the_user_is_shown_as_text(browser, small_run, tmp_path):
+    _, result = small_run
+    hostile = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+    values = json.loads(result.model_dump_json())
+    values["problem"]["model"] = values["configuration"]["model"] = hostile
+    values["problem"]["notes"] = [hostile]
+    write_report(Result.model_validate(values), tmp_path)
+    browser.get((tmp_path / "report.html").as_uri())
+    assert hostile in browser.title
+    assert hostile in browser.find_element(By.CLASS_NAME, "question").text
+
+
+def test_page_without_a_relative_answer_offers_absolute_tolerances(browser, small_run, tmp_path):
+    _, result = small_run
+    values = json.loads(result.model_dump_json())
+    for settling in values["settling"]:
+        settling["relative"] = None
+    for answer in values["sufficient_sizes"]:
+        answer.update(size=None, low=None, high=None, status="cannot_tell", explanation="It cannot be told: because.")
+    write_report(Result.model_validate(values), tmp_path)
+    browser.get((tmp_path / "report.html").as_uri())
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert browser.find_element(By.ID, "answer").text == "It cannot be told: because."
+    # a tenth of the spread, by remaining: (S / (S / 10))^2
+    assert shown_size(browser, "remaining") == pytest.approx(100, abs=1)
+
+
+def test_figures_are_written_as_png_and_pdf(small_run):
+    folder, _ = small_run
+    for name in ("settling", "order", "geometry"):
+        assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (folder / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")

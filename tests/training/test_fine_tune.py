@@ -1,0 +1,192 @@
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import TensorDataset
+
+from suffice import InputError, Problem
+from suffice.training import FineTuning, fine_tune
+
+SAMPLES = 20
+SETTINGS = FineTuning(epochs=4, learning_rate=1e-2, batch_size=8)  # the last batch is smaller
+
+
+def problem_of(parameters=None, middle=None, loss="cross_entropy", dtype=torch.float32, value=None):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(SAMPLES, 5, generator=generator)
+    if value is not None:
+        x[7, 2] = value
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), middle or nn.Dropout(0.3), nn.Linear(4, 3)).to(dtype).eval()
+    return Problem(model, TensorDataset(x, (x[:, 0] > 0).long()), loss=loss, parameters=parameters)
+
+
+def trained(settings=SETTINGS, **arguments):
+    problem = problem_of(**arguments)
+    return fine_tune(problem, settings), problem.model.state_dict()
+
+
+def equal(state, other):
+    return state.keys() == other.keys() and all(torch.equal(state[name], other[name]) for name in other)
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+def kill_at(samples):
+    done = 0
+
+    def progress(more):
+        nonlocal done
+        done += more
+        if done >= samples:
+            raise Killed
+
+    return progress
+
+
+def test_training_lowers_the_loss():
+    history, _ = trained(FineTuning(epochs=20, learning_rate=3e-2, batch_size=8))
+    assert len(history) == 20
+    assert history[-1] < 0.7 * history[0]
+
+
+def test_a_seed_gives_the_same_weights_and_another_seed_others():
+    history, weights = trained()
+    torch.rand(7)  # whatever random numbers were drawn in between
+    again = trained()
+    assert again[0] == history
+    assert equal(again[1], weights)
+    assert not equal(trained(FineTuning(4, 1e-2, 8, seed=1))[1], weights)
+
+
+def test_training_is_adamw_with_warm_up_and_cosine():
+    settings = FineTuning(epochs=40, learning_rate=1e-2, batch_size=SAMPLES, weight_decay=0.1)  # one step an epoch
+    history, weights = trained(settings, middle=nn.Tanh(), dtype=torch.float64)
+
+    problem = problem_of(middle=nn.Tanh(), dtype=torch.float64)
+    x, y = problem.dataset.tensors
+    optimizer = torch.optim.AdamW(problem.model.parameters(), lr=1e-2, weight_decay=0.1)
+    expected = []
+    for step in range(40):  # of which a tenth warm up
+        share = (step + 1) / 4 if step < 4 else (1 + math.cos(math.pi * (step - 4) / 36)) / 2
+        optimizer.param_groups[0]["lr"] = 1e-2 * share
+        loss = functional.cross_entropy(problem.model(x.double()), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        expected.append(loss.item())
+    assert history == pytest.approx(expected, rel=1e-9)
+    assert all(torch.allclose(weights[name], value, rtol=1e-7) for name, value in problem.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "middle", [nn.Tanh, partial(nn.Dropout, 0.3), partial(nn.BatchNorm1d, 4)], ids=["plain", "dropout", "batch norm"]
+)
+@pytest.mark.parametrize("samples", [1, SAMPLES, SAMPLES + 9, 2 * SAMPLES, 4 * SAMPLES])
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, middle, samples):
+    history, weights = trained(middle=middle())
+    with pytest.raises(Killed):
+        fine_tune(problem_of(middle=middle()), SETTINGS, tmp_path / "checkpoint", kill_at(samples))
+    problem, done = problem_of(middle=middle()), []
+    assert fine_tune(problem, SETTINGS, tmp_path / "checkpoint", done.append) == history
+    assert sum(done) == SETTINGS.epochs * SAMPLES
+    assert equal(problem.model.state_dict(), weights)
+
+
+def test_a_finished_training_is_read_and_not_repeated(tmp_path):
+    history = fine_tune(problem_of(), SETTINGS, tmp_path / "checkpoint")
+
+    def never(outputs, batch):
+        raise AssertionError("trained again")
+
+    problem, done = problem_of(loss=never), []
+    assert fine_tune(problem, SETTINGS, tmp_path / "checkpoint", done.append) == history
+    assert sum(done) == SETTINGS.epochs * SAMPLES
+    assert equal(problem.model.state_dict(), trained()[1])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        FineTuning(epochs=3, learning_rate=1e-2, batch_size=8),
+        FineTuning(epochs=4, learning_rate=1e-3, batch_size=8),
+        FineTuning(epochs=4, learning_rate=1e-2, batch_size=5),
+        FineTuning(epochs=4, learning_rate=1e-2, batch_size=8, seed=1),
+    ],
+    ids=["epochs", "learning_rate", "batch_size", "seed"],
+)
+def test_the_checkpoint_of_other_settings_is_refused(tmp_path, settings):
+    fine_tune(problem_of(), SETTINGS, tmp_path / "checkpoint")
+    with pytest.raises(InputError, match="checkpoint"):
+        fine_tune(problem_of(), settings, tmp_path / "checkpoint")
+
+
+def test_the_checkpoint_of_other_parameters_is_refused(tmp_path):
+    fine_tune(problem_of(), SETTINGS, tmp_path / "checkpoint")
+    with pytest.raises(InputError, match="checkpoint"):
+        fine_tune(problem_of("2.*"), SETTINGS, tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_only_the_moving_parameters_change(frozen):
+    problem = problem_of("2.*")
+    problem.model.requires_grad_(not frozen)
+    before = {name: value.clone() for name, value in problem.model.state_dict().items()}
+    fine_tune(problem, SETTINGS)
+    changed = {name for name, value in problem.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"2.weight", "2.bias"}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_flags_and_random_numbers_are_put_back_also_after_an_interruption(killed):
+    problem = problem_of("2.*")
+    problem.model[0].train()
+    problem.model[2].weight.requires_grad_(False)
+
+    def state():
+        return (
+            [module.training for module in problem.model.modules()],
+            [(parameter.requires_grad, parameter.grad) for parameter in problem.model.parameters()],
+            torch.is_grad_enabled(),
+            torch.get_rng_state().numpy().tobytes(),
+        )
+
+    before = state()
+    if killed:
+        with pytest.raises(Killed):
+            fine_tune(problem, SETTINGS, progress=kill_at(SAMPLES + 1))
+    else:
+        fine_tune(problem, SETTINGS)
+    assert state() == before
+
+
+def test_training_does_not_mind_that_gradients_are_off():
+    with torch.no_grad():
+        _, weights = trained()
+    assert equal(weights, trained()[1])
+
+
+def test_the_history_holds_the_mean_loss_of_all_samples():
+    problem = problem_of(middle=nn.Tanh())
+    x, y = problem.dataset.tensors
+    at_start = float(functional.cross_entropy(problem.model(x), y).detach())
+    history = fine_tune(problem, FineTuning(epochs=1, learning_rate=1e-12, batch_size=8))
+    assert history == pytest.approx([at_start], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("learning_rate", "value"), [(1e30, None), (1e-2, math.inf), (1e-2, math.nan)], ids=["rate", "inf", "nan"]
+)
+def test_a_training_that_diverges_is_refused_and_leaves_no_checkpoint_of_it(tmp_path, learning_rate, value):
+    settings = FineTuning(epochs=4, learning_rate=learning_rate, batch_size=8)
+    with pytest.raises(InputError, match="diverged") as refusal:
+        fine_tune(problem_of(value=value), settings, tmp_path / "checkpoint")
+    assert "\n" not in str(refusal.value)
+    if (tmp_path / "checkpoint").exists():
+        stored = torch.load(tmp_path / "checkpoint", weights_only=True)
+        assert all(math.isfinite(loss) for loss in stored["history"])
