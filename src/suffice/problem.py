@@ -109,7 +109,7 @@ class Problem:
         rows = self.index[places]
         if self._tensors is not None:
             chosen = torch.from_numpy(rows)
-            batch: Batch = tuple(tensor[chosen.to(tensor.device)] for tensor in self._tensors)
+            batch: Batch = tuple(tensor.index_select(0, chosen.to(tensor.device)) for tensor in self._tensors)
         elif hasattr(self.dataset, "__getitems__"):
             batch = self._collate(self.dataset.__getitems__(rows.tolist()))
         else:
@@ -152,7 +152,7 @@ class Problem:
             warnings.warn(
                 "the model is in training mode and has dropout or batch normalisation: it is measured in "
                 "evaluation mode and put back afterwards",
-                stacklevel=3,
+                stacklevel=4,
             )
         fast_path, precision = torch.backends.mha.get_fastpath_enabled(), torch.get_float32_matmul_precision()
         cudnn_tf32 = torch.backends.cudnn.allow_tf32
@@ -206,9 +206,11 @@ def _check_finite(model: nn.Module) -> None:
 
 
 def _is_stochastic(model: nn.Module) -> bool:
+    """Whether training mode changes the outputs, as far as modules tell: attention has its dropout as a number."""
     return any(
         isinstance(module, nn.modules.batchnorm._BatchNorm)
         or (isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0)
+        or any("drop" in name and isinstance(value, float) and value > 0 for name, value in vars(module).items())
         for module in model.modules()
     )
 
@@ -250,6 +252,8 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Float64[Tensor, " batch"]:
             f"cross_entropy takes logits (batch, classes) and labels (batch,), not {tuple(logits.shape)} and "
             f"{tuple(labels.shape)}: give a callable loss"
         )
+    if labels.is_floating_point():
+        raise InputError("cross_entropy takes labels as integers; for numbers to be predicted take loss='mse'")
     labels = labels.long()
     if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
         raise InputError(

@@ -14,6 +14,9 @@ from zarr.storage import LocalStore, MemoryStore
 
 from suffice.errors import InputError
 
+PARTIAL = "*.suffice-partial"
+"""What a killed process may leave of a file that it was writing."""
+
 
 class RowShards:
     """A float64 array (rows, columns) that is filled shard by shard, and knows which shards it has.
@@ -42,7 +45,8 @@ class RowShards:
 
     def __init__(self, path: Path | None, shape: tuple[int, int], shard_rows: int, identity: Mapping[str, Any]) -> None:
         self._shard_rows = shard_rows
-        if path is not None and (path / "zarr.json").exists():
+        self._is_empty = path is None or not (path / "zarr.json").exists()
+        if path is not None and not self._is_empty:
             self._array = zarr.open_array(LocalStore(path), mode="r+")
             stored = dict(self._array.attrs)
             differing = [key for key in identity if stored.get(key) != identity[key]]
@@ -69,6 +73,7 @@ class RowShards:
         shards = cls.__new__(cls)
         shards._array = zarr.open_array(LocalStore(path), mode="r+")
         shards._shard_rows = shards._array.chunks[0]
+        shards._is_empty = False
         return shards
 
     @property
@@ -83,6 +88,8 @@ class RowShards:
 
     def missing(self) -> list[slice]:
         """The shards that are not written yet."""
+        if self._is_empty:
+            return self.shards()
         return [rows for rows in self.shards() if np.isnan(self.read(rows)).any()]
 
     def read(self, rows: slice = slice(None)) -> Float64[np.ndarray, "rows columns"]:
@@ -91,13 +98,14 @@ class RowShards:
 
     def write(self, rows: slice, values: Float64[np.ndarray, "rows columns"]) -> None:
         """Stores one shard, whole."""
+        self._is_empty = False
         self._array[rows] = values
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to, which takes the place of ``path`` when it is complete and not before."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=PARTIAL[1:])
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

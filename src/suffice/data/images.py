@@ -113,4 +113,5 @@ class ImageArray:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    return sorted(file for file in files if file.is_file())

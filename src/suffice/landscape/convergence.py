@@ -18,6 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 
 from suffice.errors import InputError
 from suffice.landscape.ledger import Ledger
@@ -98,7 +99,7 @@ class Convergence:
         k = self._checked(sizes)
         if order is not None and not np.array_equal(np.sort(order), np.arange(self.sample.size)):
             raise InputError(f"order must be a permutation of 0 ... {self.sample.size - 1}")
-        return _steps(self.sample.losses if order is None else self.sample.losses[order], k)
+        return _steps(self.sample.losses, np.arange(self.sample.size) if order is None else order, k)
 
     def log_sizes(self, count: int = 30) -> Int64[np.ndarray, " sizes"]:
         """At most ``count`` sizes from 1 to m - 1, evenly spaced on a log axis, without repetition."""
@@ -123,8 +124,7 @@ class Convergence:
         draw = np.random.default_rng(self.seed)
         curves = np.empty((orders, len(k)))
         for curve in curves:
-            taken = draw.permutation(self.sample.size)[: int(k.max()) + 1]
-            curve[:] = root_mean_square(_steps(self.sample.losses[taken], k))
+            curve[:] = root_mean_square(_steps(self.sample.losses, draw.permutation(self.sample.size), k))
         tail = (1 - self.confidence) / 2
         return np.quantile(curves, [tail, 1 - tail], axis=0)
 
@@ -183,7 +183,7 @@ class Convergence:
             low=low,
             high=high,
             status="reached" if size <= self.sample.size else "extrapolated",
-            explanation=_explain(criterion, tolerance, relative, sizes, self.confidence, self.sample.size),
+            explanation=self._explain(criterion, tolerance, relative, sizes),
         )
 
     def _sizes(
@@ -196,6 +196,19 @@ class Convergence:
             return None
         # the interval holds the estimate, but for rounding
         return min(low, size), size, max(high, size)
+
+    def _explain(self, criterion: Criterion, tolerance: float, relative: bool, sizes: tuple[int, int, int]) -> str:
+        low, size, high = sizes
+        within = f"{tolerance:.4g}"
+        if relative:
+            of_held_out = criterion == "remaining" and self.population is not self.sample
+            within = f"{100 * tolerance:.4g}% of the {'held-out loss' if of_held_out else 'loss'} at w*"
+        if criterion == "remaining":
+            what = f"the mean loss typically differs from its value over unlimited data by less than {within}"
+        else:
+            what = f"one more sample typically moves the mean loss by less than {within}"
+        had = f"you have {self.sample.size:,}" + ("" if size <= self.sample.size else ", so this is extrapolated")
+        return f"From {size:,} samples on ({self.confidence:.0%} interval {low:,} to {high:,}), {what}; {had}."
 
     def _checked(self, sizes: ArrayLike) -> Int64[np.ndarray, " sizes"]:
         k = np.atleast_1d(np.asarray(sizes))
@@ -221,12 +234,16 @@ def _pairs(k: Int64[np.ndarray, " sizes"]) -> Curve:
 
 
 def _steps(
-    losses: Float64[np.ndarray, "samples probes"], k: Int64[np.ndarray, " sizes"]
+    losses: Float64[np.ndarray, "samples probes"],
+    order: Int64[np.ndarray, " samples"],
+    k: Int64[np.ndarray, " sizes"],
 ) -> Float64[np.ndarray, "sizes probes"]:
-    """|L_{k+1} - L_k| for rows in this order, as |l_{k+1} - L_k| / (k + 1), so that nothing close is subtracted."""
+    """|L_{k+1} - L_k| in an order, as |l_{k+1} - L_k| / (k + 1), so that nothing close is subtracted."""
     ends, place = np.unique(k, return_inverse=True)
-    sums = np.add.reduceat(losses[: ends[-1]], np.concatenate([[0], ends[:-1]]), axis=0).cumsum(0)
-    steps: Float64[np.ndarray, "ends probes"] = np.abs(losses[ends] - sums / ends[:, None]) / (ends[:, None] + 1)
+    # sums from one size to the next, as a product with a sparse 0-1 matrix, which needs no copy of the losses in order
+    segments = csr_array((np.ones(ends[-1]), order[: ends[-1]], np.concatenate([[0], ends])), (len(ends), len(losses)))
+    sums = (segments @ losses).cumsum(0)
+    steps: Float64[np.ndarray, "ends probes"] = np.abs(losses[order[ends]] - sums / ends[:, None]) / (ends[:, None] + 1)
     return np.take(steps, place, axis=0)
 
 
@@ -249,20 +266,3 @@ def _smallest(criterion: Criterion, variance: float, tolerance: float) -> int | 
     while k > 1 and _settles(criterion, variance, k - 1, tolerance):
         k -= 1
     return k
-
-
-def _explain(
-    criterion: Criterion, tolerance: float, relative: bool, sizes: tuple[int, int, int], confidence: float, samples: int
-) -> str:
-    low, size, high = sizes
-    within = f"{tolerance:.4g} times the loss at w*" if relative else f"{tolerance:.4g}"
-    if relative and tolerance < 1:
-        within = f"{100 * tolerance:.4g}% of the loss at w*"
-    interval = f"({confidence:.0%} interval {low:,} to {high:,})"
-    if criterion == "remaining":
-        what = f"the mean loss is typically within {within} of its value over unlimited data"
-    else:
-        what = f"one more sample typically moves the mean loss by less than {within}"
-    if size <= samples:
-        return f"From {size:,} samples on {interval}, {what}; you have {samples:,}."
-    return f"From {size:,} samples on {interval}, {what}; you have {samples:,}, so this is extrapolated."

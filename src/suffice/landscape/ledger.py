@@ -19,7 +19,7 @@ SHARD_SAMPLES = 256
 """Samples of a shard, unless a batch is larger: a kill loses seconds, and drawing the probes' weights for each shard
 costs a few percent of running the model."""
 
-BATCH_BYTES = {"cpu": 4 << 20, "cuda": 256 << 20}
+BATCH_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
 """Size of a batch's largest activation that runs fastest; on a CPU it stays in the cache (benchmarks/recording.py)."""
 
 LARGEST_BATCH = 4096

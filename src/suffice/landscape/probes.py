@@ -1,5 +1,6 @@
 """The points of the loss surface at which it is measured."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
@@ -11,6 +12,9 @@ from torch import Tensor
 
 from suffice.errors import InputError, nearest
 from suffice.problem import Problem, State
+
+KEPT_BYTES = 256 << 20
+"""Drawn points are kept for the next time if all of them fit in here."""
 
 
 class Probes:
@@ -42,7 +46,8 @@ class Probes:
         self.distance = distance
         self.description = dict(description)
         self._center = center
-        self._draw = draw
+        size = sum(value.numel() * value.element_size() for value in center.values())
+        self._draw = functools.cache(draw) if size * len(distance) <= KEPT_BYTES else draw
 
     def __len__(self) -> int:
         return len(self.distance)

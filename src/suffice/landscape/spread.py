@@ -6,13 +6,12 @@ r"""The spread of the per-sample losses, and what is known of it from m samples.
 import math
 from functools import cached_property
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
 from suffice.errors import InputError
-
-NORMAL = NormalDist()
 
 BLOCK = 64
 """Bootstrap draws that are held at a time."""
@@ -23,6 +22,7 @@ class Spread:
 
     Attributes:
         losses: (m, q), the first column at w*.
+        size: m.
         means: L_m at each probe, (q,).
         center_loss: the first of them: the mean loss at w*.
         variances: S^2 at each probe, (q,).
@@ -37,12 +37,11 @@ class Spread:
             raise InputError(f"{len(losses)} samples: at least 3 are needed to estimate a variance")
         self.losses = losses
         self.size = len(losses)
-        self.means: Float64[np.ndarray, " probes"] = losses.mean(0)
+        from_first = losses - losses[0]  # so that equal losses have a variance of exactly zero
+        self.means: Float64[np.ndarray, " probes"] = losses[0] + from_first.mean(0)
         self.center_loss = float(self.means[0])
-        self._deviations = losses - self.means
-        squares = np.square(self._deviations)
-        self._squares = squares.mean(1)
-        self.variances: Float64[np.ndarray, " probes"] = squares.sum(0) / (self.size - 1)
+        self._deviations = from_first - from_first.mean(0)
+        self.variances: Float64[np.ndarray, " probes"] = np.square(self._deviations).sum(0) / (self.size - 1)
         self.variance = float(self.variances.mean())
         self._resamples = resamples
         self._seed = seed
@@ -58,7 +57,7 @@ class Spread:
 
     def unusable_scale(self, confidence: float) -> str | None:
         """Why a tolerance relative to the mean loss at w* has no meaning, or None if it has."""
-        error = NORMAL.inv_cdf((1 + confidence) / 2) * math.sqrt(self.variances[0] / self.size)
+        error = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(self.variances[0] / self.size)
         if self.center_loss > error and math.isfinite(self.interval(confidence, relative=True)[1]):
             return None
         return (
@@ -67,45 +66,80 @@ class Spread:
         )
 
     def interval(self, confidence: float, relative: bool) -> tuple[float, float]:
-        r"""The interval of :math:`\bar S^2`, or of :math:`\bar S^2 / L(w^*)^2` if relative.
+        r"""The interval of :math:`\bar S^2`, or of :math:`\bar S^2 / L(w^*)^2` if relative; it holds the estimate.
 
-        The BCa bootstrap over samples: percentiles, corrected for the bias and the skewness of the estimate (B. Efron,
-        "Better Bootstrap Confidence Intervals", JASA 1987, section 4). It always holds the estimate itself.
+        The bootstrap-t interval of the logarithm: each draw of samples is set against its own standard error, because
+        where tails are heavy a draw that misses them is also too sure of itself (B. Efron, R. Tibshirani, "An
+        Introduction to the Bootstrap", 1993, section 12.5). benchmarks/coverage.py measures how often it is right.
         """
-        means, variances = self._resampled
-        estimate, drawn = self.variance, variances
-        influence = self._squares - self._squares.mean()
-        if relative:
-            estimate = estimate / self.center_loss**2
-            # a draw whose mean loss vanishes says that the ratio may be anything
-            drawn = np.divide(variances, means**2, out=np.full_like(means, np.inf), where=means > 0)
-            influence = influence - 2 * self.variance / self.center_loss * self._deviations[:, 0]
-        total = float((influence**2).sum())
-        skewness = float((influence**3).sum()) / (6 * total**1.5) if total > 0 else 0.0
-        below = (np.count_nonzero(drawn < estimate) + 0.5 * np.count_nonzero(drawn == estimate)) / len(drawn)
-        bias = NORMAL.inv_cdf(min(max(below, 1 / len(drawn)), 1 - 1 / len(drawn)))
-        ends = []
-        for level in ((1 - confidence) / 2, (1 + confidence) / 2):
-            shifted = bias + NORMAL.inv_cdf(level)
-            share = NORMAL.cdf(bias + shifted / (1 - skewness * shifted))
-            with np.errstate(invalid="ignore"):  # between two infinite draws lies nan
-                ends.append(float(np.quantile(drawn, share)))
-        return min(ends[0], estimate), max(ends[1], estimate)
+        estimate = self.variance / self.scale(relative) ** 2
+        if estimate == 0:
+            return 0.0, 0.0
+        error = float(self._log_error(self._moments(np.ones((1, self.size))), relative)[0])
+        drawn = self._resampled
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shift = np.log(drawn.variance) - (2 * np.log(drawn.mean) if relative else 0)
+            t = shift / self._log_error(drawn, relative)
+        t = t[np.isfinite(t)]
+        if len(t) == 0:
+            return (estimate, estimate) if error == 0 else (0.0, math.inf)
+        tail = (1 - confidence) / 2
+        high, low = np.exp(-error * np.quantile(t, [tail, 1 - tail])).tolist()
+        return estimate * min(low, 1.0), estimate * max(high, 1.0)
 
     @cached_property
-    def _resampled(self) -> tuple[Float64[np.ndarray, " draws"], Float64[np.ndarray, " draws"]]:
-        """Mean loss at w* and mean variance of each bootstrap draw, as products with the counts of the samples."""
+    def _resampled(self) -> "_Moments":
+        """The moments of the bootstrap draws of m samples with replacement."""
         draw = np.random.default_rng(self._seed)
-        columns = np.column_stack([self._deviations, self._squares])
-        sums = np.empty((self._resamples, columns.shape[1]))
+        counts = np.empty((BLOCK, self.size))
+        blocks = []
         for start in range(0, self._resamples, BLOCK):
-            counts = np.stack(
-                [
-                    np.bincount(draw.integers(self.size, size=self.size), minlength=self.size)
-                    for _ in range(start, min(start + BLOCK, self._resamples))
-                ]
-            )
-            sums[start : start + BLOCK] = counts.astype(np.float64) @ columns
-        shifts = sums[:, :-1] / self.size
-        variances = (sums[:, -1] - self.size * np.square(shifts).mean(1)) / (self.size - 1)
-        return self.center_loss + shifts[:, 0], np.maximum(variances, 0.0)
+            block = counts[: self._resamples - start]
+            for row in block:
+                row[:] = np.bincount(draw.integers(self.size, size=self.size), minlength=self.size)
+            blocks.append(self._moments(block))
+        return _Moments(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+
+    def _moments(self, counts: Float64[np.ndarray, "draws samples"]) -> "_Moments":
+        """The moments of draws in which each sample comes so many times: one product of matrices."""
+        means = counts @ self._columns / self.size
+        shifts, (square, fourth, cubic, center_square) = means[:, :-4], means[:, -4:].T
+        return _Moments(
+            mean=1 + shifts[:, 0] * math.sqrt(self.variance) / self.center_loss if self.center_loss else shifts[:, 0],
+            variance=np.maximum(square - np.square(shifts).mean(1), 0.0) * self.size / (self.size - 1),
+            of_squares=fourth - square**2,
+            of_both=cubic - square * shifts[:, 0],
+            of_losses=center_square - shifts[:, 0] ** 2,
+        )
+
+    @cached_property
+    def _columns(self) -> Float64[np.ndarray, "samples columns"]:
+        """The standardised deviations at each probe; their mean square s; then s^2, s l and l^2 with l those at w*."""
+        deviations = self._deviations / math.sqrt(self.variance)
+        center, square = deviations[:, 0], np.square(deviations).mean(1)
+        return np.column_stack([deviations, square, square**2, square * center, center**2])
+
+    def _log_error(self, drawn: "_Moments", relative: bool) -> Float64[np.ndarray, " draws"]:
+        r"""The standard error of :math:`\log \bar S^2`, or of :math:`\log \bar S^2 - 2 \log L` if relative.
+
+        By the delta method: m times its square is the variance over samples of s/V, or of s/V - 2 l/L.
+        """
+        total = drawn.of_squares / drawn.variance**2
+        if relative:
+            slope = 2 * math.sqrt(self.variance) / (self.center_loss * drawn.mean)
+            total = total - 2 * slope * drawn.of_both / drawn.variance + slope**2 * drawn.of_losses
+        return np.asarray(np.sqrt(np.maximum(total, 0.0) / self.size))
+
+
+class _Moments(NamedTuple):
+    """Of draws of samples, (draws,) each, in units of those of the samples themselves.
+
+    With l the loss at w* and s the mean over probes of the squared deviations: the mean of l, the spread V, and the
+    variances and the covariance of s and l.
+    """
+
+    mean: Float64[np.ndarray, " draws"]
+    variance: Float64[np.ndarray, " draws"]
+    of_squares: Float64[np.ndarray, " draws"]
+    of_both: Float64[np.ndarray, " draws"]
+    of_losses: Float64[np.ndarray, " draws"]

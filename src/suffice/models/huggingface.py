@@ -1,6 +1,7 @@
 """Hugging Face image classifiers, PEFT-wrapped too, and their inputs."""
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from suffice.problem import Batch
 TINY_VIT = "builtin:tiny-vit"
 """Names the embedded Vision Transformer: 205,066 parameters, pretrained on Fashion-MNIST at 28 x 28 pixels."""
 
+DEFAULT_IMAGE_SIZE = 224
+"""For checkpoints that say nothing of it."""
+
 
 @dataclass(frozen=True)
 class ImageClassifier:
@@ -36,21 +40,25 @@ class ImageClassifier:
     Attributes:
         model: the module, in evaluation mode, in float32.
         processor: turns PIL images into ``pixel_values``.
+        grey: the model takes one channel, not three.
         labels: the model's label for each class of the data.
+        matched_by_name: the checkpoint names these classes; else they were matched in order.
         has_new_head: the checkpoint had no head for these classes; the one here is random.
         notes: what a person should know of how the checkpoint was read.
     """
 
     model: nn.Module
     processor: Callable[..., Any]
+    grey: bool
     labels: tuple[int, ...]
+    matched_by_name: bool
     has_new_head: bool
     notes: tuple[str, ...]
 
     def predict(self, model: nn.Module, batch: Batch) -> Tensor:
         """Logits; positions are interpolated where the images are not of the size of the pretraining."""
         pixels = batch["pixel_values"]
-        size = getattr(_config(model), "image_size", None)
+        size = getattr(cast(Any, model).config, "image_size", None)
         other_size = size is not None and pixels.shape[-1] != (size if isinstance(size, int) else size[-1])
         options = {"interpolate_pos_encoding": True} if other_size and self._interpolates else {}
         return cast(Tensor, model(pixel_values=pixels, **options).logits)
@@ -58,7 +66,7 @@ class ImageClassifier:
     @functools.cached_property
     def _interpolates(self) -> bool:
         base = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
-        return "interpolate_pos_encoding" in base.forward.__code__.co_varnames
+        return "interpolate_pos_encoding" in inspect.signature(base.forward).parameters
 
 
 class ImageInputs:
@@ -70,7 +78,7 @@ class ImageInputs:
         self.images = images
         self.rows = rows
         self._classifier = classifier
-        self._mode = "L" if _config(classifier.model).num_channels == 1 else "RGB"
+        self._mode = "L" if classifier.grey else "RGB"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -115,68 +123,86 @@ def load_image_classifier(
         InputError: a folder or name that leads to no checkpoint, one that needs remote code, or weights that are
         missing.
     """
-    path = str(files("suffice.models") / "tiny_vit") if source == TINY_VIT else source
-    if path.startswith(("/", ".", "~")) and not Path(path).expanduser().is_dir():
-        raise InputError(f"{source}: no such folder")
-    path = str(Path(path).expanduser()) if Path(path).expanduser().is_dir() else path
+    path = _path(source)
     adapter = path if (Path(path) / "adapter_config.json").exists() else None
     with _one_line_errors(source), _quiet():
         base = path if adapter is None else str(PeftConfig.from_pretrained(adapter).base_model_name_or_path)
         config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
-        notes = []
         by_name = set(classes) <= set(config.label2id)
-        if not by_name and config.num_labels == len(classes):
-            notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
         if not by_name:
             config.num_labels = len(classes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model, info = AutoModelForImageClassification.from_pretrained(
-                base,
-                config=config,
-                dtype=torch.float32,
-                trust_remote_code=trust_remote_code,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-        new = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
+        model, new = _load(base, config, seed, trust_remote_code)
+        head = [key for key in new if not key.startswith(f"{model.base_model_prefix}.")]
         if adapter is not None:
             model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
-            new = [key for key in new if not _is_brought(key, model.peft_config["default"])]
-        processor, note = _image_processor(base, config, image_size, trust_remote_code)
-    stray = [key for key in new if key.startswith(f"{model.base_model_prefix}.")] if adapter is None else new
+            brought = getattr(model.peft_config["default"], "modules_to_save", None) or ()
+            new = [key for key in new if key.rpartition(".")[0].split(".")[-1] not in brought]
+            head = []
+        processor, notes = _image_processor(base, config, image_size, trust_remote_code)
+    stray = sorted(set(new) - set(head))
     if stray:
         raise InputError(f"{source}: the checkpoint lacks {len(stray)} weights of the model: {', '.join(stray[:5])}")
-    labels = tuple(config.label2id[name] if by_name else label for label, name in enumerate(classes))
-    return ImageClassifier(model.eval(), processor, labels, bool(new), (*notes, *note))
+    return ImageClassifier(
+        model=model.eval(),
+        processor=processor,
+        grey=getattr(config, "num_channels", 3) == 1,
+        labels=tuple(config.label2id[name] if by_name else label for label, name in enumerate(classes)),
+        matched_by_name=by_name,
+        has_new_head=bool(head),
+        notes=notes,
+    )
 
 
-def _is_brought(key: str, adapter: Any) -> bool:
-    """Whether an adapter replaces the module of this weight by one that it saved whole."""
-    return key.rpartition(".")[0].split(".")[-1] in (adapter.modules_to_save or ())
+def _path(source: str) -> str:
+    """The folder that a source means, or else the source itself, which then is a name on the hub."""
+    if source == TINY_VIT:
+        return str(files("suffice.models") / "tiny_vit")
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return str(folder)
+    if source.startswith(("/", ".", "~")):
+        raise InputError(f"{source}: no such folder")
+    return source
 
 
-def _config(model: Any) -> Any:
-    return model.config
+def _load(base: str, config: Any, seed: int, trust_remote_code: bool) -> tuple[Any, list[str]]:
+    """The model, and the names of the weights that the checkpoint lacks, which are random."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model, info = AutoModelForImageClassification.from_pretrained(
+            base,
+            config=config,
+            dtype=torch.float32,
+            trust_remote_code=trust_remote_code,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    return model, sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
 
 
 def _image_processor(
     source: str, config: Any, image_size: int | None, trust_remote_code: bool
-) -> tuple[Callable[..., Any], list[str]]:
-    size = config.image_size if image_size is None else image_size
-    square = {"height": size, "width": size} if isinstance(size, int) else {"height": size[0], "width": size[1]}
+) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """What turns images into pixels, and what a person should know of it."""
     try:
         processor = AutoImageProcessor.from_pretrained(source, trust_remote_code=trust_remote_code)
     except OSError:
-        mean, std = (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD) if config.num_channels == 3 else ([0.5], [0.5])
+        size = _square(getattr(config, "image_size", DEFAULT_IMAGE_SIZE) if image_size is None else image_size)
+        grey = getattr(config, "num_channels", 3) == 1
+        mean, std = ([0.5], [0.5]) if grey else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
         note = (
-            f"The checkpoint has no preprocessor_config.json: images are resized to {square['width']} x "
-            f"{square['height']} pixels and normalised with mean {list(mean)} and standard deviation {list(std)}."
+            f"The checkpoint has no preprocessor_config.json: images are resized to {size['width']} x {size['height']} "
+            f"pixels and normalised with mean {list(mean)} and standard deviation {list(std)}."
         )
-        return ViTImageProcessorPil(size=square, image_mean=mean, image_std=std), [note]
+        return ViTImageProcessorPil(size=size, image_mean=mean, image_std=std), (note,)
     if image_size is None:
-        return processor, []
-    return functools.partial(processor, size=square, do_center_crop=False), []
+        return processor, ()
+    return functools.partial(processor, size=_square(image_size), do_center_crop=False), ()
+
+
+def _square(size: int | Sequence[int]) -> dict[str, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    return {"height": height, "width": width}
 
 
 @contextmanager

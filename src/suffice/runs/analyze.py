@@ -204,7 +204,7 @@ def _result(
         gap=None if held_out_loss is None else held_out_loss - sample.center_loss,
         batch_size=curves.ledger.batch_size,
         device=str(parts.at_hand.device),
-        notes=list(classifier.notes),
+        notes=_notes(config, classifier),
     )
     return Result(
         problem=problem,
@@ -215,6 +215,13 @@ def _result(
         configuration=config.asked(),
         versions=versions(),
     )
+
+
+def _notes(config: AnalyzeConfig, classifier: ImageClassifier) -> list[str]:
+    notes = list(classifier.notes)
+    if config.fine_tune is None and not classifier.matched_by_name:
+        notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
+    return notes
 
 
 def _landscape(curves: Convergence, count: int) -> Landscape:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from suffice.errors import InputError
-from suffice.storage import atomic_write
+from suffice.storage import PARTIAL, atomic_write
 
 CONFIGURATION = "config.yaml"
 CONTENTS = (
@@ -48,9 +48,11 @@ def open_folder(folder: Path, asked: dict[str, Any], overwrite: bool) -> None:
             )
         if overwrite:
             _clear(folder)
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no run of suffice: give another --out")
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(PARTIAL):
+        leftover.unlink()
     with atomic_write(file) as stream:
         stream.write(yaml.safe_dump({**asked, "versions": versions()}, sort_keys=False, allow_unicode=True).encode())
 
