@@ -115,7 +115,8 @@ def test_cross_entropy_is_that_of_each_sample():
 
 def test_tiny_cross_entropies_of_a_float32_model_are_not_rounded_away():
     logits = torch.tensor([[30.0, 0.0]] * 3)
-    problem = Problem(nn.Linear(1, 1), TensorDataset(logits, torch.zeros(3).long()), predict=lambda model, batch: batch[0])
+    dataset = TensorDataset(logits, torch.zeros(3).long())
+    problem = Problem(nn.Linear(1, 1), dataset, predict=lambda model, batch: batch[0])
     assert all_losses(problem).tolist() == pytest.approx([math.exp(-30)] * 3, rel=1e-6)
 
 

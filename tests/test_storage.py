@@ -15,7 +15,7 @@ VALUES = np.arange(14.0).reshape(SHAPE)
 
 
 def shards_in(path, identity=IDENTITY, shape=SHAPE, shard_rows=3):
-    return RowShards(path, shape, shard_rows, identity)
+    return RowShards.resume(path, shape, shard_rows, identity)
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -25,7 +25,7 @@ def shards(request, tmp_path):
 
 @given(rows=st.integers(1, 40), shard_rows=st.integers(1, 50))
 def test_shards_cut_the_rows_into_pieces_without_gaps(rows, shard_rows):
-    pieces = RowShards(None, (rows, 1), shard_rows, {}).shards()
+    pieces = RowShards.resume(None, (rows, 1), shard_rows, {}).shards()
     assert [row for piece in pieces for row in range(piece.start, piece.stop)] == list(range(rows))
     assert all(piece.stop - piece.start == shard_rows for piece in pieces[:-1])
 

@@ -14,6 +14,9 @@ from zarr.storage import LocalStore, MemoryStore
 
 from suffice.errors import InputError
 
+METADATA = "zarr.json"
+"""Zarr's own file, which makes a folder an array."""
+
 PARTIAL = "*.suffice-partial"
 """What a killed process may leave of a file that it was writing."""
 
@@ -24,18 +27,8 @@ class RowShards:
     On disk it is a Zarr array with one chunk a shard; each chunk is written to a file of its own and renamed, so a
     killed process leaves whole shards only. NaN stands for "not there yet", so no value may be NaN.
 
-    Args:
-        path: a folder, or None to stay in memory.
-        shape: (rows, columns).
-        shard_rows: rows of a shard.
-        identity: what the values were made from, as JSON values. An array that is there already is continued if
-            its identity is the same.
-
-    Raises:
-        InputError: the folder holds an array of another identity or shape.
-
     Example:
-        >>> shards = RowShards(None, shape=(3, 2), shard_rows=2, identity={})
+        >>> shards = RowShards.resume(None, shape=(3, 2), shard_rows=2, identity={})
         >>> shards.missing()
         [slice(0, 2, None), slice(2, 3, None)]
         >>> shards.write(slice(0, 2), np.ones((2, 2)))
@@ -43,19 +36,27 @@ class RowShards:
         [slice(2, 3, None)]
     """
 
-    def __init__(self, path: Path | None, shape: tuple[int, int], shard_rows: int, identity: Mapping[str, Any]) -> None:
-        self._shard_rows = shard_rows
-        self._is_empty = path is None or not (path / "zarr.json").exists()
-        if path is not None and not self._is_empty:
-            self._array = zarr.open_array(LocalStore(path), mode="r+")
-            stored = dict(self._array.attrs)
-            differing = [key for key in identity if stored.get(key) != identity[key]]
-            if self._array.shape != shape or self._array.chunks[0] != shard_rows:
-                differing.append("shape")
-            if differing:
-                raise InputError(f"{path} holds another ledger (different {', '.join(differing)}): give another folder")
-        else:
-            self._array = zarr.create_array(
+    def __init__(self, array: "zarr.Array[Any]", is_empty: bool) -> None:
+        self._array = array
+        self._is_empty = is_empty
+
+    @classmethod
+    def resume(
+        cls, path: Path | None, shape: tuple[int, int], shard_rows: int, identity: Mapping[str, Any]
+    ) -> "RowShards":
+        """An array as it was left, or a new one.
+
+        Args:
+            path: a folder, or None to stay in memory.
+            shape: (rows, columns).
+            shard_rows: rows of a shard.
+            identity: what the values are made from, as JSON values.
+
+        Raises:
+            InputError: the folder holds an array of another identity or shape.
+        """
+        if path is None or not (path / METADATA).exists():
+            array = zarr.create_array(
                 MemoryStore() if path is None else LocalStore(path),
                 shape=shape,
                 chunks=(shard_rows, shape[1]),
@@ -64,17 +65,25 @@ class RowShards:
                 compressors=None,
                 attributes=dict(identity),
             )
+            return cls(array, is_empty=True)
+        shards = cls.open(path)
+        differing = [key for key, value in identity.items() if shards.identity.get(key) != value]
+        if shards._array.shape != shape or shards._array.chunks[0] != shard_rows:
+            differing.append("shape")
+        if differing:
+            raise InputError(f"{path} holds another ledger (different {', '.join(differing)}): give another folder")
+        return shards
 
     @classmethod
     def open(cls, path: Path) -> "RowShards":
-        """The array that lies in a folder."""
-        if not (path / "zarr.json").exists():
+        """The array that lies in a folder.
+
+        Raises:
+            InputError: none lies there.
+        """
+        if not (path / METADATA).exists():
             raise InputError(f"{path}: no stored array")
-        shards = cls.__new__(cls)
-        shards._array = zarr.open_array(LocalStore(path), mode="r+")
-        shards._shard_rows = shards._array.chunks[0]
-        shards._is_empty = False
-        return shards
+        return cls(zarr.open_array(LocalStore(path), mode="r+"), is_empty=False)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -83,8 +92,8 @@ class RowShards:
 
     def shards(self) -> list[slice]:
         """The rows of each shard, in order."""
-        rows = self._array.shape[0]
-        return [slice(start, min(start + self._shard_rows, rows)) for start in range(0, rows, self._shard_rows)]
+        rows, length = self._array.shape[0], self._array.chunks[0]
+        return [slice(start, min(start + length, rows)) for start in range(0, rows, length)]
 
     def missing(self) -> list[slice]:
         """The shards that are not written yet."""

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, get_args
 
 import typer
@@ -22,7 +23,7 @@ def with_flags(configuration: type[BaseModel]) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         def called(**given: Any) -> None:
-            command(**{name: value for name, value in given.items() if value is not None and value != []})
+            command(**{name: value for name, value in given.items() if value not in (None, [])})
 
         fields = [_parameter(name, field) for name, field in configuration.model_fields.items() if name != "versions"]
         own = [
@@ -40,29 +41,21 @@ def with_flags(configuration: type[BaseModel]) -> Callable[[Command], Command]:
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     explained = str(field.description)
-    if field.default is not None and not field.is_required():
-        explained += f" (default: {field.default})"
-    value_type = next(
-        (kind for kind in (bool, list[str], int, float) if kind in (field.annotation, *_members(field))), str
-    )
-    if "auto" in _members(field):
-        value_type = str
     if name in POSITIONAL:
         information: Any = typer.Argument(help=explained, show_default=False)
     else:
-        flags = [f"--{name.replace('_', '-')}"]
-        information = typer.Option(*flags, help=explained, show_default=False)
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[value_type | None, information]
-    )
+        default = "" if field.default is None else f" (default: {field.default})"
+        information = typer.Option(f"--{name.replace('_', '-')}", help=explained + default, show_default=False)
+    annotation = Annotated[_flag_type(field.annotation) | None, information]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _members(field: FieldInfo) -> list[Any]:
-    """The alternatives of a union, and the values of its literals."""
-    members = list(get_args(field.annotation))
-    return [*members, *(value for member in members for value in get_args(member) if isinstance(value, str))]
+def _flag_type(annotation: Any) -> Any:
+    """What the command line makes of a word; where there are several possibilities, the configuration decides."""
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 else str
 
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run; one of the same configuration is resumed.")]
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with any of these keys; flags override it.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of another configuration.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew, and replace the run that is there.")]

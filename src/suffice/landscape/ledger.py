@@ -96,7 +96,7 @@ def record(
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
     with problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
-        shards = RowShards(
+        shards = RowShards.resume(
             None if store is None else Path(store) / LOSSES,
             shape=(len(problem), len(probes)),
             shard_rows=size * max(1, SHARD_SAMPLES // size),

@@ -1,0 +1,18 @@
+"""The demo, as a user runs it."""
+
+import json
+import subprocess
+import sys
+
+
+def test_demo_answers_on_real_digits(tmp_path):
+    command = [sys.executable, "-m", "suffice", "demo", "--out", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "demo" / "result.json").read_text())
+    assert result["problem"]["samples"] >= 1000
+    assert result["problem"]["held_out_accuracy"] > 0.95
+    assert len(result["landscape"]["sizes"]) >= 20
+    for answer in result["sufficient_sizes"]:
+        assert f"{answer['size']:,}" in done.stdout
+    assert (tmp_path / "demo" / "report.html").stat().st_size < 6_000_000
