@@ -46,7 +46,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     else:
         default = "" if field.default is None else f" (default: {field.default})"
         information = typer.Option(f"--{name.replace('_', '-')}", help=explained + default, show_default=False)
-    annotation = Annotated[_flag_type(field.annotation) | None, information]
+    annotation: Any = Annotated[_flag_type(field.annotation) | None, information]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

@@ -101,7 +101,8 @@ def record(
             shape=(len(problem), len(probes)),
             shard_rows=size * max(1, SHARD_SAMPLES // size),
             identity={
-                "order": hashlib.sha256(problem.index.tobytes()).hexdigest(),
+                "order": hashlib.blake2b(problem.index.tobytes(), digest_size=16).hexdigest(),
+                "weights": _digest(problem.model),
                 "probes": probes.description,
                 "distance": probes.distance.tolist(),
                 "batch_size": size,
@@ -164,11 +165,20 @@ def _measure(
 
 
 def _check_same(problem: Problem, probes: Probes, shards: RowShards, start: int, batch_size: int) -> None:
-    """Runs the first stored batch again: model, data, loss and probes must be those that the store was made from."""
+    """Runs the first stored batch again: data and loss must be those that the store was made from."""
     rows = slice(start, min(start + batch_size, len(problem)))
     measured = _measure(problem, probes, rows, batch_size, lambda losses: None)
     if not np.allclose(shards.read(rows), measured, rtol=1e-4, atol=1e-7):
-        raise InputError("the store holds the losses of another model, data set or loss: give another store")
+        raise InputError("the store holds the losses of another data set or another loss: give another store")
+
+
+def _digest(model: nn.Module) -> str:
+    """A fingerprint of all weights, to the bit."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _check_finite(losses: Float64[np.ndarray, "rows probes"], problem: Problem, rows: slice) -> None:
