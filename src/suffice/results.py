@@ -73,17 +73,20 @@ class Probe(_Value):
     spread: float = Field(description="S(w): standard deviation of the per-sample losses there")
 
 
+Interval = tuple[list[float], list[float]] | None
+
+
 class Landscape(_Value):
     """The curves in k. Sizes and curves have the same length."""
 
     sizes: list[int] = Field(description="k: how many samples are taken")
     difference: list[float] = Field(description="typical |L_{k+1} - L_k|: what one more sample changes")
-    difference_interval: tuple[list[float], list[float]] = Field(description="its interval, low and high")
+    difference_interval: Interval = Field(description="its interval, low and high; None if it has no upper end")
     remaining: list[float] = Field(description="typical |L_k - L_m|: what the rest of the samples at hand changes")
     remaining_population: list[float] = Field(
         description="typical |L_k - L_infinity|: what unlimited data would still change"
     )
-    remaining_population_interval: tuple[list[float], list[float]] = Field(description="its interval, low and high")
+    remaining_population_interval: Interval = Field(description="its interval, low and high; None as before")
     null: list[float] = Field(description="S(w*) / sqrt(k (k+1)): the difference at w* alone, pure arithmetic")
     in_order: list[float] = Field(description="|L_{k+1} - L_k| as the samples came, in the seeded shuffle")
     source_order: list[float] = Field(description="|L_{k+1} - L_k| in the order of the data set itself")
@@ -105,7 +108,7 @@ class Settling(_Value):
 
     criterion: Criterion = Field(description="what has to stay within the tolerance")
     relative: Estimate | None = Field(description="S-bar squared over L(w*) squared; None if that has no meaning")
-    absolute: Estimate = Field(description="S-bar squared")
+    absolute: Estimate | None = Field(description="S-bar squared; None if its interval has no upper end")
     loss: float = Field(description="mean loss at w* of the samples that the spread is taken from")
 
 

@@ -83,7 +83,10 @@ class RowShards:
         """
         if not (path / METADATA).exists():
             raise InputError(f"{path}: no stored array")
-        return cls(zarr.open_array(LocalStore(path), mode="r+"), is_empty=False)
+        try:
+            return cls(zarr.open_array(LocalStore(path), mode="r+"), is_empty=False)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: not a stored array of suffice: remove it") from error
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from suffice.cli import main
 from suffice.cli.answer import print_answer
-from suffice.runs.configuration import AnalyzeConfig
+from suffice.runs.configuration import WRITTEN, AnalyzeConfig
 
 
 def suffice(*arguments):
@@ -22,7 +22,7 @@ def analyze_help():
 
 
 def test_every_key_of_the_configuration_is_a_flag_with_its_explanation(analyze_help):
-    flags = [name for name in AnalyzeConfig.model_fields if name not in ("model", "data", "versions")]
+    flags = [name for name in AnalyzeConfig.model_fields if name not in {"model", "data", *WRITTEN}]
     assert [name for name in flags if f"--{name.replace('_', '-')}" not in analyze_help] == []
     assert "suffice analyze ./my-classifier" in analyze_help
 
@@ -35,7 +35,7 @@ def test_bad_input_ends_in_one_line_and_status_2(tmp_path):
 
 
 def test_full_disk_is_said_in_one_line(monkeypatch, capsys):
-    def full():
+    def full(**_):
         try:
             raise OSError(errno.ENOSPC, "No space left on device")
         except OSError:
@@ -50,7 +50,7 @@ def test_full_disk_is_said_in_one_line(monkeypatch, capsys):
 
 
 def test_errors_of_the_program_itself_are_not_hidden(monkeypatch):
-    def broken():
+    def broken(**_):
         raise ZeroDivisionError
 
     monkeypatch.setattr(main, "commands", broken)

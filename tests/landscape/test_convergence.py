@@ -209,7 +209,7 @@ def test_size_lies_in_its_interval_and_the_status_fits_it(
     assert (answer.criterion, answer.tolerance, answer.relative) == (criterion, tolerance, relative)
     if answer.status == "cannot_tell":
         assert (answer.low, answer.size, answer.high) == (None, None, None)
-        assert relative
+        assert relative or "bound its spread" in answer.explanation
     else:
         assert 1 <= answer.low <= answer.size <= answer.high
         assert (answer.status == "extrapolated") == (answer.size > len(losses))

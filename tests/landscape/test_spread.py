@@ -38,7 +38,7 @@ def naive_interval(losses, resamples, seed, confidence, relative):
         chosen = draw.integers(samples, size=samples)
         t.append((log_estimate(losses[chosen]) - log_estimate(losses)) / error(chosen))
     tail = (1 - confidence) / 2
-    ends = log_estimate(losses) - error(everything) * np.quantile(t, [1 - tail, tail])
+    ends = log_estimate(losses) - error(everything) * np.quantile(t, [1 - tail, tail], method="inverted_cdf")
     return np.exp([min(ends[0], log_estimate(losses)), max(ends[1], log_estimate(losses))])
 
 

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from suffice.cli.answer import print_answer
 from suffice.cli.flags import Config, Out, Overwrite, with_flags
-from suffice.runs.configuration import AnalyzeConfig, read_configuration
+from suffice.runs.configuration import WRITTEN, AnalyzeConfig, read_configuration
 
 
-@with_flags(AnalyzeConfig)
+@with_flags(AnalyzeConfig, WRITTEN)
 def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: Overwrite = False, **flags: Any) -> None:
     """Has the loss surface of an image classifier settled, and how many samples are enough?
 

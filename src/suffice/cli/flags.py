@@ -1,7 +1,7 @@
 """Flags made from a configuration, so that a key, its type and its explanation are written once."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, get_args
@@ -15,8 +15,8 @@ POSITIONAL = ("model", "data")
 Command = Callable[..., None]
 
 
-def with_flags(configuration: type[BaseModel]) -> Callable[[Command], Command]:
-    """Gives a command, which takes ``out``, ``config``, ``overwrite`` and ``**flags``, one flag for each key.
+def with_flags(configuration: type[BaseModel], written: Set[str]) -> Callable[[Command], Command]:
+    """Gives a command of ``out``, ``config``, ``overwrite`` and ``**flags`` one flag a key, but for ``written``.
 
     A flag that is not given is None, and so left out of ``flags``: a configuration file decides then.
     """
@@ -25,7 +25,7 @@ def with_flags(configuration: type[BaseModel]) -> Callable[[Command], Command]:
         def called(**given: Any) -> None:
             command(**{name: value for name, value in given.items() if value not in (None, [])})
 
-        fields = [_parameter(name, field) for name, field in configuration.model_fields.items() if name != "versions"]
+        fields = [_parameter(name, field) for name, field in configuration.model_fields.items() if name not in written]
         own = [
             parameter
             for parameter in inspect.signature(command).parameters.values()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import typer
+from typer.exceptions import TyperException
 
 from suffice import __version__
 from suffice.cli.analyze import analyze
@@ -16,7 +17,6 @@ from suffice.errors import InputError
 commands = typer.Typer(
     name="suffice",
     help="How many samples are enough? Measures how the loss surface of a model settles as the data set grows.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -25,19 +25,28 @@ commands.command()(demo)
 commands.command()(analyze)
 commands.command()(report)
 
+INTERRUPTED = 130
+"""The status after Ctrl-C, which Typer gives."""
+
 
 @commands.callback(invoke_without_command=True)
-def main(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+def main(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version and stop.")
+) -> None:
     """How many samples are enough? Measures how the loss surface of a model settles as the data set grows."""
     if version:
         typer.echo(f"suffice {__version__}")
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def app() -> None:
     """Runs a command; bad input ends in one line on standard error and status 2."""
     with one_line_errors():
-        commands()
+        status = commands(standalone_mode=False)
+    if status == INTERRUPTED:
+        _said("stopped; what was finished is kept, and the same command goes on from there", INTERRUPTED)
+    sys.exit(status)
 
 
 @contextlib.contextmanager
@@ -45,8 +54,6 @@ def one_line_errors() -> Iterator[None]:
     """Turns errors that a person can mend into one line that says how; others pass as they are."""
     try:
         yield
-    except KeyboardInterrupt:
-        sys.exit(_said("stopped; what was finished is kept, and the same command goes on from there", 130))
     except Exception as error:
         message = _mendable(error)
         if message is None:
@@ -59,12 +66,14 @@ def _mendable(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
+        if isinstance(error, TyperException):
+            return f"{error.format_message() if isinstance(error, typer.BadParameter) else error}; see --help"
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return (
                 "the disk is full; what was finished is kept: free some space, and the same command goes on from there"
             )
-        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return f"{error.filename}: {error.strerror}; give a folder that can be written with --out"
+        if isinstance(error, OSError) and error.filename is not None:
+            return f"{error.filename}: {error.strerror}; give a file or folder that can be read or written"
         error = error.__cause__ or error.__context__
     return None
 

@@ -29,4 +29,4 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, with its r
             f"{file}: not a result of this version of suffice ({error.error_count()} fields differ)"
         ) from error
     write_report(result, run)
-    Console().print(f"Report: {run / 'report.html'}")
+    Console().print(f"Report: {run / 'report.html'}", markup=False, soft_wrap=True)

@@ -1,12 +1,13 @@
 """Labelled images: folders with one sub-folder a class, and arrays."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from suffice.errors import InputError
 
@@ -32,6 +33,9 @@ class LabelledImages(Protocol):
     def describe(self, row: int, /) -> str:
         """Where an image comes from, for messages."""
 
+    def fingerprint(self) -> str:
+        """Another one where the images or the labels are others."""
+
 
 class ImageFolder:
     """PNG and JPEG files in one sub-folder a class; classes and files in alphabetical order, read when asked for.
@@ -55,6 +59,7 @@ class ImageFolder:
             raise InputError(f"{root}: no such folder")
         folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
         found = {folder.name: _image_files(folder) for folder in folders}
+        self.root = root
         self.classes = [name for name, files in found.items() if files]
         if not self.classes:
             raise InputError(f"{root}: no PNG or JPEG files in sub-folders; put those of each class in one sub-folder")
@@ -70,14 +75,18 @@ class ImageFolder:
         file = self.files[row]
         try:
             with Image.open(file) as image:
-                image.load()
-                return image
+                return _upright_bytes(image)
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             # Pillow reports broken files by all of these
             raise InputError(f"{file}: not a readable image ({error}); replace or remove it") from error
 
     def describe(self, row: int) -> str:
         return str(self.files[row])
+
+    def fingerprint(self) -> str:
+        """Of the files' names and sizes."""
+        listing = "".join(f"{file.relative_to(self.root)}\0{file.stat().st_size}\0" for file in self.files)
+        return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
 
 
 class ImageArray:
@@ -110,6 +119,21 @@ class ImageArray:
 
     def describe(self, row: int) -> str:
         return f"image {row} of {self.source}"
+
+    def fingerprint(self) -> str:
+        """Of the bytes."""
+        digest = hashlib.blake2b(np.ascontiguousarray(self.pixels).data, digest_size=16)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+
+def _upright_bytes(image: Image.Image) -> Image.Image:
+    """Turned as the camera says, and 16-bit grey scaled to 8 bits, which Pillow's own conversion would clip."""
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 def _image_files(folder: Path) -> list[Path]:

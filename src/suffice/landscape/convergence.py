@@ -167,6 +167,7 @@ class Convergence:
         reason = spread.unusable_scale(self.confidence) if relative else None
         sizes = None if reason else self._sizes(spread, criterion, tolerance, relative)
         if sizes is None:
+            reason = reason or spread.open_end(self.confidence, relative)
             reason = reason or "the tolerance is too small for these losses"
             return SufficientSize(
                 **asked,
@@ -207,8 +208,12 @@ class Convergence:
             what = f"the mean loss typically differs from its value over unlimited data by less than {within}"
         else:
             what = f"one more sample typically moves the mean loss by less than {within}"
-        had = f"you have {self.sample.size:,}" + ("" if size <= self.sample.size else ", so this is extrapolated")
-        return f"From {size:,} samples on ({self.confidence:.0%} interval {low:,} to {high:,}), {what}; {had}."
+        held_out = "" if self.population is self.sample else f" and {self.population.size:,} set aside"
+        beyond = "" if size <= self.sample.size else ", so this is extrapolated"
+        start = (
+            f"From {size:,} sample{'' if size == 1 else 's'} on ({self.confidence:.0%} interval {low:,} to {high:,})"
+        )
+        return f"{start}, {what}; you have {self.sample.size:,}{held_out}{beyond}."
 
     def _checked(self, sizes: ArrayLike) -> Int64[np.ndarray, " sizes"]:
         k = np.atleast_1d(np.asarray(sizes))

@@ -82,7 +82,8 @@ def record(
         progress: called with the number of losses measured, or found in the store, since the last call.
 
     Raises:
-        InputError: a loss that is not finite (names the sample and the probe), or a store with another ledger.
+        InputError: a loss that is not finite (names the sample and the probe), probes of other parameters or of other
+            values of them, or a store with another ledger.
 
     Example:
         >>> import torch, suffice
@@ -94,6 +95,7 @@ def record(
     """
     if batch_size != "auto" and batch_size < 1:
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
+    probes.check(problem)
     with problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
         shards = RowShards.resume(

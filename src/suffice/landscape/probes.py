@@ -58,6 +58,14 @@ class Probes:
             raise IndexError(f"probe {probe} of {len(self)}")
         return self._center if probe == 0 else self._draw(probe)
 
+    def check(self, problem: Problem) -> None:
+        """Raises an InputError if the centre is not where the problem's moving parameters are now."""
+        now = problem.moving
+        if self._center.keys() != now.keys() or any(
+            not torch.equal(value, now[name].detach()) for name, value in self._center.items()
+        ):
+            raise InputError("the probes were made for other parameters or other weights: make them anew")
+
     @classmethod
     def sphere(cls, problem: Problem, radius: float = 0.1, count: int = 8, seed: int = 0) -> "Probes":
         """The centre, then points drawn uniformly from the sphere ||w - w*|| = radius ||w*|| (moving parameters).

@@ -13,6 +13,9 @@ from jaxtyping import Float64
 
 from suffice.errors import InputError
 
+ROUNDING = 1e-12
+"""A variance below this share of the estimate is one of equal losses."""
+
 BLOCK = 64
 """Bootstrap draws that are held at a time."""
 
@@ -58,15 +61,23 @@ class Spread:
     def unusable_scale(self, confidence: float) -> str | None:
         """Why a tolerance relative to the mean loss at w* has no meaning, or None if it has."""
         error = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(self.variances[0] / self.size)
-        if self.center_loss > error and math.isfinite(self.interval(confidence, relative=True)[1]):
+        if self.center_loss > error:
             return None
         return (
             f"the mean loss at w* is {self.center_loss:.3g} with an error of {error:.3g}, so it may be zero, and a "
             "tolerance relative to it has no meaning; give an absolute one"
         )
 
+    def open_end(self, confidence: float, relative: bool) -> str | None:
+        """Why the interval has no upper end, or None if it has."""
+        if math.isfinite(self.interval(confidence, relative)[1]):
+            return None
+        return "too few of the samples differ from the others in their loss to bound its spread; more are needed"
+
     def interval(self, confidence: float, relative: bool) -> tuple[float, float]:
         r"""The interval of :math:`\bar S^2`, or of :math:`\bar S^2 / L(w^*)^2` if relative; it holds the estimate.
+
+        The upper end is infinite where so few samples differ from the others that many draws have none of them.
 
         The bootstrap-t interval of the logarithm: each draw of samples is set against its own standard error, because
         where tails are heavy a draw that misses them is also too sure of itself (B. Efron, R. Tibshirani, "An
@@ -80,11 +91,13 @@ class Spread:
         with np.errstate(divide="ignore", invalid="ignore"):
             shift = np.log(drawn.variance) - (2 * np.log(drawn.mean) if relative else 0)
             t = shift / self._log_error(drawn, relative)
-        t = t[np.isfinite(t)]
-        if len(t) == 0:
-            return (estimate, estimate) if error == 0 else (0.0, math.inf)
+        # a draw of equal losses says that the samples may have missed all that differ: the upper end is open
+        t = np.where(drawn.variance < ROUNDING, -np.inf, t)
+        t = t[~np.isnan(t)]
+        if error == 0 or len(t) == 0:
+            return estimate, estimate
         tail = (1 - confidence) / 2
-        high, low = np.exp(-error * np.quantile(t, [tail, 1 - tail])).tolist()
+        high, low = np.exp(-error * np.quantile(t, [tail, 1 - tail], method="inverted_cdf")).tolist()
         return estimate * min(low, 1.0), estimate * max(high, 1.0)
 
     @cached_property
@@ -104,9 +117,11 @@ class Spread:
         """The moments of draws in which each sample comes so many times: one product of matrices."""
         means = counts @ self._columns / self.size
         shifts, (square, fourth, cubic, center_square) = means[:, :-4], means[:, -4:].T
+        variance = (square - np.square(shifts).mean(1)) * self.size / (self.size - 1)
         return _Moments(
             mean=1 + shifts[:, 0] * math.sqrt(self.variance) / self.center_loss if self.center_loss else shifts[:, 0],
-            variance=np.maximum(square - np.square(shifts).mean(1), 0.0) * self.size / (self.size - 1),
+            # one sample drawn over and over tells nothing of a variance
+            variance=np.where(counts.max(1) < self.size, np.maximum(variance, 0.0), np.nan),
             of_squares=fourth - square**2,
             of_both=cubic - square * shifts[:, 0],
             of_losses=center_square - shifts[:, 0] ** 2,

@@ -21,6 +21,7 @@ from transformers.image_utils import (  # type: ignore[attr-defined]
     IMAGENET_DEFAULT_MEAN,
     IMAGENET_DEFAULT_STD,
 )
+from transformers.utils.hub import cached_file
 
 from suffice.data import LabelledImages
 from suffice.errors import InputError
@@ -146,7 +147,7 @@ def load_image_classifier(
         model=model.eval(),
         processor=processor,
         grey=getattr(config, "num_channels", 3) == 1,
-        labels=tuple(config.label2id[name] if by_name else label for label, name in enumerate(classes)),
+        labels=tuple(int(config.label2id[name]) if by_name else label for label, name in enumerate(classes)),
         matched_by_name=by_name,
         has_new_head=bool(head),
         notes=notes,
@@ -184,9 +185,7 @@ def _image_processor(
     source: str, config: Any, image_size: int | None, trust_remote_code: bool
 ) -> tuple[Callable[..., Any], tuple[str, ...]]:
     """What turns images into pixels, and what a person should know of it."""
-    try:
-        processor = AutoImageProcessor.from_pretrained(source, trust_remote_code=trust_remote_code)
-    except OSError:
+    if cached_file(source, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False) is None:
         size = _square(getattr(config, "image_size", DEFAULT_IMAGE_SIZE) if image_size is None else image_size)
         grey = getattr(config, "num_channels", 3) == 1
         mean, std = ([0.5], [0.5]) if grey else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
@@ -195,6 +194,7 @@ def _image_processor(
             f"pixels and normalised with mean {list(mean)} and standard deviation {list(std)}."
         )
         return ViTImageProcessorPil(size=size, image_mean=mean, image_std=std), (note,)
+    processor = AutoImageProcessor.from_pretrained(source, trust_remote_code=trust_remote_code)
     if image_size is None:
         return processor, ()
     return functools.partial(processor, size=_square(image_size), do_center_crop=False), ()
@@ -212,7 +212,7 @@ def _one_line_errors(source: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except Exception as error:  # every library below has errors of its own
         reason = " ".join(str(error).split()).partition(". ")[0]
         if "trust_remote_code" in str(error):
             raise InputError(

@@ -66,7 +66,9 @@ def _settling(result: Result) -> Figure:
 
     def with_interval(line: Curve, settling: Settling) -> Curve:
         # curves go with the root of the spread, which has the interval
-        spread = settling.relative if relative and settling.relative is not None else settling.absolute
+        spread = settling.relative if relative else settling.absolute
+        if spread is None:
+            return line
         low, high = ((end / spread.value) ** 0.5 if spread.value > 0 else 1.0 for end in (spread.low, spread.high))
         return replace(line, low=_scaled(line.y, low), high=_scaled(line.y, high))
 
@@ -89,7 +91,8 @@ def _settling(result: Result) -> Figure:
             "Typical (root mean square) changes of the mean loss over all orders of the samples and all probes. Bands: "
             f"{result.confidence:.0%} intervals for which samples were drawn. Slopes are arithmetic (1/√k and 1/k); "
             "what is measured is their height, the spread of the loss from sample to sample. The grey null is the "
-            "difference at w* alone: what lies above it comes from the geometry around w*."
+            "difference at w* alone: what lies above it comes from the geometry around w*. Blue is measured "
+            "on the samples set aside, if there are any, in % of their loss; all else on the others, in % of theirs."
         ),
         x_label="number of samples k",
         y_label="change of the mean loss, % of the loss at w*" if relative else "change of the mean loss",

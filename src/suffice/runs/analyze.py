@@ -1,5 +1,6 @@
 """From a model and its samples to a sufficient size: fine-tune, record, read the curves, write the report."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,7 +56,9 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, console: 
         config.model, images.classes, config.image_size, config.seed, config.trust_remote_code
     )
     parts = _parts(config, images, classifier)
-    open_folder(out, config.asked(), overwrite)
+    resumed = open_folder(out, config.asked(), images.fingerprint(), overwrite)
+    if not resumed:
+        _read_all(images, parts, console)
     _announce(config, parts, console)
     if config.fine_tune is not None:
         _fine_tune(config, config.fine_tune, parts.at_hand, out / "fine_tuning.pt", console)
@@ -77,6 +80,7 @@ class _Parts:
 
     at_hand: Problem
     held_out: Problem | None
+    rows: Int64[np.ndarray, " samples"]
 
 
 def _parts(config: AnalyzeConfig, images: LabelledImages, classifier: ImageClassifier) -> _Parts:
@@ -90,6 +94,8 @@ def _parts(config: AnalyzeConfig, images: LabelledImages, classifier: ImageClass
             f"{len(taken)} samples: a held-out share of {config.held_out} is {held_out}, and at least 3 are needed; "
             "give more samples, a larger --held-out, or --held-out 0"
         )
+    if len(taken) - held_out < 3:
+        raise InputError(f"{len(taken)} samples, {held_out} of them set aside: at least 3 must be left to measure")
     if classifier.has_new_head and config.fine_tune is None:
         raise InputError(
             f"{config.model} has no head for the {len(images.classes)} classes of {config.data}: train one first with "
@@ -109,7 +115,9 @@ def _parts(config: AnalyzeConfig, images: LabelledImages, classifier: ImageClass
         return Problem(classifier.model, inputs, predict=classifier.predict, parameters=moving, seed=config.seed)
 
     return _Parts(
-        at_hand=problem(taken[held_out:]), held_out=problem(taken[:held_out]) if config.held_out > 0 else None
+        at_hand=problem(taken[held_out:]),
+        held_out=problem(taken[:held_out]) if config.held_out > 0 else None,
+        rows=taken,
     )
 
 
@@ -122,8 +130,11 @@ def _announce(config: AnalyzeConfig, parts: _Parts, console: Console) -> None:
     problem = parts.at_hand
     held_out = 0 if parts.held_out is None else len(parts.held_out)
     with problem.measuring():
-        batch = problem.batch(slice(0, min(fastest_batch_size(problem), len(problem))))
-        problem.losses(batch)  # the first run is slower than the others
+        try:
+            batch = problem.batch(slice(0, min(fastest_batch_size(problem), len(problem))))
+            problem.losses(batch)  # the first run is slower than the others
+        except RuntimeError as error:
+            raise InputError(f"{config.model} cannot take these images ({error}); see --image-size") from error
         start = time.perf_counter()
         count = len(problem.losses(batch))
         forward = (time.perf_counter() - start) / count
@@ -135,6 +146,14 @@ def _announce(config: AnalyzeConfig, parts: _Parts, console: Console) -> None:
         f"{len(problem):,} samples, {held_out:,} more set aside: {train}{measured:,} losses at {1 + config.probes} "
         f"points of the loss surface; about {_duration(forward * (measured + trained))}."
     )
+
+
+def _read_all(images: LabelledImages, parts: _Parts, console: Console) -> None:
+    """Opens every image once, so that a broken one is found before hours of work and not after."""
+    with _progress(console, "reading", len(parts.rows)) as progress:
+        for row in parts.rows:
+            images[int(row)]
+            progress(1)
 
 
 def _duration(seconds: float) -> str:
@@ -231,10 +250,10 @@ def _landscape(curves: Convergence, count: int) -> Landscape:
     return Landscape(
         sizes=sizes.tolist(),
         difference=difference.tolist(),
-        difference_interval=_ends(curves.interval(difference)),
+        difference_interval=_bounded(curves.interval(difference)),
         remaining=curves.remaining(sizes).tolist(),
         remaining_population=population.tolist(),
-        remaining_population_interval=_ends(curves.interval(population, population=True)),
+        remaining_population_interval=_bounded(curves.interval(population, population=True)),
         null=curves.null(sizes).tolist(),
         in_order=root_mean_square(curves.in_order(sizes)).tolist(),
         source_order=root_mean_square(curves.in_order(sizes, curves.source_order())).tolist(),
@@ -250,13 +269,16 @@ def _landscape(curves: Convergence, count: int) -> Landscape:
 def _settling(curves: Convergence, criterion: Criterion) -> Settling:
     spread = curves.population if criterion == "remaining" else curves.sample
 
-    def estimate(relative: bool) -> Estimate:
+    def estimate(relative: bool) -> Estimate | None:
+        if relative and spread.unusable_scale(curves.confidence) is not None:
+            return None
         low, high = spread.interval(curves.confidence, relative)
-        return Estimate(value=spread.variance / spread.scale(relative) ** 2, low=low, high=high)
+        value = spread.variance / spread.scale(relative) ** 2
+        return Estimate(value=value, low=low, high=high) if math.isfinite(high) else None
 
     return Settling(
         criterion=criterion,
-        relative=estimate(True) if spread.unusable_scale(curves.confidence) is None else None,
+        relative=estimate(True),
         absolute=estimate(False),
         loss=spread.center_loss,
     )
@@ -264,3 +286,7 @@ def _settling(curves: Convergence, criterion: Criterion) -> Settling:
 
 def _ends(interval: Float64[np.ndarray, "2 sizes"]) -> tuple[list[float], list[float]]:
     return interval[0].tolist(), interval[1].tolist()
+
+
+def _bounded(interval: Float64[np.ndarray, "2 sizes"]) -> tuple[list[float], list[float]] | None:
+    return _ends(interval) if np.isfinite(interval).all() else None

@@ -1,12 +1,15 @@
 """What can be asked of a run: read from YAML, checked, and written back so that it can be replayed."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from suffice.errors import InputError, nearest
+
+WRITTEN = {"fingerprint", "versions"}
+"""Keys that a run writes and none reads."""
 
 
 class AnalyzeConfig(BaseModel):
@@ -33,15 +36,18 @@ class AnalyzeConfig(BaseModel):
     probes: int = Field(default=8, ge=1, description="number of probes on the sphere")
     tolerance: float = Field(default=0.05, gt=0, description="tolerance, relative to the mean loss at w*")
     sizes: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
-    batch_size: int | Literal["auto"] = Field(default="auto", description="samples to run at a time")
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto", description="samples to run at a time"
+    )
     device: str = Field(default="auto", description="auto, cpu or cuda")
     seed: int = Field(default=0, ge=0, description="of every random choice")
     trust_remote_code: bool = Field(default=False, description="run the code that a checkpoint brings")
+    fingerprint: str | None = Field(default=None, description="of the data; written, not read")
     versions: dict[str, str] | None = Field(default=None, description="the software that ran; written, not read")
 
     def asked(self) -> dict[str, Any]:
-        """The configuration without versions: what decides the result."""
-        return self.model_dump(mode="json", exclude={"versions"})
+        """What decides the result: the configuration without what is only written."""
+        return self.model_dump(mode="json", exclude=WRITTEN)
 
 
 def read_configuration(values: dict[str, Any], file: Path | None = None) -> AnalyzeConfig:

@@ -22,14 +22,23 @@ CONTENTS = (
     "held_out_errors",
     "fine_tuning.pt",
 )
+FREE = {"tolerance", "sizes"}
+"""What may change without measuring anew."""
+
 SOFTWARE = ("suffice", "torch", "transformers", "peft", "numpy", "pillow", "zarr", "scikit-learn")
 
 
-def open_folder(folder: Path, asked: dict[str, Any], overwrite: bool) -> None:
-    """Makes a run's folder and writes its configuration; a run of the same configuration is there to be resumed.
+def open_folder(folder: Path, asked: dict[str, Any], fingerprint: str, overwrite: bool) -> bool:
+    """Makes a run's folder and writes its configuration; returns whether there is a run of the same to be resumed.
+
+    Args:
+        folder: where.
+        asked: the configuration.
+        fingerprint: of the data.
+        overwrite: replace a run that is there.
 
     Raises:
-        InputError: the folder holds a run of another configuration (unless ``overwrite``), or something else.
+        InputError: the folder holds a run of another configuration or on other data, or something that is no run.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give a folder with --out")
@@ -39,22 +48,29 @@ def open_folder(folder: Path, asked: dict[str, Any], overwrite: bool) -> None:
             stored = yaml.safe_load(file.read_text())
         except (yaml.YAMLError, UnicodeDecodeError):
             stored = None
-        stored = stored if isinstance(stored, dict) else {}
-        differing = sorted(key for key in asked if stored.get(key) != asked[key])
-        if differing and not overwrite:
-            raise InputError(
-                f"{folder} holds a run with another {', '.join(differing)}: "
-                "give another --out, or --overwrite to replace it"
-            )
+        if not isinstance(stored, dict) or "fingerprint" not in stored:
+            raise InputError(f"{folder} holds another program's {CONFIGURATION}: give another --out")
         if overwrite:
             _clear(folder)
+        else:
+            differing = sorted(key for key in asked.keys() - FREE if stored.get(key) != asked[key])
+            if stored["fingerprint"] != fingerprint:
+                differing.append("content of its data")
+            if differing:
+                raise InputError(
+                    f"{folder} holds a run with another {', '.join(differing)}: "
+                    "give another --out, or --overwrite to replace it"
+                )
     elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no run of suffice: give another --out")
+    resumed = file.exists() and not overwrite
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(PARTIAL):
         leftover.unlink()
     with atomic_write(file) as stream:
-        stream.write(yaml.safe_dump({**asked, "versions": versions()}, sort_keys=False, allow_unicode=True).encode())
+        content = {**asked, "fingerprint": fingerprint, "versions": versions()}
+        stream.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    return resumed
 
 
 def versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A short, seeded fine-tuning loop that resumes at the last finished epoch."""
 
 import math
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -127,7 +128,10 @@ def _save(
 
 
 def _restore(checkpoint: Path, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer) -> list[float]:
-    stored = torch.load(checkpoint, map_location=problem.device, weights_only=True)
+    try:
+        stored = torch.load(checkpoint, map_location=problem.device, weights_only=True)
+    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"{checkpoint}: not a checkpoint of a fine-tuning: remove it") from error
     if stored["moving"].keys() != problem.moving.keys() or stored["settings"] != asdict(settings):
         raise InputError(f"{checkpoint} belongs to a training of other parameters or with other settings: remove it")
     with torch.no_grad():
