@@ -1,8 +1,10 @@
 """The commands as a person calls them."""
 
 import errno
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -32,6 +34,24 @@ def test_bad_input_ends_in_one_line_and_status_2(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("suffice: no/such/folder: no such file or folder")
     assert done.stderr.count("\n") == 1
+
+
+def test_interruption_is_said_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "suffice", "demo", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "fine_tuning.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert (process.returncode, said.count("\n")) == (130, 1)
+    assert "the same command goes on from there" in said
+
+
+def test_usage_errors_are_one_line():
+    done = suffice("analyze", "--probes", "many")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--probes" in done.stderr
 
 
 def test_full_disk_is_said_in_one_line(monkeypatch, capsys):

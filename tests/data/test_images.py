@@ -138,3 +138,20 @@ def test_an_array_of_images_is_read_row_by_row():
 def test_labels_that_do_not_fit_the_images_are_refused(labels, message):
     with pytest.raises(InputError, match=f"here: {message}"):
         ImageArray(np.zeros((3, 2, 2), dtype=np.uint8), np.array(labels), "here")
+
+
+def test_sixteen_bit_grey_is_scaled_and_not_clipped(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.array([[0, 257, 32896, 65535]], dtype=np.uint16)).save(tmp_path / name / "1.png")
+    assert np.asarray(ImageFolder(tmp_path)[0]).tolist() == [[0, 1, 128, 255]]
+
+
+def test_fingerprint_follows_the_files(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (4, 4)).save(tmp_path / name / "1.png")
+    before = ImageFolder(tmp_path).fingerprint()
+    assert ImageFolder(tmp_path).fingerprint() == before
+    (tmp_path / "cat" / "1.png").rename(tmp_path / "cat" / "2.png")
+    assert ImageFolder(tmp_path).fingerprint() != before

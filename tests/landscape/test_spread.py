@@ -126,3 +126,12 @@ def test_a_mean_loss_far_from_zero_is_a_usable_scale():
 def test_fewer_than_three_samples_are_refused():
     with pytest.raises(InputError, match="at least 3"):
         Spread(np.ones((2, 1)), 10, 0)
+
+
+def test_few_samples_that_differ_leave_the_upper_end_open():
+    losses = np.zeros((21, 1))
+    losses[3] = 1
+    spread = Spread(losses, 500, 0)
+    assert spread.interval(0.9, relative=False)[1] == math.inf
+    assert "too few" in spread.open_end(0.9, relative=False)
+    assert Spread(np.arange(3.0)[:, None], 500, 0).open_end(0.9, relative=False) is None

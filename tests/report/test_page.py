@@ -111,6 +111,18 @@ def test_page_without_a_relative_answer_offers_absolute_tolerances(browser, smal
     assert shown_size(browser, "remaining") == pytest.approx(100, abs=1)
 
 
+def test_criterion_that_cannot_be_told_says_so_and_leaves_the_other(browser, small_run, tmp_path):
+    _, result = small_run
+    values = json.loads(result.model_dump_json())
+    values["settling"][1]["relative"] = None
+    values["sufficient_sizes"][1].update(size=None, low=None, high=None, status="cannot_tell", explanation="Why.")
+    write_report(Result.model_validate(values), tmp_path)
+    browser.get((tmp_path / "report.html").as_uri())
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert shown_size(browser, "remaining") == result.sufficient_sizes[0].size
+    assert "cannot tell" in browser.find_element(By.ID, "status-difference").text
+
+
 def test_figures_are_written_as_png_and_pdf(small_run):
     folder, _ = small_run
     for name in ("settling", "order", "geometry"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,6 +125,32 @@ def test_folder_of_something_else_is_refused_even_to_overwrite(tmp_path):
     with pytest.raises(InputError, match="not empty"):
         analyze(read_configuration(SMALL), tmp_path, overwrite=True)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_folder_of_another_program_is_refused_even_to_overwrite(tmp_path):
+    (tmp_path / "config.yaml").write_text("hydra: 1\n")
+    (tmp_path / "figures").mkdir()
+    with pytest.raises(InputError, match="another program"):
+        analyze(read_configuration(SMALL), tmp_path, overwrite=True)
+    assert (tmp_path / "figures").is_dir()
+
+
+def test_data_that_changed_under_a_run_are_noticed(tmp_path, image_folder):
+    shutil.copytree(image_folder, tmp_path / "images")
+    values = {"model": "builtin:tiny-vit", "data": str(tmp_path / "images"), "fine_tune": "head", "epochs": 1}
+    run(tmp_path / "run", **values)
+    next((tmp_path / "images").rglob("*.png")).unlink()
+    with pytest.raises(InputError, match="content of its data"):
+        run(tmp_path / "run", **values)
+
+
+def test_another_tolerance_is_answered_from_what_was_measured(small_run, tmp_path):
+    folder, result = small_run
+    shutil.copytree(folder, tmp_path / "run")
+    stamp = (tmp_path / "run" / "ledger" / "losses.zarr" / "zarr.json").stat().st_mtime_ns
+    wider = analyze(read_configuration(SMALL | {"tolerance": 0.5}), tmp_path / "run")
+    assert wider.sufficient_sizes[0].size < result.sufficient_sizes[0].size
+    assert (tmp_path / "run" / "ledger" / "losses.zarr" / "zarr.json").stat().st_mtime_ns == stamp
 
 
 @pytest.mark.parametrize("moment", ["fine_tuning.pt", "ledger/losses.zarr/c/0/0", "held_out_ledger/losses.zarr/c/0/0"])
