@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test install lint types benchmarks clean
+.PHONY: demo test install lint types clean
 
 demo: install
 	$(BIN)/suffice demo
