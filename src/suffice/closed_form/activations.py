@@ -1,0 +1,76 @@
+"""Activations with their first two derivatives."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from suffice.errors import InputError, nearest
+
+Elementwise: TypeAlias = Callable[[Tensor], Tensor]
+
+
+class Activation(NamedTuple):
+    """A function of each element, with its first and second derivative.
+
+    Example:
+        >>> square = Activation(torch.square, lambda x: 2 * x, lambda x: torch.full_like(x, 2.0))
+        >>> square.first(torch.tensor(3.0))
+        tensor(6.)
+    """
+
+    value: Elementwise
+    first: Elementwise
+    second: Elementwise
+
+
+def _normal_density(x: Tensor) -> Tensor:
+    return torch.exp(-x.square() / 2) / math.sqrt(2 * math.pi)
+
+
+def _normal_distribution(x: Tensor) -> Tensor:
+    return torch.special.ndtr(x)
+
+
+ACTIVATIONS = {
+    "gelu": Activation(
+        functional.gelu,
+        lambda x: _normal_distribution(x) + x * _normal_density(x),
+        lambda x: (2 - x.square()) * _normal_density(x),
+    ),
+    "relu": Activation(torch.relu, lambda x: (x > 0).to(x.dtype), torch.zeros_like),
+    "tanh": Activation(
+        torch.tanh,
+        lambda x: 1 - torch.tanh(x).square(),
+        lambda x: -2 * torch.tanh(x) * (1 - torch.tanh(x).square()),
+    ),
+    "identity": Activation(lambda x: x, torch.ones_like, torch.zeros_like),
+}
+"""The known activations. At its kink ReLU has derivative 0, as in PyTorch, and second derivative 0 everywhere."""
+
+
+def find_activation(activation: str | Activation) -> Activation:
+    """The activation of a name, or the given one.
+
+    Raises:
+        InputError: an unknown name, or a function that comes without its derivatives.
+
+    Example:
+        >>> find_activation("relu").first(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([0., 0., 1.])
+    """
+    if isinstance(activation, Activation):
+        return activation
+    if not isinstance(activation, str):
+        raise InputError(
+            "an activation given as a function needs its derivatives: closed_form.Activation(value, first, second)"
+        )
+    if activation not in ACTIVATIONS:
+        raise InputError(
+            f"activation {activation!r} is not known{nearest(activation, list(ACTIVATIONS))}; "
+            f"there are {', '.join(ACTIVATIONS)}, or a closed_form.Activation(value, first, second)"
+        )
+    return ACTIVATIONS[activation]

@@ -1,0 +1,211 @@
+"""From a module, its samples and a loss to the Hessian as a sum of Kronecker products."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from suffice.closed_form.attention import through_attention
+from suffice.closed_form.kronecker import KroneckerSum, Side, Term, WeightMatrix
+from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, TransformerBlock, normalize
+from suffice.closed_form.level import Level, identity, one, with_one
+from suffice.closed_form.losses import SampleLoss, loss_derivatives
+from suffice.closed_form.tokenwise import through_feed_forward, through_normalization
+
+Part: TypeAlias = Literal["full", "outer", "functional"]
+
+BIASES = {
+    "W_Q": "b_Q",
+    "W_QK": "b_Q",
+    "W_K": "b_K",
+    "W_V": "b_V",
+    "W_O": "b_O",
+    "gamma_1": "beta_1",
+    "W_1": "b_1",
+    "W_2": "b_2",
+    "gamma_2": "beta_2",
+    "W_C": "b_C",
+}
+"""What shares the columns of each matrix, if it is there."""
+
+NEGLIGIBLE = 1e-16
+"""Eigenvalues of a loss's Hessian below this share of the largest are rounding."""
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """sum_i J_i' M_i J_i: what the loss makes of outputs that are made of several tokens.
+
+    Attributes:
+        middle: M of each sample.
+        jacobian: J of each sample, (samples, rank, rows, columns) for each weight matrix.
+    """
+
+    middle: Float[Tensor, "samples rank rank"]
+    jacobian: Mapping[WeightMatrix, Tensor]
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The Hessian of some samples: a sum over their tokens, and what couples the tokens of a sample."""
+
+    tokenwise: KroneckerSum
+    coupling: Coupling | None
+
+    def multiply(
+        self, weights: Mapping[WeightMatrix, Tensor], wanted: Sequence[WeightMatrix]
+    ) -> dict[WeightMatrix, Tensor]:
+        """The rows of some matrices in the product with k vectors; as `KroneckerSum.multiply`."""
+        products = self.tokenwise.multiply(weights, wanted)
+        if self.coupling is not None:
+            J = self.coupling.jacobian
+            image = sum(torch.einsum("srab,abk->srk", J[matrix], part) for matrix, part in weights.items() if matrix in J)
+            back = self.coupling.middle @ image
+            for matrix in wanted:
+                if matrix in J:
+                    products[matrix] = products.get(matrix, 0) + torch.einsum("srab,srk->abk", J[matrix], back)
+        return products
+
+    def trace(self) -> float:
+        """The sum of the diagonal entries."""
+        total = self.tokenwise.trace()
+        if self.coupling is not None:
+            for J in self.coupling.jacobian.values():
+                flat = J.flatten(2)
+                total += float((flat * (self.coupling.middle @ flat)).sum())
+        return total
+
+    def of(self, sample: int) -> "Expansion":
+        """The part of one sample."""
+        some, coupling = slice(sample, sample + 1), self.coupling
+        if coupling is not None:
+            jacobian = {matrix: J[some] for matrix, J in coupling.jacobian.items()}
+            coupling = Coupling(coupling.middle[some], jacobian)
+        return Expansion(self.tokenwise.of(sample), coupling)
+
+
+def weight_matrices(module: SelfAttention | Classifier) -> dict[str, WeightMatrix]:
+    """The weights of a module with their biases, by the matrix's own name: "W_Q", also in a classifier's block."""
+    shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+    matrices = {}
+    for name, shape in shapes.items():
+        prefix, own = name[: -len(name.split(".")[-1])], name.split(".")[-1]
+        if own in BIASES:
+            names = [name, prefix + BIASES[own]]
+            sizes = {name: shapes[name].numel() for name in names if name in shapes}
+            columns = shape[-1] * len(names) if len(shape) == 1 else shape[-1]  # gamma and beta are side by side
+            matrices[own] = WeightMatrix(sizes, (sum(sizes.values()) // columns, columns))
+    return matrices
+
+
+@torch.no_grad()
+def expand(
+    module: SelfAttention | Classifier,
+    matrices: Mapping[str, WeightMatrix],
+    X: Tokens,
+    targets: Tensor,
+    loss: str | SampleLoss,
+    part: Part,
+    mask: Mask | None,
+    scale: float,
+) -> Expansion:
+    """The Hessian of ``scale`` times the sum of the losses of some samples.
+
+    Args:
+        module: an attention layer, a block or a classifier.
+        matrices: its weights.
+        X: the samples.
+        targets: one a sample.
+        loss: as for `loss_derivatives`.
+        part: "outer" leaves out the gradient of the loss, "functional" its Hessian, "full" neither.
+        mask: which tokens are real.
+        scale: what the losses are multiplied with.
+    """
+    classifier = module if isinstance(module, Classifier) else None
+    block = module.block if isinstance(module, Classifier) else module
+    Z = block(X, mask)
+    outputs = Z if classifier is None else classifier.head(Z, mask)
+    gradient, hessian = loss_derivatives(loss, outputs, targets, mask)
+    gradient, hessian = gradient * (scale * (part != "outer")), hessian * (scale * (part != "functional"))
+
+    level = Level(torch.zeros_like(Z), Z.new_zeros(*Z.shape, Z.shape[-1]))
+    directions = None  # of the outputs, for each token; their second derivatives couple the tokens
+    if classifier is not None:
+        share = classifier.shares(Z, mask)[..., None, None]
+        level.gradient = share[..., 0] * (gradient @ classifier.W_C.mT)[:, None]
+        moved = Side(matrices["W_C"], gradient[:, None], rows=slice(block.width), transposed=True)
+        level.couple(moved, share * identity(block.width, block.width, Z))
+        directions = share * classifier.W_C
+    elif hessian.ndim == 4:
+        level.gradient, level.hessian = gradient, hessian
+    else:
+        level.gradient = gradient
+        values, vectors = _eigen(hessian)
+        hessian, directions = torch.diag_embed(values), vectors.unflatten(1, Z.shape[1:])
+
+    if directions is None or part == "functional":
+        _through_block(level, block, X, mask, matrices)
+        return Expansion(KroneckerSum(level.terms, *X.shape[:2]), None)
+    probe = Side(WeightMatrix({}, (1, directions.shape[-1])), one(Z))
+    level.couple(probe, directions)
+    _through_block(level, block, X, mask, matrices)
+    jacobian = _jacobian([term for term in level.terms if term.right is probe])
+    if classifier is not None:
+        pooled = with_one((classifier.shares(Z, mask)[..., None] * Z).sum(1, keepdim=True))
+        classes = identity(classifier.classes, classifier.classes, Z)
+        jacobian[matrices["W_C"]] = pooled[..., None] * classes[:, 0, :, None]
+    terms = [term for term in level.terms if term.right is not probe]
+    return Expansion(KroneckerSum(terms, *X.shape[:2]), Coupling(hessian, jacobian))
+
+
+def _through_block(
+    level: Level, block: SelfAttention, X: Tokens, mask: Mask | None, matrices: Mapping[str, WeightMatrix]
+) -> None:
+    """From the level of the output down through all layers; the terms gather on the way."""
+    if not isinstance(block, TransformerBlock):
+        through_attention(level, block, X, mask, matrices)
+    elif block.norm == "post":
+        R = X + block.attention(X, mask)
+        Y = block.normalize_1(R)
+        level = through_normalization(level, block, 2, Y + block.feed_forward(Y), matrices)
+        level = through_feed_forward(level, block, Y, matrices)
+        level = through_normalization(level, block, 1, R, matrices)
+        through_attention(level, block, X, mask, matrices)
+    elif block.norm == "pre":
+        X_1 = block.normalize_1(X)
+        R = X + block.attention(X_1, mask)
+        level = through_feed_forward(level, block, block.normalize_2(R), matrices, around=True)
+        level = through_normalization(level, block, 2, R, matrices, around=True)
+        n = normalize(X, block.eps) if "gamma_1" in matrices else None
+        through_attention(level, block, X_1, mask, matrices, n)
+    else:
+        level = through_feed_forward(level, block, X + block.attention(X, mask), matrices)
+        through_attention(level, block, X, mask, matrices)
+
+
+def _eigen(
+    hessian: Float[Tensor, "samples n n"],
+) -> tuple[Float[Tensor, "samples rank"], Float[Tensor, "samples n rank"]]:
+    """Eigenvalues and eigenvectors, but for those that are negligible in every sample."""
+    values, vectors = torch.linalg.eigh(hessian)
+    sizes = values.abs()
+    kept = (sizes > NEGLIGIBLE * sizes.amax(-1, keepdim=True)).sum(-1).amax()
+    order = sizes.argsort(-1, descending=True)[:, :kept]
+    return values.gather(-1, order), vectors.gather(-1, order[:, None].expand(-1, values.shape[-1], -1))
+
+
+def _jacobian(terms: list[Term]) -> dict[WeightMatrix, Float[Tensor, "samples rank rows columns"]]:
+    """The derivatives of the directions, summed over the tokens of each sample, from the terms that meet them."""
+    jacobian: dict[WeightMatrix, Tensor] = {}
+    for term in terms:
+        v, K = term.left.vector, term.R
+        GK = K if term.L is None else term.L.mT @ K
+        part = torch.einsum("...ta,...tbr->...rab", v.expand(len(GK), GK.shape[1], -1), GK)
+        matrix = term.left.matrix
+        if matrix not in jacobian:
+            jacobian[matrix] = part.new_zeros(len(part), part.shape[1], *matrix.shape)
+        term.left.part(jacobian[matrix], 2).add_(part)
+    return jacobian

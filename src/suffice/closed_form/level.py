@@ -1,0 +1,88 @@
+"""The second derivatives of a loss, carried down through the layers token by token.
+
+Going down from the output, a `Level` holds what the layers above make of a vector u of each token: the gradient f and
+the Hessian M of the loss in u, and the mixed derivatives K of the loss in u and in every weight above. Weights that
+move u by du/dW[a, b] = v[a] G[:, b] meet each of these once, and each meeting is one `Term`. All of it is linear in the
+gradient and the Hessian that come from the loss: the outer-product part is what remains with gradient 0, the
+functional part what remains with Hessian 0.
+
+Source: theory, sections 4.1 and 4.2 (post-norm, one head, MSE); the other layers are derived here in the same form.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from suffice.closed_form.kronecker import Side, Term
+
+
+@dataclass
+class Level:
+    """What the layers above make of a vector u of each token.
+
+    Attributes:
+        gradient: f = dl/du.
+        hessian: M = d2l/dudu, each token by itself.
+        above: K of each side above, (samples, tokens, u, columns), with d2l/du dW[a, b] = v[a] K[:, b]. Weights whose
+            vector v moves with u have another side, transposed: there their gradient stands for v, and dv/du for K'.
+        terms: the terms of the Hessian so far.
+    """
+
+    gradient: Float[Tensor, "samples tokens u"]
+    hessian: Float[Tensor, "samples tokens u u"]
+    above: dict[Side, Tensor] = field(default_factory=dict)
+    terms: list[Term] = field(default_factory=list)
+
+    def meet(
+        self,
+        side: Side,
+        G: Float[Tensor, "#samples #tokens u columns"] | None = None,
+        curvature: Float[Tensor, "samples tokens columns"] | None = None,
+    ) -> None:
+        """Weights move u by du/dW[a, b] = v[a] G[:, b].
+
+        Args:
+            side: the weights with v.
+            G: as above; None is the identity.
+            curvature: s, where v W is bent before it moves u: diag(s) is its own second derivative.
+        """
+        MG = self.hessian if G is None else self.hessian @ G
+        self.terms.append(Term(side, side, G, MG, curvature))
+        self.terms.extend(Term(side, other, G, K) for other, K in self.above.items())
+        self.above[side] = MG
+
+    def below(
+        self,
+        J: Float[Tensor, "#samples #tokens u lower"],
+        curvature: Float[Tensor, "samples tokens lower lower"] | None = None,
+    ) -> "Level":
+        """The level of a vector x that makes u, with J = du/dx and curvature = sum_a f_a d2u_a/dxdx."""
+        hessian = J.mT @ self.hessian @ J
+        return Level(
+            (J.mT @ self.gradient[..., None])[..., 0],
+            hessian if curvature is None else hessian + curvature,
+            {side: J.mT @ K for side, K in self.above.items()},
+            self.terms,
+        )
+
+    def couple(self, side: Side, K: Float[Tensor, "#samples #tokens u columns"]) -> None:
+        """Adds K to what a side above has to do with u."""
+        self.above[side] = self.above[side] + K if side in self.above else K
+
+
+def one(like: Tensor) -> Float[Tensor, "1 1 1"]:
+    """The vector v = (1) of a bias, the same for all tokens."""
+    return like.new_ones(1, 1, 1)
+
+
+def with_one(x: Float[Tensor, "samples tokens width"]) -> Float[Tensor, "samples tokens rows"]:
+    """[x, 1]: what meets a matrix that has its bias as the last row."""
+    return functional.pad(x, (0, 1), value=1.0)
+
+
+def identity(rows: int, columns: int, like: Tensor) -> Float[Tensor, "1 1 rows columns"]:
+    """Ones on the diagonal and zeros elsewhere, the same for all tokens."""
+    return torch.eye(rows, columns, dtype=like.dtype, device=like.device)[None, None]

@@ -1,0 +1,128 @@
+"""Gradient and Hessian of a loss in the outputs of a module, sample by sample."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from suffice.errors import InputError, nearest
+
+SampleLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+LOSSES = ("mse", "cross_entropy")
+
+
+class LossDerivatives(NamedTuple):
+    """Derivatives of every sample's loss in its outputs, n numbers a sample.
+
+    Attributes:
+        gradient: in the outputs, of their shape.
+        hessian: (samples, n, n), the outputs of a sample flattened row by row; or, where no two tokens meet in it,
+            (samples, tokens, width, width).
+    """
+
+    gradient: Float[Tensor, "samples *outputs"]
+    hessian: Float[Tensor, "samples *n n"]
+
+
+def loss_derivatives(
+    loss: str | SampleLoss,
+    outputs: Float[Tensor, "samples *outputs"],
+    targets: Tensor,
+    mask: Bool[Tensor, "samples tokens"] | None = None,
+) -> LossDerivatives:
+    """Gradient and Hessian of l(z_i, target_i) in z_i for each sample.
+
+    Args:
+        loss: "mse", the mean of (z - target)^2 over the real tokens and the width, or over the classes;
+            "cross_entropy" of logits; or a function of one sample's outputs and target that returns a scalar.
+        outputs: z, (samples, tokens, width), or logits (samples, classes).
+        targets: like the outputs for "mse", classes (samples,) for "cross_entropy".
+        mask: which tokens are real.
+
+    Raises:
+        InputError: an unknown loss, targets that do not fit, or a function that does not return a finite scalar.
+
+    Example:
+        >>> z, target = torch.tensor([[3.0, 1.0]]), torch.tensor([[1.0, 1.0]])
+        >>> loss_derivatives("mse", z, target)
+        LossDerivatives(gradient=tensor([[2., 0.]]), hessian=tensor([[[1., 0.],
+                 [0., 1.]]]))
+    """
+    if callable(loss):
+        return _of_function(loss, outputs, targets)
+    if loss == "mse":
+        return _mean_squared_error(outputs, targets, mask)
+    if loss == "cross_entropy":
+        return _cross_entropy(outputs, targets)
+    raise InputError(
+        f"loss {loss!r} is not known{nearest(loss, LOSSES)}; there are {', '.join(LOSSES)}, or a function of one "
+        "sample's outputs and target"
+    )
+
+
+def _mean_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor | None) -> LossDerivatives:
+    if targets.shape != outputs.shape:
+        raise InputError(f"targets must be {tuple(outputs.shape)} for the mean squared error, not {_shape(targets)}")
+    if not targets.is_floating_point() or not bool(targets.isfinite().all()):
+        raise InputError("targets of the mean squared error must be finite floating-point numbers")
+    share = outputs.new_ones(outputs.shape[:-1]) if mask is None else mask.to(outputs.dtype)
+    if outputs.ndim == 3:
+        share = share / share.sum(1, keepdim=True)
+    weight = 2 * share[..., None] / outputs.shape[-1]
+    difference = outputs - targets.to(outputs.dtype)
+    # a padded token may have any target
+    gradient = torch.where(weight > 0, weight * difference, 0)
+    return LossDerivatives(gradient, torch.diag_embed(weight.expand_as(outputs)))
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor) -> LossDerivatives:
+    if logits.ndim != 2:
+        raise InputError('loss="cross_entropy" needs logits: put the block into closed_form.Classifier(block, classes)')
+    samples, classes = logits.shape
+    if targets.shape != (samples,) or targets.is_floating_point():
+        raise InputError(f"targets must be {samples} class numbers, shape ({samples},), not {_shape(targets)}")
+    if not bool(((targets >= 0) & (targets < classes)).all()):
+        raise InputError(f"targets must be class numbers from 0 to {classes - 1}")
+    p = logits.softmax(-1)
+    one_hot = torch.nn.functional.one_hot(targets.long(), classes)
+    return LossDerivatives(p - one_hot, torch.diag_embed(p) - p[:, :, None] * p[:, None, :])
+
+
+def _of_function(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> LossDerivatives:
+    if len(targets) != len(outputs):
+        raise InputError(f"targets must be one for each of the {len(outputs)} samples, not {_shape(targets)}")
+    gradients, hessians = [], []
+    for z, target in zip(outputs, targets, strict=True):
+        with torch.enable_grad():
+            point = z.detach().requires_grad_()
+            value = loss(point, target)
+            if not isinstance(value, Tensor) or value.shape != () or not bool(value.isfinite()):
+                raise InputError("a loss given as a function must return one finite number, a tensor of shape ()")
+            (gradient,) = torch.autograd.grad(value, point, create_graph=True, allow_unused=True, materialize_grads=True)
+            gradients.append(gradient.detach())
+            hessians.append(_jacobian(gradient.flatten(), point).flatten(1))
+    hessian = torch.stack(hessians)
+    if outputs.ndim == 3:
+        samples, tokens, width = outputs.shape
+        apart = hessian.view(samples, tokens, width, tokens, width).diagonal(dim1=1, dim2=3).movedim(-1, 1)
+        if int(apart.count_nonzero()) == int(hessian.count_nonzero()):
+            hessian = apart
+    return LossDerivatives(torch.stack(gradients), hessian)
+
+
+def _jacobian(y: Tensor, x: Tensor) -> Tensor:
+    """dy/dx by one batched backward pass; (n,) by the shape of x."""
+    if not y.requires_grad:
+        return x.new_zeros(*y.shape, *x.shape)
+    units = torch.eye(len(y), dtype=y.dtype, device=y.device)
+    (jacobian,) = torch.autograd.grad(
+        y, x, units, is_grads_batched=True, allow_unused=True, materialize_grads=True
+    )
+    return jacobian
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"
