@@ -8,7 +8,18 @@ from beartype import BeartypeConf, FrozenDict, beartype
 from beartype.roar import BeartypeDecorHintException
 from jaxtyping import install_import_hook
 
-WORDS = (Literal["shuffled", "source"], Literal["remaining", "difference"], Literal["cross_entropy", "mse"])
+WORDS = (
+    Literal["shuffled", "source"],
+    Literal["remaining", "difference"],
+    Literal["cross_entropy", "mse"],
+    Literal["softmax", "linear"],
+    Literal["split", "merged"],
+    Literal["post", "pre", "none"],
+    Literal["mean", "first"],
+    Literal["full", "outer", "functional"],
+    Literal["mean", "none"],
+    Literal["spectral", "frobenius"],
+)
 """Suffice itself refuses other words, and the tests look at how; so beartype has to let them pass."""
 
 TYPES = BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict(dict.fromkeys(WORDS, str)))

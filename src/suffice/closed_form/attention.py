@@ -44,7 +44,7 @@ def through_attention(
     A = layer.attend(Q, K, mask)
     x = X if layer.b_V is None else with_one(X)
     if layer.W_O is not None:
-        level = _through_projection(level, layer, layer.join(A @ V), matrices["W_O"])
+        _through_projection(level, layer, layer.join(A @ V), matrices["W_O"])
 
     # the level of A V, the heads side by side
     o = layer.split(level.gradient)
@@ -61,32 +61,31 @@ def through_attention(
         P, curvature = torch.diag_embed(layer.allowed(Q, mask).to(A).expand_as(A)), None
     else:
         P, curvature = softmax_jacobian(A), _block_diagonal(softmax_second_derivative(A, o @ V.mT))
-    level = level.below(_block_diagonal(V.mT[:, :, None] @ P), curvature)
+    level.below(_block_diagonal(V.mT[:, :, None] @ P), curvature)
     q = layer.split(level.gradient)
     for h in heads:
         level.couple(moved_V[h], _of_head(h, P[:, h] @ x[:, None], layer.heads))
     if norm is not None:
         norm.couple_values(level, P, o)
     W_Q, of_query = matrices["W_QK" if layer.merged else "W_Q"], _split(layer.heads * Q.shape[-1], layer.heads)
-    level.meet(Side(W_Q, x), _block_diagonal(layer.scale * K[:, :, None]))
     for h in heads if not layer.merged else ():
         W_K = matrices["W_K"]
         keys = Side(W_K, Q[:, h], columns=of_query[h], transposed=True)
         level.meet(keys, _of_head(h, layer.scale * x[:, None], layer.heads))
         pair = Side(W_Q, x, columns=of_query[h]), Side(W_K, q[:, h] @ x, columns=of_query[h])
         level.terms.append(Term(*pair, diagonal=torch.full_like(Q[:1, 0, :1], layer.scale)))
+    level.meet(Side(W_Q, x), _block_diagonal(layer.scale * K[:, :, None]))
     if norm is not None:
         norm.meet_scores(level, Q, K, q, of_query)
 
 
-def _through_projection(level: Level, layer: SelfAttention, joined: Tokens, matrix: WeightMatrix) -> Level:
+def _through_projection(level: Level, layer: SelfAttention, joined: Tokens, matrix: WeightMatrix) -> None:
     """From F = (A V) W_O + b_O to A V."""
     d = joined.shape[-1]
     moved = Side(matrix, level.gradient, rows=slice(d), transposed=True)
     level.meet(Side(matrix, joined if layer.b_O is None else with_one(joined)))
-    level = level.below(layer.W_O.mT[None, None])
+    level.below(layer.W_O.mT[None, None])
     level.couple(moved, identity(d, d, joined))
-    return level
 
 
 class _InputNorm:
@@ -109,7 +108,7 @@ class _InputNorm:
         """The values of all tokens move A V; and the vector of W_V moves."""
         level.meet(self.side, torch.einsum("shtu,shueb->stheb", A, self.dV).flatten(2, 3))
         mixed = torch.einsum("shtu,suab->shtab", A, self.dx)
-        level.terms.extend(Term(moved, self.side, R=mixed[:, h]) for h, moved in enumerate(moved_V))
+        level.terms.extend(Term(moved, self.side, A=mixed[:, h]) for h, moved in enumerate(moved_V))
 
     def couple_values(self, level: Level, P: Tensor, o: Tensor) -> None:
         """The gradient at A moves with the values."""
@@ -126,14 +125,14 @@ class _InputNorm:
         q_dx = scale * torch.einsum("shtu,suab->shtab", q, self.dx)
         q_K, q_x = scale * q @ K, q @ x[:, None]
         for h, part in enumerate(columns):
-            level.terms.append(Term(Side(W_Q, x, columns=part), side, R=q_dK[:, h]))
-            level.terms.append(Term(Side(W_Q, q_K[:, h], columns=part, transposed=True), side, R=self.dx))
+            level.terms.append(Term(Side(W_Q, x, columns=part), side, A=q_dK[:, h]))
+            level.terms.append(Term(Side(W_Q, q_K[:, h], columns=part, transposed=True), side, A=self.dx))
             if not self.layer.merged:
                 W_K = self.matrices["W_K"]
-                level.terms.append(Term(Side(W_K, Q[:, h], columns=part, transposed=True), side, R=q_dx[:, h]))
-                level.terms.append(Term(Side(W_K, q_x[:, h], columns=part), side, R=scale * self.dQ[:, h]))
+                level.terms.append(Term(Side(W_K, Q[:, h], columns=part, transposed=True), side, A=q_dx[:, h]))
+                level.terms.append(Term(Side(W_K, q_x[:, h], columns=part), side, A=scale * self.dQ[:, h]))
         both = torch.einsum("shtkb,shtkc->stbc", self.dQ, q_dK)
-        level.terms.append(Term(side, side, R=both + both.mT))
+        level.terms.append(Term(side, side, A=both + both.mT))
 
 
 def _split(columns: int, heads: int) -> list[slice]:
@@ -154,7 +153,9 @@ def _identity_of_head(h: int, d: int, o: Float[Tensor, "samples heads tokens eac
     return None if heads == 1 else _of_head(h, identity(each, each, o), heads)
 
 
-def _heads_in_rows(x: Float[Tensor, "samples heads tokens rows columns"]) -> Float[Tensor, "samples tokens all columns"]:
+def _heads_in_rows(
+    x: Float[Tensor, "samples heads tokens rows columns"],
+) -> Float[Tensor, "samples tokens all columns"]:
     """The matrices of the heads of a token, one below the other."""
     return x.transpose(1, 2).flatten(2, 3)
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from suffice.closed_form.attention import through_attention
-from suffice.closed_form.kronecker import KroneckerSum, Side, Term, WeightMatrix
+from suffice.closed_form.kronecker import KroneckerSum, Meeting, Side, WeightMatrix
 from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, TransformerBlock, normalize
 from suffice.closed_form.level import Level, identity, one, with_one
 from suffice.closed_form.losses import SampleLoss, loss_derivatives
@@ -62,7 +62,9 @@ class Expansion:
         products = self.tokenwise.multiply(weights, wanted)
         if self.coupling is not None:
             J = self.coupling.jacobian
-            image = sum(torch.einsum("srab,abk->srk", J[matrix], part) for matrix, part in weights.items() if matrix in J)
+            image = sum(
+                torch.einsum("srab,abk->srk", J[matrix], part) for matrix, part in weights.items() if matrix in J
+            )
             back = self.coupling.middle @ image
             for matrix in wanted:
                 if matrix in J:
@@ -95,7 +97,7 @@ def weight_matrices(module: SelfAttention | Classifier) -> dict[str, WeightMatri
         prefix, own = name[: -len(name.split(".")[-1])], name.split(".")[-1]
         if own in BIASES:
             names = [name, prefix + BIASES[own]]
-            sizes = {name: shapes[name].numel() for name in names if name in shapes}
+            sizes = {each: shapes[each].numel() for each in names if each in shapes}
             columns = shape[-1] * len(names) if len(shape) == 1 else shape[-1]  # gamma and beta are side by side
             matrices[own] = WeightMatrix(sizes, (sum(sizes.values()) // columns, columns))
     return matrices
@@ -136,8 +138,6 @@ def expand(
     if classifier is not None:
         share = classifier.shares(Z, mask)[..., None, None]
         level.gradient = share[..., 0] * (gradient @ classifier.W_C.mT)[:, None]
-        moved = Side(matrices["W_C"], gradient[:, None], rows=slice(block.width), transposed=True)
-        level.couple(moved, share * identity(block.width, block.width, Z))
         directions = share * classifier.W_C
     elif hessian.ndim == 4:
         level.gradient, level.hessian = gradient, hessian
@@ -146,19 +146,21 @@ def expand(
         values, vectors = _eigen(hessian)
         hessian, directions = torch.diag_embed(values), vectors.unflatten(1, Z.shape[1:])
 
-    if directions is None or part == "functional":
-        _through_block(level, block, X, mask, matrices)
-        return Expansion(KroneckerSum(level.terms, *X.shape[:2]), None)
-    probe = Side(WeightMatrix({}, (1, directions.shape[-1])), one(Z))
-    level.couple(probe, directions)
+    if directions is not None:  # as if they were weights, so that they meet all others
+        level.couple(Side(WeightMatrix({}, (1, directions.shape[-1])), one(Z)), directions)
+    if classifier is not None:
+        moved = Side(matrices["W_C"], gradient[:, None], rows=slice(block.width), transposed=True)
+        level.couple(moved, share * identity(block.width, block.width, Z))
     _through_block(level, block, X, mask, matrices)
-    jacobian = _jacobian([term for term in level.terms if term.right is probe])
+    if directions is None:
+        return Expansion(KroneckerSum(level.meetings, level.terms, *X.shape[:2]), None)
+    jacobian = _jacobian(level.meetings)
     if classifier is not None:
         pooled = with_one((classifier.shares(Z, mask)[..., None] * Z).sum(1, keepdim=True))
         classes = identity(classifier.classes, classifier.classes, Z)
         jacobian[matrices["W_C"]] = pooled[..., None] * classes[:, 0, :, None]
-    terms = [term for term in level.terms if term.right is not probe]
-    return Expansion(KroneckerSum(terms, *X.shape[:2]), Coupling(hessian, jacobian))
+    meetings = [_without_first(meeting) for meeting in level.meetings]
+    return Expansion(KroneckerSum(meetings, level.terms, *X.shape[:2]), Coupling(hessian, jacobian))
 
 
 def _through_block(
@@ -170,19 +172,19 @@ def _through_block(
     elif block.norm == "post":
         R = X + block.attention(X, mask)
         Y = block.normalize_1(R)
-        level = through_normalization(level, block, 2, Y + block.feed_forward(Y), matrices)
-        level = through_feed_forward(level, block, Y, matrices)
-        level = through_normalization(level, block, 1, R, matrices)
+        through_normalization(level, block, 2, Y + block.feed_forward(Y), matrices)
+        through_feed_forward(level, block, Y, matrices)
+        through_normalization(level, block, 1, R, matrices)
         through_attention(level, block, X, mask, matrices)
     elif block.norm == "pre":
         X_1 = block.normalize_1(X)
         R = X + block.attention(X_1, mask)
-        level = through_feed_forward(level, block, block.normalize_2(R), matrices, around=True)
-        level = through_normalization(level, block, 2, R, matrices, around=True)
+        through_feed_forward(level, block, block.normalize_2(R), matrices, around=True)
+        through_normalization(level, block, 2, R, matrices, around=True)
         n = normalize(X, block.eps) if "gamma_1" in matrices else None
         through_attention(level, block, X_1, mask, matrices, n)
     else:
-        level = through_feed_forward(level, block, X + block.attention(X, mask), matrices)
+        through_feed_forward(level, block, X + block.attention(X, mask), matrices)
         through_attention(level, block, X, mask, matrices)
 
 
@@ -197,15 +199,22 @@ def _eigen(
     return values.gather(-1, order), vectors.gather(-1, order[:, None].expand(-1, values.shape[-1], -1))
 
 
-def _jacobian(terms: list[Term]) -> dict[WeightMatrix, Float[Tensor, "samples rank rows columns"]]:
-    """The derivatives of the directions, summed over the tokens of each sample, from the terms that meet them."""
+def _jacobian(meetings: Sequence[Meeting]) -> dict[WeightMatrix, Float[Tensor, "samples rank rows columns"]]:
+    """The derivatives of the directions, the first that all weights meet, summed over the tokens of each sample."""
     jacobian: dict[WeightMatrix, Tensor] = {}
-    for term in terms:
-        v, K = term.left.vector, term.R
-        GK = K if term.L is None else term.L.mT @ K
-        part = torch.einsum("...ta,...tbr->...rab", v.expand(len(GK), GK.shape[1], -1), GK)
-        matrix = term.left.matrix
+    for meeting in meetings:
+        K = meeting.K[..., meeting.places[0]]
+        GK = K if meeting.G is None else meeting.G.mT @ K
+        v = meeting.side.vector.expand(*GK.shape[:2], -1)
+        part = torch.einsum("sta,stbr->srab", v, GK)
+        matrix = meeting.side.matrix
         if matrix not in jacobian:
-            jacobian[matrix] = part.new_zeros(len(part), part.shape[1], *matrix.shape)
-        term.left.part(jacobian[matrix], 2).add_(part)
+            jacobian[matrix] = part.new_zeros(*part.shape[:2], *matrix.shape)
+        meeting.side.part(jacobian[matrix], 2).add_(part)
     return jacobian
+
+
+def _without_first(meeting: Meeting) -> Meeting:
+    start = meeting.places[0].stop
+    places = [slice(place.start - start, place.stop - start) for place in meeting.places[1:]]
+    return Meeting(meeting.side, meeting.G, meeting.others[1:], meeting.K[..., start:], places)

@@ -14,28 +14,26 @@ from jaxtyping import Float
 from scipy.sparse import linalg
 from torch import Tensor
 
+from suffice.closed_form.dense import Assembly, places_in_order
 from suffice.closed_form.expansion import Expansion, Part, expand, weight_matrices
-from suffice.closed_form.kronecker import WeightMatrix, Workspace
+from suffice.closed_form.kronecker import WeightMatrix
 from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
 from suffice.closed_form.losses import SampleLoss
 from suffice.errors import InputError, nearest
 
 Norm: TypeAlias = Literal["spectral", "frobenius"]
 
-EXPANSION_BYTES = 64 << 20
-"""About so much of the sum of Kronecker products is made at a time."""
+EXPANSION_BYTES = 16 << 20
+"""About so much of the sum of Kronecker products is made at a time, or half a dense Hessian if that is more."""
 
 KEPT_BYTES = 1 << 30
-"""A sum that fits in here is kept; a larger one is made anew each time that it is used."""
+"""A sum that fits in here is kept for the next product; a larger one is made anew each time."""
 
 DENSE_SIDE = 512
 """Blocks with fewer entries than the square of this are made dense for their norms."""
 
 COLUMNS = 64
 """Columns of a block that are measured at a time."""
-
-PANEL = 512
-"""Rows that are added to a dense Hessian at a time."""
 
 
 def hessian(
@@ -84,29 +82,25 @@ def hessian(
     module = copy.deepcopy(module)
     matrices = weight_matrices(module)
     samples = len(inputs)
-    each = _bytes_per_sample(module, matrices.values(), inputs)
-    chunk = max(1, EXPANSION_BYTES // each)
     scale = 1 / samples if reduction == "mean" else 1.0
+    size = sum(matrix.size for matrix in matrices.values())
+    budget = max(EXPANSION_BYTES, inputs.element_size() * size**2 // 2)
+    chunk = max(1, budget // _bytes_per_sample(module, matrices.values(), inputs))
 
+    @functools.lru_cache(maxsize=max(1, KEPT_BYTES // budget))
     def expanded(start: int) -> Expansion:
         some = slice(start, start + chunk)
         some_mask = None if mask is None else mask[some]
         return expand(module, matrices, inputs[some], targets[some], loss, part, some_mask, scale)
 
-    if samples * each <= KEPT_BYTES:
-        expanded = functools.cache(expanded)
     expanded(0)  # what does not fit is said at once
-    sizes = {name: parameter.numel() for name, parameter in module.named_parameters()}
+    names = [name for name, _ in module.named_parameters()]
     like = inputs.new_empty(0)
     if reduction == "mean":
-        expansions = [functools.partial(expanded, start) for start in range(0, samples, chunk)]
-        return Hessian(sizes, list(matrices.values()), expansions, like)
-    return SampleHessians(
-        [
-            Hessian(sizes, list(matrices.values()), [functools.partial(_one_sample, expanded, chunk, sample)], like)
-            for sample in range(samples)
-        ]
-    )
+        parts = [functools.partial(expanded, start) for start in range(0, samples, chunk)]
+        return Hessian(names, list(matrices.values()), parts, like)
+    each = [[functools.partial(_one_sample, expanded, chunk, sample)] for sample in range(samples)]
+    return SampleHessians([Hessian(names, list(matrices.values()), parts, like) for parts in each])
 
 
 def _check(module: SelfAttention | Classifier, X: Tensor, targets: Tensor, mask: Tensor | None) -> None:
@@ -164,14 +158,14 @@ class Hessian:
 
     def __init__(
         self,
-        sizes: Mapping[str, int],
+        names: Sequence[str],
         matrices: Sequence[WeightMatrix],
         expansions: Sequence[Callable[[], Expansion]],
         like: Tensor,
     ) -> None:
-        ends = list(itertools.accumulate(sizes.values()))
-        self.names, self.shape = tuple(sizes), (ends[-1], ends[-1])
-        self._places = {name: slice(end - sizes[name], end) for name, end in zip(sizes, ends, strict=True)}
+        sizes = {name: size for matrix in matrices for name, size in matrix.sizes.items()}
+        self._places = places_in_order({name: sizes[name] for name in names})
+        self.names, self.shape = tuple(names), (sum(sizes.values()),) * 2
         self._matrices, self._expansions, self._like = matrices, expansions, like
 
     def dense(self) -> Float[Tensor, "P P"]:
@@ -181,14 +175,19 @@ class Hessian:
             InputError: it does not fit in memory.
         """
         check_memory(self._like, *self.shape)
-        H = self._like.new_empty(self.shape)
-        workspace = Workspace(self._like)
-        for number, expansion in enumerate(self._expansions):
-            tokenwise, coupling = expansion().tokenwise, expansion().coupling
-            for left, right in itertools.combinations_with_replacement(self._matrices, 2):
-                self._write(H, tokenwise.block(left, right, workspace), left, right, add=number > 0)
-            if coupling is not None:
-                _add_product(H, self._flat(coupling.jacobian), coupling.middle)
+        assembly = Assembly(self._matrices, self._like)
+        for made in self._expansions:
+            expansion = made()
+            for part in expansion.tokenwise.parts():
+                assembly.add(part)
+            if expansion.coupling is not None:
+                assembly.add_product(expansion.coupling.jacobian, expansion.coupling.middle)
+        H = assembly.finish()
+        del assembly
+        order = self._order()
+        if order is not None:  # biases of the attention stand apart from their matrices
+            H = H.index_select(0, order)
+            H = H.index_select(1, order)
         return H
 
     def __getitem__(self, names: tuple[str, str]) -> Float[Tensor, "rows columns"]:
@@ -197,19 +196,10 @@ class Hessian:
         Raises:
             InputError: an unknown name, or a block that does not fit in memory.
         """
-        (left, rows), (right, columns) = (self._locate(name) for name in names)
-        check_memory(self._like, rows.stop - rows.start, columns.stop - columns.start)
-        workspace = Workspace(self._like)
-        total = self._like.new_zeros(rows.stop - rows.start, columns.stop - columns.start)
-        for expansion in self._expansions:
-            tokenwise, coupling = expansion().tokenwise, expansion().coupling
-            block = tokenwise.block(left, right, workspace)
-            if block is not None:
-                total += block.flatten(2).flatten(0, 1)[rows, columns]
-            if coupling is not None:
-                J, K = (coupling.jacobian[matrix].flatten(2)[..., part] for matrix, part in ((left, rows), (right, columns)))
-                total += J.flatten(0, 1).mT @ (coupling.middle @ K).flatten(0, 1)
-        return total
+        operator = self._operator(*names)
+        check_memory(self._like, *operator.shape)
+        units = torch.eye(operator.shape[1], dtype=self._like.dtype, device=self._like.device)
+        return torch.cat([operator.times(some) for some in units.split(COLUMNS, dim=1)], 1)
 
     def __matmul__(self, vectors: Float[Tensor, "P *k"]) -> Float[Tensor, "P *k"]:
         """The product with a vector, or with each column of a matrix; no dense block is made."""
@@ -222,7 +212,7 @@ class Hessian:
         }
         product = torch.empty_like(columns)
         for matrix, part in self._multiply(weights, self._matrices).items():
-            for name, rows in _rows(matrix).items():
+            for name, rows in places_in_order(matrix.sizes).items():
                 product[self._places[name]] = part.flatten(0, 1)[rows]
         return product.view(vectors.shape)
 
@@ -274,41 +264,19 @@ class Hessian:
         """The matrix that holds a parameter, and where in it, read row by row."""
         for matrix in self._matrices:
             if name in matrix.sizes:
-                return matrix, _rows(matrix)[name]
-        raise InputError(f"there is no parameter {name!r}{nearest(name, self.names)}; there are {', '.join(self.names)}")
+                return matrix, places_in_order(matrix.sizes)[name]
+        raise InputError(
+            f"there is no parameter {name!r}{nearest(name, self.names)}; there are {', '.join(self.names)}"
+        )
 
-    def _write(self, H: Tensor, block: Tensor | None, left: WeightMatrix, right: WeightMatrix, add: bool) -> None:
-        """Puts a block of two matrices, and its transpose, where their parameters are."""
-        for (rows, upper), (columns, lower) in itertools.product(self._spans(left), self._spans(right)):
-            place = H[upper, lower]
-            if block is None:
-                if not add:
-                    place.zero_()
-            else:
-                # a bias alone is the last row of its matrix
-                part = block[rows, :, columns, :]
-                place = place.unflatten(1, part.shape[2:]).unflatten(0, part.shape[:2])
-                (place.add_ if add else place.copy_)(part)
-            if left is not right:
-                H[lower, upper].copy_(H[upper, lower].mT)
-
-    def _spans(self, matrix: WeightMatrix) -> Iterator[tuple[slice, slice]]:
-        """Rows of a matrix, and where they are among all parameters: all rows at once if its bias follows it."""
-        places = [self._places[name] for name in matrix.sizes]
-        if all(place.stop == following.start for place, following in itertools.pairwise(places)):
-            yield slice(None), slice(places[0].start, places[-1].stop)
-        else:
-            for place, rows in zip(places, _rows(matrix).values(), strict=True):
-                columns = matrix.shape[1]
-                yield slice(rows.start // columns, rows.stop // columns), place
-
-    def _flat(self, jacobian: Mapping[WeightMatrix, Tensor]) -> Float[Tensor, "samples rank P"]:
-        some = next(iter(jacobian.values()))
-        flat = some.new_zeros(*some.shape[:2], self.shape[0])
-        for matrix, part in jacobian.items():
-            for name, rows in _rows(matrix).items():
-                flat[..., self._places[name]] = part.flatten(2)[..., rows]
-        return flat
+    def _order(self) -> Tensor | None:
+        """Where each weight is when the matrices stand one after the other; None if that is the order."""
+        places = places_in_order({name: size for matrix in self._matrices for name, size in matrix.sizes.items()})
+        if places == self._places:
+            return None
+        return torch.cat([torch.arange(places[name].start, places[name].stop) for name in self.names]).to(
+            self._like.device
+        )
 
 
 class SampleHessians:
@@ -391,17 +359,6 @@ def _largest_singular_value(matrix: _Operator, like: Tensor) -> float:
     return float(value)
 
 
-def _add_product(H: Tensor, J: Float[Tensor, "samples rank P"], middle: Float[Tensor, "samples rank rank"]) -> None:
-    """H += sum_i J_i' M_i J_i, a panel of rows and its transpose at a time."""
-    right = (middle @ J).flatten(0, 1)
-    J = J.flatten(0, 1)
-    for start in range(0, len(H), PANEL):
-        stop = min(start + PANEL, len(H))
-        panel = J[:, start:stop].mT @ right[:, start:]
-        H[start:stop, start:] += panel
-        H[stop:, start:stop] += panel[:, stop - start :].mT
-
-
 def check_memory(like: Tensor, *shape: int) -> None:
     """Raises an InputError if a tensor of this shape does not fit into free memory."""
     needed = math.prod(shape) * like.element_size()
@@ -411,9 +368,3 @@ def check_memory(like: Tensor, *shape: int) -> None:
             f"a dense Hessian of shape {shape} takes {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: "
             'ask for products (H @ vector), norms (H.norm(), H.block_norms()) or one block (H["W_Q", "W_K"]) instead'
         )
-
-
-def _rows(matrix: WeightMatrix) -> dict[str, slice]:
-    """Where each parameter is in a matrix that is read row by row."""
-    ends = list(itertools.accumulate(matrix.sizes.values()))
-    return {name: slice(end - size, end) for (name, size), end in zip(matrix.sizes.items(), ends, strict=True)}

@@ -1,21 +1,20 @@
-"""Sums of Kronecker products over tokens: multiplied with vectors, traced, and added up in dense blocks.
+"""Sums of Kronecker products over tokens: multiplied with vectors, traced, and expanded into dense parts.
 
-Every Hessian here is a sum over samples and tokens n of (L_n' R_n) (x) (v_n w_n') between two matrices of weights: the
-vectors v_n and w_n enter the weights from the left, L_n' R_n couples their columns. So a block of the Hessian is one
-matrix product over all tokens, and its product with a vector needs only small ones.
+Every Hessian here is a sum over samples and tokens n of A_n (x) (v_n w_n') between two matrices of weights: the vectors
+v_n and w_n enter the weights from the left, A_n couples their columns. So a block of the Hessian is one matrix product
+over all tokens, and its product with a vector needs only small ones.
 
 Source: theory, section 4.2. K-FAC (J. Martens, R. Grosse, 2015) approximates such a sum by one Kronecker product.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-EXPANDED_BYTES = 16 << 20
-"""So much of the sum is expanded at a time for a dense block."""
 
 EVERY = slice(None)
 
@@ -31,6 +30,10 @@ class WeightMatrix:
 
     sizes: Mapping[str, int]
     shape: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,140 +67,135 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
-class Term:
-    """sum_n (L_n' R_n + diag(s_n)) (x) (v_n w_n') between two sides, together with its transpose.
+class Meeting:
+    """sum_n (K_n' G_n) (x) (w_n v_n') between some sides, one after the other, and one side; with its transpose.
 
-    Where both sides are the same object, the term is symmetric by itself and counts once. If only one of L and R is
-    given, the other is the identity; if none is, there is only the diagonal.
+    The last of the others may be the side itself: that part is symmetric and counts once.
+
+    Attributes:
+        side: with v.
+        G: for each token, a matrix with the columns of the side; None is the identity.
+        others: each with its w.
+        K: for each token, the matrices of the others side by side.
+        places: the columns of each of the others in K.
+    """
+
+    side: Side
+    G: Float[Tensor, "#samples #tokens u columns"] | None
+    others: Sequence[Side]
+    K: Float[Tensor, "samples tokens u all"]
+    places: Sequence[slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """sum_n A_n (x) (v_n w_n') between two sides; with its transpose, unless they are the same side.
 
     Attributes:
         left, right: the sides with v and w.
-        L, R: for each token, rank x columns of the left and of the right side.
-        diagonal: s, for each token or one for all.
+        A: for each token, columns of the left by columns of the right side.
+        diagonal: in place of A, its diagonal where the rest of it is zero.
     """
 
     left: Side
     right: Side
-    L: Float[Tensor, "#samples #tokens rank q"] | None = None
-    R: Float[Tensor, "#samples #tokens other_rank r"] | None = None
-    diagonal: Float[Tensor, "#samples #tokens s"] | None = None
-
-    @property
-    def symmetric(self) -> bool:
-        return self.left is self.right
-
-    @property
-    def only_diagonal(self) -> bool:
-        return self.L is None and self.R is None
-
-    @property
-    def columns(self) -> tuple[int, int]:
-        """The columns of the left and of the right side."""
-        L, R = self.L, self.R
-        if L is None and R is None:
-            return self.diagonal.shape[-1], self.diagonal.shape[-1]
-        return (R.shape[-2] if L is None else L.shape[-1]), (L.shape[-2] if R is None else R.shape[-1])
-
-    def swapped(self) -> "Term":
-        """The transpose."""
-        return Term(self.right, self.left, self.R, self.L, self.diagonal)
-
-    def times(self, image: Float[Tensor, "samples tokens r k"]) -> Float[Tensor, "samples tokens q k"]:
-        """(L_n' R_n + diag(s_n)) times a matrix of each token."""
-        result = torch.zeros(()) if self.diagonal is None else self.diagonal[..., None] * image
-        if self.only_diagonal:
-            return result
-        inner = image if self.R is None else self.R @ image
-        return result + (inner if self.L is None else self.L.mT @ inner)
+    A: Float[Tensor, "#samples #tokens q r"] | None = None
+    diagonal: Float[Tensor, "#samples #tokens q"] | None = None
 
 
-class Workspace:
-    """Two pieces of memory that every block uses again: fresh memory costs more than the arithmetic on it."""
+class Part(NamedTuple):
+    """Second derivatives in the weights of two sides.
 
-    def __init__(self, like: Tensor) -> None:
-        self._buffers = [like.new_empty(0), like.new_empty(0)]
-
-    def take(self, which: int, *shape: int) -> Tensor:
-        """A tensor with any values; it shares its memory with the last one of this kind."""
-        size = int(torch.Size(shape).numel())
-        if self._buffers[which].numel() < size:
-            self._buffers[which] = self._buffers[which].new_empty(size)
-        return self._buffers[which][:size].view(shape)
-
-
-class KroneckerSum:
-    """A symmetric matrix over all weights, as a sum of terms.
-
-    Args:
-        terms: each pair of sides in one of its two orders.
-        samples, tokens: how many the terms run over.
+    Attributes:
+        left, right: the sides.
+        values: [a, b, c, d] for left[a, b] and right[c, d]; or [a, b, c] where they are zero but for d = b.
     """
 
-    def __init__(self, terms: Sequence[Term], samples: int, tokens: int) -> None:
-        self.terms, self.samples, self.tokens = terms, samples, tokens
+    left: Side
+    right: Side
+    values: Tensor
 
-    def multiply(
-        self, weights: Mapping[WeightMatrix, Tensor], wanted: Sequence[WeightMatrix]
-    ) -> dict[WeightMatrix, Tensor]:
-        """The rows of some matrices in the product with k vectors, (rows, columns, k) for each matrix.
 
-        A matrix that is absent from ``weights`` counts as zero, one that is absent from the product is zero.
+Weights: TypeAlias = Mapping[WeightMatrix, Float[Tensor, "rows columns k"]]
+"""k vectors of weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class KroneckerSum:
+    """A symmetric matrix over all weights: what the meetings and the terms add up to, over all samples and tokens."""
+
+    meetings: Sequence[Meeting]
+    terms: Sequence[Term]
+    samples: int
+    tokens: int
+
+    def multiply(self, weights: Weights, wanted: Sequence[WeightMatrix]) -> dict[WeightMatrix, Tensor]:
+        """The rows of some matrices in the product with k vectors.
+
+        A matrix that is absent from ``weights`` counts as zero, and one that is absent from the product is zero.
         """
-        images: dict[Side, Tensor] = {}
-        for side in self._sides():
-            if side.matrix in weights:
-                part = side.part(weights[side.matrix])
-                images[side] = (side.vector @ part.flatten(1)).unflatten(-1, part.shape[1:])
+        images = {side: self._image(side, weights) for side in self._sides() if side.matrix in weights}
         sums: dict[Side, Tensor] = {}
+
+        def add(side: Side, product: Tensor) -> None:
+            if side.matrix in wanted:
+                sums[side] = sums[side] + product if side in sums else product
+
+        for meeting in self.meetings:
+            side, G, K = meeting.side, meeting.G, meeting.K
+            met = [place for place, other in enumerate(meeting.others) if other in images]
+            if met and side.matrix in wanted:
+                if len(met) < len(meeting.others):
+                    K = torch.cat([K[..., meeting.places[place]] for place in met], -1)
+                moved = K @ torch.cat([images[meeting.others[place]] for place in met], -2)
+                add(side, moved if G is None else G.mT @ moved)
+            if side in images and any(other.matrix in wanted for other in meeting.others):
+                moved = meeting.K.mT @ (images[side] if G is None else G @ images[side])
+                for other, place in zip(meeting.others, meeting.places, strict=True):
+                    if other is not side:
+                        add(other, moved[..., place, :])
         for term in self.terms:
-            for way in (term,) if term.symmetric else (term, term.swapped()):
-                if way.right in images and way.left.matrix in wanted:
-                    product = way.times(images[way.right])
-                    sums[way.left] = sums[way.left] + product if way.left in sums else product
-        like = next(iter(weights.values()))
-        products: dict[WeightMatrix, Tensor] = {}
-        for side, total in sums.items():
-            if side.matrix not in products:
-                products[side.matrix] = like.new_zeros(*side.matrix.shape, like.shape[-1])
-            v, u = self._flat(side.vector), self._flat(total)
-            side.part(products[side.matrix]).add_((v.mT @ u.flatten(1)).unflatten(-1, u.shape[1:]))
-        return products
+            left, right, A, s = term.left, term.right, term.A, term.diagonal
+            if right in images:
+                add(left, s[..., None] * images[right] if A is None else A @ images[right])
+            if left in images and left is not right:
+                add(right, s[..., None] * images[left] if A is None else A.mT @ images[left])
+        return self._gathered(sums)
 
-    def block(
-        self, left: WeightMatrix, right: WeightMatrix, workspace: Workspace
-    ) -> Float[Tensor, "rows columns other_rows other_columns"] | None:
-        """One dense block, [a, b, c, d] between left[a, b] and right[c, d]; None where no term reaches it.
+    def parts(self) -> Iterator[Part]:
+        """All that adds up to the dense matrix, each pair of weights in one order.
 
-        It lies in the workspace: the next call overwrites it.
+        The values of a part are overwritten when the next one is asked for.
         """
-        terms = list(self._between(left, right))
-        if not terms:
-            return None
-        # a term that covers the block is written where the others are added
-        terms.sort(key=lambda term: term.only_diagonal or not (term.left.whole and term.right.whole))
-        first = terms[0]
-        if not first.only_diagonal and first.left.whole and first.right.whole:
-            block = first.right.oriented(first.left.oriented(self._expanded(first, workspace, 0), 0), 2)
-            terms = terms[1:]
-        else:
-            block = workspace.take(0, *left.shape, *right.shape).zero_()
-        for term in terms:
-            part = term.right.part(term.left.part(block), 2)
-            if term.only_diagonal:
-                part.diagonal(dim1=1, dim2=3).add_(self._expanded_diagonal(term))
+        workspace = _Workspace()
+        vectors = {side: self._flat(side.vector).mT.contiguous() for side in self._sides()}
+        for meeting in self.meetings:
+            A = self._flat(meeting.K).mT
+            A = A.contiguous() if meeting.G is None else A @ self._flat(meeting.G)
+            for other, place in zip(meeting.others, meeting.places, strict=True):
+                yield Part(other, meeting.side, _sum(vectors[other], vectors[meeting.side], A[:, place], workspace))
+        for term in self.terms:
+            v, w = vectors[term.left], vectors[term.right]
+            if term.diagonal is None:
+                values = _sum(v, w, self._flat(term.A), workspace)
             else:
-                part.add_(self._expanded(term, workspace, 1))
-        return block
+                s = self._flat(term.diagonal).mT
+                values = ((v[:, None] * s).flatten(0, 1) @ w.mT).unflatten(0, (len(v), len(s)))
+            yield Part(term.left, term.right, values)
 
     def trace(self) -> float:
         """The sum of the diagonal entries."""
         total = 0.0
+        for meeting in self.meetings:
+            for other, place in zip(meeting.others, meeting.places, strict=True):
+                if _same_weights(meeting.side, other):
+                    K = meeting.K[..., place]
+                    trace = K.diagonal(dim1=-2, dim2=-1).sum(-1) if meeting.G is None else (K * meeting.G).sum((-2, -1))
+                    total += self._trace(meeting.side, other, trace)
         for term in self.terms:
-            left, right = term.left, term.right
-            if left.matrix is right.matrix and left.rows == right.rows and left.columns == right.columns:
-                A = self._coefficients(term)
-                vw = (self._flat(left.vector) * self._flat(right.vector)).sum(-1)
-                total += float(A.diagonal(dim1=1, dim2=2).sum(-1) @ vw) * (1 if term.symmetric else 2)
+            if _same_weights(term.left, term.right):
+                diagonal = term.diagonal if term.A is None else term.A.diagonal(dim1=-2, dim2=-1)
+                total += self._trace(term.left, term.right, diagonal.sum(-1))
         return total
 
     def of(self, sample: int) -> "KroneckerSum":
@@ -207,57 +205,76 @@ class KroneckerSum:
             return tensor if tensor is None or len(tensor) == 1 else tensor[sample : sample + 1]
 
         sides = {side: replace(side, vector=cut(side.vector)) for side in self._sides()}
-        terms = [
-            Term(sides[term.left], sides[term.right], cut(term.L), cut(term.R), cut(term.diagonal))
-            for term in self.terms
-        ]
-        return KroneckerSum(terms, 1, self.tokens)
+        return KroneckerSum(
+            [
+                Meeting(sides[m.side], cut(m.G), [sides[other] for other in m.others], cut(m.K), m.places)
+                for m in self.meetings
+            ],
+            [Term(sides[term.left], sides[term.right], cut(term.A), cut(term.diagonal)) for term in self.terms],
+            1,
+            self.tokens,
+        )
 
-    def _sides(self) -> dict[Side, None]:
+    def _sides(self) -> Iterable[Side]:
         """Every side once, in order."""
-        return dict.fromkeys(side for term in self.terms for side in (term.left, term.right))
-
-    def _between(self, left: WeightMatrix, right: WeightMatrix) -> Iterator[Term]:
-        for term in self.terms:
-            if term.left.matrix is left and term.right.matrix is right:
-                yield term
-            if not term.symmetric and term.right.matrix is left and term.left.matrix is right:
-                yield term.swapped()
+        met = (side for meeting in self.meetings for side in (*meeting.others, meeting.side))
+        return dict.fromkeys([*met, *(side for term in self.terms for side in (term.left, term.right))])
 
     def _flat(self, tensor: Tensor) -> Tensor:
         """Samples and tokens as one dimension."""
         return tensor.expand(self.samples, self.tokens, *tensor.shape[2:]).flatten(0, 1)
 
-    def _coefficients(self, term: Term, chunk: slice = EVERY) -> Float[Tensor, "chunk q r"]:
-        """L_n' R_n + diag(s_n) of some tokens."""
-        L, R, s = (None if tensor is None else self._flat(tensor)[chunk] for tensor in (term.L, term.R, term.diagonal))
-        if s is None:
-            return _product(L, R)
-        return torch.diag_embed(s) if term.only_diagonal else torch.diag_embed(s) + _product(L, R)
+    def _image(self, side: Side, weights: Weights) -> Float[Tensor, "samples tokens columns k"]:
+        """v' W of each token."""
+        W = side.part(weights[side.matrix])
+        return (side.vector @ W.flatten(1)).unflatten(-1, W.shape[1:]).expand(self.samples, self.tokens, -1, -1)
 
-    def _expanded(self, term: Term, workspace: Workspace, which: int) -> Float[Tensor, "p q o r"]:
-        """sum_n A_n[b, d] v_n[a] w_n[c] as [a, b, c, d]: one matrix product, over some tokens at a time."""
-        v, w = self._flat(term.left.vector), self._flat(term.right.vector)
-        p, o = v.shape[1], w.shape[1]
-        q, r = term.columns
-        chunk = max(1, EXPANDED_BYTES // (v.element_size() * (p * o + q * r)))
-        total = workspace.take(which, p * o, q * r)
-        for start in range(0, len(v), chunk):
-            tokens = slice(start, start + chunk)
-            vw = (v[tokens, :, None] * w[tokens, None, :]).flatten(1)
-            A = self._coefficients(term, tokens).flatten(1)
-            torch.addmm(total, vw.mT, A, beta=float(start > 0), out=total)
-        return total.view(p, o, q, r).transpose(1, 2)
+    def _gathered(self, sums: Mapping[Side, Float[Tensor, "..."]]) -> dict[WeightMatrix, Tensor]:
+        """sum_n v_n u_n' of each side, in its part of the matrix."""
+        products: dict[WeightMatrix, Tensor] = {}
+        for side, total in sums.items():
+            v, u = self._flat(side.vector), self._flat(total)
+            if side.matrix not in products:
+                products[side.matrix] = u.new_zeros(*side.matrix.shape, u.shape[-1])
+            side.part(products[side.matrix]).add_((v.mT @ u.flatten(1)).unflatten(-1, u.shape[1:]))
+        return products
 
-    def _expanded_diagonal(self, term: Term) -> Float[Tensor, "p o q"]:
-        """sum_n s_n[b] v_n[a] w_n[c] as [a, c, b]."""
-        s, v, w = (self._flat(tensor) for tensor in (term.diagonal, term.left.vector, term.right.vector))
-        sv = s[:, :, None] * v[:, None, :]
-        return (sv.flatten(1).mT @ w).unflatten(0, sv.shape[1:]).permute(1, 2, 0)
+    def _trace(self, left: Side, right: Side, traces: Float[Tensor, "#samples #tokens"]) -> float:
+        """sum_n trace(A_n) v_n.w_n, twice where the transpose stands for itself."""
+        each = (left.vector * right.vector).sum(-1) * traces
+        return float(self._flat(each).sum()) * (1 if left is right else 2)
 
 
-def _product(L: Tensor | None, R: Tensor | None) -> Tensor:
-    """L' R, where None stands for the identity."""
-    if L is None or R is None:
-        return L.mT if R is None else R
-    return L.mT @ R
+class _Workspace:
+    """Memory that every part uses again: new memory costs more than the arithmetic on it."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Tensor] = {}
+
+    def take(self, name: str, shape: Sequence[int], like: Tensor) -> Tensor:
+        """A tensor with any values; it shares its memory with the last one of this name."""
+        size = math.prod(shape)
+        if name not in self._buffers or len(self._buffers[name]) < size:
+            self._buffers[name] = like.new_empty(size)
+        return self._buffers[name][:size].view(shape)
+
+
+def _sum(
+    v: Float[Tensor, "p all"], w: Float[Tensor, "o all"], A: Float[Tensor, "all q r"], workspace: _Workspace
+) -> Float[Tensor, "p q o r"]:
+    """sum_n A_n[b, d] v_n[a] w_n[c] as [a, b, c, d]: one matrix product."""
+    p, o, (q, r) = len(v), len(w), A.shape[1:]
+    if v is not w:
+        pairs = torch.mul(v[:, None], w, out=workspace.take("pairs", (p, o, v.shape[1]), v))
+        total = torch.mm(pairs.flatten(0, 1), A.flatten(1), out=workspace.take("sum", (p * o, q * r), v))
+    else:  # v_n v_n' is symmetric: its upper half will do
+        i, j = torch.triu_indices(p, p, device=v.device)
+        half = torch.mm(v[i].mul_(v[j]), A.flatten(1), out=workspace.take("half", (len(i), q * r), v))
+        place = torch.empty(p, p, dtype=torch.long, device=v.device)
+        place[i, j] = place[j, i] = torch.arange(len(i), device=v.device)
+        total = torch.index_select(half, 0, place.flatten(), out=workspace.take("sum", (p * p, q * r), v))
+    return total.view(p, o, q, r).transpose(1, 2)
+
+
+def _same_weights(left: Side, right: Side) -> bool:
+    return left.matrix is right.matrix and (left.rows, left.columns) == (right.rows, right.columns)

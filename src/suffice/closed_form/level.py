@@ -9,68 +9,60 @@ functional part what remains with Hessian 0.
 Source: theory, sections 4.1 and 4.2 (post-norm, one head, MSE); the other layers are derived here in the same form.
 """
 
-from dataclasses import dataclass, field
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from suffice.closed_form.kronecker import Side, Term
+from suffice.closed_form.kronecker import Meeting, Side, Term
 
 
-@dataclass
 class Level:
     """What the layers above make of a vector u of each token.
 
     Attributes:
         gradient: f = dl/du.
         hessian: M = d2l/dudu, each token by itself.
-        above: K of each side above, (samples, tokens, u, columns), with d2l/du dW[a, b] = v[a] K[:, b]. Weights whose
-            vector v moves with u have another side, transposed: there their gradient stands for v, and dv/du for K'.
-        terms: the terms of the Hessian so far.
+        sides, K: the weights above, and d2l/du dW[a, b] = v[a] K[:, b] of each, side by side. Weights whose vector v
+            moves with u have another side, transposed: there their gradient stands for v, and (dv/du)' for K.
+        meetings, terms: the Hessian so far.
     """
 
-    gradient: Float[Tensor, "samples tokens u"]
-    hessian: Float[Tensor, "samples tokens u u"]
-    above: dict[Side, Tensor] = field(default_factory=dict)
-    terms: list[Term] = field(default_factory=list)
-
-    def meet(
-        self,
-        side: Side,
-        G: Float[Tensor, "#samples #tokens u columns"] | None = None,
-        curvature: Float[Tensor, "samples tokens columns"] | None = None,
+    def __init__(
+        self, gradient: Float[Tensor, "samples tokens u"], hessian: Float[Tensor, "samples tokens u u"]
     ) -> None:
-        """Weights move u by du/dW[a, b] = v[a] G[:, b].
+        self.gradient, self.hessian = gradient, hessian
+        self.sides: dict[Side, slice] = {}
+        self.K = hessian[..., :0]
+        self.meetings: list[Meeting] = []
+        self.terms: list[Term] = []
 
-        Args:
-            side: the weights with v.
-            G: as above; None is the identity.
-            curvature: s, where v W is bent before it moves u: diag(s) is its own second derivative.
-        """
-        MG = self.hessian if G is None else self.hessian @ G
-        self.terms.append(Term(side, side, G, MG, curvature))
-        self.terms.extend(Term(side, other, G, K) for other, K in self.above.items())
-        self.above[side] = MG
+    def meet(self, side: Side, G: Float[Tensor, "#samples #tokens u columns"] | None = None) -> None:
+        """Weights move u by du/dW[a, b] = v[a] G[:, b], with G = None for the identity."""
+        self.couple(side, self.hessian if G is None else self.hessian @ G)
+        self.meetings.append(Meeting(side, G, list(self.sides), self.K, list(self.sides.values())))
+
+    def couple(self, side: Side, K: Float[Tensor, "#samples #tokens u columns"]) -> None:
+        """Adds K to what a side above has to do with u."""
+        if side in self.sides:
+            self.K = self.K.clone()
+            self.K[..., self.sides[side]] += K
+        else:
+            start = self.K.shape[-1]
+            self.sides[side] = slice(start, start + K.shape[-1])
+            self.K = torch.cat([self.K, K.expand(*self.K.shape[:-1], -1)], -1)
 
     def below(
         self,
         J: Float[Tensor, "#samples #tokens u lower"],
         curvature: Float[Tensor, "samples tokens lower lower"] | None = None,
-    ) -> "Level":
-        """The level of a vector x that makes u, with J = du/dx and curvature = sum_a f_a d2u_a/dxdx."""
-        hessian = J.mT @ self.hessian @ J
-        return Level(
-            (J.mT @ self.gradient[..., None])[..., 0],
-            hessian if curvature is None else hessian + curvature,
-            {side: J.mT @ K for side, K in self.above.items()},
-            self.terms,
-        )
-
-    def couple(self, side: Side, K: Float[Tensor, "#samples #tokens u columns"]) -> None:
-        """Adds K to what a side above has to do with u."""
-        self.above[side] = self.above[side] + K if side in self.above else K
+    ) -> None:
+        """Goes down to a vector x that makes u, with J = du/dx and curvature = sum_a f_a d2u_a/dxdx."""
+        self.gradient = (J.mT @ self.gradient[..., None])[..., 0]
+        self.hessian = J.mT @ self.hessian @ J
+        if curvature is not None:
+            self.hessian = self.hessian + curvature
+        self.K = J.mT @ self.K
 
 
 def one(like: Tensor) -> Float[Tensor, "1 1 1"]:

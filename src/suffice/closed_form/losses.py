@@ -68,14 +68,12 @@ def _mean_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor | None) -
         raise InputError(f"targets must be {tuple(outputs.shape)} for the mean squared error, not {_shape(targets)}")
     if not targets.is_floating_point() or not bool(targets.isfinite().all()):
         raise InputError("targets of the mean squared error must be finite floating-point numbers")
-    share = outputs.new_ones(outputs.shape[:-1]) if mask is None else mask.to(outputs.dtype)
+    share = outputs.new_ones(outputs.shape[:-1])
     if outputs.ndim == 3:
+        share = share if mask is None else mask.to(outputs.dtype)
         share = share / share.sum(1, keepdim=True)
-    weight = 2 * share[..., None] / outputs.shape[-1]
-    difference = outputs - targets.to(outputs.dtype)
-    # a padded token may have any target
-    gradient = torch.where(weight > 0, weight * difference, 0)
-    return LossDerivatives(gradient, torch.diag_embed(weight.expand_as(outputs)))
+    weight = (2 * share[..., None] / outputs.shape[-1]).expand_as(outputs)
+    return LossDerivatives(weight * (outputs - targets.to(outputs.dtype)), torch.diag_embed(weight))
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> LossDerivatives:
@@ -101,7 +99,9 @@ def _of_function(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> LossDeri
             value = loss(point, target)
             if not isinstance(value, Tensor) or value.shape != () or not bool(value.isfinite()):
                 raise InputError("a loss given as a function must return one finite number, a tensor of shape ()")
-            (gradient,) = torch.autograd.grad(value, point, create_graph=True, allow_unused=True, materialize_grads=True)
+            (gradient,) = torch.autograd.grad(
+                value, point, create_graph=True, allow_unused=True, materialize_grads=True
+            )
             gradients.append(gradient.detach())
             hessians.append(_jacobian(gradient.flatten(), point).flatten(1))
     hessian = torch.stack(hessians)
@@ -118,9 +118,7 @@ def _jacobian(y: Tensor, x: Tensor) -> Tensor:
     if not y.requires_grad:
         return x.new_zeros(*y.shape, *x.shape)
     units = torch.eye(len(y), dtype=y.dtype, device=y.device)
-    (jacobian,) = torch.autograd.grad(
-        y, x, units, is_grads_batched=True, allow_unused=True, materialize_grads=True
-    )
+    (jacobian,) = torch.autograd.grad(y, x, units, is_grads_batched=True, allow_unused=True, materialize_grads=True)
     return jacobian
 
 

@@ -20,7 +20,7 @@ def through_normalization(
     x: Tokens,
     matrices: Mapping[str, WeightMatrix],
     around: bool = False,
-) -> Level:
+) -> None:
     """From u = gamma * n(x) + beta to x; or, where x also goes around it, from u = [x, gamma * n(x) + beta]."""
     d = x.shape[-1]
     u = 2 * d if around else d
@@ -31,18 +31,17 @@ def through_normalization(
     if f"gamma_{number}" in matrices:
         side = Side(matrices[f"gamma_{number}"], one(x))
         level.meet(side, _last(scale_and_shift(normalize(x, block.eps)), u))
-    level = level.below(
+    level.below(
         around * identity(u, d, x) + _last(gamma[:, None] * N, u),
         layer_norm_second_derivative(x, gamma * f, block.eps),
     )
     if side is not None:
         level.couple(side, functional.pad(N.mT * f[..., None, :], (0, d)))
-    return level
 
 
 def through_feed_forward(
     level: Level, block: TransformerBlock, Y: Tokens, matrices: Mapping[str, WeightMatrix], around: bool = False
-) -> Level:
+) -> None:
     """From u = Y + sigma(B) W_2 + b_2 with B = Y W_1 + b_1 to Y; or from u = R + sigma(B) W_2 + b_2 to [R, Y]."""
     d = Y.shape[-1]
     lower = 2 * d if around else d
@@ -58,15 +57,15 @@ def through_feed_forward(
     moved_2 = Side(side_2.matrix, f, rows=slice(block.W_2.shape[0]), transposed=True)
     side_1 = Side(matrices["W_1"], with_one(Y))
     level.terms.append(Term(side_1, moved_2, diagonal=first))
-    level.meet(side_1, F, curvature=second * f_S)
+    level.terms.append(Term(side_1, side_1, diagonal=second * f_S))
+    level.meet(side_1, F)
     moved_1 = Side(side_1.matrix, first * f_S, rows=slice(d), transposed=True)
 
     bent = W * (second * f_S)[..., None, :]
-    level = level.below(identity(d, lower, Y) + F @ W.mT, bent @ W.mT)
+    level.below(identity(d, lower, Y) + F @ W.mT, bent @ W.mT)
     level.couple(side_1, bent)
     level.couple(moved_1, _last(identity(d, d, Y), lower))
     level.couple(moved_2, W * first[..., None, :])
-    return level
 
 
 def scale_and_shift(n: Tokens) -> Float[Tensor, "samples tokens width both"]:

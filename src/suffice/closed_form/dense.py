@@ -1,0 +1,92 @@
+"""A dense Hessian, put together from its parts."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from suffice.closed_form.kronecker import Part, Side, WeightMatrix
+
+PANEL = 512
+"""Rows that are mirrored, or columns that are added, at a time."""
+
+
+class Assembly:
+    """A dense symmetric matrix, one weight matrix after the other; its lower half is filled, and mirrored at the end.
+
+    Args:
+        matrices: the weight matrices, in their order.
+        like: dtype and device.
+    """
+
+    def __init__(self, matrices: Sequence[WeightMatrix], like: Tensor) -> None:
+        self._places = places_in_order({matrix: matrix.size for matrix in matrices})
+        size = sum(matrix.size for matrix in matrices)
+        self._dense = like.new_empty(size, size)
+        self._reached: set[tuple[WeightMatrix, WeightMatrix]] = set()
+
+    def add(self, part: Part) -> None:
+        """Adds second derivatives in the weights of two sides; in a block where there are none yet, sets them."""
+        left, right, values = part
+        diagonal = values.ndim == 3
+        swapped = values.permute(2, 1, 0) if diagonal else values.permute(2, 3, 0, 1)
+        if self._places[left.matrix].start < self._places[right.matrix].start:
+            self._add(right, left, swapped, diagonal)
+        else:
+            self._add(left, right, values, diagonal)
+            if left.matrix is right.matrix and left is not right:
+                self._add(right, left, swapped, diagonal)
+
+    def add_product(
+        self,
+        jacobian: Mapping[WeightMatrix, Float[Tensor, "samples rank rows columns"]],
+        middle: Float[Tensor, "samples rank rank"],
+    ) -> None:
+        """Adds sum_i J_i' M_i J_i."""
+        J = torch.cat([jacobian[matrix].flatten(2) for matrix in self._places], -1)
+        MJ = (middle @ J).flatten(0, 1)
+        J = J.flatten(0, 1).mT
+        self._fill()
+        for start in range(0, len(J), PANEL):
+            self._dense[start:, start : start + PANEL].addmm_(J[start:], MJ[:, start : start + PANEL])
+
+    def finish(self) -> Float[Tensor, "P P"]:
+        """The whole matrix."""
+        self._fill()
+        for start in range(0, len(self._dense), PANEL):
+            panel = slice(start, start + PANEL)
+            lower = self._dense[panel, panel].tril()
+            self._dense[panel, panel] = lower + lower.tril(-1).mT
+            self._dense[panel, start + PANEL :] = self._dense[start + PANEL :, panel].mT
+        return self._dense
+
+    def _add(self, row: Side, column: Side, values: Tensor, diagonal: bool) -> None:
+        block = self._dense[self._places[row.matrix], self._places[column.matrix]]
+        pair = row.matrix, column.matrix
+        whole = row.whole and column.whole and not diagonal
+        if pair not in self._reached and not whole:
+            block.zero_()
+        view = block.unflatten(1, column.matrix.shape).unflatten(0, row.matrix.shape)
+        view = column.part(row.part(view), 2)
+        if diagonal:
+            view.diagonal(dim1=1, dim2=3).add_(values.transpose(1, 2))
+        elif pair in self._reached or not whole:
+            view.add_(values)
+        else:
+            view.copy_(values)
+        self._reached.add(pair)
+
+    def _fill(self) -> None:
+        """Zeros in the blocks that no part reached."""
+        for column, row in itertools.combinations_with_replacement(self._places, 2):
+            if (row, column) not in self._reached:
+                self._dense[self._places[row], self._places[column]] = 0
+                self._reached.add((row, column))
+
+
+def places_in_order(sizes: Mapping) -> dict:
+    """Where each of some things is, one after the other."""
+    ends = list(itertools.accumulate(sizes.values()))
+    return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
