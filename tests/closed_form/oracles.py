@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, grad, jacrev, jvp, vmap
 
 from suffice.closed_form import Activation, Classifier, Hessian, SampleHessians, SelfAttention, TransformerBlock
@@ -59,7 +59,7 @@ class Case:
 
     @cached_property
     def made(self) -> SimpleNamespace:
-        module = (TransformerBlock if "norm" in self.drawn else SelfAttention)(**self.drawn)
+        module = (TransformerBlock if "hidden_width" in self.drawn else SelfAttention)(**self.drawn)
         module = (Classifier(module, self.classes, self.pool) if self.pool else module).double()
         normal = Normal(self.seed)
         with torch.no_grad():
@@ -178,7 +178,7 @@ def automatic(case) -> Tensor:
     return vmap(lambda v: jvp(gradient, (weights,), (v,))[1])(torch.eye(len(weights)).double())
 
 
-def by_differences(case, step=1e-3) -> Tensor:
+def by_differences(case, step=2e-4) -> Tensor:
     """The Hessian by central differences of the gradient, of fourth order."""
     weights, gradients = case.weights, vmap(grad(lambda weights: mean_loss(case, weights)))
     steps = step * torch.eye(len(weights)).double()

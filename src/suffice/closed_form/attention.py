@@ -1,6 +1,6 @@
 """Self-attention, in which the tokens meet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from suffice.closed_form.derivatives import softmax_jacobian, softmax_second_derivative
-from suffice.closed_form.kronecker import EVERY, Side, Term, WeightMatrix
+from suffice.closed_form.kronecker import EVERY, Meeting, Side, Term, WeightMatrix
 from suffice.closed_form.layers import Mask, SelfAttention, Tokens
 from suffice.closed_form.level import Level, identity, one, with_one
 from suffice.closed_form.tokenwise import scale_and_shift
@@ -21,7 +21,7 @@ def through_attention(
     mask: Mask | None,
     matrices: Mapping[str, WeightMatrix],
     n: Tokens | None = None,
-) -> None:
+) -> Iterator[Meeting | Term]:
     """From F = concat_h(A_h V_h) W_O + b_O down to its weights.
 
     With o the gradient at A V, q that at the scores T, P = dA/dT, and x a token, with a one where there are biases:
@@ -44,17 +44,17 @@ def through_attention(
     A = layer.attend(Q, K, mask)
     x = X if layer.b_V is None else with_one(X)
     if layer.W_O is not None:
-        _through_projection(level, layer, layer.join(A @ V), matrices["W_O"])
+        yield from _through_projection(level, layer, layer.join(A @ V), matrices["W_O"])
 
     # the level of A V, the heads side by side
     o = layer.split(level.gradient)
     of_value = _split(d, layer.heads)
     moved_V = [Side(matrices["W_V"], o[:, h], columns=of_value[h], transposed=True) for h in heads]
     for h in heads:
-        level.meet(Side(matrices["W_V"], A[:, h] @ x, columns=of_value[h]), _identity_of_head(h, d, o))
+        yield level.meet(Side(matrices["W_V"], A[:, h] @ x, columns=of_value[h]), _identity_of_head(h, d, o))
     norm = None if n is None else _InputNorm(layer, matrices, n, x)
     if norm is not None:
-        norm.meet_values(level, A, moved_V)
+        yield from norm.meet_values(level, A, moved_V)
 
     # the level of T, the heads side by side
     if layer.linear:
@@ -71,19 +71,21 @@ def through_attention(
     for h in heads if not layer.merged else ():
         W_K = matrices["W_K"]
         keys = Side(W_K, Q[:, h], columns=of_query[h], transposed=True)
-        level.meet(keys, _of_head(h, layer.scale * x[:, None], layer.heads))
+        yield level.meet(keys, _of_head(h, layer.scale * x[:, None], layer.heads))
         pair = Side(W_Q, x, columns=of_query[h]), Side(W_K, q[:, h] @ x, columns=of_query[h])
-        level.terms.append(Term(*pair, diagonal=torch.full_like(Q[:1, 0, :1], layer.scale)))
-    level.meet(Side(W_Q, x), _block_diagonal(layer.scale * K[:, :, None]))
+        yield Term(*pair, diagonal=torch.full_like(Q[:1, 0, :1], layer.scale))
+    yield level.meet(Side(W_Q, x), _block_diagonal(layer.scale * K[:, :, None]))
     if norm is not None:
-        norm.meet_scores(level, Q, K, q, of_query)
+        yield from norm.meet_scores(level, Q, K, q, of_query)
 
 
-def _through_projection(level: Level, layer: SelfAttention, joined: Tokens, matrix: WeightMatrix) -> None:
+def _through_projection(
+    level: Level, layer: SelfAttention, joined: Tokens, matrix: WeightMatrix
+) -> Iterator[Meeting | Term]:
     """From F = (A V) W_O + b_O to A V."""
     d = joined.shape[-1]
     moved = Side(matrix, level.gradient, rows=slice(d), transposed=True)
-    level.meet(Side(matrix, joined if layer.b_O is None else with_one(joined)))
+    yield level.meet(Side(matrix, joined if layer.b_O is None else with_one(joined)))
     level.below(layer.W_O.mT[None, None])
     level.couple(moved, identity(d, d, joined))
 
@@ -104,35 +106,38 @@ class _InputNorm:
             for W in (layer.W_QK if layer.merged else layer.W_Q, W_K, layer.W_V)
         )
 
-    def meet_values(self, level: Level, A: Tensor, moved_V: list[Side]) -> None:
+    def meet_values(self, level: Level, A: Tensor, moved_V: list[Side]) -> Iterator[Meeting | Term]:
         """The values of all tokens move A V; and the vector of W_V moves."""
-        level.meet(self.side, torch.einsum("shtu,shueb->stheb", A, self.dV).flatten(2, 3))
+        yield level.meet(self.side, torch.einsum("shtu,shueb->stheb", A, self.dV).flatten(2, 3))
         mixed = torch.einsum("shtu,suab->shtab", A, self.dx)
-        level.terms.extend(Term(moved, self.side, A=mixed[:, h]) for h, moved in enumerate(moved_V))
+        for h, moved in enumerate(moved_V):
+            yield Term(moved, self.side, A=mixed[:, h])
 
     def couple_values(self, level: Level, P: Tensor, o: Tensor) -> None:
         """The gradient at A moves with the values."""
         level.couple(self.side, _heads_in_rows(P @ torch.einsum("shte,shueb->shtub", o, self.dV)))
 
-    def meet_scores(self, level: Level, Q: Tensor, K: Tensor, q: Tensor, columns: list[slice]) -> None:
+    def meet_scores(
+        self, level: Level, Q: Tensor, K: Tensor, q: Tensor, columns: list[slice]
+    ) -> Iterator[Meeting | Term]:
         """Queries and keys move T = Q K', and each the derivative of T in the other and in the weights."""
         scale, x = self.layer.scale, self.x
         W_Q = self.matrices["W_QK" if self.layer.merged else "W_Q"]
         dT = torch.einsum("shtk,shukb->shtub", Q, self.dK) + torch.einsum("shuk,shtkb->shtub", K, self.dQ)
         side = Side(self.side.matrix, self.side.vector)
-        level.meet(side, _heads_in_rows(scale * dT))
+        yield level.meet(side, _heads_in_rows(scale * dT))
         q_dK = scale * torch.einsum("shtu,shukb->shtkb", q, self.dK)
         q_dx = scale * torch.einsum("shtu,suab->shtab", q, self.dx)
         q_K, q_x = scale * q @ K, q @ x[:, None]
         for h, part in enumerate(columns):
-            level.terms.append(Term(Side(W_Q, x, columns=part), side, A=q_dK[:, h]))
-            level.terms.append(Term(Side(W_Q, q_K[:, h], columns=part, transposed=True), side, A=self.dx))
+            yield Term(Side(W_Q, x, columns=part), side, A=q_dK[:, h])
+            yield Term(Side(W_Q, q_K[:, h], columns=part, transposed=True), side, A=self.dx)
             if not self.layer.merged:
                 W_K = self.matrices["W_K"]
-                level.terms.append(Term(Side(W_K, Q[:, h], columns=part, transposed=True), side, A=q_dx[:, h]))
-                level.terms.append(Term(Side(W_K, q_x[:, h], columns=part), side, A=scale * self.dQ[:, h]))
+                yield Term(Side(W_K, Q[:, h], columns=part, transposed=True), side, A=q_dx[:, h])
+                yield Term(Side(W_K, q_x[:, h], columns=part), side, A=scale * self.dQ[:, h])
         both = torch.einsum("shtkb,shtkc->stbc", self.dQ, q_dK)
-        level.terms.append(Term(side, side, A=both + both.mT))
+        yield Term(side, side, A=both + both.mT)
 
 
 def _split(columns: int, heads: int) -> list[slice]:

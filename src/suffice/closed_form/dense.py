@@ -3,14 +3,12 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from suffice.closed_form.kronecker import Part, Side, WeightMatrix
-
-PANEL = 512
-"""Rows that are mirrored, or columns that are added, at a time."""
+from suffice.closed_form.kronecker import Coupling, Part, Side, WeightMatrix
 
 
 class Assembly:
@@ -24,11 +22,18 @@ class Assembly:
     def __init__(self, matrices: Sequence[WeightMatrix], like: Tensor) -> None:
         self._places = places_in_order({matrix: matrix.size for matrix in matrices})
         size = sum(matrix.size for matrix in matrices)
-        self._dense = like.new_empty(size, size)
+        # NumPy asks the system for huge pages, which makes writing to new memory several times faster
+        dense = (
+            torch.from_numpy(np.empty((size, size), like.numpy().dtype)) if like.is_cpu else like.new_empty(size, size)
+        )
+        self._dense = dense
         self._reached: set[tuple[WeightMatrix, WeightMatrix]] = set()
 
-    def add(self, part: Part) -> None:
-        """Adds second derivatives in the weights of two sides; in a block where there are none yet, sets them."""
+    def add(self, part: Part | Coupling) -> None:
+        """Adds second derivatives in the weights of two sides, or a coupling of all weights."""
+        if isinstance(part, Coupling):
+            self._add_coupling(part.jacobian, part.middle)
+            return
         left, right, values = part
         diagonal = values.ndim == 3
         swapped = values.permute(2, 1, 0) if diagonal else values.permute(2, 3, 0, 1)
@@ -39,27 +44,27 @@ class Assembly:
             if left.matrix is right.matrix and left is not right:
                 self._add(right, left, swapped, diagonal)
 
-    def add_product(
+    def _add_coupling(
         self,
         jacobian: Mapping[WeightMatrix, Float[Tensor, "samples rank rows columns"]],
         middle: Float[Tensor, "samples rank rank"],
     ) -> None:
         """Adds sum_i J_i' M_i J_i."""
-        J = torch.cat([jacobian[matrix].flatten(2) for matrix in self._places], -1)
-        MJ = (middle @ J).flatten(0, 1)
-        J = J.flatten(0, 1).mT
-        self._fill()
-        for start in range(0, len(J), PANEL):
-            self._dense[start:, start : start + PANEL].addmm_(J[start:], MJ[:, start : start + PANEL])
+        J = {matrix: jacobian[matrix].flatten(2) for matrix in self._places}
+        MJ = {matrix: (middle @ part).flatten(0, 1) for matrix, part in J.items()}
+        for column, row in itertools.combinations_with_replacement(self._places, 2):
+            block = self._dense[self._places[row], self._places[column]]
+            block.addmm_(J[row].flatten(0, 1).mT, MJ[column], beta=float((row, column) in self._reached))
+            self._reached.add((row, column))
 
     def finish(self) -> Float[Tensor, "P P"]:
         """The whole matrix."""
-        self._fill()
-        for start in range(0, len(self._dense), PANEL):
-            panel = slice(start, start + PANEL)
-            lower = self._dense[panel, panel].tril()
-            self._dense[panel, panel] = lower + lower.tril(-1).mT
-            self._dense[panel, start + PANEL :] = self._dense[start + PANEL :, panel].mT
+        for column, row in itertools.combinations_with_replacement(self._places, 2):
+            lower = self._dense[self._places[row], self._places[column]]
+            if (row, column) not in self._reached:
+                lower.zero_()
+            if row is not column:
+                self._dense[self._places[column], self._places[row]] = lower.mT
         return self._dense
 
     def _add(self, row: Side, column: Side, values: Tensor, diagonal: bool) -> None:
@@ -77,13 +82,6 @@ class Assembly:
         else:
             view.copy_(values)
         self._reached.add(pair)
-
-    def _fill(self) -> None:
-        """Zeros in the blocks that no part reached."""
-        for column, row in itertools.combinations_with_replacement(self._places, 2):
-            if (row, column) not in self._reached:
-                self._dense[self._places[row], self._places[column]] = 0
-                self._reached.add((row, column))
 
 
 def places_in_order(sizes: Mapping) -> dict:

@@ -15,16 +15,16 @@ from scipy.sparse import linalg
 from torch import Tensor
 
 from suffice.closed_form.dense import Assembly, places_in_order
-from suffice.closed_form.expansion import Expansion, Part, expand, weight_matrices
-from suffice.closed_form.kronecker import WeightMatrix
+from suffice.closed_form.kronecker import KroneckerSum, Summand, WeightMatrix, parts
 from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
-from suffice.closed_form.losses import SampleLoss
+from suffice.closed_form.losses import SampleLoss, check_targets
+from suffice.closed_form.summands import Part, summands, weight_matrices
 from suffice.errors import InputError, nearest
 
 Norm: TypeAlias = Literal["spectral", "frobenius"]
 
-EXPANSION_BYTES = 16 << 20
-"""About so much of the sum of Kronecker products is made at a time, or half a dense Hessian if that is more."""
+CHUNK_BYTES = 16 << 20
+"""About so much memory goes into the samples that are taken at a time, or half as much as a dense Hessian if that is more."""
 
 KEPT_BYTES = 1 << 30
 """A sum that fits in here is kept for the next product; a larger one is made anew each time."""
@@ -76,34 +76,33 @@ def hessian(
         >>> torch.allclose(H.dense() @ torch.ones(H.shape[0]).double(), H @ torch.ones(H.shape[0]).double())
         True
     """
-    _check(module, inputs, targets, mask)
+    _check(module, inputs, targets, loss, mask)
     check_word("part", part, ("full", "outer", "functional"))
     check_word("reduction", reduction, ("mean", "none"))
-    module = copy.deepcopy(module)
+    module = copy.deepcopy(module).requires_grad_(False)
+    inputs = inputs.detach()
     matrices = weight_matrices(module)
-    samples = len(inputs)
-    scale = 1 / samples if reduction == "mean" else 1.0
-    size = sum(matrix.size for matrix in matrices.values())
-    budget = max(EXPANSION_BYTES, inputs.element_size() * size**2 // 2)
-    chunk = max(1, budget // _bytes_per_sample(module, matrices.values(), inputs))
 
-    @functools.lru_cache(maxsize=max(1, KEPT_BYTES // budget))
-    def expanded(start: int) -> Expansion:
-        some = slice(start, start + chunk)
+    def of(some: slice, scale: float) -> Iterator[Summand]:
         some_mask = None if mask is None else mask[some]
-        return expand(module, matrices, inputs[some], targets[some], loss, part, some_mask, scale)
+        return summands(module, matrices, inputs[some], targets[some], loss, part, some_mask, scale)
 
-    expanded(0)  # what does not fit is said at once
-    names = [name for name, _ in module.named_parameters()]
-    like = inputs.new_empty(0)
-    if reduction == "mean":
-        parts = [functools.partial(expanded, start) for start in range(0, samples, chunk)]
-        return Hessian(names, list(matrices.values()), parts, like)
-    each = [[functools.partial(_one_sample, expanded, chunk, sample)] for sample in range(samples)]
-    return SampleHessians([Hessian(names, list(matrices.values()), parts, like) for parts in each])
+    next(of(slice(1), 1.0))  # a loss that cannot be used says so at once
+    samples = len(inputs)
+    each = _bytes_per_sample(module, matrices.values(), inputs)
+    made = functools.partial(Hessian, [name for name, _ in module.named_parameters()], list(matrices.values()))
+    if reduction == "none":
+        one = [functools.partial(of, slice(sample, sample + 1), 1.0) for sample in range(samples)]
+        return SampleHessians([made([chunk], each, inputs) for chunk in one])
+    size = sum(matrix.size for matrix in matrices.values())
+    chunk = max(1, max(CHUNK_BYTES, inputs.element_size() * size**2 // 2) // each)
+    chunks = [slice(start, start + chunk) for start in range(0, samples, chunk)]
+    return made([functools.partial(of, some, 1 / samples) for some in chunks], chunk * each, inputs)
 
 
-def _check(module: SelfAttention | Classifier, X: Tensor, targets: Tensor, mask: Tensor | None) -> None:
+def _check(
+    module: SelfAttention | Classifier, X: Tensor, targets: Tensor, loss: str | SampleLoss, mask: Tensor | None
+) -> None:
     """Raises an InputError for what does not fit together."""
     if not isinstance(module, SelfAttention | Classifier):
         raise InputError(
@@ -117,8 +116,8 @@ def _check(module: SelfAttention | Classifier, X: Tensor, targets: Tensor, mask:
         raise InputError(f"inputs must be (samples, tokens, {width}), at least one of each, not {tuple(X.shape)}")
     if X.dtype != dtype:
         raise InputError(f"inputs are {X.dtype} and the weights {dtype}: convert one, inputs.to({dtype})")
-    if len(targets) != len(X):
-        raise InputError(f"targets must be one for each of the {len(X)} samples, not {tuple(targets.shape)}")
+    outputs = (len(X), module.classes) if isinstance(module, Classifier) else tuple(X.shape)
+    check_targets(loss, outputs, targets)
     for name, tensor in {"inputs": X, **weights}.items():
         if not bool(tensor.isfinite().all()):
             raise InputError(f"{name} has values that are not finite (nan or infinite)")
@@ -142,10 +141,6 @@ def _bytes_per_sample(module: SelfAttention | Classifier, matrices: Iterable[Wei
     return tokens * X.element_size() * (2 * level * columns + 3 * block.heads * tokens * level)
 
 
-def _one_sample(expanded: Callable[[int], Expansion], chunk: int, sample: int) -> Expansion:
-    return expanded(sample - sample % chunk).of(sample % chunk)
-
-
 class Hessian:
     """A symmetric matrix over all parameters of a module, as a sum of Kronecker products. Made by `hessian`.
 
@@ -160,13 +155,20 @@ class Hessian:
         self,
         names: Sequence[str],
         matrices: Sequence[WeightMatrix],
-        expansions: Sequence[Callable[[], Expansion]],
+        chunks: Sequence[Callable[[], Iterator[Summand]]],
+        chunk_bytes: int,
         like: Tensor,
     ) -> None:
         sizes = {name: size for matrix in matrices for name, size in matrix.sizes.items()}
         self._places = places_in_order({name: sizes[name] for name in names})
         self.names, self.shape = tuple(names), (sum(sizes.values()),) * 2
-        self._matrices, self._expansions, self._like = matrices, expansions, like
+        self._matrices, self._chunks, self._like = matrices, chunks, like.new_empty(0)
+
+        @functools.lru_cache(maxsize=max(1, KEPT_BYTES // chunk_bytes))
+        def kronecker_sum(number: int) -> KroneckerSum:
+            return KroneckerSum(chunks[number]())
+
+        self._sum = kronecker_sum
 
     def dense(self) -> Float[Tensor, "P P"]:
         """All entries.
@@ -176,12 +178,9 @@ class Hessian:
         """
         check_memory(self._like, *self.shape)
         assembly = Assembly(self._matrices, self._like)
-        for made in self._expansions:
-            expansion = made()
-            for part in expansion.tokenwise.parts():
+        for chunk in self._chunks:
+            for part in parts(chunk()):
                 assembly.add(part)
-            if expansion.coupling is not None:
-                assembly.add_product(expansion.coupling.jacobian, expansion.coupling.middle)
         H = assembly.finish()
         del assembly
         order = self._order()
@@ -218,7 +217,7 @@ class Hessian:
 
     def trace(self) -> float:
         """The sum of all eigenvalues."""
-        return math.fsum(expansion().trace() for expansion in self._expansions)
+        return math.fsum(self._sum(number).trace() for number in range(len(self._chunks)))
 
     def norm(self, kind: Norm = "spectral") -> float:
         """The largest |eigenvalue| ("spectral") or the root of the sum of squares ("frobenius")."""
@@ -240,8 +239,8 @@ class Hessian:
     ) -> dict[WeightMatrix, Tensor]:
         some = next(iter(weights.values()))
         total = {matrix: some.new_zeros(*matrix.shape, some.shape[-1]) for matrix in wanted}
-        for expansion in self._expansions:
-            for matrix, product in expansion().multiply(weights, wanted).items():
+        for number in range(len(self._chunks)):
+            for matrix, product in self._sum(number).multiply(weights, wanted).items():
                 total[matrix] += product
         return total
 

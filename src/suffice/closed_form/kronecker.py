@@ -9,12 +9,15 @@ Source: theory, section 4.2. K-FAC (J. Martens, R. Grosse, 2015) approximates su
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+HALF_FROM = 64
+"""With fewer tokens, the whole of a symmetric product is made sooner than its half."""
 
 EVERY = slice(None)
 
@@ -103,6 +106,33 @@ class Term:
     diagonal: Float[Tensor, "#samples #tokens q"] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """sum_i J_i' M_i J_i: what the loss makes of outputs that several tokens of a sample make together.
+
+    Attributes:
+        middle: M of each sample.
+        jacobian: J of each sample, (samples, rank, rows, columns) for each weight matrix.
+    """
+
+    middle: Float[Tensor, "samples rank rank"]
+    jacobian: Mapping[WeightMatrix, Tensor]
+
+    def multiply(self, weights: "Weights", wanted: Sequence[WeightMatrix]) -> dict[WeightMatrix, Tensor]:
+        """The rows of some matrices in the product with k vectors."""
+        images = [torch.einsum("srab,abk->srk", self.jacobian[matrix], W) for matrix, W in weights.items()]
+        back = self.middle @ torch.stack(images).sum(0)
+        return {matrix: torch.einsum("srab,srk->abk", self.jacobian[matrix], back) for matrix in wanted}
+
+    def trace(self) -> float:
+        """The sum of the diagonal entries."""
+        flat = [J.flatten(2) for J in self.jacobian.values()]
+        return sum(float((J * (self.middle @ J)).sum()) for J in flat)
+
+
+Summand: TypeAlias = Meeting | Term | Coupling
+
+
 class Part(NamedTuple):
     """Second derivatives in the weights of two sides.
 
@@ -120,14 +150,19 @@ Weights: TypeAlias = Mapping[WeightMatrix, Float[Tensor, "rows columns k"]]
 """k vectors of weights."""
 
 
-@dataclass(frozen=True, eq=False)
 class KroneckerSum:
-    """A symmetric matrix over all weights: what the meetings and the terms add up to, over all samples and tokens."""
+    """A symmetric matrix over all weights, as what it is the sum of; for products, without any dense part.
 
-    meetings: Sequence[Meeting]
-    terms: Sequence[Term]
-    samples: int
-    tokens: int
+    Args:
+        summands: all of them.
+    """
+
+    def __init__(self, summands: Iterable[Summand]) -> None:
+        all_of_them = list(summands)
+        self.meetings = [summand for summand in all_of_them if isinstance(summand, Meeting)]
+        self.terms = [summand for summand in all_of_them if isinstance(summand, Term)]
+        self.couplings = [summand for summand in all_of_them if isinstance(summand, Coupling)]
+        self.samples, self.tokens = self.meetings[0].K.shape[:2]
 
     def multiply(self, weights: Weights, wanted: Sequence[WeightMatrix]) -> dict[WeightMatrix, Tensor]:
         """The rows of some matrices in the product with k vectors.
@@ -160,32 +195,15 @@ class KroneckerSum:
                 add(left, s[..., None] * images[right] if A is None else A @ images[right])
             if left in images and left is not right:
                 add(right, s[..., None] * images[left] if A is None else A.mT @ images[left])
-        return self._gathered(sums)
-
-    def parts(self) -> Iterator[Part]:
-        """All that adds up to the dense matrix, each pair of weights in one order.
-
-        The values of a part are overwritten when the next one is asked for.
-        """
-        workspace = _Workspace()
-        vectors = {side: self._flat(side.vector).mT.contiguous() for side in self._sides()}
-        for meeting in self.meetings:
-            A = self._flat(meeting.K).mT
-            A = A.contiguous() if meeting.G is None else A @ self._flat(meeting.G)
-            for other, place in zip(meeting.others, meeting.places, strict=True):
-                yield Part(other, meeting.side, _sum(vectors[other], vectors[meeting.side], A[:, place], workspace))
-        for term in self.terms:
-            v, w = vectors[term.left], vectors[term.right]
-            if term.diagonal is None:
-                values = _sum(v, w, self._flat(term.A), workspace)
-            else:
-                s = self._flat(term.diagonal).mT
-                values = ((v[:, None] * s).flatten(0, 1) @ w.mT).unflatten(0, (len(v), len(s)))
-            yield Part(term.left, term.right, values)
+        products = self._gathered(sums)
+        for coupling in self.couplings:
+            for matrix, product in coupling.multiply(weights, wanted).items():
+                products[matrix] = products[matrix] + product if matrix in products else product
+        return products
 
     def trace(self) -> float:
         """The sum of the diagonal entries."""
-        total = 0.0
+        total = sum((coupling.trace() for coupling in self.couplings), 0.0)
         for meeting in self.meetings:
             for other, place in zip(meeting.others, meeting.places, strict=True):
                 if _same_weights(meeting.side, other):
@@ -197,23 +215,6 @@ class KroneckerSum:
                 diagonal = term.diagonal if term.A is None else term.A.diagonal(dim1=-2, dim2=-1)
                 total += self._trace(term.left, term.right, diagonal.sum(-1))
         return total
-
-    def of(self, sample: int) -> "KroneckerSum":
-        """The part of one sample."""
-
-        def cut(tensor: Tensor | None) -> Tensor | None:
-            return tensor if tensor is None or len(tensor) == 1 else tensor[sample : sample + 1]
-
-        sides = {side: replace(side, vector=cut(side.vector)) for side in self._sides()}
-        return KroneckerSum(
-            [
-                Meeting(sides[m.side], cut(m.G), [sides[other] for other in m.others], cut(m.K), m.places)
-                for m in self.meetings
-            ],
-            [Term(sides[term.left], sides[term.right], cut(term.A), cut(term.diagonal)) for term in self.terms],
-            1,
-            self.tokens,
-        )
 
     def _sides(self) -> Iterable[Side]:
         """Every side once, in order."""
@@ -245,6 +246,42 @@ class KroneckerSum:
         return float(self._flat(each).sum()) * (1 if left is right else 2)
 
 
+def parts(summands: Iterable[Summand]) -> Iterator[Part | Coupling]:
+    """All that adds up to the dense matrix, each pair of weights in one order; couplings as they are.
+
+    The values of a part are overwritten when the next one is asked for.
+    """
+    workspace = _Workspace()
+    vectors: dict[Side, Tensor] = {}
+
+    def vector(side: Side, shape: Sequence[int]) -> Float[Tensor, "rows all"]:
+        if side not in vectors:
+            vectors[side] = side.vector.expand(*shape, -1).flatten(0, 1).mT.contiguous()
+        return vectors[side]
+
+    for item in summands:
+        if isinstance(item, Coupling):
+            yield item
+            continue
+        if isinstance(item, Meeting):
+            K, G = item.K, item.G
+            shape = K.shape[:2]
+            A = (K.mT.contiguous() if G is None else K.mT @ G).flatten(0, 1)
+            v = vector(item.side, shape)
+            for other, place in zip(item.others, item.places, strict=True):
+                yield Part(other, item.side, _sum(vector(other, shape), v, A[:, place], workspace))
+            continue
+        coefficients = item.diagonal if item.A is None else item.A
+        shape = torch.broadcast_shapes(item.left.vector.shape[:2], item.right.vector.shape[:2], coefficients.shape[:2])
+        v, w = vector(item.left, shape), vector(item.right, shape)
+        coefficients = coefficients.expand(*shape, *coefficients.shape[2:]).flatten(0, 1)
+        if item.A is None:
+            values = ((v[:, None] * coefficients.mT).flatten(0, 1) @ w.mT).unflatten(0, (len(v), -1))
+        else:
+            values = _sum(v, w, coefficients, workspace)
+        yield Part(item.left, item.right, values)
+
+
 class _Workspace:
     """Memory that every part uses again: new memory costs more than the arithmetic on it."""
 
@@ -263,9 +300,9 @@ def _sum(
     v: Float[Tensor, "p all"], w: Float[Tensor, "o all"], A: Float[Tensor, "all q r"], workspace: _Workspace
 ) -> Float[Tensor, "p q o r"]:
     """sum_n A_n[b, d] v_n[a] w_n[c] as [a, b, c, d]: one matrix product."""
-    p, o, (q, r) = len(v), len(w), A.shape[1:]
-    if v is not w:
-        pairs = torch.mul(v[:, None], w, out=workspace.take("pairs", (p, o, v.shape[1]), v))
+    (p, n), o, (q, r) = v.shape, len(w), A.shape[1:]
+    if v is not w or n < HALF_FROM:
+        pairs = torch.mul(v[:, None], w, out=workspace.take("pairs", (p, o, n), v))
         total = torch.mm(pairs.flatten(0, 1), A.flatten(1), out=workspace.take("sum", (p * o, q * r), v))
     else:  # v_n v_n' is symmetric: its upper half will do
         i, j = torch.triu_indices(p, p, device=v.device)

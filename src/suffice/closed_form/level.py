@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from suffice.closed_form.kronecker import Meeting, Side, Term
+from suffice.closed_form.kronecker import Meeting, Side
 
 
 class Level:
@@ -25,7 +25,6 @@ class Level:
         hessian: M = d2l/dudu, each token by itself.
         sides, K: the weights above, and d2l/du dW[a, b] = v[a] K[:, b] of each, side by side. Weights whose vector v
             moves with u have another side, transposed: there their gradient stands for v, and (dv/du)' for K.
-        meetings, terms: the Hessian so far.
     """
 
     def __init__(
@@ -34,13 +33,11 @@ class Level:
         self.gradient, self.hessian = gradient, hessian
         self.sides: dict[Side, slice] = {}
         self.K = hessian[..., :0]
-        self.meetings: list[Meeting] = []
-        self.terms: list[Term] = []
 
-    def meet(self, side: Side, G: Float[Tensor, "#samples #tokens u columns"] | None = None) -> None:
-        """Weights move u by du/dW[a, b] = v[a] G[:, b], with G = None for the identity."""
+    def meet(self, side: Side, G: Float[Tensor, "#samples #tokens u columns"] | None = None) -> Meeting:
+        """What the Hessian gains by weights that move u by du/dW[a, b] = v[a] G[:, b]; G = None is the identity."""
         self.couple(side, self.hessian if G is None else self.hessian @ G)
-        self.meetings.append(Meeting(side, G, list(self.sides), self.K, list(self.sides.values())))
+        return Meeting(side, G, list(self.sides), self.K, list(self.sides.values()))
 
     def couple(self, side: Side, K: Float[Tensor, "#samples #tokens u columns"]) -> None:
         """Adds K to what a side above has to do with u."""

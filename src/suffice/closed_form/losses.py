@@ -43,7 +43,7 @@ def loss_derivatives(
         mask: which tokens are real.
 
     Raises:
-        InputError: an unknown loss, targets that do not fit, or a function that does not return a finite scalar.
+        InputError: a function that does not return a finite scalar.
 
     Example:
         >>> z, target = torch.tensor([[3.0, 1.0]]), torch.tensor([[1.0, 1.0]])
@@ -53,21 +53,35 @@ def loss_derivatives(
     """
     if callable(loss):
         return _of_function(loss, outputs, targets)
+    return _mean_squared_error(outputs, targets, mask) if loss == "mse" else _cross_entropy(outputs, targets)
+
+
+def check_targets(loss: str | SampleLoss, outputs: tuple[int, ...], targets: Tensor) -> None:
+    """Raises an InputError if a loss is not known, or is not that of outputs of this shape and these targets."""
+    given = f"{tuple(targets.shape)} of {str(targets.dtype).removeprefix('torch.')}"
     if loss == "mse":
-        return _mean_squared_error(outputs, targets, mask)
-    if loss == "cross_entropy":
-        return _cross_entropy(outputs, targets)
-    raise InputError(
-        f"loss {loss!r} is not known{nearest(loss, LOSSES)}; there are {', '.join(LOSSES)}, or a function of one "
-        "sample's outputs and target"
-    )
+        if targets.shape != outputs or not targets.is_floating_point():
+            raise InputError(f"targets must be {outputs} of floating point for the mean squared error, not {given}")
+        if not bool(targets.isfinite().all()):
+            raise InputError("targets has values that are not finite (nan or infinite)")
+    elif loss == "cross_entropy":
+        if len(outputs) != 2:
+            raise InputError('loss="cross_entropy" needs logits: use closed_form.Classifier(block, classes)')
+        samples, classes = outputs
+        if targets.shape != (samples,) or targets.is_floating_point():
+            raise InputError(f"targets must be class numbers, ({samples},) of int64, not {given}")
+        if not bool(((targets >= 0) & (targets < classes)).all()):
+            raise InputError(f"targets must be class numbers from 0 to {classes - 1}")
+    elif not callable(loss):
+        raise InputError(
+            f"loss {loss!r} is not known{nearest(loss, LOSSES)}; there are {', '.join(LOSSES)}, or a function of one "
+            "sample's outputs and target"
+        )
+    elif len(targets) != outputs[0]:
+        raise InputError(f"targets must be one for each of the {outputs[0]} samples, not {given}")
 
 
 def _mean_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor | None) -> LossDerivatives:
-    if targets.shape != outputs.shape:
-        raise InputError(f"targets must be {tuple(outputs.shape)} for the mean squared error, not {_shape(targets)}")
-    if not targets.is_floating_point() or not bool(targets.isfinite().all()):
-        raise InputError("targets of the mean squared error must be finite floating-point numbers")
     share = outputs.new_ones(outputs.shape[:-1])
     if outputs.ndim == 3:
         share = share if mask is None else mask.to(outputs.dtype)
@@ -77,21 +91,12 @@ def _mean_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor | None) -
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> LossDerivatives:
-    if logits.ndim != 2:
-        raise InputError('loss="cross_entropy" needs logits: put the block into closed_form.Classifier(block, classes)')
-    samples, classes = logits.shape
-    if targets.shape != (samples,) or targets.is_floating_point():
-        raise InputError(f"targets must be {samples} class numbers, shape ({samples},), not {_shape(targets)}")
-    if not bool(((targets >= 0) & (targets < classes)).all()):
-        raise InputError(f"targets must be class numbers from 0 to {classes - 1}")
     p = logits.softmax(-1)
-    one_hot = torch.nn.functional.one_hot(targets.long(), classes)
+    one_hot = torch.nn.functional.one_hot(targets.long(), logits.shape[1])
     return LossDerivatives(p - one_hot, torch.diag_embed(p) - p[:, :, None] * p[:, None, :])
 
 
 def _of_function(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> LossDerivatives:
-    if len(targets) != len(outputs):
-        raise InputError(f"targets must be one for each of the {len(outputs)} samples, not {_shape(targets)}")
     gradients, hessians = [], []
     for z, target in zip(outputs, targets, strict=True):
         with torch.enable_grad():
@@ -120,7 +125,3 @@ def _jacobian(y: Tensor, x: Tensor) -> Tensor:
     units = torch.eye(len(y), dtype=y.dtype, device=y.device)
     (jacobian,) = torch.autograd.grad(y, x, units, is_grads_batched=True, allow_unused=True, materialize_grads=True)
     return jacobian
-
-
-def _shape(tensor: Tensor) -> str:
-    return f"{tuple(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"

@@ -1,6 +1,6 @@
 """Normalisation and feed-forward network, which act on each token by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from suffice.closed_form.derivatives import layer_norm_jacobian, layer_norm_second_derivative
-from suffice.closed_form.kronecker import Side, Term, WeightMatrix
+from suffice.closed_form.kronecker import Meeting, Side, Term, WeightMatrix
 from suffice.closed_form.layers import Tokens, TransformerBlock, normalize
 from suffice.closed_form.level import Level, identity, one, with_one
 
@@ -20,7 +20,7 @@ def through_normalization(
     x: Tokens,
     matrices: Mapping[str, WeightMatrix],
     around: bool = False,
-) -> None:
+) -> Iterator[Meeting | Term]:
     """From u = gamma * n(x) + beta to x; or, where x also goes around it, from u = [x, gamma * n(x) + beta]."""
     d = x.shape[-1]
     u = 2 * d if around else d
@@ -30,7 +30,7 @@ def through_normalization(
     side = None
     if f"gamma_{number}" in matrices:
         side = Side(matrices[f"gamma_{number}"], one(x))
-        level.meet(side, _last(scale_and_shift(normalize(x, block.eps)), u))
+        yield level.meet(side, _last(scale_and_shift(normalize(x, block.eps)), u))
     level.below(
         around * identity(u, d, x) + _last(gamma[:, None] * N, u),
         layer_norm_second_derivative(x, gamma * f, block.eps),
@@ -41,7 +41,7 @@ def through_normalization(
 
 def through_feed_forward(
     level: Level, block: TransformerBlock, Y: Tokens, matrices: Mapping[str, WeightMatrix], around: bool = False
-) -> None:
+) -> Iterator[Meeting | Term]:
     """From u = Y + sigma(B) W_2 + b_2 with B = Y W_1 + b_1 to Y; or from u = R + sigma(B) W_2 + b_2 to [R, Y]."""
     d = Y.shape[-1]
     lower = 2 * d if around else d
@@ -53,12 +53,12 @@ def through_feed_forward(
     W = _last(block.W_1, lower)  # dB/d[R, Y], transposed
 
     side_2 = Side(matrices["W_2"], with_one(block.activation.value(B)))
-    level.meet(side_2)
+    yield level.meet(side_2)
     moved_2 = Side(side_2.matrix, f, rows=slice(block.W_2.shape[0]), transposed=True)
     side_1 = Side(matrices["W_1"], with_one(Y))
-    level.terms.append(Term(side_1, moved_2, diagonal=first))
-    level.terms.append(Term(side_1, side_1, diagonal=second * f_S))
-    level.meet(side_1, F)
+    yield Term(side_1, moved_2, diagonal=first)
+    yield Term(side_1, side_1, diagonal=second * f_S)
+    yield level.meet(side_1, F)
     moved_1 = Side(side_1.matrix, first * f_S, rows=slice(d), transposed=True)
 
     bent = W * (second * f_S)[..., None, :]

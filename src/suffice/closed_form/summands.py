@@ -1,7 +1,6 @@
-"""From a module, its samples and a loss to the Hessian as a sum of Kronecker products."""
+"""From a module, its samples and a loss to all that its Hessian is the sum of."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
 import torch
@@ -9,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from suffice.closed_form.attention import through_attention
-from suffice.closed_form.kronecker import KroneckerSum, Meeting, Side, WeightMatrix
+from suffice.closed_form.kronecker import Coupling, Meeting, Side, Summand, Term, WeightMatrix
 from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, TransformerBlock, normalize
 from suffice.closed_form.level import Level, identity, one, with_one
 from suffice.closed_form.losses import SampleLoss, loss_derivatives
@@ -35,60 +34,6 @@ NEGLIGIBLE = 1e-16
 """Eigenvalues of a loss's Hessian below this share of the largest are rounding."""
 
 
-@dataclass(frozen=True)
-class Coupling:
-    """sum_i J_i' M_i J_i: what the loss makes of outputs that are made of several tokens.
-
-    Attributes:
-        middle: M of each sample.
-        jacobian: J of each sample, (samples, rank, rows, columns) for each weight matrix.
-    """
-
-    middle: Float[Tensor, "samples rank rank"]
-    jacobian: Mapping[WeightMatrix, Tensor]
-
-
-@dataclass(frozen=True)
-class Expansion:
-    """The Hessian of some samples: a sum over their tokens, and what couples the tokens of a sample."""
-
-    tokenwise: KroneckerSum
-    coupling: Coupling | None
-
-    def multiply(
-        self, weights: Mapping[WeightMatrix, Tensor], wanted: Sequence[WeightMatrix]
-    ) -> dict[WeightMatrix, Tensor]:
-        """The rows of some matrices in the product with k vectors; as `KroneckerSum.multiply`."""
-        products = self.tokenwise.multiply(weights, wanted)
-        if self.coupling is not None:
-            J = self.coupling.jacobian
-            image = sum(
-                torch.einsum("srab,abk->srk", J[matrix], part) for matrix, part in weights.items() if matrix in J
-            )
-            back = self.coupling.middle @ image
-            for matrix in wanted:
-                if matrix in J:
-                    products[matrix] = products.get(matrix, 0) + torch.einsum("srab,srk->abk", J[matrix], back)
-        return products
-
-    def trace(self) -> float:
-        """The sum of the diagonal entries."""
-        total = self.tokenwise.trace()
-        if self.coupling is not None:
-            for J in self.coupling.jacobian.values():
-                flat = J.flatten(2)
-                total += float((flat * (self.coupling.middle @ flat)).sum())
-        return total
-
-    def of(self, sample: int) -> "Expansion":
-        """The part of one sample."""
-        some, coupling = slice(sample, sample + 1), self.coupling
-        if coupling is not None:
-            jacobian = {matrix: J[some] for matrix, J in coupling.jacobian.items()}
-            coupling = Coupling(coupling.middle[some], jacobian)
-        return Expansion(self.tokenwise.of(sample), coupling)
-
-
 def weight_matrices(module: SelfAttention | Classifier) -> dict[str, WeightMatrix]:
     """The weights of a module with their biases, by the matrix's own name: "W_Q", also in a classifier's block."""
     shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
@@ -103,8 +48,7 @@ def weight_matrices(module: SelfAttention | Classifier) -> dict[str, WeightMatri
     return matrices
 
 
-@torch.no_grad()
-def expand(
+def summands(
     module: SelfAttention | Classifier,
     matrices: Mapping[str, WeightMatrix],
     X: Tokens,
@@ -113,8 +57,8 @@ def expand(
     part: Part,
     mask: Mask | None,
     scale: float,
-) -> Expansion:
-    """The Hessian of ``scale`` times the sum of the losses of some samples.
+) -> Iterator[Summand]:
+    """What the Hessian is the sum of, for ``scale`` times the sum of the losses of some samples.
 
     Args:
         module: an attention layer, a block or a classifier.
@@ -151,41 +95,47 @@ def expand(
     if classifier is not None:
         moved = Side(matrices["W_C"], gradient[:, None], rows=slice(block.width), transposed=True)
         level.couple(moved, share * identity(block.width, block.width, Z))
-    _through_block(level, block, X, mask, matrices)
+    items = _through_block(level, block, X, mask, matrices)
     if directions is None:
-        return Expansion(KroneckerSum(level.meetings, level.terms, *X.shape[:2]), None)
-    jacobian = _jacobian(level.meetings)
+        yield from items
+        return
+    jacobian: dict[WeightMatrix, Tensor] = {}
+    for item in items:
+        if isinstance(item, Meeting):
+            _add_jacobian(jacobian, item)
+            yield _without_first(item)
+        else:
+            yield item
     if classifier is not None:
         pooled = with_one((classifier.shares(Z, mask)[..., None] * Z).sum(1, keepdim=True))
         classes = identity(classifier.classes, classifier.classes, Z)
         jacobian[matrices["W_C"]] = pooled[..., None] * classes[:, 0, :, None]
-    meetings = [_without_first(meeting) for meeting in level.meetings]
-    return Expansion(KroneckerSum(meetings, level.terms, *X.shape[:2]), Coupling(hessian, jacobian))
+    yield Coupling(hessian, jacobian)
 
 
 def _through_block(
     level: Level, block: SelfAttention, X: Tokens, mask: Mask | None, matrices: Mapping[str, WeightMatrix]
-) -> None:
-    """From the level of the output down through all layers; the terms gather on the way."""
+) -> Iterator[Meeting | Term]:
+    """From the level of the output down through all layers."""
     if not isinstance(block, TransformerBlock):
-        through_attention(level, block, X, mask, matrices)
+        yield from through_attention(level, block, X, mask, matrices)
     elif block.norm == "post":
         R = X + block.attention(X, mask)
         Y = block.normalize_1(R)
-        through_normalization(level, block, 2, Y + block.feed_forward(Y), matrices)
-        through_feed_forward(level, block, Y, matrices)
-        through_normalization(level, block, 1, R, matrices)
-        through_attention(level, block, X, mask, matrices)
+        yield from through_normalization(level, block, 2, Y + block.feed_forward(Y), matrices)
+        yield from through_feed_forward(level, block, Y, matrices)
+        yield from through_normalization(level, block, 1, R, matrices)
+        yield from through_attention(level, block, X, mask, matrices)
     elif block.norm == "pre":
         X_1 = block.normalize_1(X)
         R = X + block.attention(X_1, mask)
-        through_feed_forward(level, block, block.normalize_2(R), matrices, around=True)
-        through_normalization(level, block, 2, R, matrices, around=True)
+        yield from through_feed_forward(level, block, block.normalize_2(R), matrices, around=True)
+        yield from through_normalization(level, block, 2, R, matrices, around=True)
         n = normalize(X, block.eps) if "gamma_1" in matrices else None
-        through_attention(level, block, X_1, mask, matrices, n)
+        yield from through_attention(level, block, X_1, mask, matrices, n)
     else:
-        through_feed_forward(level, block, X + block.attention(X, mask), matrices)
-        through_attention(level, block, X, mask, matrices)
+        yield from through_feed_forward(level, block, X + block.attention(X, mask), matrices)
+        yield from through_attention(level, block, X, mask, matrices)
 
 
 def _eigen(
@@ -199,22 +149,18 @@ def _eigen(
     return values.gather(-1, order), vectors.gather(-1, order[:, None].expand(-1, values.shape[-1], -1))
 
 
-def _jacobian(meetings: Sequence[Meeting]) -> dict[WeightMatrix, Float[Tensor, "samples rank rows columns"]]:
-    """The derivatives of the directions, the first that all weights meet, summed over the tokens of each sample."""
-    jacobian: dict[WeightMatrix, Tensor] = {}
-    for meeting in meetings:
-        K = meeting.K[..., meeting.places[0]]
-        GK = K if meeting.G is None else meeting.G.mT @ K
-        v = meeting.side.vector.expand(*GK.shape[:2], -1)
-        part = torch.einsum("sta,stbr->srab", v, GK)
-        matrix = meeting.side.matrix
-        if matrix not in jacobian:
-            jacobian[matrix] = part.new_zeros(*part.shape[:2], *matrix.shape)
-        meeting.side.part(jacobian[matrix], 2).add_(part)
-    return jacobian
+def _add_jacobian(jacobian: dict[WeightMatrix, Tensor], meeting: Meeting) -> None:
+    """Adds the derivatives of the directions in the weights of a side, summed over the tokens of each sample."""
+    K, side = meeting.K[..., meeting.places[0]], meeting.side
+    GK = K if meeting.G is None else meeting.G.mT @ K
+    part = torch.einsum("sta,stbr->srab", side.vector.expand(*GK.shape[:2], -1), GK)
+    if side.matrix not in jacobian:
+        jacobian[side.matrix] = part.new_zeros(*part.shape[:2], *side.matrix.shape)
+    side.part(jacobian[side.matrix], 2).add_(part)
 
 
 def _without_first(meeting: Meeting) -> Meeting:
+    """The meeting with the weights alone."""
     start = meeting.places[0].stop
     places = [slice(place.start - start, place.stop - start) for place in meeting.places[1:]]
     return Meeting(meeting.side, meeting.G, meeting.others[1:], meeting.K[..., start:], places)
