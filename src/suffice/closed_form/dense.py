@@ -3,12 +3,10 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from suffice.closed_form.kronecker import Coupling, Part, Side, WeightMatrix
+from suffice.closed_form.kronecker import Coupling, Part, Side, WeightMatrix, empty
 
 
 class Assembly:
@@ -22,11 +20,7 @@ class Assembly:
     def __init__(self, matrices: Sequence[WeightMatrix], like: Tensor) -> None:
         self._places = places_in_order({matrix: matrix.size for matrix in matrices})
         size = sum(matrix.size for matrix in matrices)
-        # NumPy asks the system for huge pages, which makes writing to new memory several times faster
-        dense = (
-            torch.from_numpy(np.empty((size, size), like.numpy().dtype)) if like.is_cpu else like.new_empty(size, size)
-        )
-        self._dense = dense
+        self._dense = empty(size * size, like).view(size, size)
         self._reached: set[tuple[WeightMatrix, WeightMatrix]] = set()
 
     def add(self, part: Part | Coupling) -> None:

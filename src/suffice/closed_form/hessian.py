@@ -24,7 +24,7 @@ from suffice.errors import InputError, nearest
 Norm: TypeAlias = Literal["spectral", "frobenius"]
 
 CHUNK_BYTES = 16 << 20
-"""About so much memory goes into the samples that are taken at a time, or half as much as a dense Hessian if that is more."""
+"""About so much memory goes into the samples that are taken at a time, or two fifths of a dense Hessian if more."""
 
 KEPT_BYTES = 1 << 30
 """A sum that fits in here is kept for the next product; a larger one is made anew each time."""
@@ -80,7 +80,7 @@ def hessian(
     check_word("part", part, ("full", "outer", "functional"))
     check_word("reduction", reduction, ("mean", "none"))
     module = copy.deepcopy(module).requires_grad_(False)
-    inputs = inputs.detach()
+    inputs, targets = inputs.detach().clone(), targets.detach().clone()
     matrices = weight_matrices(module)
 
     def of(some: slice, scale: float) -> Iterator[Summand]:
@@ -95,7 +95,7 @@ def hessian(
         one = [functools.partial(of, slice(sample, sample + 1), 1.0) for sample in range(samples)]
         return SampleHessians([made([chunk], each, inputs) for chunk in one])
     size = sum(matrix.size for matrix in matrices.values())
-    chunk = max(1, max(CHUNK_BYTES, inputs.element_size() * size**2 // 2) // each)
+    chunk = max(1, max(CHUNK_BYTES, inputs.element_size() * size**2 * 2 // 5) // each)
     chunks = [slice(start, start + chunk) for start in range(0, samples, chunk)]
     return made([functools.partial(of, some, 1 / samples) for some in chunks], chunk * each, inputs)
 
@@ -116,6 +116,9 @@ def _check(
         raise InputError(f"inputs must be (samples, tokens, {width}), at least one of each, not {tuple(X.shape)}")
     if X.dtype != dtype:
         raise InputError(f"inputs are {X.dtype} and the weights {dtype}: convert one, inputs.to({dtype})")
+    if not isinstance(targets, Tensor) or targets.shape[:1] != X.shape[:1]:
+        given = tuple(targets.shape) if isinstance(targets, Tensor) else f"a {type(targets).__name__}"
+        raise InputError(f"targets must be a tensor with one for each of the {len(X)} samples, not {given}")
     outputs = (len(X), module.classes) if isinstance(module, Classifier) else tuple(X.shape)
     check_targets(loss, outputs, targets)
     for name, tensor in {"inputs": X, **weights}.items():
@@ -254,10 +257,8 @@ class Hessian:
             product = self._multiply({into: weights.unflatten(0, into.shape)}, [out])[out]
             return product.flatten(0, 1)[rows]
 
-        size = {name: place.stop - place.start for name, place in self._places.items()}
-        return _Operator(
-            (size[left], size[right]), functools.partial(times, left, right), functools.partial(times, right, left)
-        )
+        shape = tuple(part.stop - part.start for _, part in (self._locate(left), self._locate(right)))
+        return _Operator(shape, functools.partial(times, left, right), functools.partial(times, right, left))
 
     def _locate(self, name: str) -> tuple[WeightMatrix, slice]:
         """The matrix that holds a parameter, and where in it, read row by row."""
@@ -331,7 +332,7 @@ def _norm(matrix: _Operator, kind: Norm, like: Tensor) -> float:
     rows, columns = matrix.shape
     if rows < columns:
         return _norm(_Operator((columns, rows), matrix.transposed_times, matrix.times), kind, like)
-    if kind == "spectral" and rows * columns > DENSE_SIDE**2:
+    if kind == "spectral" and columns > 1 and rows * columns > DENSE_SIDE**2:
         return _largest_singular_value(matrix, like)
     units = torch.eye(columns, dtype=like.dtype, device=like.device)
     if kind == "spectral":

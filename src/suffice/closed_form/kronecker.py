@@ -12,12 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-HALF_FROM = 64
-"""With fewer tokens, the whole of a symmetric product is made sooner than its half."""
 
 EVERY = slice(None)
 
@@ -225,7 +223,7 @@ class KroneckerSum:
         """Samples and tokens as one dimension."""
         return tensor.expand(self.samples, self.tokens, *tensor.shape[2:]).flatten(0, 1)
 
-    def _image(self, side: Side, weights: Weights) -> Float[Tensor, "samples tokens columns k"]:
+    def _image(self, side: Side, weights: Weights) -> Float[Tensor, "samples tokens q k"]:
         """v' W of each token."""
         W = side.part(weights[side.matrix])
         return (side.vector @ W.flatten(1)).unflatten(-1, W.shape[1:]).expand(self.samples, self.tokens, -1, -1)
@@ -266,7 +264,8 @@ def parts(summands: Iterable[Summand]) -> Iterator[Part | Coupling]:
         if isinstance(item, Meeting):
             K, G = item.K, item.G
             shape = K.shape[:2]
-            A = (K.mT.contiguous() if G is None else K.mT @ G).flatten(0, 1)
+            A = workspace.take("coefficients", (*shape, K.shape[-1], K.shape[-2] if G is None else G.shape[-1]), K)
+            A = (A.copy_(K.mT) if G is None else torch.matmul(K.mT, G, out=A)).flatten(0, 1)
             v = vector(item.side, shape)
             for other, place in zip(item.others, item.places, strict=True):
                 yield Part(other, item.side, _sum(vector(other, shape), v, A[:, place], workspace))
@@ -292,8 +291,13 @@ class _Workspace:
         """A tensor with any values; it shares its memory with the last one of this name."""
         size = math.prod(shape)
         if name not in self._buffers or len(self._buffers[name]) < size:
-            self._buffers[name] = like.new_empty(size)
+            self._buffers[name] = empty(size, like)
         return self._buffers[name][:size].view(shape)
+
+
+def empty(size: int, like: Tensor) -> Float[Tensor, " size"]:
+    """New memory. NumPy asks the system for huge pages, which are written to several times sooner than small ones."""
+    return torch.from_numpy(np.empty(size, like.numpy().dtype)) if like.is_cpu else like.new_empty(size)
 
 
 def _sum(
@@ -301,15 +305,8 @@ def _sum(
 ) -> Float[Tensor, "p q o r"]:
     """sum_n A_n[b, d] v_n[a] w_n[c] as [a, b, c, d]: one matrix product."""
     (p, n), o, (q, r) = v.shape, len(w), A.shape[1:]
-    if v is not w or n < HALF_FROM:
-        pairs = torch.mul(v[:, None], w, out=workspace.take("pairs", (p, o, n), v))
-        total = torch.mm(pairs.flatten(0, 1), A.flatten(1), out=workspace.take("sum", (p * o, q * r), v))
-    else:  # v_n v_n' is symmetric: its upper half will do
-        i, j = torch.triu_indices(p, p, device=v.device)
-        half = torch.mm(v[i].mul_(v[j]), A.flatten(1), out=workspace.take("half", (len(i), q * r), v))
-        place = torch.empty(p, p, dtype=torch.long, device=v.device)
-        place[i, j] = place[j, i] = torch.arange(len(i), device=v.device)
-        total = torch.index_select(half, 0, place.flatten(), out=workspace.take("sum", (p * p, q * r), v))
+    pairs = torch.mul(v[:, None], w, out=workspace.take("pairs", (p, o, n), v))
+    total = torch.mm(pairs.flatten(0, 1), A.flatten(1), out=workspace.take("sum", (p * o, q * r), v))
     return total.view(p, o, q, r).transpose(1, 2)
 
 

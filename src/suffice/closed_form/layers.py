@@ -283,6 +283,10 @@ class Classifier(nn.Module):
 
     def __init__(self, block: SelfAttention, classes: int, pool: Literal["mean", "first"] = "mean") -> None:
         super().__init__()
+        if not isinstance(block, SelfAttention):
+            raise InputError(
+                f"a {type(block).__name__} cannot be classified from: give a TransformerBlock or SelfAttention"
+            )
         _check_sizes(classes=classes)
         check_word("pool", pool, ("mean", "first"))
         self.block, self.classes, self.pool = block, classes, pool

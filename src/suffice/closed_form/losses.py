@@ -77,8 +77,6 @@ def check_targets(loss: str | SampleLoss, outputs: tuple[int, ...], targets: Ten
             f"loss {loss!r} is not known{nearest(loss, LOSSES)}; there are {', '.join(LOSSES)}, or a function of one "
             "sample's outputs and target"
         )
-    elif len(targets) != outputs[0]:
-        raise InputError(f"targets must be one for each of the {outputs[0]} samples, not {given}")
 
 
 def _mean_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor | None) -> LossDerivatives:
@@ -104,12 +102,15 @@ def _of_function(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> LossDeri
             value = loss(point, target)
             if not isinstance(value, Tensor) or value.shape != () or not bool(value.isfinite()):
                 raise InputError("a loss given as a function must return one finite number, a tensor of shape ()")
+            value = value + 0 * point.sum()  # a loss may leave the outputs alone
             (gradient,) = torch.autograd.grad(
                 value, point, create_graph=True, allow_unused=True, materialize_grads=True
             )
             gradients.append(gradient.detach())
             hessians.append(_jacobian(gradient.flatten(), point).flatten(1))
     hessian = torch.stack(hessians)
+    if not bool(hessian.isfinite().all()) or not all(bool(gradient.isfinite().all()) for gradient in gradients):
+        raise InputError("the loss has derivatives that are not finite at these outputs: it must be smooth there")
     if outputs.ndim == 3:
         samples, tokens, width = outputs.shape
         apart = hessian.view(samples, tokens, width, tokens, width).diagonal(dim1=1, dim2=3).movedim(-1, 1)
