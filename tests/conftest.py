@@ -88,10 +88,10 @@ SMALL = {"model": "builtin:tiny-vit", "data": "builtin:digits", "fine_tune": "al
 def small_run(tmp_path_factory):
     """The folder and the result of the small run."""
     from suffice.runs.analyze import analyze  # noqa: PLC0415
-    from suffice.runs.configuration import read_configuration  # noqa: PLC0415
+    from suffice.runs.configuration import AnalyzeConfig, read_configuration  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("small") / "run"
-    return folder, analyze(read_configuration(SMALL), folder)
+    return folder, analyze(read_configuration(AnalyzeConfig, SMALL), folder)
 
 
 @pytest.fixture(scope="session")

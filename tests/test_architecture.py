@@ -16,7 +16,18 @@ MAY_IMPORT = {
     "training": {"errors", "problem", "storage"},
     "landscape": {"errors", "problem", "results", "storage"},
     "report": {"results", "storage"},
-    "runs": {"errors", "problem", "results", "storage", "data", "models", "training", "landscape", "report"},
+    "runs": {
+        "errors",
+        "problem",
+        "results",
+        "storage",
+        "data",
+        "models",
+        "training",
+        "landscape",
+        "report",
+        "closed_form",
+    },
     "cli": {"errors", "results", "report", "runs"},
 }
 """Each room, and the rooms that it may know of."""

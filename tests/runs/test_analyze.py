@@ -20,12 +20,12 @@ from suffice.data import load_images
 from suffice.errors import InputError
 from suffice.models import load_image_classifier
 from suffice.runs.analyze import analyze
-from suffice.runs.configuration import read_configuration
+from suffice.runs.configuration import AnalyzeConfig, read_configuration
 from tests.conftest import SMALL
 
 
 def run(folder, **values):
-    return analyze(read_configuration({"samples": None, "probes": 2, **values}), folder)
+    return analyze(read_configuration(AnalyzeConfig, {"samples": None, "probes": 2, **values}), folder)
 
 
 @pytest.fixture(scope="session")
@@ -109,21 +109,21 @@ def test_peft_folder_is_measured_on_its_adapter(tmp_path, image_folder, hugging_
 def test_same_configuration_is_resumed_and_another_is_refused(small_run):
     folder, result = small_run
     stamp = (folder / "fine_tuning.pt").stat().st_mtime_ns
-    assert analyze(read_configuration(SMALL), folder) == result
+    assert analyze(read_configuration(AnalyzeConfig, SMALL), folder) == result
     assert (folder / "fine_tuning.pt").stat().st_mtime_ns == stamp
     with pytest.raises(InputError, match="another radius"):
-        analyze(read_configuration(SMALL | {"radius": 0.2}), folder)
+        analyze(read_configuration(AnalyzeConfig, SMALL | {"radius": 0.2}), folder)
 
 
 def test_configuration_written_by_a_run_replays_it(small_run, tmp_path):
     folder, result = small_run
-    assert analyze(read_configuration({}, folder / "config.yaml"), tmp_path) == result
+    assert analyze(read_configuration(AnalyzeConfig, {}, folder / "config.yaml"), tmp_path) == result
 
 
 def test_folder_of_something_else_is_refused_even_to_overwrite(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="not empty"):
-        analyze(read_configuration(SMALL), tmp_path, overwrite=True)
+        analyze(read_configuration(AnalyzeConfig, SMALL), tmp_path, overwrite=True)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
@@ -131,7 +131,7 @@ def test_folder_of_another_program_is_refused_even_to_overwrite(tmp_path):
     (tmp_path / "config.yaml").write_text("hydra: 1\n")
     (tmp_path / "figures").mkdir()
     with pytest.raises(InputError, match="another program"):
-        analyze(read_configuration(SMALL), tmp_path, overwrite=True)
+        analyze(read_configuration(AnalyzeConfig, SMALL), tmp_path, overwrite=True)
     assert (tmp_path / "figures").is_dir()
 
 
@@ -148,7 +148,7 @@ def test_another_tolerance_is_answered_from_what_was_measured(small_run, tmp_pat
     folder, result = small_run
     shutil.copytree(folder, tmp_path / "run")
     stamp = (tmp_path / "run" / "ledger" / "losses.zarr" / "zarr.json").stat().st_mtime_ns
-    wider = analyze(read_configuration(SMALL | {"tolerance": 0.5}), tmp_path / "run")
+    wider = analyze(read_configuration(AnalyzeConfig, SMALL | {"tolerance": 0.5}), tmp_path / "run")
     assert wider.sufficient_sizes[0].size < result.sufficient_sizes[0].size
     assert (tmp_path / "run" / "ledger" / "losses.zarr" / "zarr.json").stat().st_mtime_ns == stamp
 
@@ -174,7 +174,7 @@ def test_killed_run_resumes_to_the_identical_result(small_run, tmp_path, moment)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "run" / "result.json").exists()
-    analyze(read_configuration(SMALL), tmp_path / "run")
+    analyze(read_configuration(AnalyzeConfig, SMALL), tmp_path / "run")
     assert (tmp_path / "run" / "result.json").read_bytes() == (folder / "result.json").read_bytes()
 
 

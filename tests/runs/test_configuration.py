@@ -19,13 +19,13 @@ def write(tmp_path, content):
 
 def test_values_override_the_file(tmp_path):
     file = write(tmp_path, "model: m\ndata: d\nradius: 0.3\nprobes: 4\n")
-    config = read_configuration({"radius": 0.5}, file)
+    config = read_configuration(AnalyzeConfig, {"radius": 0.5}, file)
     assert (config.radius, config.probes) == (0.5, 4)
 
 
 def test_unknown_key_suggests_the_nearest(tmp_path):
     with pytest.raises(InputError, match=r"unknown key 'toleranc'; did you mean \"tolerance\"\?"):
-        read_configuration({}, write(tmp_path, "model: m\ndata: d\ntoleranc: 0.1\n"))
+        read_configuration(AnalyzeConfig, {}, write(tmp_path, "model: m\ndata: d\ntoleranc: 0.1\n"))
 
 
 @pytest.mark.parametrize(
@@ -34,19 +34,19 @@ def test_unknown_key_suggests_the_nearest(tmp_path):
 )
 def test_value_of_a_wrong_type_or_range_names_its_key(tmp_path, line):
     with pytest.raises(InputError, match=line.partition(":")[0]) as error:
-        read_configuration({}, write(tmp_path, f"model: m\ndata: d\n{line}\n"))
+        read_configuration(AnalyzeConfig, {}, write(tmp_path, f"model: m\ndata: d\n{line}\n"))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", "just words"])
 def test_file_that_is_no_configuration_is_named(tmp_path, content):
     with pytest.raises(InputError, match=r"config\.yaml"):
-        read_configuration({}, write(tmp_path, content))
+        read_configuration(AnalyzeConfig, {}, write(tmp_path, content))
 
 
 def test_missing_model_says_what_it_is():
     with pytest.raises(InputError, match=r"model is missing: Hugging Face folder"):
-        read_configuration({"data": "d"})
+        read_configuration(AnalyzeConfig, {"data": "d"})
 
 
 @given(
@@ -60,4 +60,6 @@ def test_missing_model_says_what_it_is():
     )
 )
 def test_what_is_written_is_read_back(config):
-    assert read_configuration(yaml.safe_load(yaml.safe_dump(config.asked(), allow_unicode=True))) == config
+    assert (
+        read_configuration(AnalyzeConfig, yaml.safe_load(yaml.safe_dump(config.asked(), allow_unicode=True))) == config
+    )

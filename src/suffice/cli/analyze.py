@@ -37,5 +37,5 @@ def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: O
     from suffice.runs.analyze import analyze as run  # noqa: PLC0415 -- transformers takes seconds to import
 
     console = Console()
-    result = run(read_configuration(flags, config), out, overwrite, console)
+    result = run(read_configuration(AnalyzeConfig, flags, config), out, overwrite, console)
     print_answer(result, out, console)

@@ -25,7 +25,9 @@ def with_flags(configuration: type[BaseModel], written: Set[str]) -> Callable[[C
         def called(**given: Any) -> None:
             command(**{name: value for name, value in given.items() if value not in (None, [])})
 
-        fields = [_parameter(name, field) for name, field in configuration.model_fields.items() if name not in written]
+        # what every configuration has comes last
+        keys = sorted(configuration.model_fields, key=lambda name: name not in configuration.__annotations__)
+        fields = [_parameter(name, configuration.model_fields[name]) for name in keys if name not in written]
         own = [
             parameter
             for parameter in inspect.signature(command).parameters.values()

@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from suffice import __version__
 from suffice.cli.analyze import analyze
 from suffice.cli.demo import demo
+from suffice.cli.hessian import hessian
 from suffice.cli.report import report
 from suffice.errors import InputError
 
@@ -23,6 +24,7 @@ commands = typer.Typer(
 )
 commands.command()(demo)
 commands.command()(analyze)
+commands.command()(hessian)
 commands.command()(report)
 
 INTERRUPTED = 130

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
+import pydantic
+import pydantic_core
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 from suffice.errors import InputError
-from suffice.report import write_report
-from suffice.results import Result
+from suffice.report import write_hessian_report, write_report
+from suffice.results import HessianResult, Result
 
 
 def report(run: Annotated[Path, typer.Argument(help="Folder of a run, with its result.json.")]) -> None:
@@ -21,12 +22,17 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, with its r
     """
     file = run / "result.json"
     try:
-        result = Result.model_validate_json(file.read_bytes())
+        content = pydantic_core.from_json(file.read_bytes())
+        of_hessian = isinstance(content, dict) and content.get("command") == "hessian"
+        result = (HessianResult if of_hessian else Result).model_validate(content, strict=False)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); give the folder of a finished run") from error
-    except ValidationError as error:
+    except pydantic.ValidationError as error:
         raise InputError(
             f"{file}: not a result of this version of suffice ({error.error_count()} fields differ)"
         ) from error
-    write_report(result, run)
+    if isinstance(result, HessianResult):
+        write_hessian_report(result, run)
+    else:
+        write_report(result, run)
     Console().print(f"Report: {run / 'report.html'}", markup=False, soft_wrap=True)

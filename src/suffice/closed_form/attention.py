@@ -44,7 +44,7 @@ def through_attention(
     A = layer.attend(Q, K, mask)
     x = X if layer.b_V is None else with_one(X)
     if layer.W_O is not None:
-        yield from _through_projection(level, layer, layer.join(A @ V), matrices["W_O"])
+        yield from _through_projection(level, layer.W_O, layer.b_O, layer.join(A @ V), matrices["W_O"])
 
     # the level of A V, the heads side by side
     o = layer.split(level.gradient)
@@ -73,20 +73,20 @@ def through_attention(
         keys = Side(W_K, Q[:, h], columns=of_query[h], transposed=True)
         yield level.meet(keys, _of_head(h, layer.scale * x[:, None], layer.heads))
         pair = Side(W_Q, x, columns=of_query[h]), Side(W_K, q[:, h] @ x, columns=of_query[h])
-        yield Term(*pair, diagonal=torch.full_like(Q[:1, 0, :1], layer.scale))
+        yield Term(*pair, torch.full_like(Q[:1, 0, :1], layer.scale), diagonal=True)
     yield level.meet(Side(W_Q, x), _block_diagonal(layer.scale * K[:, :, None]))
     if norm is not None:
         yield from norm.meet_scores(level, Q, K, q, of_query)
 
 
 def _through_projection(
-    level: Level, layer: SelfAttention, joined: Tokens, matrix: WeightMatrix
+    level: Level, W_O: Tensor, b_O: Tensor | None, joined: Tokens, matrix: WeightMatrix
 ) -> Iterator[Meeting | Term]:
     """From F = (A V) W_O + b_O to A V."""
     d = joined.shape[-1]
     moved = Side(matrix, level.gradient, rows=slice(d), transposed=True)
-    yield level.meet(Side(matrix, joined if layer.b_O is None else with_one(joined)))
-    level.below(layer.W_O.mT[None, None])
+    yield level.meet(Side(matrix, joined if b_O is None else with_one(joined)))
+    level.below(W_O.mT[None, None])
     level.couple(moved, identity(d, d, joined))
 
 
@@ -111,7 +111,7 @@ class _InputNorm:
         yield level.meet(self.side, torch.einsum("shtu,shueb->stheb", A, self.dV).flatten(2, 3))
         mixed = torch.einsum("shtu,suab->shtab", A, self.dx)
         for h, moved in enumerate(moved_V):
-            yield Term(moved, self.side, A=mixed[:, h])
+            yield Term(moved, self.side, mixed[:, h])
 
     def couple_values(self, level: Level, P: Tensor, o: Tensor) -> None:
         """The gradient at A moves with the values."""
@@ -130,14 +130,14 @@ class _InputNorm:
         q_dx = scale * torch.einsum("shtu,suab->shtab", q, self.dx)
         q_K, q_x = scale * q @ K, q @ x[:, None]
         for h, part in enumerate(columns):
-            yield Term(Side(W_Q, x, columns=part), side, A=q_dK[:, h])
-            yield Term(Side(W_Q, q_K[:, h], columns=part, transposed=True), side, A=self.dx)
+            yield Term(Side(W_Q, x, columns=part), side, q_dK[:, h])
+            yield Term(Side(W_Q, q_K[:, h], columns=part, transposed=True), side, self.dx)
             if not self.layer.merged:
                 W_K = self.matrices["W_K"]
-                yield Term(Side(W_K, Q[:, h], columns=part, transposed=True), side, A=q_dx[:, h])
-                yield Term(Side(W_K, q_x[:, h], columns=part), side, A=scale * self.dQ[:, h])
+                yield Term(Side(W_K, Q[:, h], columns=part, transposed=True), side, q_dx[:, h])
+                yield Term(Side(W_K, q_x[:, h], columns=part), side, scale * self.dQ[:, h])
         both = torch.einsum("shtkb,shtkc->stbc", self.dQ, q_dK)
-        yield Term(side, side, A=both + both.mT)
+        yield Term(side, side, both + both.mT)
 
 
 def _split(columns: int, heads: int) -> list[slice]:

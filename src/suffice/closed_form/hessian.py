@@ -5,7 +5,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import psutil
@@ -29,11 +29,39 @@ CHUNK_BYTES = 16 << 20
 KEPT_BYTES = 1 << 30
 """A sum that fits in here is kept for the next product; a larger one is made anew each time."""
 
+SMALL_BYTES = 256 << 20
+"""A Hessian of at most so many bytes is made dense for its norms, which takes less time than many products."""
+
 DENSE_SIDE = 512
 """Blocks with fewer entries than the square of this are made dense for their norms."""
 
 COLUMNS = 64
 """Columns of a block that are measured at a time."""
+
+
+@overload
+def hessian(
+    module: SelfAttention | Classifier,
+    inputs: Tokens,
+    targets: Tensor,
+    loss: str | SampleLoss = ...,
+    part: Part = ...,
+    reduction: Literal["mean"] = ...,
+    mask: Mask | None = ...,
+) -> "Hessian": ...
+
+
+@overload
+def hessian(
+    module: SelfAttention | Classifier,
+    inputs: Tokens,
+    targets: Tensor,
+    loss: str | SampleLoss = ...,
+    part: Part = ...,
+    *,
+    reduction: Literal["none"],
+    mask: Mask | None = ...,
+) -> "SampleHessians": ...
 
 
 def hessian(
@@ -147,7 +175,8 @@ def _bytes_per_sample(module: SelfAttention | Classifier, matrices: Iterable[Wei
 class Hessian:
     """A symmetric matrix over all parameters of a module, as a sum of Kronecker products. Made by `hessian`.
 
-    Products with vectors, norms and the trace need no dense matrix; `dense` and ``H["W_Q", "W_K"]`` make one.
+    Products with vectors, the trace and, where it is large, norms need no dense matrix; `dense` and ``H["W_Q", "W_K"]``
+    make one.
 
     Attributes:
         names: the parameters, in the order of ``module.named_parameters()``; each is flattened row by row.
@@ -224,6 +253,8 @@ class Hessian:
 
     def norm(self, kind: Norm = "spectral") -> float:
         """The largest |eigenvalue| ("spectral") or the root of the sum of squares ("frobenius")."""
+        if self._is_small():
+            return _norm(_of_matrix(self.dense()), kind, self._like)
         return _norm(_Operator(self.shape, self.__matmul__, self.__matmul__), kind, self._like)
 
     def block_norms(self, kind: Norm = "spectral") -> dict[tuple[str, str], float]:
@@ -233,8 +264,13 @@ class Hessian:
             kind: "spectral", the largest singular value, or "frobenius", the root of the sum of squares.
         """
         norms = {}
+        dense = self.dense() if self._is_small() else None
         for left, right in itertools.combinations_with_replacement(self.names, 2):
-            norms[left, right] = norms[right, left] = _norm(self._operator(left, right), kind, self._like)
+            if dense is None:
+                block = self._operator(left, right)
+            else:
+                block = _of_matrix(dense[self._places[left], self._places[right]])
+            norms[left, right] = norms[right, left] = _norm(block, kind, self._like)
         return {(left, right): norms[left, right] for left in self.names for right in self.names}
 
     def _multiply(
@@ -246,6 +282,10 @@ class Hessian:
             for matrix, product in self._sum(number).multiply(weights, wanted).items():
                 total[matrix] += product
         return total
+
+    def _is_small(self) -> bool:
+        """Whether a dense matrix is the shortest way to its norms."""
+        return math.prod(self.shape) * self._like.element_size() <= SMALL_BYTES
 
     def _operator(self, left: str, right: str) -> "_Operator":
         """The block of two parameters as products with it and with its transpose."""
@@ -323,6 +363,10 @@ class _Operator(NamedTuple):
     shape: tuple[int, int]
     times: Callable[[Tensor], Tensor]
     transposed_times: Callable[[Tensor], Tensor]
+
+
+def _of_matrix(matrix: Tensor) -> _Operator:
+    return _Operator((matrix.shape[0], matrix.shape[1]), matrix.__matmul__, matrix.mT.__matmul__)
 
 
 def _norm(matrix: _Operator, kind: Norm, like: Tensor) -> float:

@@ -95,13 +95,13 @@ class Term:
     Attributes:
         left, right: the sides with v and w.
         A: for each token, columns of the left by columns of the right side.
-        diagonal: in place of A, its diagonal where the rest of it is zero.
+        diagonal: whether A holds only its diagonal, the rest being zero.
     """
 
     left: Side
     right: Side
-    A: Float[Tensor, "#samples #tokens q r"] | None = None
-    diagonal: Float[Tensor, "#samples #tokens q"] | None = None
+    A: Float[Tensor, "#samples #tokens q *r"]
+    diagonal: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,11 +188,11 @@ class KroneckerSum:
                     if other is not side:
                         add(other, moved[..., place, :])
         for term in self.terms:
-            left, right, A, s = term.left, term.right, term.A, term.diagonal
+            left, right, A = term.left, term.right, term.A
             if right in images:
-                add(left, s[..., None] * images[right] if A is None else A @ images[right])
+                add(left, A[..., None] * images[right] if term.diagonal else A @ images[right])
             if left in images and left is not right:
-                add(right, s[..., None] * images[left] if A is None else A.mT @ images[left])
+                add(right, A[..., None] * images[left] if term.diagonal else A.mT @ images[left])
         products = self._gathered(sums)
         for coupling in self.couplings:
             for matrix, product in coupling.multiply(weights, wanted).items():
@@ -210,7 +210,7 @@ class KroneckerSum:
                     total += self._trace(meeting.side, other, trace)
         for term in self.terms:
             if _same_weights(term.left, term.right):
-                diagonal = term.diagonal if term.A is None else term.A.diagonal(dim1=-2, dim2=-1)
+                diagonal = term.A if term.diagonal else term.A.diagonal(dim1=-2, dim2=-1)
                 total += self._trace(term.left, term.right, diagonal.sum(-1))
         return total
 
@@ -226,7 +226,8 @@ class KroneckerSum:
     def _image(self, side: Side, weights: Weights) -> Float[Tensor, "samples tokens q k"]:
         """v' W of each token."""
         W = side.part(weights[side.matrix])
-        return (side.vector @ W.flatten(1)).unflatten(-1, W.shape[1:]).expand(self.samples, self.tokens, -1, -1)
+        image: Tensor = (side.vector @ W.flatten(1)).unflatten(-1, W.shape[1:])
+        return image.expand(self.samples, self.tokens, -1, -1)
 
     def _gathered(self, sums: Mapping[Side, Float[Tensor, "..."]]) -> dict[WeightMatrix, Tensor]:
         """sum_n v_n u_n' of each side, in its part of the matrix."""
@@ -270,14 +271,13 @@ def parts(summands: Iterable[Summand]) -> Iterator[Part | Coupling]:
             for other, place in zip(item.others, item.places, strict=True):
                 yield Part(other, item.side, _sum(vector(other, shape), v, A[:, place], workspace))
             continue
-        coefficients = item.diagonal if item.A is None else item.A
-        shape = torch.broadcast_shapes(item.left.vector.shape[:2], item.right.vector.shape[:2], coefficients.shape[:2])
+        shape = torch.broadcast_shapes(item.left.vector.shape[:2], item.right.vector.shape[:2], item.A.shape[:2])
         v, w = vector(item.left, shape), vector(item.right, shape)
-        coefficients = coefficients.expand(*shape, *coefficients.shape[2:]).flatten(0, 1)
-        if item.A is None:
-            values = ((v[:, None] * coefficients.mT).flatten(0, 1) @ w.mT).unflatten(0, (len(v), -1))
+        A = item.A.expand(*shape, *item.A.shape[2:]).flatten(0, 1)
+        if item.diagonal:
+            values = ((v[:, None] * A.mT).flatten(0, 1) @ w.mT).unflatten(0, (len(v), -1))
         else:
-            values = _sum(v, w, coefficients, workspace)
+            values = _sum(v, w, A, workspace)
         yield Part(item.left, item.right, values)
 
 

@@ -46,6 +46,9 @@ class LayerNorm(nn.Module):
         tensor([[[-1.,  1.]]])
     """
 
+    gamma: Tensor
+    beta: Tensor
+
     def __init__(self, width: int, eps: float = 1e-5, learnable: bool = True) -> None:
         super().__init__()
         _check_sizes(width=width)
@@ -71,7 +74,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, hidden_width: int, activation: str | Activation = "gelu") -> None:
         super().__init__()
-        _add_feed_forward(self, width, hidden_width, activation)
+        _check_sizes(width=width, hidden_width=hidden_width)
+        self.activation = find_activation(activation)
+        self.W_1, self.b_1 = _random_matrix(width, hidden_width), _zeros(hidden_width)
+        self.W_2, self.b_2 = _random_matrix(hidden_width, width), _zeros(width)
 
     def forward(self, Y: Tokens) -> Tokens:
         return self.activation.value(Y @ self.W_1 + self.b_1) @ self.W_2 + self.b_2
@@ -104,6 +110,16 @@ class SelfAttention(nn.Module):
         >>> [name for name, _ in attention.named_parameters()]
         ['W_Q', 'W_K', 'W_V']
     """
+
+    W_Q: nn.Parameter
+    W_K: nn.Parameter
+    W_QK: nn.Parameter
+    W_V: nn.Parameter
+    W_O: nn.Parameter | None
+    b_Q: nn.Parameter | None
+    b_K: nn.Parameter | None
+    b_V: nn.Parameter | None
+    b_O: nn.Parameter | None
 
     def __init__(
         self,
@@ -141,8 +157,8 @@ class SelfAttention(nn.Module):
         }
         for name, shape in matrices.items():
             self.register_parameter(name, _random_matrix(*shape) if shape else None)
-        for name, size in biases.items():
-            self.register_parameter(name, _zeros(size) if attention_bias and size else None)
+        for name, bias_width in biases.items():
+            self.register_parameter(name, _zeros(bias_width) if attention_bias and bias_width else None)
 
     def forward(self, X: Tokens, mask: Mask | None = None) -> Tokens:
         return self.attention(X, mask)
@@ -190,7 +206,8 @@ class SelfAttention(nn.Module):
 
     def split(self, x: Float[Tensor, "samples tokens all"]) -> Float[Tensor, "samples heads tokens each"]:
         """The last dimension, split over the heads."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        split: Tensor = x.unflatten(-1, (self.heads, -1))
+        return split.transpose(1, 2)
 
 
 class TransformerBlock(SelfAttention):
@@ -222,6 +239,11 @@ class TransformerBlock(SelfAttention):
         torch.Size([5, 3, 6])
     """
 
+    gamma_1: Tensor
+    beta_1: Tensor
+    gamma_2: Tensor
+    beta_2: Tensor
+
     def __init__(
         self,
         width: int,
@@ -243,7 +265,10 @@ class TransformerBlock(SelfAttention):
         self.norm, self.eps = norm, eps
         if norm != "none":
             _add_scale_and_shift(self, "_1", width, learnable_norm)
-        _add_feed_forward(self, width, hidden_width, activation)
+        _check_sizes(hidden_width=hidden_width)
+        self.activation = find_activation(activation)
+        self.W_1, self.b_1 = _random_matrix(width, hidden_width), _zeros(hidden_width)
+        self.W_2, self.b_2 = _random_matrix(hidden_width, width), _zeros(width)
         if norm != "none":
             _add_scale_and_shift(self, "_2", width, learnable_norm)
 
@@ -310,13 +335,6 @@ class Classifier(nn.Module):
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x @ weight if bias is None else x @ weight + bias
-
-
-def _add_feed_forward(module: nn.Module, width: int, hidden_width: int, activation: str | Activation) -> None:
-    _check_sizes(width=width, hidden_width=hidden_width)
-    module.activation = find_activation(activation)
-    module.W_1, module.b_1 = _random_matrix(width, hidden_width), _zeros(hidden_width)
-    module.W_2, module.b_2 = _random_matrix(hidden_width, width), _zeros(width)
 
 
 def _add_scale_and_shift(module: nn.Module, number: str, width: int, learnable: bool) -> None:

@@ -57,8 +57,8 @@ def through_feed_forward(
     moved_2 = Side(side_2.matrix, f, rows=slice(block.W_2.shape[0]), transposed=True)
     side_1 = Side(matrices["W_1"], with_one(Y))
     yield level.meet(side_1, F)
-    yield Term(side_1, side_1, diagonal=second * f_S)
-    yield Term(side_1, moved_2, diagonal=first)
+    yield Term(side_1, side_1, second * f_S, diagonal=True)
+    yield Term(side_1, moved_2, first, diagonal=True)
     moved_1 = Side(side_1.matrix, first * f_S, rows=slice(d), transposed=True)
 
     bent = W * (second * f_S)[..., None, :]

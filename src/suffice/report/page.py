@@ -31,8 +31,8 @@ def page(result: Result, figures: Sequence[Figure]) -> str:
         problem=result.problem,
         headline=result.sufficient_sizes[0],
         figures=figures,
-        plots={figure.name: _script_json(json.loads(plotly.io.to_json(interactive(figure)))) for figure in figures},
-        settling=_script_json([settling.model_dump() for settling in result.settling]),
+        plots={figure.name: script_json(json.loads(plotly.io.to_json(interactive(figure)))) for figure in figures},
+        settling=script_json([settling.model_dump() for settling in result.settling]),
         numbers=list(_numbers(result.problem)),
         geometry=_geometry(result),
         plotly=Markup(plotly.offline.get_plotlyjs()),
@@ -72,7 +72,7 @@ def interactive(figure: Figure) -> go.Figure:
     return plot
 
 
-def _script_json(value: Any) -> Markup:
+def script_json(value: Any) -> Markup:
     """JSON that cannot end the script element it stands in."""
     return Markup(json.dumps(value).replace("<", "\\u003c").replace("&", "\\u0026"))
 

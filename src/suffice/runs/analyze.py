@@ -2,8 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from suffice.data import LabelledImages, load_images
@@ -23,6 +20,7 @@ from suffice.report import write_report
 from suffice.results import Criterion, Estimate, Landscape, Probe, ProblemSummary, Result, Settling
 from suffice.runs.configuration import AnalyzeConfig
 from suffice.runs.folder import open_folder, versions
+from suffice.runs.progress import duration, progress_bar
 from suffice.training import FineTuning, fine_tune
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
@@ -144,36 +142,16 @@ def _announce(config: AnalyzeConfig, parts: _Parts, console: Console) -> None:
     train = "" if config.fine_tune is None else f"{config.epochs} epochs of fine-tuning ({config.fine_tune}), then "
     console.print(
         f"{len(problem):,} samples, {held_out:,} more set aside: {train}{measured:,} losses at {1 + config.probes} "
-        f"points of the loss surface; about {_duration(forward * (measured + trained))}."
+        f"points of the loss surface; about {duration(forward * (measured + trained))}."
     )
 
 
 def _read_all(images: LabelledImages, parts: _Parts, console: Console) -> None:
     """Opens every image once, so that a broken one is found before hours of work and not after."""
-    with _progress(console, "reading", len(parts.rows)) as progress:
+    with progress_bar(console, "reading", len(parts.rows)) as progress:
         for row in parts.rows:
             images[int(row)]
             progress(1)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-@contextmanager
-def _progress(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
 
 
 def _fine_tune(config: AnalyzeConfig, method: str, measured: Problem, checkpoint: Path, console: Console) -> None:
@@ -183,12 +161,12 @@ def _fine_tune(config: AnalyzeConfig, method: str, measured: Problem, checkpoint
     settings = FineTuning(
         config.epochs, config.learning_rate, config.train_batch_size, config.weight_decay, config.seed
     )
-    with _progress(console, "fine-tuning", config.epochs * len(problem)) as progress:
+    with progress_bar(console, "fine-tuning", config.epochs * len(problem)) as progress:
         fine_tune(problem, settings, checkpoint, progress)
 
 
 def _record(problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig, console: Console) -> Ledger:
-    with _progress(console, "measuring", len(problem) * len(probes)) as progress:
+    with progress_bar(console, "measuring", len(problem) * len(probes)) as progress:
         return record(problem, probes, store, config.batch_size, progress)
 
 

@@ -1,7 +1,7 @@
 """What can be asked of a run: read from YAML, checked, and written back so that it can be replayed."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,10 +12,22 @@ WRITTEN = {"fingerprint", "versions"}
 """Keys that a run writes and none reads."""
 
 
-class AnalyzeConfig(BaseModel):
-    """The configuration of ``suffice analyze``; every key is a flag as well."""
+class Config(BaseModel):
+    """The configuration of a command; every key is a flag as well."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    seed: int = Field(default=0, ge=0, description="of every random choice")
+    fingerprint: str | None = Field(default=None, description="of the data; written, not read")
+    versions: dict[str, str] | None = Field(default=None, description="the software that ran; written, not read")
+
+    def asked(self) -> dict[str, Any]:
+        """What decides the result: the configuration without what is only written."""
+        return self.model_dump(mode="json", exclude=WRITTEN)
+
+
+class AnalyzeConfig(Config):
+    """The configuration of ``suffice analyze``."""
 
     model: str = Field(description="Hugging Face folder or hub name, with a PEFT adapter too, or builtin:tiny-vit")
     data: str = Field(description="folder with one sub-folder of images a class, IDX files, or builtin:digits")
@@ -40,17 +52,36 @@ class AnalyzeConfig(BaseModel):
         default="auto", description="samples to run at a time"
     )
     device: str = Field(default="auto", description="auto, cpu or cuda")
-    seed: int = Field(default=0, ge=0, description="of every random choice")
     trust_remote_code: bool = Field(default=False, description="run the code that a checkpoint brings")
-    fingerprint: str | None = Field(default=None, description="of the data; written, not read")
-    versions: dict[str, str] | None = Field(default=None, description="the software that ran; written, not read")
-
-    def asked(self) -> dict[str, Any]:
-        """What decides the result: the configuration without what is only written."""
-        return self.model_dump(mode="json", exclude=WRITTEN)
 
 
-def read_configuration(values: dict[str, Any], file: Path | None = None) -> AnalyzeConfig:
+class HessianConfig(Config):
+    """The configuration of ``suffice hessian``."""
+
+    data: str = Field(default="builtin:digits", description="folder of images, IDX files, or builtin:digits")
+    image_size: int = Field(default=8, ge=1, description="pixels of a side; images are made grey and square")
+    patch_size: int = Field(default=4, ge=1, description="pixels of a patch's side: a token is a patch, and as wide")
+    samples: int = Field(default=128, ge=2, description="take this many samples, drawn by the seed")
+    key_width: int = Field(default=16, ge=1, description="total width of queries and keys")
+    hidden_width: int = Field(default=64, ge=1, description="width of the feed-forward network's hidden layer")
+    heads: int = Field(default=1, ge=1, description="number of heads")
+    norm: Literal["post", "pre", "none"] = Field(default="post", description="normalisation: post, pre or none")
+    activation: str = Field(default="gelu", description="gelu, relu, tanh or identity")
+    attention: Literal["softmax", "linear"] = Field(default="softmax", description="softmax or linear")
+    causal: bool = Field(default=False, description="a token sees only itself and those before it")
+    query_key: Literal["split", "merged"] = Field(default="split", description="split W_Q, W_K, or merged W_QK")
+    output_projection: bool = Field(default=False, description="with W_O after the heads")
+    attention_bias: bool = Field(default=False, description="with biases in the attention")
+    pool: Literal["mean", "first"] = Field(default="mean", description="what is classified: mean or first token")
+    epochs: int = Field(default=30, ge=0, description="passes over the samples in training")
+    learning_rate: float = Field(default=1e-2, gt=0, description="peak learning rate")
+    moments: int = Field(default=4, ge=1, description="how often to look: at initialisation, and along training")
+
+
+Kind = TypeVar("Kind", bound=Config)
+
+
+def read_configuration(kind: type[Kind], values: dict[str, Any], file: Path | None = None) -> Kind:
     """The configuration in a YAML file, overridden by values; checked.
 
     Raises:
@@ -69,15 +100,15 @@ def read_configuration(values: dict[str, Any], file: Path | None = None) -> Anal
             raise InputError(f"{file}: a configuration is a list of keys and values, such as 'radius: 0.1'")
     where = "" if file is None else f"{file}: "
     try:
-        return AnalyzeConfig.model_validate(stored | values, strict=False)
+        return kind.model_validate(stored | values, strict=False)
     except ValidationError as error:
-        raise InputError(where + "; ".join(_plain(problem) for problem in error.errors())) from error
+        raise InputError(where + "; ".join(_plain(kind, problem) for problem in error.errors())) from error
 
 
-def _plain(problem: Any) -> str:
+def _plain(kind: type[Config], problem: Any) -> str:
     key = str(problem["loc"][0]) if problem["loc"] else "configuration"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{nearest(key, list(AnalyzeConfig.model_fields))}"
+        return f"unknown key {key!r}{nearest(key, list(kind.model_fields))}"
     if problem["type"] == "missing":
-        return f"{key} is missing: {AnalyzeConfig.model_fields[key].description}"
+        return f"{key} is missing: {kind.model_fields[key].description}"
     return f"{key} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

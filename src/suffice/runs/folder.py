@@ -21,6 +21,7 @@ CONTENTS = (
     "held_out_ledger",
     "held_out_errors",
     "fine_tuning.pt",
+    "heat_maps.npy",
 )
 FREE = {"tolerance", "sizes"}
 """What may change without measuring anew."""

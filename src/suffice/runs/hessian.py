@@ -1,0 +1,249 @@
+"""The exact Hessian of a small transformer block on real images, at initialisation and along its training."""
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from PIL import Image
+from rich.console import Console
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from suffice.closed_form import Classifier, TransformerBlock, hessian
+from suffice.closed_form.hessian import check_memory
+from suffice.data import LabelledImages, load_images
+from suffice.errors import InputError
+from suffice.problem import Problem
+from suffice.report import save_heat_maps, write_hessian_report
+from suffice.results import HessianResult, HessianSummary, Moment, PartName
+from suffice.runs.configuration import HessianConfig
+from suffice.runs.folder import open_folder, versions
+from suffice.runs.progress import duration, progress_bar
+from suffice.training import FineTuning, fine_tune
+
+CELLS = 300
+"""Cells of a side of a heat map, at most."""
+
+RANKS = 200
+"""About so many eigenvalues are stored, the largest and the smallest all, the others at even ratios."""
+
+
+def measure_hessian(
+    config: HessianConfig, out: Path, overwrite: bool = False, console: Console | None = None
+) -> HessianResult:
+    """Trains a block with a linear classifier, and measures its Hessian from initialisation on.
+
+    Each image becomes grey and square; its patches are the tokens, with sinusoidal positions added (A. Vaswani et al.,
+    "Attention Is All You Need", section 3.5). All is in float64.
+
+    Args:
+        config: the block, the data, the training, and how often to look.
+        out: the run's folder.
+        overwrite: replace a run of another configuration.
+        console: where to show estimates and progress; nowhere by default.
+
+    Raises:
+        InputError: bad input of any kind.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> config = HessianConfig(samples=8, hidden_width=4, key_width=4, patch_size=2, epochs=1, moments=2)
+        >>> result = measure_hessian(config, pathlib.Path(tempfile.mkdtemp()))
+        >>> [moment.epoch for moment in result.moments], result.tokens, result.width
+        ([0, 1], 16, 4)
+    """
+    console = Console(quiet=True) if console is None else console
+    if config.image_size % config.patch_size:
+        raise InputError(
+            f"image_size = {config.image_size} is not a multiple of patch_size = {config.patch_size}: take one that is"
+        )
+    images = load_images(config.data)
+    if config.samples > len(images):
+        raise InputError(f"samples = {config.samples}: {config.data} has {len(images)}")
+    model = _model(config, len(images.classes))
+    size = sum(parameter.numel() for parameter in model.parameters())
+    # the Hessian, its eigenvalues and room for both
+    check_memory(next(model.parameters()), 3, size, size)
+    open_folder(out, config.asked(), images.fingerprint(), overwrite)
+    rows = np.random.default_rng(config.seed).permutation(len(images))[: config.samples]
+    X, y = _tokens(images, rows, config), torch.from_numpy(images.labels[rows])
+
+    epochs = moments_of(config.epochs, config.moments)
+    console.print(
+        f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {config.epochs} epochs of training, and the "
+        f"Hessian at {len(epochs)} moments; about {duration(len(epochs) * _seconds_each(model, X[:8], y[:8], size))}."
+    )
+    moments, maps = [], []
+    with progress_bar(console, "measuring", len(epochs)) as progress:
+        for epoch in _training(model, X, y, config, epochs):
+            moment, heat_map = _moment(model, X, y, epoch)
+            moments.append(moment)
+            maps.append(heat_map)
+            progress(1)
+    result = HessianResult(
+        data=config.data,
+        samples=len(X),
+        tokens=X.shape[1],
+        width=X.shape[2],
+        classes=model.classes,
+        parameters={name: parameter.numel() for name, parameter in model.named_parameters()},
+        moments=moments,
+        configuration=config.asked(),
+        versions=versions(),
+    )
+    save_heat_maps(np.stack(maps), out)
+    write_hessian_report(result, out)
+    return result
+
+
+def moments_of(epochs: int, count: int) -> list[int]:
+    """When to look: at 0 and at the end, and between them at even ratios.
+
+    Example:
+        >>> moments_of(30, 4)
+        [0, 1, 5, 30]
+    """
+    if epochs == 0 or count == 1:
+        return [0]
+    return sorted({0, *(round(epochs ** (step / max(1, count - 2))) for step in range(count - 1)), epochs})[-count:]
+
+
+def _model(config: HessianConfig, classes: int) -> Classifier:
+    torch.manual_seed(config.seed)
+    block = TransformerBlock(
+        config.patch_size**2,
+        config.key_width,
+        config.hidden_width,
+        config.heads,
+        config.norm,
+        config.activation,
+        config.attention,
+        config.causal,
+        config.query_key,
+        config.output_projection,
+        config.attention_bias,
+    )
+    return Classifier(block, classes, config.pool).double()
+
+
+def _tokens(
+    images: LabelledImages, rows: Int64[np.ndarray, " samples"], config: HessianConfig
+) -> Float[Tensor, "samples tokens width"]:
+    """The patches of each image, of mean 0 and deviation 1 over all of them, with their positions."""
+    side, patch = config.image_size, config.patch_size
+    pixels = np.stack(
+        [
+            np.asarray(images[int(row)].convert("L").resize((side, side), Image.Resampling.BOX), dtype=np.float64)
+            for row in rows
+        ]
+    )
+    across = side // patch
+    patches = pixels.reshape(-1, across, patch, across, patch).swapaxes(2, 3).reshape(len(rows), across**2, patch**2)
+    scale = patches.std()
+    if scale == 0:
+        raise InputError(f"{config.data}: all pixels of these images are the same")
+    return torch.from_numpy((patches - patches.mean()) / scale + _positions(across**2, patch**2))
+
+
+def _positions(tokens: int, width: int) -> Float64[np.ndarray, "tokens width"]:
+    """Sines and cosines of the place, one pair of columns for each wave length."""
+    columns = np.arange(width)
+    angles = np.arange(tokens)[:, None] / 10_000 ** (2 * (columns // 2) / width)
+    return np.where(columns % 2 == 0, np.sin(angles), np.cos(angles))
+
+
+def _training(model: Classifier, X: Tensor, y: Tensor, config: HessianConfig, epochs: list[int]) -> Iterator[int]:
+    """The model at each of some epochs, one after the other."""
+    yield 0
+    if epochs == [0]:
+        return
+    states: dict[int, dict[str, Tensor]] = {}
+    done = 0
+
+    def note(samples: int) -> None:
+        nonlocal done
+        done += samples
+        epoch = done // len(X)
+        if done % len(X) == 0 and epoch in epochs:
+            states[epoch] = {name: value.clone() for name, value in model.state_dict().items()}
+
+    settings = FineTuning(config.epochs, config.learning_rate, seed=config.seed)
+    fine_tune(Problem(model, TensorDataset(X, y), seed=config.seed), settings, progress=note)
+    for epoch, state in states.items():
+        model.load_state_dict(state)
+        yield epoch
+
+
+def _seconds_each(model: Classifier, X: Tensor, y: Tensor, size: int) -> float:
+    """About what one moment takes: three Hessians, their norms, and one eigenvalue decomposition."""
+    small = torch.randn(400, 400, dtype=X.dtype)
+    start = time.perf_counter()
+    torch.linalg.eigvalsh(small + small.mT)
+    decomposition = (time.perf_counter() - start) * (size / 400) ** 3
+    start = time.perf_counter()
+    hessian(model, X, y, "cross_entropy").block_norms()
+    return decomposition + 3 * (time.perf_counter() - start)
+
+
+def _moment(
+    model: Classifier, X: Tensor, y: Tensor, epoch: int
+) -> tuple[Moment, Float64[np.ndarray, "parts cells cells"]]:
+    with torch.no_grad():
+        logits = model(X)
+    parts: dict[PartName, HessianSummary] = {}
+    maps = []
+    eigenvalues: Float64[np.ndarray, " P"] = np.empty(0)
+    for part in get_args(PartName):
+        H = hessian(model, X, y, "cross_entropy", part)
+        dense = H.dense()
+        if part == "full":
+            eigenvalues = torch.linalg.eigvalsh(dense).flip(0).numpy()
+        maps.append(_cells(dense))
+        frobenius = float(dense.norm())
+        del dense
+        norms = H.block_norms()
+        parts[part] = HessianSummary(
+            trace=H.trace(),
+            frobenius=frobenius,
+            spectral=H.norm(),
+            block_norms=[[norms[row, column] for column in H.names] for row in H.names],
+        )
+    places = _places(len(eigenvalues))
+    moment = Moment(
+        epoch=epoch,
+        loss=float(torch.nn.functional.cross_entropy(logits, y)),
+        accuracy=float((logits.argmax(-1) == y).double().mean()),
+        parts=parts,
+        ranks=(places + 1).tolist(),
+        eigenvalues=eigenvalues[places].tolist(),
+        outliers=_outliers(eigenvalues, model.classes),
+    )
+    return moment, np.stack(maps)
+
+
+def _cells(dense: Float[Tensor, "P P"]) -> Float64[np.ndarray, "cells cells"]:
+    """Root mean squares of the entries in cells of about the same size, so that P x P entries fit into a picture."""
+    edges = np.linspace(0, len(dense), min(CELLS, len(dense)) + 1).round().astype(np.int64)
+    squares = dense.square().numpy()
+    sums = np.add.reduceat(np.add.reduceat(squares, edges[:-1], axis=0), edges[:-1], axis=1)
+    cells: Float64[np.ndarray, "cells cells"] = np.sqrt(sums / np.outer(np.diff(edges), np.diff(edges)))
+    return cells
+
+
+def _places(size: int) -> Int64[np.ndarray, " places"]:
+    """Places in the spectrum: dense at both of its ends."""
+    from_end = np.unique(np.geomspace(1, max(1, math.ceil(size / 2)), RANKS // 2).astype(np.int64)) - 1
+    places: Int64[np.ndarray, " places"] = np.unique(np.concatenate([from_end, size - 1 - from_end]))
+    return places
+
+
+def _outliers(eigenvalues: Float64[np.ndarray, " P"], classes: int) -> int:
+    """How many eigenvalues lie before the widest gap among the largest."""
+    largest = eigenvalues[: 4 * classes + 1]
+    largest = largest[largest > 0]
+    return 0 if len(largest) < 2 else int(np.argmax(largest[:-1] / largest[1:])) + 1
