@@ -29,12 +29,8 @@ PARTS: dict[PartName, str] = {
     "outer": "H_o: outer-product part",
     "functional": "H_f: functional part",
 }
-    "full": "H = H_o + H_f",
-    "outer": "H_o: outer-product part",
-    "functional": "H_f: functional part",
-}
 
-DECADES = 6
+DECADES = 5
 """Orders of magnitude that the colours of a heat map run over."""
 
 COLORS = (GREY, BLUE, GREEN, ORANGE, BLACK)
@@ -77,6 +73,7 @@ def _page(result: HessianResult, spectrum: Figure, pictures: Sequence[tuple[Mome
         names=[_short(name) for name in result.parameters],
         tables=tables,
         parts=PARTS,
+        decades=DECADES,
         plotly=Markup(plotly.offline.get_plotlyjs()),
     )
 
