@@ -9,20 +9,22 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from suffice.results import Result
+from suffice.results import HessianResult, Result
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "result.md"
 
 INTRODUCTION = """# result.json
 
-Every run writes one. `schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
+Every run writes one: that of `suffice analyze` and `suffice demo` first, that of `suffice hessian` after it.
+`schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
 This page is written by `python scripts/document_result.py`.
 """
 
 
 def document() -> str:
     """The page: one table for each object in the file."""
-    return INTRODUCTION + "".join(_tables(Result, "result.json", set()))
+    tables = [*_tables(Result, "result.json", set()), *_tables(HessianResult, "result.json of suffice hessian", set())]
+    return INTRODUCTION + "".join(tables)
 
 
 def _tables(model: type[BaseModel], title: str, done: set[type[BaseModel]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from suffice.cli import main
 from suffice.cli.answer import print_answer
-from suffice.runs.configuration import WRITTEN, AnalyzeConfig
+from suffice.runs.configuration import WRITTEN, AnalyzeConfig, HessianConfig
 
 
 def suffice(*arguments):
@@ -34,6 +34,26 @@ def test_bad_input_ends_in_one_line_and_status_2(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("suffice: no/such/folder: no such file or folder")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_hessian_is_measured_reported_and_refused_with_other_settings(tmp_path):
+    run = str(tmp_path / "run")
+    small = ["--samples", "6", "--patch-size", "2", "--hidden-width", "3", "--epochs", "1", "--moments", "2"]
+    done = suffice("hessian", *small, "--key-width", "4", "--out", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Hessian of 145 parameters, 6 samples" in done.stdout
+    (tmp_path / "run" / "report.html").unlink()
+    assert suffice("report", run).returncode == 0
+    assert (tmp_path / "run" / "report.html").exists()
+    other = suffice("hessian", *small, "--key-width", "2", "--out", run)
+    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+    assert "another key_width" in other.stderr
+
+
+def test_every_key_of_the_hessian_is_a_flag():
+    shown = suffice("hessian", "--help").stdout
+    flags = [name for name in HessianConfig.model_fields if name not in {"data", *WRITTEN}]
+    assert [name for name in flags if f"--{name.replace('_', '-')}" not in shown] == []
 
 
 def test_interruption_is_said_in_one_line(tmp_path):

@@ -99,7 +99,7 @@ def test_how_much_is_expanded_and_kept_at_a_time_does_not_matter(case):
     for much in ({"_bytes_per_sample"}, {"_bytes_per_sample", "KEPT_BYTES"}, {"KEPT_BYTES"}):
         with pytest.MonkeyPatch.context() as patch:
             if "_bytes_per_sample" in much:  # one sample at a time
-                patch.setattr(HESSIAN, "_bytes_per_sample", lambda *_: 1 << 60)
+                patch.setattr(HESSIAN, "_bytes_per_sample", lambda *_, **__: 1 << 60)
             if "KEPT_BYTES" in much:
                 patch.setattr(HESSIAN, "KEPT_BYTES", 1)
             for one, other in zip(everything(), at_once, strict=True):
@@ -209,18 +209,23 @@ def test_block_norms_are_those_of_the_dense_blocks(case, kind):
 BLOCK = {"width": 4, "key_width": 2, "hidden_width": 3, "norm": "post"}
 
 
+@pytest.mark.parametrize("dense_side", [512, 2])
 @pytest.mark.parametrize("pool", [None, "mean"])
-def test_norms_of_what_is_too_large_to_be_dense_are_the_same(monkeypatch, pool):
+def test_norms_of_what_is_too_large_to_be_dense_are_the_same(monkeypatch, pool, dense_side):
     H = Case(BLOCK, "mse", pool, classes=1).hessian()
-    norm, norms, tolerance = H.norm(), H.block_norms(), 1e-12 * size(H.dense())
-    monkeypatch.setattr(HESSIAN, "DENSE_SIDE", 2)
+    norm, norms, frobenius = H.norm(), H.block_norms(), H.norm("frobenius")
+    tolerance = 1e-12 * size(H.dense())
+    monkeypatch.setattr(HESSIAN, "SMALL_BYTES", 0)  # products only
+    monkeypatch.setattr(HESSIAN, "DENSE_SIDE", dense_side)  # small blocks are made dense, or none is
     assert H.norm() == pytest.approx(norm, abs=tolerance)
     assert H.block_norms() == pytest.approx(norms, abs=tolerance)
+    assert H.norm("frobenius") == pytest.approx(frobenius, abs=tolerance)
 
 
 def test_how_many_columns_are_measured_at_a_time_does_not_matter(monkeypatch):
     H = Case(BLOCK, "mse").hessian()
     norm = H.norm("frobenius")
+    monkeypatch.setattr(HESSIAN, "SMALL_BYTES", 0)
     monkeypatch.setattr(HESSIAN, "COLUMNS", 7)
     assert H.norm("frobenius") == pytest.approx(norm, rel=1e-14)
 
@@ -386,7 +391,7 @@ def test_cross_entropy_of_a_bare_block_is_refused():
 
 
 def test_bad_targets_are_refused_at_once_wherever_they_are(monkeypatch):
-    monkeypatch.setattr(HESSIAN, "_bytes_per_sample", lambda *_: 1 << 60)
+    monkeypatch.setattr(HESSIAN, "_bytes_per_sample", lambda *_, **__: 1 << 60)
     refused("class numbers from 0 to 2", targets=torch.tensor([0, 3]), loss="cross_entropy", pool="mean")
 
 

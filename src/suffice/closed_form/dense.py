@@ -1,7 +1,8 @@
 """A dense Hessian, put together from its parts."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -78,7 +79,15 @@ class Assembly:
         self._reached.add(pair)
 
 
-def places_in_order(sizes: Mapping) -> dict:
-    """Where each of some things is, one after the other."""
+Key = TypeVar("Key", bound=Hashable)
+
+
+def places_in_order(sizes: Mapping[Key, int]) -> dict[Key, slice]:
+    """Where each of some things is, one after the other.
+
+    Example:
+        >>> places_in_order({"W_1": 8, "b_1": 2})
+        {'W_1': slice(0, 8, None), 'b_1': slice(8, 10, None)}
+    """
     ends = list(itertools.accumulate(sizes.values()))
     return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}

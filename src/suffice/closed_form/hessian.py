@@ -4,7 +4,7 @@ import copy
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
@@ -15,7 +15,7 @@ from scipy.sparse import linalg
 from torch import Tensor
 
 from suffice.closed_form.dense import Assembly, places_in_order
-from suffice.closed_form.kronecker import KroneckerSum, Summand, WeightMatrix, parts
+from suffice.closed_form.kronecker import KroneckerSum, Summand, WeightMatrix, Workspace, parts
 from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
 from suffice.closed_form.losses import SampleLoss, check_targets
 from suffice.closed_form.summands import Part, summands, weight_matrices
@@ -24,7 +24,7 @@ from suffice.errors import InputError, nearest
 Norm: TypeAlias = Literal["spectral", "frobenius"]
 
 CHUNK_BYTES = 16 << 20
-"""About so much memory goes into the samples that are taken at a time, or two fifths of a dense Hessian if more."""
+"""About so much memory goes into the samples that are taken at a time, or half of a dense Hessian if that is more."""
 
 KEPT_BYTES = 1 << 30
 """A sum that fits in here is kept for the next product; a larger one is made anew each time."""
@@ -96,6 +96,7 @@ def hessian(
     2410.10986, for the layers that they have in common.
 
     Example:
+        >>> from suffice.closed_form import TransformerBlock
         >>> block = TransformerBlock(width=4, key_width=4, hidden_width=8).double()
         >>> X, Y = torch.randn(2, 10, 3, 4, dtype=torch.float64)
         >>> H = hessian(block, X, Y)
@@ -117,13 +118,14 @@ def hessian(
 
     next(of(slice(1), 1.0))  # a loss that cannot be used says so at once
     samples = len(inputs)
-    each = _bytes_per_sample(module, matrices.values(), inputs)
+    each = _bytes_per_sample(module, matrices.values(), inputs, coupled=callable(loss))
     made = functools.partial(Hessian, [name for name, _ in module.named_parameters()], list(matrices.values()))
     if reduction == "none":
         one = [functools.partial(of, slice(sample, sample + 1), 1.0) for sample in range(samples)]
         return SampleHessians([made([chunk], each, inputs) for chunk in one])
     size = sum(matrix.size for matrix in matrices.values())
-    chunk = max(1, max(CHUNK_BYTES, inputs.element_size() * size**2 * 2 // 5) // each)
+    some = max(CHUNK_BYTES, inputs.element_size() * size**2 // 2) / each
+    chunk = math.ceil(samples / max(1, round(samples / some)))
     chunks = [slice(start, start + chunk) for start in range(0, samples, chunk)]
     return made([functools.partial(of, some, 1 / samples) for some in chunks], chunk * each, inputs)
 
@@ -163,13 +165,17 @@ def _check(
         raise InputError("mask leaves a sample without any real token: leave that sample out")
 
 
-def _bytes_per_sample(module: SelfAttention | Classifier, matrices: Iterable[WeightMatrix], X: Tensor) -> int:
+def _bytes_per_sample(
+    module: SelfAttention | Classifier, matrices: Collection[WeightMatrix], X: Tensor, coupled: bool
+) -> int:
     """About how much the expansion of one sample takes."""
     block = module.block if isinstance(module, Classifier) else module
     tokens = X.shape[1]
     level = block.width + block.heads * tokens
     columns = sum(sum(matrix.shape) for matrix in matrices)
-    return tokens * X.element_size() * (2 * level * columns + 3 * block.heads * tokens * level)
+    tokenwise = tokens * (2 * level * columns + 3 * block.heads * tokens * level)
+    outputs = module.classes if isinstance(module, Classifier) else tokens * block.width * coupled
+    return X.element_size() * (tokenwise + 2 * outputs * sum(matrix.size for matrix in matrices))
 
 
 class Hessian:
@@ -210,8 +216,9 @@ class Hessian:
         """
         check_memory(self._like, *self.shape)
         assembly = Assembly(self._matrices, self._like)
+        workspace = Workspace()
         for chunk in self._chunks:
-            for part in parts(chunk()):
+            for part in parts(chunk(), workspace):
                 assembly.add(part)
         H = assembly.finish()
         del assembly
@@ -285,7 +292,7 @@ class Hessian:
 
     def _is_small(self) -> bool:
         """Whether a dense matrix is the shortest way to its norms."""
-        return math.prod(self.shape) * self._like.element_size() <= SMALL_BYTES
+        return _bytes(self._like, self.shape) <= min(SMALL_BYTES, _free_bytes(self._like) // 3)
 
     def _operator(self, left: str, right: str) -> "_Operator":
         """The block of two parameters as products with it and with its transpose."""
@@ -405,10 +412,19 @@ def _largest_singular_value(matrix: _Operator, like: Tensor) -> float:
 
 def check_memory(like: Tensor, *shape: int) -> None:
     """Raises an InputError if a tensor of this shape does not fit into free memory."""
-    needed = math.prod(shape) * like.element_size()
-    free = torch.cuda.mem_get_info(like.device)[0] if like.is_cuda else psutil.virtual_memory().available
+    needed, free = _bytes(like, shape), _free_bytes(like)
     if needed > free:
         raise InputError(
-            f"a dense Hessian of shape {shape} takes {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: "
+            f"P = {shape[-1]:,}: a dense Hessian {shape} takes {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
             'ask for products (H @ vector), norms (H.norm(), H.block_norms()) or one block (H["W_Q", "W_K"]) instead'
         )
+
+
+def _bytes(like: Tensor, shape: Sequence[int]) -> int:
+    return math.prod(shape) * like.element_size()
+
+
+def _free_bytes(like: Tensor) -> int:
+    if like.is_cuda:
+        return torch.cuda.mem_get_info(like.device)[0]
+    return int(psutil.virtual_memory().available)

@@ -245,12 +245,25 @@ class KroneckerSum:
         return float(self._flat(each).sum()) * (1 if left is right else 2)
 
 
-def parts(summands: Iterable[Summand]) -> Iterator[Part | Coupling]:
+class Workspace:
+    """Memory that every part uses again: new memory costs more than the arithmetic on it."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Tensor] = {}
+
+    def take(self, name: str, shape: Sequence[int], like: Tensor) -> Tensor:
+        """A tensor with any values; it shares its memory with the last one of this name."""
+        size = math.prod(shape)
+        if name not in self._buffers or len(self._buffers[name]) < size:
+            self._buffers[name] = empty(size, like)
+        return self._buffers[name][:size].view(shape)
+
+
+def parts(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Part | Coupling]:
     """All that adds up to the dense matrix, each pair of weights in one order; couplings as they are.
 
-    The values of a part are overwritten when the next one is asked for.
+    The values of a part lie in the workspace, and are overwritten when the next one is asked for.
     """
-    workspace = _Workspace()
     vectors: dict[Side, Tensor] = {}
 
     def vector(side: Side, shape: Sequence[int]) -> Float[Tensor, "rows all"]:
@@ -281,27 +294,13 @@ def parts(summands: Iterable[Summand]) -> Iterator[Part | Coupling]:
         yield Part(item.left, item.right, values)
 
 
-class _Workspace:
-    """Memory that every part uses again: new memory costs more than the arithmetic on it."""
-
-    def __init__(self) -> None:
-        self._buffers: dict[str, Tensor] = {}
-
-    def take(self, name: str, shape: Sequence[int], like: Tensor) -> Tensor:
-        """A tensor with any values; it shares its memory with the last one of this name."""
-        size = math.prod(shape)
-        if name not in self._buffers or len(self._buffers[name]) < size:
-            self._buffers[name] = empty(size, like)
-        return self._buffers[name][:size].view(shape)
-
-
 def empty(size: int, like: Tensor) -> Float[Tensor, " size"]:
     """New memory. NumPy asks the system for huge pages, which are written to several times sooner than small ones."""
     return torch.from_numpy(np.empty(size, like.numpy().dtype)) if like.is_cpu else like.new_empty(size)
 
 
 def _sum(
-    v: Float[Tensor, "p all"], w: Float[Tensor, "o all"], A: Float[Tensor, "all q r"], workspace: _Workspace
+    v: Float[Tensor, "p all"], w: Float[Tensor, "o all"], A: Float[Tensor, "all q r"], workspace: Workspace
 ) -> Float[Tensor, "p q o r"]:
     """sum_n A_n[b, d] v_n[a] w_n[c] as [a, b, c, d]: one matrix product."""
     (p, n), o, (q, r) = v.shape, len(w), A.shape[1:]

@@ -16,16 +16,12 @@ def save_figures(figures: Sequence[Figure], folder: Path) -> None:
     """Writes NAME.png and NAME.pdf of each figure."""
     folder.mkdir(exist_ok=True)
     for figure in figures:
-        save_canvas(draw(figure), folder / figure.name)
-
-
-def save_canvas(canvas: Canvas, path: Path) -> None:
-    """Writes PATH.png and PATH.pdf."""
-    for suffix in ("png", "pdf"):
-        with atomic_write(path.with_name(f"{path.name}.{suffix}")) as file:
-            # without dates, so that the same result gives the same file
-            metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": "suffice"}
-            canvas.savefig(file, format=suffix, dpi=150, metadata=metadata)
+        canvas = draw(figure)
+        for suffix in ("png", "pdf"):
+            with atomic_write(folder / f"{figure.name}.{suffix}") as file:
+                # without dates, so that the same result gives the same file
+                metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": "suffice"}
+                canvas.savefig(file, format=suffix, dpi=150, metadata=metadata)
 
 
 def draw(figure: Figure) -> Canvas:

@@ -16,13 +16,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as Canvas
 
-from suffice.report.drawing import save_canvas, save_figures
+from suffice.report.drawing import save_figures
 from suffice.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, Curve, Figure, Style
 from suffice.report.page import TEMPLATES, interactive, script_json
 from suffice.results import HessianResult, HessianSummary, Moment, PartName
 from suffice.storage import atomic_write
-
-HEAT_MAPS = "heat_maps.npy"
 
 PARTS: dict[PartName, str] = {
     "full": "H = H_o + H_f",
@@ -36,24 +34,30 @@ DECADES = 5
 COLORS = (GREY, BLUE, GREEN, ORANGE, BLACK)
 
 
-def save_heat_maps(maps: Float64[np.ndarray, "moments parts cells cells"], folder: Path) -> None:
-    """Keeps the pictures of |H|, |H_o| and |H_f| at every moment, so that the report can be written anew."""
-    with atomic_write(folder / HEAT_MAPS) as file:
-        np.save(file, maps.astype(np.float32), allow_pickle=False)
+def heat_map_file(folder: Path, epoch: int) -> Path:
+    """Where a run keeps the cells of |H|, |H_o| and |H_f| at an epoch, (3, cells, cells)."""
+    return folder / "moments" / f"epoch_{epoch}.npy"
 
 
 def write_hessian_report(result: HessianResult, folder: Path) -> None:
-    """Writes ``result.json``, ``figures/*.png`` and ``*.pdf``, and the self-contained ``report.html``."""
+    """Writes ``result.json``, the figures, and the self-contained ``report.html``.
+
+    The heat maps are read from the folder; see `heat_map_file`.
+    """
     with atomic_write(folder / "result.json") as file:
         file.write(result.model_dump_json(indent=2).encode())
-    maps = np.load(folder / HEAT_MAPS, allow_pickle=False).astype(np.float64)
+    files = [heat_map_file(folder, moment.epoch) for moment in result.moments]
+    maps = np.stack([np.load(file, allow_pickle=False).astype(np.float64) for file in files])
     spectrum = _spectrum(result)
     save_figures([spectrum], folder / "figures")
     pictures = []
     for moment, of_moment in zip(result.moments, maps, strict=True):
+        stream = io.BytesIO()
         canvas = _draw_heat_maps(of_moment, result, float(maps.max()))
-        save_canvas(canvas, folder / "figures" / f"heat_maps_epoch_{moment.epoch}")
-        pictures.append((moment, _data_address(canvas)))
+        canvas.savefig(stream, format="png", dpi=120, metadata={"Software": "suffice"})
+        with atomic_write(folder / "figures" / f"heat_maps_epoch_{moment.epoch}.png") as file:
+            file.write(stream.getvalue())
+        pictures.append((moment, f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"))
     with atomic_write(folder / "report.html") as file:
         file.write(_page(result, spectrum, pictures).encode())
 
@@ -148,12 +152,6 @@ def _draw_heat_maps(maps: Float64[np.ndarray, "parts cells cells"], result: Hess
         axes.set_title(title, fontsize=11)
     canvas.colorbar(colors, ax=canvas.axes, label="root mean square entry of a cell", shrink=0.9)
     return canvas
-
-
-def _data_address(canvas: Canvas) -> str:
-    file = io.BytesIO()
-    canvas.savefig(file, format="png", dpi=110, metadata={"Software": "suffice"})
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _short(name: str) -> str:

@@ -21,7 +21,7 @@ CONTENTS = (
     "held_out_ledger",
     "held_out_errors",
     "fine_tuning.pt",
-    "heat_maps.npy",
+    "moments",
 )
 FREE = {"tolerance", "sizes"}
 """What may change without measuring anew."""

@@ -19,11 +19,12 @@ from suffice.closed_form.hessian import check_memory
 from suffice.data import LabelledImages, load_images
 from suffice.errors import InputError
 from suffice.problem import Problem
-from suffice.report import save_heat_maps, write_hessian_report
+from suffice.report import heat_map_file, write_hessian_report
 from suffice.results import HessianResult, HessianSummary, Moment, PartName
 from suffice.runs.configuration import HessianConfig
 from suffice.runs.folder import open_folder, versions
 from suffice.runs.progress import duration, progress_bar
+from suffice.storage import atomic_write
 from suffice.training import FineTuning, fine_tune
 
 CELLS = 300
@@ -78,12 +79,10 @@ def measure_hessian(
         f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {config.epochs} epochs of training, and the "
         f"Hessian at {len(epochs)} moments; about {duration(len(epochs) * _seconds_each(model, X[:8], y[:8], size))}."
     )
-    moments, maps = [], []
+    moments = []
     with progress_bar(console, "measuring", len(epochs)) as progress:
         for epoch in _training(model, X, y, config, epochs):
-            moment, heat_map = _moment(model, X, y, epoch)
-            moments.append(moment)
-            maps.append(heat_map)
+            moments.append(_stored_moment(model, X, y, epoch, out))
             progress(1)
     result = HessianResult(
         data=config.data,
@@ -96,7 +95,6 @@ def measure_hessian(
         configuration=config.asked(),
         versions=versions(),
     )
-    save_heat_maps(np.stack(maps), out)
     write_hessian_report(result, out)
     return result
 
@@ -188,6 +186,21 @@ def _seconds_each(model: Classifier, X: Tensor, y: Tensor, size: int) -> float:
     start = time.perf_counter()
     hessian(model, X, y, "cross_entropy").block_norms()
     return decomposition + 3 * (time.perf_counter() - start)
+
+
+def _stored_moment(model: Classifier, X: Tensor, y: Tensor, epoch: int, out: Path) -> Moment:
+    """The Hessian at an epoch, measured once: a run that was interrupted finds it in its folder."""
+    picture = heat_map_file(out, epoch)
+    file = picture.with_suffix(".json")
+    if file.exists():
+        return Moment.model_validate_json(file.read_bytes())
+    moment, heat_map = _moment(model, X, y, epoch)
+    picture.parent.mkdir(exist_ok=True)
+    with atomic_write(picture) as stream:
+        np.save(stream, heat_map.astype(np.float32), allow_pickle=False)
+    with atomic_write(file) as stream:
+        stream.write(moment.model_dump_json().encode())
+    return moment
 
 
 def _moment(
