@@ -32,6 +32,23 @@ def test_the_closed_form_equals_forward_over_reverse_and_is_symmetric(case):
     assert error(dense.mT, dense) < 1e-14
 
 
+@pytest.mark.parametrize("norm", ["post", "pre", "none"])
+@pytest.mark.parametrize(("loss", "pool"), [("mse", None), ("cross_entropy", "mean")])
+def test_it_does_so_at_trained_weights(norm, loss, pool):
+    case = Case(BLOCK | {"norm": norm}, loss, pool, samples=6)
+    weights = case.weights.clone().requires_grad_()
+    optimizer = torch.optim.Adam([weights], lr=0.02)
+    before = oracles.mean_loss(case, weights).item()
+    for _ in range(200):
+        optimizer.zero_grad()
+        oracles.mean_loss(case, weights).backward()
+        optimizer.step()
+    assert oracles.mean_loss(case, weights).item() < before / 4
+    nn.utils.vector_to_parameters(weights.detach(), case.module.parameters())
+    del case.weights  # it was kept
+    assert error(case.hessian().dense(), oracles.automatic(case)) < 1e-12
+
+
 @given(case=cases(activation_of=SMOOTH, eps=0.1))
 def test_the_closed_form_equals_differences_of_the_gradient(case):
     assert error(case.hessian().dense(), oracles.by_differences(case)) < 1e-7
