@@ -7,7 +7,7 @@ from typing import TypeVar
 from jaxtyping import Float
 from torch import Tensor
 
-from suffice.closed_form.kronecker import Coupling, Part, Side, WeightMatrix, empty
+from suffice.closed_form.kronecker import Coupling, Piece, Side, WeightMatrix, empty
 
 
 class Assembly:
@@ -24,12 +24,12 @@ class Assembly:
         self._dense = empty(size * size, like).view(size, size)
         self._reached: set[tuple[WeightMatrix, WeightMatrix]] = set()
 
-    def add(self, part: Part | Coupling) -> None:
+    def add(self, piece: Piece | Coupling) -> None:
         """Adds second derivatives in the weights of two sides, or a coupling of all weights."""
-        if isinstance(part, Coupling):
-            self._add_coupling(part.jacobian, part.middle)
+        if isinstance(piece, Coupling):
+            self._add_coupling(piece.jacobian, piece.middle)
             return
-        left, right, values = part
+        left, right, values = piece
         diagonal = values.ndim == 3
         swapped = values.permute(2, 1, 0) if diagonal else values.permute(2, 3, 0, 1)
         if self._places[left.matrix].start < self._places[right.matrix].start:

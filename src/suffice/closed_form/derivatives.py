@@ -19,7 +19,8 @@ def layer_norm_jacobian(x: Vector, eps: float) -> Matrix:
         x: tokens of width d.
         eps: what is added to the variance, at least 0.
 
-    Source: theory, equation (9).
+    Source: from the definition (J. L. Ba et al., "Layer Normalization", arXiv 1607.06450, section 3). The published
+    bound of its norm (A. Petrov, arXiv 2510.16927) does not hold; this is exact for any eps.
 
     Example:
         >>> layer_norm_jacobian(torch.tensor([1.0, 3.0]), eps=0.0)
@@ -40,7 +41,7 @@ def layer_norm_second_derivative(x: Vector, upstream: Vector, eps: float) -> Mat
         upstream: u, the derivative of a scalar in n.
         eps: what is added to the variance, at least 0.
 
-    Source: theory, equation (10); notation as in `layer_norm_jacobian`.
+    Source: `layer_norm_jacobian`, differentiated once more; notation as there.
 
     Example:
         >>> x = torch.tensor([1.0, 2.0, 4.0])
@@ -58,7 +59,7 @@ def layer_norm_second_derivative(x: Vector, upstream: Vector, eps: float) -> Mat
 def softmax_jacobian(a: Vector) -> Matrix:
     """da/dt = diag(a) - a a' of a = softmax(t), from a; its spectral norm is at most 1/2.
 
-    Source: theory, equation (11).
+    Source: from the definition; the norm by Gershgorin's circles, 2 a_i (1 - a_i) <= 1/2.
 
     Example:
         >>> softmax_jacobian(torch.tensor([0.5, 0.5]))
@@ -75,7 +76,7 @@ def softmax_second_derivative(a: Vector, upstream: Vector) -> Matrix:
         a: the probabilities.
         upstream: u, the derivative of a scalar in a.
 
-    Source: theory, equation (11).
+    Source: `softmax_jacobian`, differentiated once more.
 
     Example:
         >>> softmax_second_derivative(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]))

@@ -15,7 +15,7 @@ from scipy.sparse import linalg
 from torch import Tensor
 
 from suffice.closed_form.dense import Assembly, places_in_order
-from suffice.closed_form.kronecker import KroneckerSum, Summand, WeightMatrix, Workspace, parts
+from suffice.closed_form.kronecker import KroneckerSum, Summand, WeightMatrix, Workspace, pieces
 from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
 from suffice.closed_form.losses import SampleLoss, check_targets
 from suffice.closed_form.summands import Part, summands, weight_matrices
@@ -92,8 +92,8 @@ def hessian(
     Raises:
         InputError: what is given does not fit together, or is not finite.
 
-    Source: theory, section 4; H_o and H_f as in W. Ormaniec et al., "What Does It Mean to Be a Transformer?", arXiv
-    2410.10986, for the layers that they have in common.
+    Source: W. Ormaniec et al., "What Does It Mean to Be a Transformer?", arXiv 2410.10986, for H_o and H_f of the
+    attention; A. Petrov, arXiv 2510.16927, for the block. The formulas here are derived anew, and hold for both.
 
     Example:
         >>> from suffice.closed_form import TransformerBlock
@@ -218,8 +218,8 @@ class Hessian:
         assembly = Assembly(self._matrices, self._like)
         workspace = Workspace()
         for chunk in self._chunks:
-            for part in parts(chunk(), workspace):
-                assembly.add(part)
+            for piece in pieces(chunk(), workspace):
+                assembly.add(piece)
         H = assembly.finish()
         del assembly
         order = self._order()

@@ -4,7 +4,7 @@ Every Hessian here is a sum over samples and tokens n of A_n (x) (v_n w_n') betw
 v_n and w_n enter the weights from the left, A_n couples their columns. So a block of the Hessian is one matrix product
 over all tokens, and its product with a vector needs only small ones.
 
-Source: theory, section 4.2. K-FAC (J. Martens, R. Grosse, 2015) approximates such a sum by one Kronecker product.
+K-FAC (J. Martens, R. Grosse, arXiv 1503.05671) approximates such a sum, of the outer-product part, by one product.
 """
 
 import math
@@ -56,11 +56,8 @@ class Side:
 
     def part(self, weights: Tensor, dim: int = 0) -> Tensor:
         """This part of a tensor that has W's rows and columns at ``dim`` and ``dim + 1``."""
-        return self.oriented(weights[(EVERY,) * dim + (self.rows, self.columns)], dim)
-
-    def oriented(self, weights: Tensor, dim: int) -> Tensor:
-        """From W to W' and back, if this side is transposed."""
-        return weights.transpose(dim, dim + 1) if self.transposed else weights
+        part = weights[(EVERY,) * dim + (self.rows, self.columns)]
+        return part.transpose(dim, dim + 1) if self.transposed else part
 
     @property
     def whole(self) -> bool:
@@ -131,7 +128,7 @@ class Coupling:
 Summand: TypeAlias = Meeting | Term | Coupling
 
 
-class Part(NamedTuple):
+class Piece(NamedTuple):
     """Second derivatives in the weights of two sides.
 
     Attributes:
@@ -246,7 +243,7 @@ class KroneckerSum:
 
 
 class Workspace:
-    """Memory that every part uses again: new memory costs more than the arithmetic on it."""
+    """Memory that every piece uses again: new memory costs more than the arithmetic on it."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}
@@ -259,10 +256,10 @@ class Workspace:
         return self._buffers[name][:size].view(shape)
 
 
-def parts(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Part | Coupling]:
+def pieces(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Piece | Coupling]:
     """All that adds up to the dense matrix, each pair of weights in one order; couplings as they are.
 
-    The values of a part lie in the workspace, and are overwritten when the next one is asked for.
+    The values of a piece lie in the workspace, and are overwritten when the next one is asked for.
     """
     vectors: dict[Side, Tensor] = {}
 
@@ -282,7 +279,7 @@ def parts(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Part | 
             A = (A.copy_(K.mT) if G is None else torch.matmul(K.mT, G, out=A)).flatten(0, 1)
             v = vector(item.side, shape)
             for other, place in zip(item.others, item.places, strict=True):
-                yield Part(other, item.side, _sum(vector(other, shape), v, A[:, place], workspace))
+                yield Piece(other, item.side, _sum(vector(other, shape), v, A[:, place], workspace))
             continue
         shape = torch.broadcast_shapes(item.left.vector.shape[:2], item.right.vector.shape[:2], item.A.shape[:2])
         v, w = vector(item.left, shape), vector(item.right, shape)
@@ -291,7 +288,7 @@ def parts(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Part | 
             values = ((v[:, None] * A.mT).flatten(0, 1) @ w.mT).unflatten(0, (len(v), -1))
         else:
             values = _sum(v, w, A, workspace)
-        yield Part(item.left, item.right, values)
+        yield Piece(item.left, item.right, values)
 
 
 def empty(size: int, like: Tensor) -> Float[Tensor, " size"]:

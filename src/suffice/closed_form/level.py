@@ -6,7 +6,7 @@ move u by du/dW[a, b] = v[a] G[:, b] meet each of these once, and each meeting i
 gradient and the Hessian that come from the loss: the outer-product part is what remains with gradient 0, the
 functional part what remains with Hessian 0.
 
-Source: theory, sections 4.1 and 4.2 (post-norm, one head, MSE); the other layers are derived here in the same form.
+It is the chain rule for second derivatives, written out for every pair of weights at once.
 """
 
 import torch
