@@ -77,7 +77,7 @@ def measure_hessian(
     epochs = moments_of(config.epochs, config.moments)
     console.print(
         f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {config.epochs} epochs of training, and the "
-        f"Hessian at {len(epochs)} moments; about {duration(len(epochs) * _seconds_each(model, X[:8], y[:8], size))}."
+        f"Hessian at {len(epochs)} moments; about {duration(len(epochs) * _seconds_each(model, X, y, size))}."
     )
     moments = []
     with progress_bar(console, "measuring", len(epochs)) as progress:
