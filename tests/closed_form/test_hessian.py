@@ -17,6 +17,7 @@ from suffice import InputError
 from suffice.closed_form import Classifier, SelfAttention, TransformerBlock, hessian
 
 HESSIAN = import_module("suffice.closed_form.hessian")  # its own name is that of the function
+NORMS = import_module("suffice.closed_form.norms")
 SMOOTH = [activation for activation in oracles.ACTIVATIONS if activation != "relu"]
 
 # the matrix
@@ -233,7 +234,7 @@ def test_norms_of_what_is_too_large_to_be_dense_are_the_same(monkeypatch, pool, 
     norm, norms, frobenius = H.norm(), H.block_norms(), H.norm("frobenius")
     tolerance = 1e-12 * size(H.dense())
     monkeypatch.setattr(HESSIAN, "SMALL_BYTES", 0)  # products only
-    monkeypatch.setattr(HESSIAN, "DENSE_SIDE", dense_side)  # small blocks are made dense, or none is
+    monkeypatch.setattr(NORMS, "DENSE_SIDE", dense_side)  # small blocks are made dense, or none is
     assert H.norm() == pytest.approx(norm, abs=tolerance)
     assert H.block_norms() == pytest.approx(norms, abs=tolerance)
     assert H.norm("frobenius") == pytest.approx(frobenius, abs=tolerance)
@@ -243,7 +244,7 @@ def test_how_many_columns_are_measured_at_a_time_does_not_matter(monkeypatch):
     H = Case(BLOCK, "mse").hessian()
     norm = H.norm("frobenius")
     monkeypatch.setattr(HESSIAN, "SMALL_BYTES", 0)
-    monkeypatch.setattr(HESSIAN, "COLUMNS", 7)
+    monkeypatch.setattr(NORMS, "COLUMNS", 7)
     assert H.norm("frobenius") == pytest.approx(norm, rel=1e-14)
 
 

@@ -5,23 +5,20 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple, TypeAlias, overload
+from typing import Literal, overload
 
-import numpy as np
 import psutil
 import torch
 from jaxtyping import Float
-from scipy.sparse import linalg
 from torch import Tensor
 
 from suffice.closed_form.dense import Assembly, places_in_order
 from suffice.closed_form.kronecker import KroneckerSum, Summand, WeightMatrix, Workspace, pieces
 from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
 from suffice.closed_form.losses import SampleLoss, check_targets
+from suffice.closed_form.norms import COLUMNS, Norm, Operator, norm_of, of_matrix
 from suffice.closed_form.summands import Part, summands, weight_matrices
 from suffice.errors import InputError, nearest
-
-Norm: TypeAlias = Literal["spectral", "frobenius"]
 
 CHUNK_BYTES = 16 << 20
 """About so much memory goes into the samples that are taken at a time, or half of a dense Hessian if that is more."""
@@ -31,12 +28,6 @@ KEPT_BYTES = 1 << 30
 
 SMALL_BYTES = 256 << 20
 """A Hessian of at most so many bytes is made dense for its norms, which takes less time than many products."""
-
-DENSE_SIDE = 512
-"""Blocks with fewer entries than the square of this are made dense for their norms."""
-
-COLUMNS = 64
-"""Columns of a block that are measured at a time."""
 
 
 @overload
@@ -261,8 +252,8 @@ class Hessian:
     def norm(self, kind: Norm = "spectral") -> float:
         """The largest |eigenvalue| ("spectral") or the root of the sum of squares ("frobenius")."""
         if self._is_small():
-            return _norm(_of_matrix(self.dense()), kind, self._like)
-        return _norm(_Operator(self.shape, self.__matmul__, self.__matmul__), kind, self._like)
+            return norm_of(of_matrix(self.dense()), kind, self._like)
+        return norm_of(Operator(self.shape, self.__matmul__, self.__matmul__), kind, self._like)
 
     def block_norms(self, kind: Norm = "spectral") -> dict[tuple[str, str], float]:
         """The norm of every block, in both orders of its names.
@@ -276,8 +267,8 @@ class Hessian:
             if dense is None:
                 block = self._operator(left, right)
             else:
-                block = _of_matrix(dense[self._places[left], self._places[right]])
-            norms[left, right] = norms[right, left] = _norm(block, kind, self._like)
+                block = of_matrix(dense[self._places[left], self._places[right]])
+            norms[left, right] = norms[right, left] = norm_of(block, kind, self._like)
         return {(left, right): norms[left, right] for left in self.names for right in self.names}
 
     def _multiply(
@@ -294,7 +285,7 @@ class Hessian:
         """Whether a dense matrix is the shortest way to its norms."""
         return _bytes(self._like, self.shape) <= min(SMALL_BYTES, _free_bytes(self._like) // 3)
 
-    def _operator(self, left: str, right: str) -> "_Operator":
+    def _operator(self, left: str, right: str) -> Operator:
         """The block of two parameters as products with it and with its transpose."""
 
         def times(row: str, column: str, vectors: Tensor) -> Tensor:
@@ -305,7 +296,7 @@ class Hessian:
             return product.flatten(0, 1)[rows]
 
         shape = tuple(part.stop - part.start for _, part in (self._locate(left), self._locate(right)))
-        return _Operator(shape, functools.partial(times, left, right), functools.partial(times, right, left))
+        return Operator(shape, functools.partial(times, left, right), functools.partial(times, right, left))
 
     def _locate(self, name: str) -> tuple[WeightMatrix, slice]:
         """The matrix that holds a parameter, and where in it, read row by row."""
@@ -362,52 +353,6 @@ class SampleHessians:
     def __matmul__(self, vectors: Float[Tensor, "P *k"]) -> Float[Tensor, "samples P *k"]:
         """The product of each with a vector, or with each column of a matrix."""
         return torch.stack([one @ vectors for one in self._each])
-
-
-class _Operator(NamedTuple):
-    """A matrix by its products."""
-
-    shape: tuple[int, int]
-    times: Callable[[Tensor], Tensor]
-    transposed_times: Callable[[Tensor], Tensor]
-
-
-def _of_matrix(matrix: Tensor) -> _Operator:
-    return _Operator((matrix.shape[0], matrix.shape[1]), matrix.__matmul__, matrix.mT.__matmul__)
-
-
-def _norm(matrix: _Operator, kind: Norm, like: Tensor) -> float:
-    """Frobenius norm, or largest singular value, from products alone."""
-    if kind not in ("spectral", "frobenius"):
-        raise InputError(f'kind = {kind!r}: a norm is "spectral" or "frobenius"')
-    rows, columns = matrix.shape
-    if rows < columns:
-        return _norm(_Operator((columns, rows), matrix.transposed_times, matrix.times), kind, like)
-    if kind == "spectral" and columns > 1 and rows * columns > DENSE_SIDE**2:
-        return _largest_singular_value(matrix, like)
-    units = torch.eye(columns, dtype=like.dtype, device=like.device)
-    if kind == "spectral":
-        return float(torch.linalg.matrix_norm(matrix.times(units), 2))
-    return math.hypot(*(float(matrix.times(some).norm()) for some in units.split(COLUMNS, dim=1)))
-
-
-def _largest_singular_value(matrix: _Operator, like: Tensor) -> float:
-    """By Lanczos with full re-orthogonalisation (ARPACK), from a fixed start."""
-
-    def by(times: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-        return lambda vector: times(torch.as_tensor(vector.reshape(len(vector), -1)).to(like)).cpu().numpy()
-
-    start = np.random.default_rng(0).standard_normal(matrix.shape[1])
-    if not by(matrix.times)(start).any():
-        return 0.0
-    operator = linalg.LinearOperator(
-        matrix.shape,
-        matvec=by(matrix.times),
-        rmatvec=by(matrix.transposed_times),
-        dtype=by(matrix.times)(start).dtype,
-    )
-    (value,) = linalg.svds(operator, k=1, v0=start, return_singular_vectors=False)
-    return float(value)
 
 
 def check_memory(like: Tensor, *shape: int) -> None:

@@ -1,0 +1,67 @@
+"""Norms of a matrix that is known by its products alone."""
+
+import math
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from scipy.sparse import linalg
+from torch import Tensor
+
+from suffice.errors import InputError
+
+Norm: TypeAlias = Literal["spectral", "frobenius"]
+
+DENSE_SIDE = 512
+"""Blocks with fewer entries than the square of this are made dense for their norms."""
+
+COLUMNS = 64
+"""Columns of a block that are measured at a time."""
+
+
+class Operator(NamedTuple):
+    """A matrix by its products."""
+
+    shape: tuple[int, int]
+    times: Callable[[Tensor], Tensor]
+    transposed_times: Callable[[Tensor], Tensor]
+
+
+def of_matrix(matrix: Tensor) -> Operator:
+    """The products with a matrix that is there."""
+    return Operator((matrix.shape[0], matrix.shape[1]), matrix.__matmul__, matrix.mT.__matmul__)
+
+
+def norm_of(matrix: Operator, kind: Norm, like: Tensor) -> float:
+    """Frobenius norm, or largest singular value, from products alone."""
+    if kind not in ("spectral", "frobenius"):
+        raise InputError(f'kind = {kind!r}: a norm is "spectral" or "frobenius"')
+    rows, columns = matrix.shape
+    if rows < columns:
+        return norm_of(Operator((columns, rows), matrix.transposed_times, matrix.times), kind, like)
+    if kind == "spectral" and columns > 1 and rows * columns > DENSE_SIDE**2:
+        return _largest_singular_value(matrix, like)
+    units = torch.eye(columns, dtype=like.dtype, device=like.device)
+    if kind == "spectral":
+        return float(torch.linalg.matrix_norm(matrix.times(units), 2))
+    return math.hypot(*(float(matrix.times(some).norm()) for some in units.split(COLUMNS, dim=1)))
+
+
+def _largest_singular_value(matrix: Operator, like: Tensor) -> float:
+    """By Lanczos with full re-orthogonalisation (ARPACK), from a fixed start."""
+
+    def by(times: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda vector: times(torch.as_tensor(vector.reshape(len(vector), -1)).to(like)).cpu().numpy()
+
+    start = np.random.default_rng(0).standard_normal(matrix.shape[1])
+    if not by(matrix.times)(start).any():
+        return 0.0
+    operator = linalg.LinearOperator(
+        matrix.shape,
+        matvec=by(matrix.times),
+        rmatvec=by(matrix.transposed_times),
+        dtype=by(matrix.times)(start).dtype,
+    )
+    (value,) = linalg.svds(operator, k=1, v0=start, return_singular_vectors=False)
+    return float(value)
