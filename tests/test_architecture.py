@@ -11,7 +11,7 @@ MAY_IMPORT = {
     "problem": {"errors"},
     "storage": {"errors"},
     "data": {"errors"},
-    "closed_form": {"errors"},
+    "closed_form": {"errors", "results"},
     "models": {"errors", "problem", "data"},
     "training": {"errors", "problem", "storage"},
     "landscape": {"errors", "problem", "results", "storage"},

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Criterion = Literal["remaining", "difference"]
+Criterion = Literal["remaining", "difference", "bound"]
 Status = Literal["reached", "extrapolated", "cannot_tell"]
 PartName = Literal["full", "outer", "functional"]
 

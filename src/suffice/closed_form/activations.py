@@ -16,6 +16,10 @@ Elementwise: TypeAlias = Callable[[Tensor], Tensor]
 class Activation(NamedTuple):
     """A function of each element, with its first and second derivative.
 
+    Attributes:
+        value, first, second: the function and its derivatives.
+        steepest, most_bent: the largest |first| and |second| anywhere; needed for a-priori bounds alone.
+
     Example:
         >>> square = Activation(torch.square, lambda x: 2 * x, lambda x: torch.full_like(x, 2.0))
         >>> square.first(torch.tensor(3.0))
@@ -25,6 +29,8 @@ class Activation(NamedTuple):
     value: Elementwise
     first: Elementwise
     second: Elementwise
+    steepest: float | None = None
+    most_bent: float | None = None
 
 
 def _normal_density(x: Tensor) -> Tensor:
@@ -40,14 +46,18 @@ ACTIVATIONS = {
         functional.gelu,
         lambda x: _normal_distribution(x) + x * _normal_density(x),
         lambda x: (2 - x.square()) * _normal_density(x),
+        steepest=(1 + math.erf(1)) / 2 + math.exp(-1) / math.sqrt(math.pi),  # at sqrt(2)
+        most_bent=math.sqrt(2 / math.pi),  # at 0
     ),
-    "relu": Activation(torch.relu, lambda x: (x > 0).to(x.dtype), torch.zeros_like),
+    "relu": Activation(torch.relu, lambda x: (x > 0).to(x.dtype), torch.zeros_like, 1.0, 0.0),
     "tanh": Activation(
         torch.tanh,
         lambda x: 1 - torch.tanh(x).square(),
         lambda x: -2 * torch.tanh(x) * (1 - torch.tanh(x).square()),
+        steepest=1.0,
+        most_bent=4 / math.sqrt(27),
     ),
-    "identity": Activation(lambda x: x, torch.ones_like, torch.zeros_like),
+    "identity": Activation(lambda x: x, torch.ones_like, torch.zeros_like, 1.0, 0.0),
 }
 """The known activations. At its kink ReLU has derivative 0, as in PyTorch, and second derivative 0 everywhere."""
 

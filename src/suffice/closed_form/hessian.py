@@ -96,7 +96,7 @@ def hessian(
         >>> torch.allclose(H.dense() @ torch.ones(H.shape[0]).double(), H @ torch.ones(H.shape[0]).double())
         True
     """
-    _check(module, inputs, targets, loss, mask)
+    check_inputs(module, inputs, targets, loss, mask)
     check_word("part", part, ("full", "outer", "functional"))
     check_word("reduction", reduction, ("mean", "none"))
     module = copy.deepcopy(module).requires_grad_(False)
@@ -121,7 +121,7 @@ def hessian(
     return made([functools.partial(of, some, 1 / samples) for some in chunks], chunk * each, inputs)
 
 
-def _check(
+def check_inputs(
     module: SelfAttention | Classifier, X: Tensor, targets: Tensor, loss: str | SampleLoss, mask: Tensor | None
 ) -> None:
     """Raises an InputError for what does not fit together."""

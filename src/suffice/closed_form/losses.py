@@ -56,6 +56,26 @@ def loss_derivatives(
     return _mean_squared_error(outputs, targets, mask) if loss == "mse" else _cross_entropy(outputs, targets)
 
 
+def sample_losses(
+    loss: str | SampleLoss,
+    outputs: Float[Tensor, "samples *outputs"],
+    targets: Tensor,
+    mask: Bool[Tensor, "samples tokens"] | None = None,
+) -> Float[Tensor, " samples"]:
+    """l(z_i, target_i) of each sample; arguments as for `loss_derivatives`.
+
+    Example:
+        >>> sample_losses("mse", torch.tensor([[3.0, 1.0]]), torch.tensor([[1.0, 1.0]]))
+        tensor([2.])
+    """
+    if callable(loss):
+        return torch.stack([loss(z, target) for z, target in zip(outputs, targets, strict=True)])
+    if loss == "cross_entropy":
+        return torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
+    errors = (outputs - targets).square().mean(-1)
+    return (errors * _shares(outputs, mask)).flatten(1).sum(1) if outputs.ndim == 3 else errors
+
+
 def check_targets(loss: str | SampleLoss, outputs: tuple[int, ...], targets: Tensor) -> None:
     """Raises an InputError if a loss is not known, or is not that of outputs of this shape and these targets."""
     given = f"{tuple(targets.shape)} of {str(targets.dtype).removeprefix('torch.')}"
@@ -80,12 +100,15 @@ def check_targets(loss: str | SampleLoss, outputs: tuple[int, ...], targets: Ten
 
 
 def _mean_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor | None) -> LossDerivatives:
-    share = outputs.new_ones(outputs.shape[:-1])
-    if outputs.ndim == 3:
-        share = share if mask is None else mask.to(outputs.dtype)
-        share = share / share.sum(1, keepdim=True)
+    share = _shares(outputs, mask) if outputs.ndim == 3 else outputs.new_ones(outputs.shape[:-1])
     weight = (2 * share[..., None] / outputs.shape[-1]).expand_as(outputs)
     return LossDerivatives(weight * (outputs - targets.to(outputs.dtype)), torch.diag_embed(weight))
+
+
+def _shares(outputs: Float[Tensor, "samples tokens width"], mask: Tensor | None) -> Float[Tensor, "samples tokens"]:
+    """What each real token counts in the mean over them."""
+    share = outputs.new_ones(outputs.shape[:-1]) if mask is None else mask.to(outputs.dtype)
+    return share / share.sum(1, keepdim=True)
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> LossDerivatives:

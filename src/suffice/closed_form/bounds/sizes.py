@@ -1,0 +1,218 @@
+"""From theory to a sufficient size: k* by the bound of how far one more sample moves the loss surface."""
+
+import copy
+import math
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from scipy.sparse import linalg
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+
+from suffice.closed_form.bounds.norms import sample_bounds
+from suffice.closed_form.hessian import SampleHessians, check_inputs, hessian
+from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
+from suffice.closed_form.losses import SampleLoss, sample_losses
+from suffice.errors import InputError
+from suffice.results import SufficientSize
+
+Constants: TypeAlias = Literal["a_priori", "data", "measured"]
+
+RESAMPLES = 1000
+"""Bootstrap draws of the interval."""
+
+CONFIDENCE = 0.9
+
+
+def sufficient_size(
+    module: SelfAttention | Classifier,
+    inputs: Tokens,
+    targets: Tensor,
+    radius: float,
+    tolerance: float,
+    loss: str | SampleLoss = "mse",
+    kind: Constants = "a_priori",
+    mask: Mask | None = None,
+) -> SufficientSize:
+    """k*: the smallest k from which on the bound of sqrt(E (L_{k+1}(w) - L_k(w))^2) stays within the tolerance.
+
+    To second order in rho = ||w - w*||, in expectation over the orders of the samples,
+
+        sqrt(E (L_{k+1} - L_k)^2) <= (S_l + rho S_g + rho^2 S_h / 2) / sqrt(k (k + 1)),
+
+    with the unbiased variances over the samples of their losses, S_l^2, of their gradients, S_g^2 (the trace), and of
+    their Hessians, S_h^2 = ||sum_i (h_i - H)^2||_2 / (m - 1), at the module's weights w*. The interval is the bootstrap
+    over samples of these three, by percentiles.
+
+    Args:
+        module: at w*.
+        inputs, targets, loss, mask: the m samples, as for `suffice.closed_form.hessian`.
+        radius: rho, the distance from w* in all weights.
+        tolerance: in the unit of the loss.
+        kind: "measured" for the three as they are, from exact gradients and Hessians; "data" and "a_priori" bound them
+            by sum_i ||g_i||^2 / (m - 1) and sum_i ||h_i||^2 / (m - 1), without any differentiation; a priori the
+            losses are bounded as well.
+
+    Raises:
+        InputError: as `hessian_norm`; fewer than 2 samples; a radius or tolerance that is not positive (a radius of 0
+            is allowed).
+
+    Source: docs/theory.md, section 4, (7'). The published bound (E. Petrov et al., "Convergence of the loss function
+    surface in transformer neural network architectures", section 4.3) lacks the term of the gradients.
+
+    Example:
+        >>> from suffice.closed_form import SelfAttention
+        >>> attention = SelfAttention(width=4, key_width=4).double()
+        >>> X, Y = torch.randn(2, 10, 3, 4, dtype=torch.float64)
+        >>> sizes = [sufficient_size(attention, X, Y, 0.1, 0.01, kind=kind).size for kind in ("measured", "data")]
+        >>> sizes[0] <= sizes[1]
+        True
+    """
+    check_word("kind", kind, ("a_priori", "data", "measured"))
+    check_inputs(module, inputs, targets, loss, mask)
+    if len(inputs) < 2:
+        raise InputError("a spread over samples needs at least 2 of them")
+    for name, value, least in (("radius", radius, radius >= 0), ("tolerance", tolerance, tolerance > 0)):
+        if not (math.isfinite(value) and least):
+            raise InputError(f"{name} = {value}: must be a finite number above 0")
+    spreads = _measured(module, inputs, targets, loss, mask) if kind == "measured" else None
+    if spreads is None:
+        spreads = _bounded(module, inputs, targets, loss, kind, mask)  # type: ignore[arg-type]
+    return _answer(spreads, radius, tolerance, kind)
+
+
+class _Spreads(NamedTuple):
+    """What each sample adds to (m - 1) times the variances S_l^2, S_g^2 and S_h^2."""
+
+    losses: Float64[np.ndarray, " samples"]
+    gradients: Float64[np.ndarray, " samples"]
+    hessians: Float64[np.ndarray, " samples"]
+
+    def constant(self, radius: float, draws: np.ndarray) -> Float64[np.ndarray, " draws"]:
+        """S_l + rho S_g + rho^2 S_h / 2 of every draw of the samples."""
+        S_l, S_g, S_h = (np.sqrt(part[draws].sum(-1) / (len(part) - 1)) for part in self)
+        total: Float64[np.ndarray, " draws"] = S_l + radius * S_g + radius**2 / 2 * S_h
+        return total
+
+
+def _answer(spreads: _Spreads, radius: float, tolerance: float, kind: Constants) -> SufficientSize:
+    samples = len(spreads.losses)
+    draws = np.random.default_rng(0).integers(0, samples, (RESAMPLES, samples))
+    constant = float(spreads.constant(radius, np.arange(samples)[None])[0])
+    words = {"measured": "measured", "data": "data-dependent", "a_priori": "a-priori"}
+    start = f"With {words[kind]} constants, at a distance of {radius:.4g} from w*,"
+    if not math.isfinite((constant / tolerance) ** 2):
+        return SufficientSize(
+            criterion="bound",
+            tolerance=tolerance,
+            relative=False,
+            size=None,
+            low=None,
+            high=None,
+            confidence=CONFIDENCE,
+            status="cannot_tell",
+            explanation=f"{start} the bound is beyond all numbers: it says nothing.",
+        )
+    tails = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(spreads.constant(radius, draws), [tails, 1 - tails])
+    size = _smallest(constant, tolerance)
+    low, high = min(size, _smallest(low, tolerance)), max(size, _smallest(high, tolerance))
+    reached = size <= samples
+    return SufficientSize(
+        criterion="bound",
+        tolerance=tolerance,
+        relative=False,
+        size=size,
+        low=low,
+        high=high,
+        confidence=CONFIDENCE,
+        status="reached" if reached else "extrapolated",
+        explanation=(
+            f"{start} one more sample moves the mean loss by at most {tolerance:.4g} (root mean square over orders) "
+            f"from {size:,} samples on ({CONFIDENCE:.0%} interval {low:,} to {high:,}); there are {samples:,}"
+            f"{'' if reached else ', so this is extrapolated'}."
+        ),
+    )
+
+
+def _smallest(constant: float, tolerance: float) -> int:
+    """The smallest k >= 1 with constant <= tolerance sqrt(k (k + 1)), which then holds for all larger ones."""
+    least = math.ceil((constant / tolerance) ** 2)
+    k = (math.isqrt(4 * least + 1) - 1) // 2  # the largest k with k (k + 1) <= least
+    return max(1, k if k * (k + 1) >= least else k + 1)
+
+
+def _bounded(
+    module: SelfAttention | Classifier,
+    inputs: Tokens,
+    targets: Tensor,
+    loss: str | SampleLoss,
+    kind: Literal["a_priori", "data"],
+    mask: Mask | None,
+) -> _Spreads:
+    """Sums of squares are at least those of what is left of a mean; losses are known, or lie between 0 and a bound."""
+    bounds = sample_bounds(module, inputs, targets, loss, kind, mask)
+    losses = bounds.losses.cpu().numpy()
+    losses = losses - losses.mean() if kind == "data" else losses
+    return _Spreads(
+        np.square(losses),
+        bounds.gradient.square().sum(1).cpu().numpy(),
+        bounds.total.square().cpu().numpy(),
+    )
+
+
+def _measured(
+    module: SelfAttention | Classifier, inputs: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
+) -> _Spreads:
+    """From exact derivatives, in float64."""
+    module, inputs = copy.deepcopy(module).double().requires_grad_(False), inputs.double()
+    targets = targets.double() if targets.is_floating_point() else targets
+    weights: dict[str, Tensor] = dict(module.named_parameters())
+    real = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device) if mask is None else mask
+
+    def loss_of(weights: dict[str, Tensor], x: Tensor, target: Tensor, real: Tensor) -> Tensor:
+        outputs = functional_call(module, weights, (x[None], real[None]))
+        return sample_losses(loss, outputs, target[None], real[None])[0]
+
+    each = (None, 0, 0, 0)
+    losses = vmap(loss_of, each)(weights, inputs, targets, real)
+    gradients = vmap(grad(loss_of), each)(weights, inputs, targets, real)
+    flat = torch.cat([gradient.flatten(1) for gradient in gradients.values()], 1)
+    H = hessian(module, inputs, targets, loss, reduction="none", mask=mask)
+    return _Spreads(
+        (losses - losses.mean()).square().cpu().numpy(),
+        (flat - flat.mean(0)).square().sum(1).cpu().numpy(),
+        _hessian_spread(H, inputs),
+    )
+
+
+def _hessian_spread(H: SampleHessians, like: Tensor) -> Float64[np.ndarray, " samples"]:
+    """||(h_i - H) v||^2 of each sample, v the top eigenvector of sum_i (h_i - H)^2.
+
+    The eigenvalue found by Lanczos is at most the true one; the norm of its residual, which it is short of at most,
+    is shared out among the samples.
+    """
+    size = H.shape[1]
+
+    def centered(v: Float[Tensor, " P"]) -> Float[Tensor, "samples P"]:
+        products = H @ v
+        return products - products.mean(0)
+
+    def squared(v: np.ndarray) -> np.ndarray:
+        moved = centered(torch.as_tensor(v.reshape(-1)).to(like))
+        back = torch.stack([one @ vector for one, vector in zip(H, moved, strict=True)])
+        # sum_i (h_i - H) u_i = sum_i h_i u_i, since the u_i sum to zero
+        return back.sum(0).cpu().numpy()
+
+    start = np.random.default_rng(0).standard_normal(size)
+    if size == 1 or not squared(start).any():
+        v, residual = start / np.linalg.norm(start), 0.0
+    else:
+        operator = linalg.LinearOperator((size, size), matvec=squared, dtype=np.float64)
+        values, vectors = linalg.eigsh(operator, k=1, which="LA", v0=start, tol=1e-6)
+        v = vectors[:, 0]
+        residual = float(np.linalg.norm(squared(v) - values[0] * v))
+    parts = centered(torch.as_tensor(v).to(like)).square().sum(1).cpu().numpy()
+    return parts + residual / len(parts)

@@ -1,0 +1,189 @@
+"""What bounds need to know of one vector a token: from the vectors themselves, or from their norms alone.
+
+Numbers are for each sample, head and token, (samples, heads, tokens), with ones where they do not differ.
+"""
+
+import math
+from functools import cached_property
+from typing import Protocol, Self, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Number: TypeAlias = Float[Tensor, "#samples #heads #tokens"]
+PerHead: TypeAlias = Float[Tensor, "#samples #heads"]
+PerSample: TypeAlias = Float[Tensor, " #samples"]
+
+PRECISE = 2
+"""Squarings of a Gram matrix where its norm goes into the outer-product part: at most L^(1/8) too large."""
+
+
+def spectral_bound(matrix: Float[Tensor, "*batch rows columns"], squarings: int = 0) -> Float[Tensor, "*batch"]:
+    """At least ||M||_2: (Tr (M'M)^(2 n))^(1 / 4 n) with n = 2^squarings, the Schatten norm of order 4 n.
+
+    It is at most rank^(1 / 4 n) times the spectral norm, and takes matrix products alone.
+
+    Example:
+        >>> spectral_bound(torch.eye(16)), spectral_bound(torch.eye(16), squarings=2)
+        (tensor(2.), tensor(1.1892))
+    """
+    rows, columns = matrix.shape[-2:]
+    tiny = torch.finfo(matrix.dtype).tiny
+    size = matrix.abs().amax((-2, -1), keepdim=True).clamp(min=tiny)  # powers of what is near 1 stay in range
+    matrix = matrix / size
+    power = matrix @ matrix.mT if rows < columns else matrix.mT @ matrix
+    for squaring in range(squarings):
+        norm = power.norm(dim=(-2, -1), keepdim=True).clamp(min=tiny)
+        size = size * norm ** (0.5 ** (squaring + 1))
+        power = power / norm
+        power = power @ power
+    return size[..., 0, 0] * power.norm(dim=(-2, -1)) ** (0.5 ** (squarings + 1))  # type: ignore[no-any-return]
+
+
+class Vectors(Protocol):
+    """V: the vectors of the tokens, (samples, heads, tokens, width), by what bounds ask of them."""
+
+    @property
+    def norms(self) -> Number:
+        """At least ||v_t||."""
+
+    @property
+    def largest(self) -> Number:
+        """At least max_a |v_t[a]|."""
+
+    def apart(self, weights: Number) -> PerHead:
+        """At least ||V diag(weights)||_2: what weights do to outputs of each token apart."""
+
+    def together(self, weights: Number) -> PerHead:
+        """At least ||sum_t weights_t v_t (x) G_t||_2 for all G_t of norm 1: what they do to outputs of all tokens."""
+
+    def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
+        """At least ||V diag(weights)^(1/2)||_2, for k weights."""
+
+    def product(self, others: Self) -> PerSample:
+        """At least ||V' U||_F^2, summed over the heads."""
+
+    def plus(self, others: Self) -> Self:
+        """v_t + u_t."""
+
+
+class Known:
+    """Vectors that are there; all is taken from their Gram matrix.
+
+    Args:
+        v: the vectors.
+    """
+
+    def __init__(self, v: Float[Tensor, "samples heads tokens width"]) -> None:
+        self.v = v
+
+    @cached_property
+    def norms(self) -> Number:
+        return self.v.norm(dim=-1)  # type: ignore[no-any-return]
+
+    @cached_property
+    def largest(self) -> Number:
+        return self.v.abs().amax(-1)
+
+    def apart(self, weights: Number) -> PerHead:
+        return spectral_bound(self._weighted(weights), PRECISE - 1).sqrt()
+
+    def together(self, weights: Number) -> PerHead:
+        return self._weighted(weights).abs().sum((-2, -1)).sqrt()
+
+    def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
+        """By the Frobenius norm of the Gram matrix; numbers near 1 are squared."""
+        weights = weights.expand(*weights.shape[:2], self.v.shape[2], weights.shape[-1])
+        largest = weights.amax(-2, keepdim=True)
+        weights = weights / largest.clamp(min=torch.finfo(weights.dtype).tiny)
+        squares = (weights * (self._squares @ weights)).sum(-2).sqrt()
+        return (largest[..., 0, :] * squares).sqrt() * self._longest[..., 0]
+
+    def product(self, others: "Known") -> PerSample:
+        return (self.v.mT @ others.v).square().sum((1, 2, 3))
+
+    def plus(self, others: "Known") -> Self:
+        return type(self)(self.v + others.v)
+
+    @cached_property
+    def _longest(self) -> Float[Tensor, "samples heads 1 1"]:
+        return self.norms.amax(-1)[..., None, None].clamp(min=torch.finfo(self.v.dtype).tiny)
+
+    @cached_property
+    def _gram(self) -> Float[Tensor, "samples heads tokens tokens"]:
+        return self.v @ self.v.mT
+
+    @cached_property
+    def _squares(self) -> Float[Tensor, "samples heads tokens tokens"]:
+        """Of the Gram matrix, relative to the longest vector."""
+        v = self.v / self._longest
+        return (v @ v.mT).square()
+
+    def _weighted(self, weights: Number) -> Float[Tensor, "samples heads tokens tokens"]:
+        return weights[..., :, None] * self._gram * weights[..., None, :]
+
+
+class Diagonal(Known):
+    """Weights that multiply the entries of a vector: diag(v_t) stands for v_t', as for gamma in gamma * n.
+
+    Args:
+        v: the vectors.
+    """
+
+    def apart(self, weights: Number) -> PerHead:
+        return (self._entries.mT @ weights.square()[..., None])[..., 0].amax(-1).sqrt()
+
+    def together(self, weights: Number) -> PerHead:
+        weights = weights.expand(*weights.shape[:2], self.v.shape[2])
+        return ((self._entries.mT @ weights[..., None])[..., 0].amax(-1) * weights.sum(-1)).sqrt()
+
+    def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
+        weights = weights.expand(*weights.shape[:2], self.v.shape[2], weights.shape[-1])
+        return (self._entries.mT @ weights).amax(-2).sqrt()
+
+    @cached_property
+    def _entries(self) -> Float[Tensor, "samples heads tokens width"]:
+        return self.v.square()
+
+
+class Bounded:
+    """Vectors of which two norms are known for each sample.
+
+    Args:
+        each: at least the norm of every one of them.
+        spectral: at least ||V||_2 of every head; sqrt(tokens) each by default.
+        tokens: how many there are.
+    """
+
+    def __init__(self, each: Number, tokens: int, spectral: Number | None = None) -> None:
+        self.norms = self.largest = each
+        self.tokens = tokens
+        widest = math.sqrt(tokens) * each
+        self.spectral = widest if spectral is None else torch.minimum(spectral, widest)
+
+    def apart(self, weights: Number) -> PerHead:
+        whole = self.spectral * weights.amax(-1, keepdim=True)
+        return torch.minimum(whole, self._sum(weights.square()).sqrt() * self.norms)[..., 0]
+
+    def together(self, weights: Number) -> PerHead:
+        return (self._sum(weights) * self.norms)[..., 0]
+
+    def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
+        whole = self.spectral * weights.amax(-2).sqrt()
+        return torch.minimum(whole, self.norms * self._sum(weights.mT)[..., 0].sqrt())
+
+    def product(self, others: "Bounded") -> PerSample:
+        mixed = torch.minimum(self.spectral * others.norms, self.norms * others.spectral)
+        return (self.tokens * mixed.square()).sum((1, 2))
+
+    def times(self, factor: Number) -> "Bounded":
+        """Vectors that are at most so many times as long, such as those through a matrix of this norm."""
+        return Bounded(factor * self.norms, self.tokens, factor * self.spectral)
+
+    def plus(self, others: "Bounded") -> "Bounded":
+        return Bounded(self.norms + others.norms, self.tokens, self.spectral + others.spectral)
+
+    def _sum(self, weights: Tensor) -> Tensor:
+        """Over all tokens, also where they are said not to differ."""
+        return weights.expand(*weights.shape[:-1], self.tokens).sum(-1, keepdim=True)
