@@ -19,6 +19,8 @@ WORDS = (
     Literal["full", "outer", "functional"],
     Literal["mean", "none"],
     Literal["spectral", "frobenius"],
+    Literal["a_priori", "data"],
+    Literal["a_priori", "data", "measured"],
 )
 """Suffice itself refuses other words, and the tests look at how; so beartype has to let them pass."""
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Criterion = Literal["remaining", "difference", "bound"]
 Status = Literal["reached", "extrapolated", "cannot_tell"]
 PartName = Literal["full", "outer", "functional"]
+BoundName = Literal["data", "a_priori"]
 
 
 class _Value(BaseModel):
@@ -122,6 +123,13 @@ class HessianSummary(_Value):
     block_norms: list[list[float]] = Field(description="spectral norm of the block of each two parameters")
 
 
+class NormBounds(_Value):
+    """Bounds of the spectral norms of the Hessian and its blocks, the mean over the samples; no Hessian is needed."""
+
+    spectral: float = Field(description="at least the largest |eigenvalue|")
+    block_norms: list[list[float]] = Field(description="at least the norm of the block of each two parameters")
+
+
 class Moment(_Value):
     """The Hessian at one moment of the training."""
 
@@ -129,6 +137,9 @@ class Moment(_Value):
     loss: float = Field(description="mean cross-entropy of the samples")
     accuracy: float = Field(description="share of the samples that are classified right")
     parts: dict[PartName, HessianSummary] = Field(description="H = H_o + H_f, and both")
+    bounds: dict[BoundName, NormBounds] = Field(
+        description="of the norms, from the activations of the samples (data) or from norms of weights and inputs"
+    )
     ranks: list[int] = Field(description="places in the spectrum, the largest eigenvalue first; 1 to P, some left out")
     eigenvalues: list[float] = Field(description="eigenvalues of the full Hessian at these places")
     outliers: int = Field(description="eigenvalues before the widest gap, the largest ratio of one to the next")

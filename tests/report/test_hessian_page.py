@@ -27,7 +27,9 @@ def test_the_page_shows_heat_maps_norms_and_spectrum_without_network_or_errors(b
     images = browser.find_elements(By.TAG_NAME, "img")
     assert len(images) == len(result.moments)
     assert all(browser.execute_script("return arguments[0].naturalWidth", image) > 1000 for image in images)
-    assert browser.execute_script("return document.querySelectorAll('#spectrum .scatterlayer .trace').length") >= 2
+    for figure in ("spectrum", "norms", "bounds"):
+        drawn = f"return document.querySelectorAll('#{figure} .scatterlayer .trace').length"
+        assert browser.execute_script(drawn) >= 2
     rows = browser.find_elements(By.CSS_SELECTOR, ".norms tr")
     assert len(rows) == 3 * len(result.moments) * (len(result.parameters) + 1)
 
@@ -46,5 +48,6 @@ def test_figures_and_result_are_files_that_read_back(run):
     folder, result = run
     pictures = {f"heat_maps_epoch_{moment.epoch}.png" for moment in result.moments}
     files = {path.name for path in (folder / "figures").iterdir()}
-    assert files == {"spectrum.png", "spectrum.pdf"} | pictures
+    names = ("spectrum", "norms", "bounds")
+    assert files == {f"{name}.{suffix}" for name in names for suffix in ("png", "pdf")} | pictures
     assert HessianResult.model_validate(json.loads((folder / "result.json").read_text())) == result

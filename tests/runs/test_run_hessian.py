@@ -34,6 +34,16 @@ def test_a_moment_holds_the_traces_norms_and_eigenvalues_of_the_parts(small):
         assert moment.ranks[-1] == sum(result.parameters.values())
 
 
+def test_bounds_are_above_what_they_bound(small):
+    _, result = small
+    for moment in result.moments:
+        full = moment.parts["full"]
+        for bound in moment.bounds.values():
+            assert bound.spectral >= full.spectral
+            assert np.all(np.array(bound.block_norms) >= np.array(full.block_norms))
+        assert moment.bounds["data"].spectral < moment.bounds["a_priori"].spectral
+
+
 def test_the_training_lowers_the_loss_and_starts_at_the_initialisation(small):
     _, result = small
     assert [moment.epoch for moment in result.moments] == [0, 1, 3]

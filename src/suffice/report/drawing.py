@@ -48,8 +48,9 @@ def draw(figure: Figure) -> Canvas:
                 mark.label, (0, mark.place), xycoords=("axes fraction", "data"), xytext=(4, 3),
                 textcoords="offset points", color=mark.color, fontsize=9,
             )  # fmt: skip
-    if figure.log:
+    if "x" in figure.log:
         axes.set_xscale("log")
+    if "y" in figure.log:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)

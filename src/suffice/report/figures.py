@@ -9,6 +9,8 @@ from suffice.results import Result, Settling
 # Okabe and Ito's colours, which people with any colour vision can tell apart
 BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222"
 
+SKY, PURPLE = "#56B4E9", "#CC79A7"
+
 Style: TypeAlias = Literal["solid", "dashed", "dotted", "points"]
 
 
@@ -45,7 +47,7 @@ class Figure:
     x_label: str
     y_label: str
     curves: Sequence[Curve]
-    log: bool = True
+    log: Literal["xy", "y", ""] = "xy"
     marks: Sequence[Mark] = field(default=())
 
 
@@ -154,7 +156,7 @@ def _geometry(result: Result) -> Figure:
             Curve("S(w*)", places, [probes[0].spread] * len(probes), ORANGE, "dotted"),
             Curve("L(w*)", places, [probes[0].loss] * len(probes), BLUE, "dotted"),
         ],
-        log=False,
+        log="",
     )
 
 

@@ -17,9 +17,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as Canvas
 
 from suffice.report.drawing import save_figures
-from suffice.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, Curve, Figure, Style
+from suffice.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Curve, Figure, Style
 from suffice.report.page import TEMPLATES, interactive, script_json
-from suffice.results import HessianResult, HessianSummary, Moment, PartName
+from suffice.results import BoundName, HessianResult, HessianSummary, Moment, PartName
 from suffice.storage import atomic_write
 
 PARTS: dict[PartName, str] = {
@@ -30,6 +30,17 @@ PARTS: dict[PartName, str] = {
 
 DECADES = 5
 """Orders of magnitude that the colours of a heat map run over."""
+
+LAYERS = {
+    "W_Q": ("queries", BLUE),
+    "W_QK": ("queries and keys", BLUE),
+    "W_K": ("keys", SKY),
+    "W_V": ("values", ORANGE),
+    "W_1": ("feed-forward, W_1", GREEN),
+    "W_2": ("feed-forward, W_2", PURPLE),
+    "gamma_1": ("normalisation, γ_1", GREY),
+}
+"""The blocks whose norms are drawn along the training."""
 
 COLORS = (GREY, BLUE, GREEN, ORANGE, BLACK)
 
@@ -48,8 +59,8 @@ def write_hessian_report(result: HessianResult, folder: Path) -> None:
         file.write(result.model_dump_json(indent=2).encode())
     files = [heat_map_file(folder, moment.epoch) for moment in result.moments]
     maps = np.stack([np.load(file, allow_pickle=False).astype(np.float64) for file in files])
-    spectrum = _spectrum(result)
-    save_figures([spectrum], folder / "figures")
+    figures = [_spectrum(result), _norms(result), _bounds(result)]
+    save_figures(figures, folder / "figures")
     pictures = []
     for moment, of_moment in zip(result.moments, maps, strict=True):
         stream = io.BytesIO()
@@ -59,10 +70,10 @@ def write_hessian_report(result: HessianResult, folder: Path) -> None:
             file.write(stream.getvalue())
         pictures.append((moment, f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"))
     with atomic_write(folder / "report.html") as file:
-        file.write(_page(result, spectrum, pictures).encode())
+        file.write(_page(result, figures, pictures).encode())
 
 
-def _page(result: HessianResult, spectrum: Figure, pictures: Sequence[tuple[Moment, str]]) -> str:
+def _page(result: HessianResult, figures: Sequence[Figure], pictures: Sequence[tuple[Moment, str]]) -> str:
     tables = [
         (moment, title, list(_rows(result, moment.parts[part])))
         for moment in result.moments
@@ -72,8 +83,8 @@ def _page(result: HessianResult, spectrum: Figure, pictures: Sequence[tuple[Mome
         result=result,
         size=sum(result.parameters.values()),
         pictures=pictures,
-        spectrum=spectrum,
-        plot=script_json(json.loads(plotly.io.to_json(interactive(spectrum)))),
+        figures=figures,
+        plots=script_json({figure.name: json.loads(plotly.io.to_json(interactive(figure))) for figure in figures}),
         names=[_short(name) for name in result.parameters],
         tables=tables,
         parts=PARTS,
@@ -122,6 +133,60 @@ def _spectrum(result: HessianResult) -> Figure:
         y_label="eigenvalue",
         curves=curves,
     )
+
+
+def _norms(result: HessianResult) -> Figure:
+    epochs = [moment.epoch for moment in result.moments]
+    curves = [
+        Curve(name, epochs, [moment.parts["full"].block_norms[place][place] for moment in result.moments], color)
+        for place, name, color in _layers(result)
+    ]
+    whole = [moment.parts["full"].spectral for moment in result.moments]
+    return Figure(
+        name="norms",
+        title="Norms of the blocks along the training",
+        caption="Spectral norms of the Hessian and of its blocks on the diagonal, of the mean cross-entropy.",
+        x_label="epoch",
+        y_label="spectral norm",
+        curves=[Curve("the whole", epochs, whole, BLACK), *curves],
+        log="y",
+    )
+
+
+def _bounds(result: HessianResult) -> Figure:
+    epochs = [moment.epoch for moment in result.moments]
+    styles: dict[BoundName, tuple[Style, str]] = {
+        "data": ("solid", "from activations"),
+        "a_priori": ("dashed", "a priori"),
+    }
+    curves = []
+    for kind, (style, words) in styles.items():
+        whole = [moment.bounds[kind].spectral / (moment.parts["full"].spectral or 1) for moment in result.moments]
+        curves.append(Curve(f"the whole, {words}", epochs, whole, BLACK, style))
+        for place, name, color in _layers(result):
+            blocks = [(moment.bounds[kind], moment.parts["full"]) for moment in result.moments]
+            ratios = [bound.block_norms[place][place] / (full.block_norms[place][place] or 1) for bound, full in blocks]
+            curves.append(Curve(f"{name}, {words}", epochs, ratios, color, style))
+    return Figure(
+        name="bounds",
+        title="Bound over measured norm along the training",
+        caption=(
+            "Upper bounds of the norms, which need no Hessian, over the norms as they are. Solid: from the activations "
+            "of the samples; dashed: from the norms of weights and inputs alone. A bound is the mean over the samples "
+            "of bounds, so that part of its excess is that of the mean of norms over the norm of the mean."
+        ),
+        x_label="epoch",
+        y_label="bound / measured",
+        curves=curves,
+        log="y",
+    )
+
+
+def _layers(result: HessianResult) -> Iterator[tuple[int, str, str]]:
+    """Place, name and colour of the parameters that are drawn."""
+    for place, parameter in enumerate(result.parameters):
+        if _short(parameter) in LAYERS:
+            yield place, *LAYERS[_short(parameter)]
 
 
 def _draw_heat_maps(maps: Float64[np.ndarray, "parts cells cells"], result: HessianResult, largest: float) -> Canvas:

@@ -58,10 +58,10 @@ def interactive(figure: Figure) -> go.Figure:
             line={"color": curve.color, "dash": DASHES.get(curve.style)},
             hovertemplate="%{x:,.4g}: %{y:.3g}",
         )
-    axis_type = "log" if figure.log else "linear"
-    plot.update_xaxes(title=figure.x_label, type=axis_type, exponentformat="power", dtick=1 if figure.log else None)
-    plot.update_yaxes(title=figure.y_label, type=axis_type, exponentformat="power", dtick=1 if figure.log else None)
-    if not figure.log:
+    for name, update, title in (("x", plot.update_xaxes, figure.x_label), ("y", plot.update_yaxes, figure.y_label)):
+        log = name in figure.log
+        update(title=title, type="log" if log else "linear", exponentformat="power", dtick=1 if log else None)
+    if "y" not in figure.log:
         plot.update_yaxes(rangemode="tozero", dtick=None)
     plot.update_layout(
         template="plotly_white",

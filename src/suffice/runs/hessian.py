@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from suffice.closed_form import Classifier, TransformerBlock, hessian
+from suffice.closed_form.bounds import hessian_norm
 from suffice.closed_form.hessian import check_memory
 from suffice.data import LabelledImages, load_images
 from suffice.errors import InputError
 from suffice.problem import Problem
 from suffice.report import heat_map_file, write_hessian_report
-from suffice.results import HessianResult, HessianSummary, Moment, PartName
+from suffice.results import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
 from suffice.runs.configuration import HessianConfig
 from suffice.runs.folder import open_folder, versions
 from suffice.runs.progress import duration, progress_bar
@@ -180,12 +181,16 @@ def _training(model: Classifier, X: Tensor, y: Tensor, config: HessianConfig, ep
 def _seconds_each(model: Classifier, X: Tensor, y: Tensor, size: int) -> float:
     """About what one moment takes: three Hessians, their norms, and one eigenvalue decomposition."""
     small = torch.randn(400, 400, dtype=X.dtype)
+    small = small + small.mT
+    # the first call wakes the threads up, and others may be at work
+    decomposition = min(_seconds(lambda: torch.linalg.eigvalsh(small)) for _ in range(3)) * (size / 400) ** 3
+    return decomposition + 3 * _seconds(lambda: hessian(model, X, y, "cross_entropy").block_norms())
+
+
+def _seconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
-    torch.linalg.eigvalsh(small + small.mT)
-    decomposition = (time.perf_counter() - start) * (size / 400) ** 3
-    start = time.perf_counter()
-    hessian(model, X, y, "cross_entropy").block_norms()
-    return decomposition + 3 * (time.perf_counter() - start)
+    call()
+    return time.perf_counter() - start
 
 
 def _stored_moment(model: Classifier, X: Tensor, y: Tensor, epoch: int, out: Path) -> Moment:
@@ -224,19 +229,28 @@ def _moment(
             trace=H.trace(),
             frobenius=frobenius,
             spectral=H.norm(),
-            block_norms=[[norms[row, column] for column in H.names] for row in H.names],
+            block_norms=_table(norms, H.names),
         )
+    bounds: dict[BoundName, NormBounds] = {}
+    for kind in get_args(BoundName):
+        bound = hessian_norm(model, X, y, "cross_entropy", kind)
+        bounds[kind] = NormBounds(spectral=bound["total"], block_norms=_table(bound, H.names))
     places = _places(len(eigenvalues))
     moment = Moment(
         epoch=epoch,
         loss=float(torch.nn.functional.cross_entropy(logits, y)),
         accuracy=float((logits.argmax(-1) == y).double().mean()),
         parts=parts,
+        bounds=bounds,
         ranks=(places + 1).tolist(),
         eigenvalues=eigenvalues[places].tolist(),
         outliers=_outliers(eigenvalues, model.classes),
     )
     return moment, np.stack(maps)
+
+
+def _table(norms: Mapping[Any, float], names: Sequence[str]) -> list[list[float]]:
+    return [[norms[row, column] for column in names] for row in names]
 
 
 def _cells(dense: Float[Tensor, "P P"]) -> Float64[np.ndarray, "cells cells"]:

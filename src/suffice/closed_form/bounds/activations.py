@@ -3,6 +3,7 @@
 Per token there are products with vectors, and a few small matrices: never one with a side as long as the parameters.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -46,7 +47,7 @@ class Activations:
         # what is asked of a block or a classifier is asked only where there is one
         self.block = block = cast(TransformerBlock, module.block if isinstance(module, Classifier) else module)
         self.top = cast(Classifier, self.classifier)
-        self.mask, self.plain, self.targets, self.loss_function = mask, loss == "mse", targets, loss
+        self.mask, self.targets, self.loss_function = mask, targets, loss
         self.one, self.unit = Known(X.new_ones(1, 1, X.shape[1], 1)), X.new_ones(1, 1, 1)
         self.x = X
         if isinstance(block, TransformerBlock) and block.norm == "pre":
@@ -85,9 +86,9 @@ class Activations:
         if R.ndim == 3:
             self.D = R.unflatten(-1, self.Z.shape[1:]).movedim(1, 2)
             return LossNorms(_known(gradient), spectral_bound(self.D, 1)[:, None], together=True)
-        if self.plain:
-            self.scalar = R.amax((-2, -1), keepdim=True)
-            return LossNorms(_known(gradient), self.scalar[:, None, :, 0, 0], together=False)
+        if R.ndim == 2:
+            self.scalar = R
+            return LossNorms(_known(gradient), R[:, None], together=False)
         self.D = R
         return LossNorms(_known(gradient), spectral_bound(R, 1)[:, None], together=False)
 
@@ -108,12 +109,15 @@ class Activations:
             root=spectral_bound(self.root, 1)[:, None, None],
         )
 
-    def _below(self, J: Float[Tensor, "samples tokens u lower"]) -> Number:
-        """At least ||D_t|| of the level below, to which J leads; infinite where the product of norms is as good."""
+    def _below(self, times_jacobian: Callable[[Tensor], Tensor]) -> Number:
+        """At least ||D_t|| of the level below; infinite where the product of norms is as good."""
         if self.D is None:
-            self.D = self.scalar * J
+            d = self.x.shape[-1]
+            self.D = times_jacobian(
+                self.scalar[..., None, None] * torch.eye(d, dtype=self.x.dtype, device=self.x.device)
+            )
             return self.unit * torch.inf
-        self.D = self.D @ J
+        self.D = times_jacobian(self.D)
         return spectral_bound(self.D)[:, None]
 
     def normalization(self, number: int, f: Known) -> NormalizationNorms[Known]:
@@ -128,8 +132,7 @@ class Activations:
         inverse = (1 / s[..., 0])[:, None]
         outer = self.unit * torch.inf
         if block.norm == "post":  # otherwise it lies on a branch
-            centering = torch.eye(d, dtype=x.dtype, device=x.device) - 1 / d
-            outer = self._below(gamma[:, None] * (centering - n[..., :, None] * n[..., None, :] / d) / s[..., None])
+            outer = self._below(lambda D: _before_normalization(D, gamma, n, s[..., 0]))
         return NormalizationNorms(
             n=Diagonal(n[:, None]),
             f=f,
@@ -155,10 +158,8 @@ class Activations:
         if block.norm == "pre":
             R, FW_norm = self.normalized[2], spectral_bound(FW)[:, None]
             n, s = normalize(R, block.eps), (R.var(-1, correction=0) + block.eps).sqrt()
-            C = FW * block.gamma_2
-            C = C - C.mean(-1, keepdim=True) - (C @ n[..., None]) * n[..., None, :] / d
-            C = C / s[..., None, None]
-        C = C + torch.eye(d, dtype=C.dtype, device=C.device)
+            C = _before_normalization(FW, block.gamma_2, n, s)
+        C.diagonal(dim1=-2, dim2=-1).add_(1)
         return FeedForwardNorms(
             Y=_known(self.Y),
             S=_known(self.S),
@@ -171,12 +172,13 @@ class Activations:
             bend=(second * f_S).abs().amax(-1)[:, None],
             W_1=_norm(W_1),
             below=_known(f_B @ W_1.mT),
-            outer=self._below(C),
+            outer=self._below(lambda D: D @ C),
         )
 
     def attention(self, f: Known) -> AttentionNorms[Known]:
         block, x, Q, K, V, A = self.block, self.x, self.Q, self.K, self.V, self.A
-        g = f.v[:, 0] if block.W_O is None else f.v[:, 0] @ block.W_O.mT
+        W_O = self.x.new_ones(1, 1) if block.W_O is None else block.W_O
+        g = f.v[:, 0] if block.W_O is None else f.v[:, 0] @ W_O.mT
         o = block.split(g)
         u = o @ V.mT
         weights = A
@@ -200,7 +202,7 @@ class Activations:
             Q=Known(Q),
             f=f,
             joined=_known(self.joined),
-            W_O=self.unit if block.W_O is None else _norm(block.W_O),
+            W_O=_norm(W_O),
             o=Known(o),
             A_x=Known(A @ each),
             A_1=Known(A.sum(-1, keepdim=True)),
@@ -216,7 +218,7 @@ class Activations:
             bend=bend,
             cross=tuple(spectral_bound(part, 1).amax(1) for part in cross),
             scale=scale,
-            outer=self.unit if block.W_O is None else self._below(block.W_O.mT),
+            outer=self.unit if block.W_O is None else self._below(lambda D: D @ W_O.mT),
         )
 
     def input_norm(self) -> InputNormNorms[Known]:
@@ -291,10 +293,24 @@ def _norm(W: Float[Tensor, "*batch rows columns"]) -> Number:
     return norm.expand(1, 1)[..., None] if norm.ndim == 0 else norm[..., None]  # type: ignore[no-any-return]
 
 
+def _before_normalization(
+    M: Float[Tensor, "samples tokens rows width"],
+    gamma: Float[Tensor, " width"],
+    n: Tokens,
+    s: Float[Tensor, "samples tokens"],
+) -> Float[Tensor, "samples tokens rows width"]:
+    """M diag(gamma) (Pi - n n'/d) / s: rows in the output of a normalisation, as they are before it."""
+    d = n.shape[-1]
+    M = M * (gamma / s[..., None])[..., None, :]
+    both = torch.stack([torch.ones_like(n), n], -1)  # what is taken off lies along these two
+    flat, both = M.flatten(0, 1), both.flatten(0, 1)
+    return flat.baddbmm_(flat @ both, both.mT, alpha=-1 / d).view(M.shape)
+
+
 def _root(loss: str | SampleLoss, outputs: Tensor, M: Tensor) -> Tensor:
-    """R with R'R = |M| for the loss's Hessian M in the outputs."""
+    """R with R'R = |M| for the loss's Hessian M in the outputs; or r of each token with M = r^2 I."""
     if loss == "mse":
-        return M.sqrt()  # it is diagonal
+        return M.sqrt() if M.ndim == 3 else M[..., 0, 0].sqrt()  # it is diagonal
     if loss == "cross_entropy":
         root = outputs.softmax(-1).sqrt()
         projection = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device) - root[:, :, None] * root[:, None]

@@ -6,9 +6,9 @@ Hessian. Where ||A_t|| <= alpha_t, such a sum is at most ||V diag(alpha)^(1/2)||
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -33,6 +33,9 @@ class Side:
     def shared(self) -> bool:
         """Whether all heads share them."""
         return self.name in ("gamma_1", "beta_1")
+
+
+Halves: TypeAlias = Float[Tensor, "samples heads sums"]
 
 
 class _Sum(NamedTuple):
@@ -60,6 +63,7 @@ class Blocks:
         self._gradients: list[tuple[int, Vectors, Vectors]] = []
         self._norms = like.new_zeros(samples, len(names), len(names))
         self._sums: list[_Sum] = []
+        self._apart: list[tuple[Side, Number]] = []
 
     def add(self, left: Side, right: Side, alpha: Number, mixed: bool = True) -> None:
         """sum_t A_t (x) (v_t w_t') between two sides, with its transpose unless they are the same.
@@ -77,12 +81,19 @@ class Blocks:
         self._norms[:, i, j] += norm
 
     def add_outer(self, name: str, v: Vectors, DG: Number, together: bool) -> None:
-        """||D J||, J the Jacobian v_t (x) G_t of some level in a parameter, or a part of it."""
-        each = v.together(DG) if together else v.apart(DG)
-        over_heads = each.amax(1)
-        if Side(name, v, DG).shared:
-            over_heads = each.sum(1) if together else each.norm(dim=1)
-        self._outer[:, self.places[name]] += over_heads
+        """||D J||, J the Jacobian v_t (x) G_t of some level in a parameter, or a part of it.
+
+        Args:
+            name, v: the parameter.
+            DG: at least ||D_t G_t||.
+            together: whether all tokens share the rows of D; then ||sum_t D_t G_t (x) v_t'||.
+        """
+        side = Side(name, v, DG)
+        if together:
+            each = v.together(DG)
+            self._outer[:, self.places[name]] += each.sum(1) if side.shared else each.amax(1)
+        else:
+            self._apart.append((side, DG.square()))
 
     def add_gradient(self, name: str, v: Vectors, u: Vectors) -> None:
         """sum_t v_t u_t', a part of the gradient."""
@@ -98,50 +109,61 @@ class Blocks:
     def hessian(self) -> Float[Tensor, "samples names names"]:
         """At least the norm of each block, symmetric: |H_ab| <= j_a j_b + all that was added."""
         names = len(self.places)
-        norms = self._norms.flatten(1)
-        if self._sums:
-            ends = [sorted((self.places[item.left.name], self.places[item.right.name])) for item in self._sums]
-            places = torch.tensor([i * names + j for i, j in ends], device=norms.device)
-            norms = norms.index_add(1, places, self._bounds())
+        halves = self._halves()
+        left, right, own = halves.tensor_split([len(self._sums), 2 * len(self._sums)], -1)
+        outer = self._outer
+        if self._apart:
+            places = torch.tensor([self.places[side.name] for side, _ in self._apart], device=outer.device)
+            outer = outer.index_add(1, places, self._whole(own, [side for side, _ in self._apart]))
+        ends = [sorted((self.places[item.left.name], self.places[item.right.name])) for item in self._sums]
+        places = torch.tensor([i * names + j for i, j in ends], dtype=torch.long, device=outer.device)
+        norms = self._norms.flatten(1).index_add(1, places, self._bounds(left, right))
         upper = norms.view(-1, names, names).triu()
-        return upper + upper.triu(1).mT + self._outer[:, :, None] * self._outer[:, None]
+        return upper + upper.triu(1).mT + outer[:, :, None] * outer[:, None]
 
-    def _bounds(self) -> Float[Tensor, "samples sums"]:
+    def _bounds(self, left: Halves, right: Halves) -> Float[Tensor, "samples sums"]:
         """||V diag(alpha)^(1/2)|| ||W diag(alpha)^(1/2)|| of every sum, its heads put together."""
-        left, right = self._halves()
         times = left.new_tensor(
             [2 - (item.left is item.right or item.left.name != item.right.name) for item in self._sums]
         )
+        lefts, rights = [item.left for item in self._sums], [item.right for item in self._sums]
+        mixed = self._whole(left, lefts) * self._whole(right, rights)
         if left.shape[1] == 1:
-            return times * (left * right)[:, 0]
-
-        def those(has: Callable[[_Sum], bool]) -> Bool[Tensor, " sums"]:
-            return torch.tensor([has(item) for item in self._sums], device=left.device)
-
-        whole = [
-            torch.where(those(shared), half.norm(dim=1), half.amax(1))
-            for half, shared in ((left, lambda item: item.left.shared), (right, lambda item: item.right.shared))
-        ]
+            return times * mixed
+        shared = [(a.shared, b.shared) for a, b in zip(lefts, rights, strict=True)]
         each = left * right
-        apart = torch.where(those(lambda item: item.left.shared or item.right.shared), each.norm(dim=1), each.amax(1))
-        apart = torch.where(those(lambda item: item.left.shared and item.right.shared), each.sum(1), apart)
-        return times * torch.where(those(lambda item: item.mixed), whole[0] * whole[1], apart)
+        apart = torch.where(_those(map(any, shared), left), each.norm(dim=1), each.amax(1))
+        apart = torch.where(_those(map(all, shared), left), each.sum(1), apart)
+        return times * torch.where(_those((item.mixed for item in self._sums), left), mixed, apart)
 
-    def _halves(self) -> tuple[Float[Tensor, "samples heads sums"], Float[Tensor, "samples heads sums"]]:
-        """||V diag(alpha)^(1/2)|| of both sides of every sum; each vectors' are taken together."""
+    def _whole(self, halves: Halves, sides: Sequence[Side]) -> Float[Tensor, "samples sums"]:
+        """Of all heads: they have columns of their own, or share them."""
+        if halves.shape[1] == 1:
+            return halves[:, 0]
+        return torch.where(_those((side.shared for side in sides), halves), halves.norm(dim=1), halves.amax(1))
+
+    def _halves(self) -> Halves:
+        """||V diag(alpha)^(1/2)|| of the left sides of all sums, of the right sides, and of what is apart.
+
+        Those of the same vectors are taken together.
+        """
+        items = [(item.left, item.alpha) for item in self._sums]
+        items += [(item.right, item.alpha) for item in self._sums] + self._apart
         uses: dict[Vectors, list[int]] = defaultdict(list)
-        alphas = [item.alpha for item in self._sums] * 2
-        for number, side in enumerate([item.left for item in self._sums] + [item.right for item in self._sums]):
+        for number, (side, _) in enumerate(items):
             uses[side.v].append(number)
         found = [
-            vectors.halves(torch.stack(torch.broadcast_tensors(*[alphas[number] for number in numbers]), -1))
+            vectors.halves(torch.stack(torch.broadcast_tensors(*[items[number][1] for number in numbers]), -1))
             for vectors, numbers in uses.items()
         ]
         heads = max(part.shape[1] for part in found)
         halves = torch.cat([part.expand(len(self._outer), heads, -1) for part in found], -1)
         order = torch.tensor([number for numbers in uses.values() for number in numbers], device=halves.device)
-        left, right = halves[..., order.argsort()].split(len(self._sums), -1)
-        return left, right
+        return halves[..., order.argsort()]
+
+
+def _those(chosen: Iterable[bool], like: Tensor) -> Bool[Tensor, " sums"]:
+    return torch.tensor(list(chosen), device=like.device)
 
 
 class Branch:

@@ -1,6 +1,7 @@
 """Bounds of the spectral norms of a Hessian and of the norms of a gradient, without either."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from suffice.closed_form.bounds.activations import Activations
 from suffice.closed_form.bounds.family import Family
+from suffice.closed_form.bounds.level import Blocks
 from suffice.closed_form.bounds.vectors import spectral_bound
 from suffice.closed_form.bounds.walk import collect
 from suffice.closed_form.bounds.weight_norms import WeightNorms
@@ -66,10 +68,11 @@ def hessian_norm(
         True
     """
     names = [name for name, _ in module.named_parameters()]
-    bounds = sample_bounds(module, inputs, targets, loss, kind, mask)
-    means = bounds.blocks.mean(0)
-    norms: dict[str | tuple[str, str], float] = {"total": float(bounds.total.mean())}
-    norms.update({(a, b): float(means[i, j]) for i, a in enumerate(names) for j, b in enumerate(names)})
+    parts = [_hessian(blocks) for _, blocks in _chunks(module, inputs, targets, loss, kind, mask)]
+    each, total = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    norms: dict[str | tuple[str, str], float] = {"total": float(total.mean())}
+    for a, row in zip(names, each.mean(0).tolist(), strict=True):
+        norms.update({(a, b): norm for b, norm in zip(names, row, strict=True)})
     return norms
 
 
@@ -94,7 +97,7 @@ def gradient_norm(
         ['total', 'W_Q', 'W_K', 'W_V']
     """
     names = [name for name, _ in module.named_parameters()]
-    gradient = sample_bounds(module, inputs, targets, loss, kind, mask).gradient
+    gradient = torch.cat([_gradient(blocks) for _, blocks in _chunks(module, inputs, targets, loss, kind, mask)])
     return {
         "total": float(gradient.norm(dim=1).mean()),
         **dict(zip(names, gradient.mean(0).tolist(), strict=True)),
@@ -102,18 +105,15 @@ def gradient_norm(
 
 
 class SampleBounds(NamedTuple):
-    """Bounds for each sample.
+    """Bounds for each sample, of the norm of its Hessian and of its gradient, and of its loss.
 
     Attributes:
-        blocks: of the norms of the Hessian's blocks, the parameters in their order.
-        total: of the norm of the Hessian.
-        gradient: of the norm of the gradient in each parameter.
-        losses: of the loss, exact with kind="data".
+        hessian, gradient: of the norms.
+        losses: of the loss, which kind="data" gives as it is.
     """
 
-    blocks: Float[Tensor, "samples names names"]
-    total: Float[Tensor, " samples"]
-    gradient: Float[Tensor, "samples names"]
+    hessian: Float[Tensor, " samples"]
+    gradient: Float[Tensor, " samples"]
     losses: Float[Tensor, " samples"]
 
 
@@ -125,29 +125,57 @@ def sample_bounds(
     kind: Kind,
     mask: Mask | None = None,
 ) -> SampleBounds:
-    """The bounds of each sample, in float64; arguments as for `hessian_norm`."""
-    check_inputs(module, inputs, targets, loss, mask)
+    """The bounds of each sample; arguments and errors as for `hessian_norm`."""
+    parts = [
+        (_hessian(blocks)[1], _gradient(blocks).norm(dim=1), family.losses())
+        for family, blocks in _chunks(module, inputs, targets, loss, kind, mask)
+    ]
+    return SampleBounds(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def _chunks(
+    module: SelfAttention | Classifier,
+    X: Tokens,
+    targets: Tensor,
+    loss: str | SampleLoss,
+    kind: Kind,
+    mask: Mask | None,
+) -> Iterator[tuple[Family[Any], Blocks]]:
+    """Some samples at a time, in float64."""
+    check_inputs(module, X, targets, loss, mask)
     check_word("kind", kind, ("a_priori", "data"))
-    if inputs.dtype != torch.float64:
-        module, inputs = copy.deepcopy(module).double(), inputs.double()
+    if X.dtype != torch.float64:
+        module, X = copy.deepcopy(module).double(), X.double()
     if targets.is_floating_point():
         targets = targets.double()
     block = module.block if isinstance(module, Classifier) else module
-    tokens, width = inputs.shape[1:]
-    each = 8 * tokens * (8 * width * width + block.heads * tokens * (min(tokens, width) + tokens))
+    tokens, width = X.shape[1:]
+    each = X.element_size() * tokens * (8 * width**2 + block.heads * tokens * (min(tokens, width) + tokens))
     chunk = max(1, CHUNK_BYTES // each)
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(inputs), chunk):
-            some = slice(start, start + chunk)
-            some_mask = None if mask is None else mask[some]
-            given = module, inputs[some], targets[some], loss, some_mask
+    for start in range(0, len(X), chunk):
+        some = slice(start, start + chunk)
+        given = module, X[some], targets[some], loss, None if mask is None else mask[some]
+        with torch.no_grad():
             family: Family[Any] = WeightNorms(*given) if kind == "a_priori" else Activations(*given)
-            blocks = collect(module, family, len(inputs[some]))
-            hessian, gradient = blocks.hessian(), blocks.gradient()
-            total, length = spectral_bound(hessian, 3)[:, None, None], gradient.norm(dim=1, keepdim=True)
-            hessian = (1 + ROUNDING) * hessian + ROUNDING * total
-            gradient = (1 + ROUNDING) * gradient + ROUNDING * length
-            parts.append((hessian, (1 + ROUNDING) * total[:, 0, 0], gradient, family.losses()))
-    # where numbers are too large for float64, nothing is known
-    return SampleBounds(*(torch.cat(tensors).nan_to_num(torch.inf, torch.inf) for tensors in zip(*parts, strict=True)))
+            yield family, collect(module, family, len(X[some]))
+
+
+@torch.no_grad()
+def _hessian(blocks: Blocks) -> tuple[Float[Tensor, "samples names names"], Float[Tensor, " samples"]]:
+    """Bounds of all blocks and of the whole, with room for rounding."""
+    each = blocks.hessian()
+    total = spectral_bound(each, 3)
+    each = (1 + ROUNDING) * each + ROUNDING * total[:, None, None]
+    return _finite(each), _finite((1 + ROUNDING) * total)
+
+
+@torch.no_grad()
+def _gradient(blocks: Blocks) -> Float[Tensor, "samples names"]:
+    """Bounds of the gradient in every parameter, with room for rounding."""
+    each = blocks.gradient()
+    return _finite((1 + ROUNDING) * each + ROUNDING * each.norm(dim=1, keepdim=True))
+
+
+def _finite(bounds: Tensor) -> Tensor:
+    """Where numbers are too large for float64, nothing is known."""
+    return bounds.nan_to_num(torch.inf, torch.inf)

@@ -158,8 +158,8 @@ def _bounded(
     losses = losses - losses.mean() if kind == "data" else losses
     return _Spreads(
         np.square(losses),
-        bounds.gradient.square().sum(1).cpu().numpy(),
-        bounds.total.square().cpu().numpy(),
+        bounds.gradient.square().cpu().numpy(),
+        bounds.hessian.square().cpu().numpy(),
     )
 
 

@@ -15,9 +15,6 @@ Number: TypeAlias = Float[Tensor, "#samples #heads #tokens"]
 PerHead: TypeAlias = Float[Tensor, "#samples #heads"]
 PerSample: TypeAlias = Float[Tensor, " #samples"]
 
-PRECISE = 2
-"""Squarings of a Gram matrix where its norm goes into the outer-product part: at most L^(1/8) too large."""
-
 
 def spectral_bound(matrix: Float[Tensor, "*batch rows columns"], squarings: int = 0) -> Float[Tensor, "*batch"]:
     """At least ||M||_2: (Tr (M'M)^(2 n))^(1 / 4 n) with n = 2^squarings, the Schatten norm of order 4 n.
@@ -30,7 +27,8 @@ def spectral_bound(matrix: Float[Tensor, "*batch rows columns"], squarings: int 
     """
     rows, columns = matrix.shape[-2:]
     tiny = torch.finfo(matrix.dtype).tiny
-    size = matrix.abs().amax((-2, -1), keepdim=True).clamp(min=tiny)  # powers of what is near 1 stay in range
+    # powers of what is near 1 stay in range
+    size = torch.linalg.vector_norm(matrix, torch.inf, (-2, -1), keepdim=True).clamp(min=tiny)
     matrix = matrix / size
     power = matrix @ matrix.mT if rows < columns else matrix.mT @ matrix
     for squaring in range(squarings):
@@ -51,9 +49,6 @@ class Vectors(Protocol):
     @property
     def largest(self) -> Number:
         """At least max_a |v_t[a]|."""
-
-    def apart(self, weights: Number) -> PerHead:
-        """At least ||V diag(weights)||_2: what weights do to outputs of each token apart."""
 
     def together(self, weights: Number) -> PerHead:
         """At least ||sum_t weights_t v_t (x) G_t||_2 for all G_t of norm 1: what they do to outputs of all tokens."""
@@ -86,11 +81,8 @@ class Known:
     def largest(self) -> Number:
         return self.v.abs().amax(-1)
 
-    def apart(self, weights: Number) -> PerHead:
-        return spectral_bound(self._weighted(weights), PRECISE - 1).sqrt()
-
     def together(self, weights: Number) -> PerHead:
-        return self._weighted(weights).abs().sum((-2, -1)).sqrt()
+        return (weights[..., :, None] * self._gram * weights[..., None, :]).abs().sum((-2, -1)).sqrt()
 
     def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
         """By the Frobenius norm of the Gram matrix; numbers near 1 are squared."""
@@ -120,9 +112,6 @@ class Known:
         v = self.v / self._longest
         return (v @ v.mT).square()
 
-    def _weighted(self, weights: Number) -> Float[Tensor, "samples heads tokens tokens"]:
-        return weights[..., :, None] * self._gram * weights[..., None, :]
-
 
 class Diagonal(Known):
     """Weights that multiply the entries of a vector: diag(v_t) stands for v_t', as for gamma in gamma * n.
@@ -130,9 +119,6 @@ class Diagonal(Known):
     Args:
         v: the vectors.
     """
-
-    def apart(self, weights: Number) -> PerHead:
-        return (self._entries.mT @ weights.square()[..., None])[..., 0].amax(-1).sqrt()
 
     def together(self, weights: Number) -> PerHead:
         weights = weights.expand(*weights.shape[:2], self.v.shape[2])
@@ -161,10 +147,6 @@ class Bounded:
         self.tokens = tokens
         widest = math.sqrt(tokens) * each
         self.spectral = widest if spectral is None else torch.minimum(spectral, widest)
-
-    def apart(self, weights: Number) -> PerHead:
-        whole = self.spectral * weights.amax(-1, keepdim=True)
-        return torch.minimum(whole, self._sum(weights.square()).sqrt() * self.norms)[..., 0]
 
     def together(self, weights: Number) -> PerHead:
         return (self._sum(weights) * self.norms)[..., 0]
