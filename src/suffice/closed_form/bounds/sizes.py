@@ -2,17 +2,18 @@
 
 import copy
 import math
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from scipy.sparse import linalg
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, grad, jvp, vmap
 
 from suffice.closed_form.bounds.norms import sample_bounds
-from suffice.closed_form.hessian import SampleHessians, check_inputs, hessian
+from suffice.closed_form.hessian import check_inputs
 from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
 from suffice.closed_form.losses import SampleLoss, sample_losses
 from suffice.errors import InputError
@@ -77,10 +78,12 @@ def sufficient_size(
     for name, value, least in (("radius", radius, radius >= 0), ("tolerance", tolerance, tolerance > 0)):
         if not (math.isfinite(value) and least):
             raise InputError(f"{name} = {value}: must be a finite number above 0")
-    spreads = _measured(module, inputs, targets, loss, mask) if kind == "measured" else None
-    if spreads is None:
-        spreads = _bounded(module, inputs, targets, loss, kind, mask)  # type: ignore[arg-type]
-    return _answer(spreads, radius, tolerance, kind)
+    with np.errstate(over="ignore"):  # what is too large for float64 is infinite
+        if kind == "measured":
+            spreads = _measured(module, inputs, targets, loss, mask)
+        else:
+            spreads = _bounded(module, inputs, targets, loss, kind, mask)
+        return _answer(spreads, radius, tolerance, kind)
 
 
 class _Spreads(NamedTuple):
@@ -164,47 +167,60 @@ def _bounded(
 
 
 def _measured(
-    module: SelfAttention | Classifier, inputs: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
+    module: SelfAttention | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
 ) -> _Spreads:
-    """From exact derivatives, in float64."""
-    module, inputs = copy.deepcopy(module).double().requires_grad_(False), inputs.double()
+    """From exact derivatives of each sample, by automatic differentiation, in float64."""
+    module, X = copy.deepcopy(module).double().requires_grad_(False), X.double()
     targets = targets.double() if targets.is_floating_point() else targets
+    real = torch.ones(X.shape[:2], dtype=torch.bool, device=X.device) if mask is None else mask
     weights: dict[str, Tensor] = dict(module.named_parameters())
-    real = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device) if mask is None else mask
 
     def loss_of(weights: dict[str, Tensor], x: Tensor, target: Tensor, real: Tensor) -> Tensor:
         outputs = functional_call(module, weights, (x[None], real[None]))
         return sample_losses(loss, outputs, target[None], real[None])[0]
 
-    each = (None, 0, 0, 0)
-    losses = vmap(loss_of, each)(weights, inputs, targets, real)
-    gradients = vmap(grad(loss_of), each)(weights, inputs, targets, real)
-    flat = torch.cat([gradient.flatten(1) for gradient in gradients.values()], 1)
-    H = hessian(module, inputs, targets, loss, reduction="none", mask=mask)
+    def flat(parts: dict[str, Tensor]) -> Float[Tensor, "samples P"]:
+        return torch.cat([part.flatten(1) for part in parts.values()], 1)
+
+    def product(tangent: dict[str, Tensor], x: Tensor, target: Tensor, real: Tensor) -> dict[str, Tensor]:
+        moved = jvp(lambda weights: grad(loss_of)(weights, x, target, real), (weights,), (tangent,))[1]
+        return cast(dict[str, Tensor], moved)
+
+    def products(vectors: Float[Tensor, "samples P"]) -> Float[Tensor, "samples P"]:
+        """h_i v_i of each sample, forward over reverse, which is right through every layer here."""
+        parts = vectors.split([weight.numel() for weight in weights.values()], dim=1)
+        shaped = {
+            name: part.unflatten(1, weight.shape) for (name, weight), part in zip(weights.items(), parts, strict=True)
+        }
+        return flat(vmap(product)(shaped, X, targets, real))
+
+    each = None, 0, 0, 0
+    losses = vmap(loss_of, each)(weights, X, targets, real)
+    gradients = flat(vmap(grad(loss_of), each)(weights, X, targets, real))
     return _Spreads(
         (losses - losses.mean()).square().cpu().numpy(),
-        (flat - flat.mean(0)).square().sum(1).cpu().numpy(),
-        _hessian_spread(H, inputs),
+        (gradients - gradients.mean(0)).square().sum(1).cpu().numpy(),
+        _hessian_spread(products, gradients),
     )
 
 
-def _hessian_spread(H: SampleHessians, like: Tensor) -> Float64[np.ndarray, " samples"]:
+def _hessian_spread(
+    products: Callable[[Tensor], Tensor], like: Float[Tensor, "samples P"]
+) -> Float64[np.ndarray, " samples"]:
     """||(h_i - H) v||^2 of each sample, v the top eigenvector of sum_i (h_i - H)^2.
 
-    The eigenvalue found by Lanczos is at most the true one; the norm of its residual, which it is short of at most,
-    is shared out among the samples.
+    The eigenvalue found by Lanczos is at most the true one; the norm of its residual, by which it is short at most, is
+    shared out among the samples.
     """
-    size = H.shape[1]
+    size = like.shape[1]
 
-    def centered(v: Float[Tensor, " P"]) -> Float[Tensor, "samples P"]:
-        products = H @ v
-        return products - products.mean(0)
+    def centered(v: np.ndarray) -> Float[Tensor, "samples P"]:
+        moved = products(torch.as_tensor(v.reshape(1, -1)).to(like).expand_as(like).contiguous())
+        return moved - moved.mean(0)
 
     def squared(v: np.ndarray) -> np.ndarray:
-        moved = centered(torch.as_tensor(v.reshape(-1)).to(like))
-        back = torch.stack([one @ vector for one, vector in zip(H, moved, strict=True)])
-        # sum_i (h_i - H) u_i = sum_i h_i u_i, since the u_i sum to zero
-        return back.sum(0).cpu().numpy()
+        # sum_i (h_i - H) u_i = sum_i h_i u_i, since the u_i = (h_i - H) v sum to zero
+        return products(centered(v)).sum(0).cpu().numpy()
 
     start = np.random.default_rng(0).standard_normal(size)
     if size == 1 or not squared(start).any():
@@ -214,5 +230,4 @@ def _hessian_spread(H: SampleHessians, like: Tensor) -> Float64[np.ndarray, " sa
         values, vectors = linalg.eigsh(operator, k=1, which="LA", v0=start, tol=1e-6)
         v = vectors[:, 0]
         residual = float(np.linalg.norm(squared(v) - values[0] * v))
-    parts = centered(torch.as_tensor(v).to(like)).square().sum(1).cpu().numpy()
-    return parts + residual / len(parts)
+    return centered(v).square().sum(1).cpu().numpy() + residual / len(like)
