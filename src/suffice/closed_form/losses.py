@@ -113,8 +113,23 @@ def _shares(outputs: Float[Tensor, "samples tokens width"], mask: Tensor | None)
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> LossDerivatives:
     p = logits.softmax(-1)
-    one_hot = torch.nn.functional.one_hot(targets.long(), logits.shape[1])
-    return LossDerivatives(p - one_hot, torch.diag_embed(p) - p[:, :, None] * p[:, None, :])
+    one_hot = torch.nn.functional.one_hot(targets.long(), logits.shape[1]).to(p)
+    # 1 - p has no digits left where p is near 1, and the sum of all the others has
+    gradient = torch.where(one_hot > 0, -sum_of_others(p), p)
+    hessian = -p[:, :, None] * p[:, None, :]
+    hessian.diagonal(dim1=1, dim2=2).copy_(p * sum_of_others(p))
+    return LossDerivatives(gradient, hessian)
+
+
+def sum_of_others(p: Float[Tensor, "samples classes"]) -> Float[Tensor, "samples classes"]:
+    """1 - p_j of probabilities, as the sum of all others.
+
+    Example:
+        >>> sum_of_others(torch.tensor([[1.0, 1e-20]]))
+        tensor([[1.0000e-20, 1.0000e+00]])
+    """
+    classes = p.shape[1]
+    return p @ (1 - torch.eye(classes, dtype=p.dtype, device=p.device))
 
 
 def _of_function(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> LossDerivatives:

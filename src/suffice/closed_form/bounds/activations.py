@@ -21,7 +21,7 @@ from suffice.closed_form.bounds.family import (
 from suffice.closed_form.bounds.scores import Metric
 from suffice.closed_form.bounds.vectors import Diagonal, Known, Number, spectral_bound
 from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, TransformerBlock, normalize
-from suffice.closed_form.losses import SampleLoss, loss_derivatives, sample_losses
+from suffice.closed_form.losses import SampleLoss, loss_derivatives, sample_losses, sum_of_others
 
 
 class Activations:
@@ -48,7 +48,7 @@ class Activations:
         self.block = block = cast(TransformerBlock, module.block if isinstance(module, Classifier) else module)
         self.top = cast(Classifier, self.classifier)
         self.mask, self.targets, self.loss_function = mask, targets, loss
-        self.one, self.unit = Known(X.new_ones(1, 1, X.shape[1], 1)), X.new_ones(1, 1, 1)
+        self.unit = X.new_ones(1, 1, 1)
         self.x = X
         if isinstance(block, TransformerBlock) and block.norm == "pre":
             self.x = block.normalize_1(X)
@@ -71,6 +71,12 @@ class Activations:
                 self.normalized[2], Z = Z, block.normalize_2(Z)
         self.Z, self.outputs = Z, Z if self.classifier is None else self.classifier.head(Z, mask)
         self.loss_gradient, self.loss_hessian = loss_derivatives(loss, self.outputs, targets, mask)
+        # tokens that the loss does not see, such as padding, move nothing
+        seen = X.new_ones(X.shape[:2]) if mask is None or callable(loss) else mask.to(X.dtype)
+        if self.classifier is not None:
+            seen = (self.classifier.shares(Z, mask) > 0).to(X.dtype)
+        self.seen = seen[:, None, :, None]
+        self.one = Known(self.seen)
         self.root = _root(loss, self.outputs, self.loss_hessian)
         self.D: Tensor | None = None  # or scalar times the identity
         self.scalar: Tensor = self.unit
@@ -134,7 +140,7 @@ class Activations:
         if block.norm == "post":  # otherwise it lies on a branch
             outer = self._below(lambda D: _before_normalization(D, gamma, n, s[..., 0]))
         return NormalizationNorms(
-            n=Diagonal(n[:, None]),
+            n=Diagonal(n[:, None] * self.seen),
             f=f,
             n_f=_known(n * g),
             diagonal_f=Diagonal(f.v),
@@ -161,8 +167,8 @@ class Activations:
             C = _before_normalization(FW, block.gamma_2, n, s)
         C.diagonal(dim1=-2, dim2=-1).add_(1)
         return FeedForwardNorms(
-            Y=_known(self.Y),
-            S=_known(self.S),
+            Y=Known(self.Y[:, None] * self.seen),
+            S=Known(self.S[:, None] * self.seen),
             f=f,
             f_B=_known(f_B),
             F=torch.minimum(slope * _norm(W_2), (first * W_2.norm(dim=-1)).norm(dim=-1)[:, None]),
@@ -190,7 +196,7 @@ class Activations:
             q = A * spread
             bend = torch.where(A > 0, spread.abs(), 0).amax(-1)
         self.metric, self.q, self.o = Metric(weights, softmax=not block.linear), q, o
-        each, scale, ones = x[:, None], block.scale, self.one.v.expand(len(x), -1, -1, -1)
+        each, scale, ones = x[:, None], block.scale, torch.ones_like(self.seen)
         nothing = torch.zeros_like(self.unit)
         norm, root = self.metric.norm, self.metric.root
         q_x = scale * (q @ each)
@@ -198,14 +204,14 @@ class Activations:
         q_1 = scale * q.sum(-1, keepdim=True)
         cross = (each.mT @ q_x, q_x.sum(-2, keepdim=True), each.mT @ q_1, q_1.sum(-2, keepdim=True))
         return AttentionNorms(
-            x=_known(x),
-            Q=Known(Q),
+            x=Known(each * self.seen),
+            Q=Known(Q * self.seen),
             f=f,
-            joined=_known(self.joined),
+            joined=Known(self.joined[:, None] * self.seen),
             W_O=_norm(W_O),
             o=Known(o),
-            A_x=Known(A @ each),
-            A_1=Known(A.sum(-1, keepdim=True)),
+            A_x=Known(A @ each * self.seen),
+            A_1=Known(A.sum(-1, keepdim=True) * self.seen),
             q_K=Known(scale * (q @ K)),
             q_x=Known(q_x),
             q_1=Known(q_1),
@@ -236,12 +242,13 @@ class Activations:
         each = n[:, None]
         to_K, to_V, KQ = Q @ W_K.mT, o @ W_V.mT, K @ W_Q.mT
         return InputNormNorms(
-            n=Diagonal(each),
-            A_n=Diagonal(self.A @ each),
+            every=Known(torch.ones_like(X[:, None, :, :1])),
+            n=Diagonal(each * self.seen),
+            A_n=Diagonal(self.A @ each * self.seen),
             q_n=Diagonal(block.scale * (q @ each)),
-            to_K=Known(to_K),
+            to_K=Known(to_K * self.seen),
             to_V=Known(to_V),
-            diagonal_K=Diagonal(to_K),
+            diagonal_K=Diagonal(to_K * self.seen),
             diagonal_V=Diagonal(to_V),
             root_n=self.metric.root(each),
             root_KQ=self.metric.root(KQ),
@@ -258,9 +265,10 @@ class Activations:
 def normalization_curvature(
     n: Float[Tensor, "*batch width"], centered: Float[Tensor, "*batch width"], along: Float[Tensor, "*batch 1"]
 ) -> Float[Tensor, "*batch"]:
-    """s^2 ||sum_a u_a d2n_a/dxdx||, exactly, from n, Pi u and u.n.
+    """s^2 ||sum_a u_a d2n_a/dxdx|| from n, Pi u and u.n, exactly for d >= 4.
 
-    On the span of n and Pi u the matrix is 2 x 2; orthogonal to both, and to 1, it is -(u.n) / d.
+    On the span of n and Pi u the matrix is 2 x 2; orthogonal to both, and to 1, it is -(u.n) / d. For d < 4 there may
+    be nothing orthogonal to all three; then it is at least the norm.
 
     Example:
         >>> from suffice.closed_form import layer_norm_second_derivative
@@ -312,8 +320,10 @@ def _root(loss: str | SampleLoss, outputs: Tensor, M: Tensor) -> Tensor:
     if loss == "mse":
         return M.sqrt() if M.ndim == 3 else M[..., 0, 0].sqrt()  # it is diagonal
     if loss == "cross_entropy":
-        root = outputs.softmax(-1).sqrt()
-        projection = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device) - root[:, :, None] * root[:, None]
+        p = outputs.softmax(-1)
+        root = p.sqrt()
+        projection = -root[:, :, None] * root[:, None]  # I - root root'
+        projection.diagonal(dim1=1, dim2=2).copy_(sum_of_others(p))
         return projection * root[:, None]
     values, vectors = torch.linalg.eigh(M)
     return values.abs().sqrt()[..., None] * vectors.mT  # type: ignore[no-any-return]

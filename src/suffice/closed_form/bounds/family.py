@@ -102,6 +102,7 @@ class InputNormNorms(Generic[V]):
     """x = gamma_1 * n + beta_1 before the attention; P as in `AttentionNorms`.
 
     Attributes:
+        every: a one for each token, also for those that the loss sees through others alone.
         n, A_n, q_n: the normalised tokens, A n, and scale q n, each as a diagonal.
         to_K, to_V: W_K Q_t and W_V o_t.
         diagonal_K, diagonal_V: the same, each as a diagonal.
@@ -111,6 +112,7 @@ class InputNormNorms(Generic[V]):
         x_f, n_f: dl/dx, and n * dl/dx.
     """
 
+    every: V
     n: V
     A_n: V
     q_n: V
@@ -177,7 +179,7 @@ class Family(Protocol[V]):
 
     @property
     def one(self) -> V:
-        """A one for each token."""
+        """A one for each token that the loss sees."""
 
     @property
     def unit(self) -> Number:

@@ -6,7 +6,7 @@ Hessian. Where ||A_t|| <= alpha_t, such a sum is at most ||V diag(alpha)^(1/2)||
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -19,20 +19,11 @@ from suffice.closed_form.bounds.vectors import Number, PerSample, Vectors
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Weights above a level, with at least ||K_t|| of the mixed derivative d2l/du dW[a, b] = v[a] K[:, b].
-
-    Of most weights each head has columns of its own, or there is one head as far as they know. Those that all heads
-    share, each with vectors of its own, are gamma_1 and beta_1 before the attention.
-    """
+    """Weights above a level, with at least ||K_t|| of the mixed derivative d2l/du dW[a, b] = v[a] K[:, b]."""
 
     name: str
     v: Vectors
     K: Number
-
-    @property
-    def shared(self) -> bool:
-        """Whether all heads share them."""
-        return self.name in ("gamma_1", "beta_1")
 
 
 Halves: TypeAlias = Float[Tensor, "samples heads sums"]
@@ -54,10 +45,12 @@ class Blocks:
         names: the parameters.
         samples: how many.
         like: of the dtype and on the device of the weights.
-
+        shared: weights before the attention that all heads share, each with vectors of its own; of others each head
+            has columns of its own, or they are above the heads.
     """
 
-    def __init__(self, names: Sequence[str], samples: int, like: Tensor) -> None:
+    def __init__(self, names: Sequence[str], samples: int, like: Tensor, shared: Collection[str] = ()) -> None:
+        self.shared = shared
         self.places = {name: place for place, name in enumerate(names)}
         self._outer = like.new_zeros(samples, len(names))
         self._gradients: list[tuple[int, Vectors, Vectors]] = []
@@ -88,12 +81,11 @@ class Blocks:
             DG: at least ||D_t G_t||.
             together: whether all tokens share the rows of D; then ||sum_t D_t G_t (x) v_t'||.
         """
-        side = Side(name, v, DG)
         if together:
             each = v.together(DG)
-            self._outer[:, self.places[name]] += each.sum(1) if side.shared else each.amax(1)
+            self._outer[:, self.places[name]] += each.sum(1) if name in self.shared else each.amax(1)
         else:
-            self._apart.append((side, DG.square()))
+            self._apart.append((Side(name, v, DG), DG.square()))
 
     def add_gradient(self, name: str, v: Vectors, u: Vectors) -> None:
         """sum_t v_t u_t', a part of the gradient."""
@@ -123,24 +115,22 @@ class Blocks:
 
     def _bounds(self, left: Halves, right: Halves) -> Float[Tensor, "samples sums"]:
         """||V diag(alpha)^(1/2)|| ||W diag(alpha)^(1/2)|| of every sum, its heads put together."""
-        times = left.new_tensor(
-            [2 - (item.left is item.right or item.left.name != item.right.name) for item in self._sums]
-        )
         lefts, rights = [item.left for item in self._sums], [item.right for item in self._sums]
+        # a transpose falls on the same block where both sides are of one parameter
+        times = left.new_tensor([1 + (a is not b and a.name == b.name) for a, b in zip(lefts, rights, strict=True)])
         mixed = self._whole(left, lefts) * self._whole(right, rights)
         if left.shape[1] == 1:
             return times * mixed
-        shared = [(a.shared, b.shared) for a, b in zip(lefts, rights, strict=True)]
+        shared = [(a.name in self.shared) + (b.name in self.shared) for a, b in zip(lefts, rights, strict=True)]
         each = left * right
-        apart = torch.where(_those(map(any, shared), left), each.norm(dim=1), each.amax(1))
-        apart = torch.where(_those(map(all, shared), left), each.sum(1), apart)
+        apart = torch.where(_those((count > 0 for count in shared), left), each.norm(dim=1), each.amax(1))
+        apart = torch.where(_those((count > 1 for count in shared), left), each.sum(1), apart)
         return times * torch.where(_those((item.mixed for item in self._sums), left), mixed, apart)
 
     def _whole(self, halves: Halves, sides: Sequence[Side]) -> Float[Tensor, "samples sums"]:
         """Of all heads: they have columns of their own, or share them."""
-        if halves.shape[1] == 1:
-            return halves[:, 0]
-        return torch.where(_those((side.shared for side in sides), halves), halves.norm(dim=1), halves.amax(1))
+        shared = _those((side.name in self.shared for side in sides), halves)
+        return torch.where(shared, halves.norm(dim=1), halves.amax(1))
 
     def _halves(self) -> Halves:
         """||V diag(alpha)^(1/2)|| of the left sides of all sums, of the right sides, and of what is apart.

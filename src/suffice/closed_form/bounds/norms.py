@@ -157,7 +157,8 @@ def _chunks(
         given = module, X[some], targets[some], loss, None if mask is None else mask[some]
         with torch.no_grad():
             family: Family[Any] = WeightNorms(*given) if kind == "a_priori" else Activations(*given)
-            yield family, collect(module, family, len(X[some]))
+            blocks = collect(module, family, len(X[some]))
+        yield family, blocks
 
 
 @torch.no_grad()

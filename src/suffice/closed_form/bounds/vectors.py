@@ -100,7 +100,7 @@ class Known:
 
     @cached_property
     def _longest(self) -> Float[Tensor, "samples heads 1 1"]:
-        return self.norms.amax(-1)[..., None, None].clamp(min=torch.finfo(self.v.dtype).tiny)
+        return self.largest.amax(-1)[..., None, None].clamp(min=torch.finfo(self.v.dtype).tiny)
 
     @cached_property
     def _gram(self) -> Float[Tensor, "samples heads tokens tokens"]:

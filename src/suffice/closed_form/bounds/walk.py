@@ -22,10 +22,11 @@ def collect(module: SelfAttention | Classifier, family: Family[V], samples: int)
         samples: how many.
     """
     names = [name.split(".")[-1] for name, _ in module.named_parameters()]
-    blocks = Blocks(names, samples, family.unit)
     block = module.block if isinstance(module, Classifier) else module
+    pre = isinstance(block, TransformerBlock) and block.norm == "pre"
+    blocks = Blocks(names, samples, family.unit, shared=("gamma_1", "beta_1") if pre else ())
     loss = family.loss()
-    walk = _Walk(block, family, Level(blocks, loss.outer, loss.together))
+    walk = _Walk(pre, family, Level(blocks, loss.outer, loss.together))
     gradient = loss.gradient
     if isinstance(module, Classifier):
         walk.head(family.head())
@@ -39,9 +40,8 @@ def collect(module: SelfAttention | Classifier, family: Family[V], samples: int)
 
 
 class _Walk(Generic[V]):
-    def __init__(self, block: SelfAttention, family: Family[V], level: Level) -> None:
-        self.family, self.level, self.blocks = family, level, level.blocks
-        self.pre = isinstance(block, TransformerBlock) and block.norm == "pre"
+    def __init__(self, pre: bool, family: Family[V], level: Level) -> None:
+        self.pre, self.family, self.level, self.blocks = pre, family, level, level.blocks
 
     def _weights(self, **vectors: Vectors) -> list[tuple[str, Vectors]]:
         """Those that the module has."""
@@ -148,8 +148,8 @@ class _Walk(Generic[V]):
     def _input_norm(self, attention: AttentionNorms[V], moved: list[Side], scores: list[Side]) -> None:
         """Gamma_1 and beta_1 before the attention move queries, keys and values of all tokens."""
         sizes, one, level, add = self.family.input_norm(), self.family.one, self.level, self.blocks.add
-        self._gradients(sizes.n_f, gamma_1=one)
-        self._gradients(sizes.x_f, beta_1=one)
+        self._gradients(sizes.n_f, gamma_1=sizes.every)
+        self._gradients(sizes.x_f, beta_1=sizes.every)
         unit, scale = self.family.unit, attention.scale
         ways = {
             # dX, A dX, scale q dX; dX' W_K Q_t and dX' W_V o_t; ||P^(1/2) dX|| and scale ||V' P dX||

@@ -224,6 +224,7 @@ class WeightNorms:
         by_scores = scale * self.W_Q * root_V * root_K * o.norms + scale * self.W_K * tokens * q * self.Q.norms
         x_f = Bounded((by_values + by_scores).sum(1, keepdim=True), tokens)
         return InputNormNorms(
+            every=self.one,
             n=n,
             A_n=Bounded(largest * self.A_1.norms, tokens),
             q_n=o.times(scale * root_V * root_n),
