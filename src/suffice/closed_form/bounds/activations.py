@@ -202,7 +202,9 @@ class Activations:
         q_x = scale * (q @ each)
 
         q_1 = scale * q.sum(-1, keepdim=True)
-        cross = (each.mT @ q_x, q_x.sum(-2, keepdim=True), each.mT @ q_1, q_1.sum(-2, keepdim=True))
+        cross = [each.mT @ q_x]
+        if block.b_Q is not None:
+            cross += [q_x.sum(-2, keepdim=True), each.mT @ q_1, q_1.sum(-2, keepdim=True)]
         return AttentionNorms(
             x=Known(each * self.seen),
             Q=Known(Q * self.seen),

@@ -146,7 +146,7 @@ class AttentionNorms(Generic[V]):
         VK, Vx, V1: scale ||V' P K||, scale ||V' P x||, scale ||V' P 1||.
         root_x, root_K, root_1: ||x' P x||^(1/2) and so on.
         bend: ||sum_s o_s d2A_s/dTdT||, o = V dl/d(A V), relative to P.
-        cross: norms of scale x' q x, scale 1' q x, scale x' q 1 and scale 1' q 1, the largest of the heads.
+        cross: the norm of scale x' q x, the largest of the heads; with biases, those of 1' q x, x' q 1 and 1' q 1 too.
         scale: 1 / sqrt(d_h).
         outer: ||D_t|| in A V.
     """

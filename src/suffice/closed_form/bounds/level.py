@@ -160,11 +160,11 @@ class Branch:
     """What some layers make of a vector x of each token, by themselves, in bounds.
 
     Attributes:
-        curvature: at least ||M_t||, M_t = sum_a f_a d2u_a/dxdx for what they make of it, u with dl/du = f.
+        curvature: at least ||M_t||, M_t = sum_a f_a d2u_a/dxdx for what they make of it, u with dl/du = f; None is 0.
         sides: their weights.
     """
 
-    def __init__(self, blocks: Blocks, curvature: Number, sides: Iterable[Side] = ()) -> None:
+    def __init__(self, blocks: Blocks, curvature: Number | None, sides: Iterable[Side] = ()) -> None:
         self.blocks, self.curvature = blocks, curvature
         self.sides = {(side.name, side.v): side for side in sides}
 
@@ -177,11 +177,12 @@ class Branch:
         """
         widest = G.amax(1, keepdim=True)
         for name, v in weights:
-            side = Side(name, v, self.curvature * widest)
+            side = Side(name, v, widest if self.curvature is None else self.curvature * widest)
             for other in self.sides.values():
                 self.blocks.add(other, side, other.K * widest)
-            self.blocks.add(side, side, side.K * widest)
-            self.couple(side)
+            if self.curvature is not None:
+                self.blocks.add(side, side, side.K * widest)
+                self.couple(side)
 
     def couple(self, side: Side) -> None:
         """Adds K to what a side has to do with x."""
@@ -192,16 +193,20 @@ class Branch:
 
     def below(self, J: Number, curvature: Number | None = None) -> None:
         """Goes down to a vector that makes x, with at least ||J|| and the norm of that step's own curvature."""
-        self.curvature = self.curvature * J.square()
-        if curvature is not None:
-            self.curvature = self.curvature + curvature
+        if self.curvature is not None:
+            self.curvature = self.curvature * J.square()
+        self._bend(curvature)
         self.sides = {key: Side(side.name, side.v, side.K * J) for key, side in self.sides.items()}
 
     def join(self, branch: "Branch") -> None:
         """Adds what another branch makes of the same vector."""
-        self.curvature = self.curvature + branch.curvature
+        self._bend(branch.curvature)
         for side in branch.sides.values():
             self.couple(side)
+
+    def _bend(self, curvature: Number | None) -> None:
+        if curvature is not None:
+            self.curvature = curvature if self.curvature is None else self.curvature + curvature
 
 
 class Level(Branch):
@@ -213,7 +218,7 @@ class Level(Branch):
     """
 
     def __init__(self, blocks: Blocks, outer: Number, together: bool) -> None:
-        super().__init__(blocks, torch.zeros_like(outer))
+        super().__init__(blocks, None)
         self.outer, self.together = outer, together
 
     def meet(self, weights: Iterable[tuple[str, Vectors]], G: Number) -> None:

@@ -32,11 +32,11 @@ def spectral_bound(matrix: Float[Tensor, "*batch rows columns"], squarings: int 
     matrix = matrix / size
     power = matrix @ matrix.mT if rows < columns else matrix.mT @ matrix
     for squaring in range(squarings):
-        norm = power.norm(dim=(-2, -1), keepdim=True).clamp(min=tiny)
+        norm = torch.linalg.vector_norm(power, dim=(-2, -1), keepdim=True).clamp(min=tiny)
         size = size * norm ** (0.5 ** (squaring + 1))
         power = power / norm
         power = power @ power
-    return size[..., 0, 0] * power.norm(dim=(-2, -1)) ** (0.5 ** (squarings + 1))  # type: ignore[no-any-return]
+    return size[..., 0, 0] * torch.linalg.vector_norm(power, dim=(-2, -1)) ** (0.5 ** (squarings + 1))  # type: ignore[no-any-return]
 
 
 class Vectors(Protocol):

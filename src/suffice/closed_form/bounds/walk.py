@@ -134,7 +134,7 @@ class _Walk(Generic[V]):
         self._gradients(sizes.q_1, b_K=sizes.Q)
         self._gradients(sizes.q_K, W_Q=sizes.x, W_QK=sizes.x, b_Q=one)
         pairs = (("W_Q", "W_K"), ("b_Q", "W_K"), ("W_Q", "b_K"), ("b_Q", "b_K"))
-        for (left, right), norm in zip(pairs, sizes.cross, strict=True):
+        for (left, right), norm in zip(pairs, sizes.cross, strict=False):
             if left in self.blocks.places and right in self.blocks.places:
                 self.blocks.add_norm(left, right, norm)
         if self.pre and "gamma_1" in self.blocks.places:
