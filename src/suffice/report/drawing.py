@@ -30,9 +30,9 @@ def draw(figure: Figure) -> Canvas:
     axes = canvas.subplots()
     for curve in figure.curves:
         if curve.style == "points":
-            axes.plot(curve.x, curve.y, "o", color=curve.color, markersize=4.5, label=curve.name)
+            axes.plot(curve.x, curve.y, "o", color=curve.color, markersize=4.5, label=curve.name or None)
         else:
-            axes.plot(curve.x, curve.y, LINES[curve.style], color=curve.color, label=curve.name)
+            axes.plot(curve.x, curve.y, LINES[curve.style], color=curve.color, label=curve.name or None)
         if curve.low is not None and curve.high is not None:
             axes.fill_between(curve.x, curve.low, curve.high, color=curve.color, alpha=0.2, linewidth=0)
     for mark in figure.marks:
@@ -57,5 +57,5 @@ def draw(figure: Figure) -> Canvas:
     axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9 if len(axes.get_legend_handles_labels()[1]) < 9 else 7.5)
     return canvas

@@ -16,7 +16,7 @@ Style: TypeAlias = Literal["solid", "dashed", "dotted", "points"]
 
 @dataclass(frozen=True)
 class Curve:
-    """One line or cloud of points, with a band around it if it has one."""
+    """One line or cloud of points, with a band around it if it has one. Without a name it is not in the legend."""
 
     name: str
     x: Sequence[float]

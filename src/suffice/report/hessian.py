@@ -12,9 +12,11 @@ import plotly.io
 import plotly.offline
 from jaxtyping import Float64
 from markupsafe import Markup
+from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure as Canvas
+from PIL import Image
 
 from suffice.report.drawing import save_figures
 from suffice.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Curve, Figure, Style
@@ -42,8 +44,6 @@ LAYERS = {
 }
 """The blocks whose norms are drawn along the training."""
 
-COLORS = (GREY, BLUE, GREEN, ORANGE, BLACK)
-
 
 def heat_map_file(folder: Path, epoch: int) -> Path:
     """Where a run keeps the cells of |H|, |H_o| and |H_f| at an epoch, (3, cells, cells)."""
@@ -56,21 +56,28 @@ def write_hessian_report(result: HessianResult, folder: Path) -> None:
     The heat maps are read from the folder; see `heat_map_file`.
     """
     with atomic_write(folder / "result.json") as file:
-        file.write(result.model_dump_json(indent=2).encode())
+        file.write(result.model_dump_json(indent=1).encode())
     files = [heat_map_file(folder, moment.epoch) for moment in result.moments]
     maps = np.stack([np.load(file, allow_pickle=False).astype(np.float64) for file in files])
     figures = [_spectrum(result), _norms(result), _bounds(result)]
     save_figures(figures, folder / "figures")
     pictures = []
     for moment, of_moment in zip(result.moments, maps, strict=True):
-        stream = io.BytesIO()
-        canvas = _draw_heat_maps(of_moment, result, float(maps.max()))
-        canvas.savefig(stream, format="png", dpi=120, metadata={"Software": "suffice"})
+        picture = _png(_draw_heat_maps(of_moment, result, float(maps.max())))
         with atomic_write(folder / "figures" / f"heat_maps_epoch_{moment.epoch}.png") as file:
-            file.write(stream.getvalue())
-        pictures.append((moment, f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"))
+            file.write(picture)
+        pictures.append((moment, f"data:image/png;base64,{base64.b64encode(picture).decode()}"))
     with atomic_write(folder / "report.html") as file:
         file.write(_page(result, figures, pictures).encode())
+
+
+def _png(canvas: Canvas) -> bytes:
+    """With 256 colours, which take a third of the room and look the same."""
+    drawn, stored = io.BytesIO(), io.BytesIO()
+    canvas.savefig(drawn, format="png", dpi=110)
+    picture = Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    picture.save(stored, format="png", optimize=True)
+    return stored.getvalue()
 
 
 def _page(result: HessianResult, figures: Sequence[Figure], pictures: Sequence[tuple[Moment, str]]) -> str:
@@ -104,18 +111,17 @@ def _rows(result: HessianResult, summary: HessianSummary) -> Iterator[tuple[str,
 def _spectrum(result: HessianResult) -> Figure:
     curves = []
     for number, moment in enumerate(result.moments):
-        color = COLORS[round(number * (len(COLORS) - 1) / max(1, len(result.moments) - 1))]
+        color = to_hex(colormaps["viridis"](0.9 * number / max(1, len(result.moments) - 1)))
         pairs = list(zip(moment.ranks, moment.eigenvalues, strict=True))
         size = moment.ranks[-1]
         # what is below rounding is no eigenvalue that could be told from zero
         least = 1e-14 * max(abs(value) for _, value in pairs)
         positive = [(rank, value) for rank, value in pairs if value > least]
         negative = [(size + 1 - rank, -value) for rank, value in reversed(pairs) if value < -least]
-        epoch = f"epoch {moment.epoch}"
         kinds: list[tuple[list[tuple[int, float]], str, Style]] = [
-            (positive, epoch, "solid"),
-            (negative, f"{epoch}, negative: |λ|", "dashed"),
-            (positive[: moment.outliers], f"{epoch}: {moment.outliers} outliers", "points"),
+            (positive, f"epoch {moment.epoch}, {moment.outliers} outliers", "solid"),
+            (negative, "" if number else "negative: |λ|", "dashed"),
+            (positive[: moment.outliers], "", "points"),
         ]
         for values, name, style in kinds:
             if values:
@@ -126,8 +132,8 @@ def _spectrum(result: HessianResult) -> Figure:
         title="The spectrum of the Hessian, and its outliers",
         caption=(
             "Eigenvalues of the full Hessian by their rank, positive ones from the largest down, and the absolute "
-            "values of negative ones from the most negative up. Outliers are those before the widest gap among the "
-            f"largest {4 * result.classes} (the largest ratio of one to the next)."
+            "values of negative ones from the most negative up (dashed). Outliers (points) are those before the widest "
+            f"gap among the largest {4 * result.classes} (the largest ratio of one to the next)."
         ),
         x_label="rank",
         y_label="eigenvalue",
@@ -155,18 +161,15 @@ def _norms(result: HessianResult) -> Figure:
 
 def _bounds(result: HessianResult) -> Figure:
     epochs = [moment.epoch for moment in result.moments]
-    styles: dict[BoundName, tuple[Style, str]] = {
-        "data": ("solid", "from activations"),
-        "a_priori": ("dashed", "a priori"),
-    }
+    styles: dict[BoundName, Style] = {"data": "solid", "a_priori": "dashed"}
     curves = []
-    for kind, (style, words) in styles.items():
+    for kind, style in styles.items():
         whole = [moment.bounds[kind].spectral / (moment.parts["full"].spectral or 1) for moment in result.moments]
-        curves.append(Curve(f"the whole, {words}", epochs, whole, BLACK, style))
+        curves.append(Curve("the whole" if kind == "data" else "a priori", epochs, whole, BLACK, style))
         for place, name, color in _layers(result):
             blocks = [(moment.bounds[kind], moment.parts["full"]) for moment in result.moments]
             ratios = [bound.block_norms[place][place] / (full.block_norms[place][place] or 1) for bound, full in blocks]
-            curves.append(Curve(f"{name}, {words}", epochs, ratios, color, style))
+            curves.append(Curve(name if kind == "data" else "", epochs, ratios, color, style))
     return Figure(
         name="bounds",
         title="Bound over measured norm along the training",

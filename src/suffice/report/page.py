@@ -54,6 +54,7 @@ def interactive(figure: Figure) -> go.Figure:
             x=list(curve.x),
             y=list(curve.y),
             name=curve.name,
+            showlegend=bool(curve.name),
             mode="markers" if points else "lines",
             line={"color": curve.color, "dash": DASHES.get(curve.style)},
             hovertemplate="%{x:,.4g}: %{y:.3g}",

@@ -153,7 +153,7 @@ class Blocks:
 
 
 def _those(chosen: Iterable[bool], like: Tensor) -> Bool[Tensor, " sums"]:
-    return torch.tensor(list(chosen), device=like.device)
+    return torch.tensor(list(chosen), dtype=torch.bool, device=like.device)
 
 
 class Branch:

@@ -85,12 +85,9 @@ class Known:
         return (weights[..., :, None] * self._gram * weights[..., None, :]).abs().sum((-2, -1)).sqrt()
 
     def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
-        """By the Frobenius norm of the Gram matrix; numbers near 1 are squared."""
+        """By the Frobenius norm of the weighted Gram matrix."""
         weights = weights.expand(*weights.shape[:2], self.v.shape[2], weights.shape[-1])
-        largest = weights.amax(-2, keepdim=True)
-        weights = weights / largest.clamp(min=torch.finfo(weights.dtype).tiny)
-        squares = (weights * (self._squares @ weights)).sum(-2).sqrt()
-        return (largest[..., 0, :] * squares).sqrt() * self._longest[..., 0]
+        return (weights * (self._squares @ weights)).sum(-2) ** 0.25 * self._longest[..., 0]
 
     def product(self, others: "Known") -> PerSample:
         return (self.v.mT @ others.v).square().sum((1, 2, 3))
