@@ -1,5 +1,6 @@
 import math
 
+import mpmath
 import oracles
 import pytest
 import torch
@@ -110,3 +111,16 @@ def test_derivatives_that_are_not_finite_are_refused():
     outputs = torch.zeros(2, 3, 4, dtype=torch.float64)
     with pytest.raises(InputError, match="finite"):
         loss_derivatives(lambda z, target: z.norm(), outputs, outputs)
+
+
+@pytest.mark.parametrize("margin", [1.0, 30.0, 50.0, 300.0])
+def test_cross_entropy_keeps_its_digits_where_a_class_is_almost_certain(margin):
+    mpmath.mp.dps = 200
+    logits = torch.tensor([[margin, 0.0, -1.0]], dtype=torch.float64)
+    powers = [mpmath.exp(float(z)) for z in logits[0]]
+    p = [power / mpmath.fsum(powers) for power in powers]
+    gradient, hessian = loss_derivatives("cross_entropy", logits, torch.tensor([0]))
+    for i in range(3):
+        assert float(gradient[0, i]) == pytest.approx(float(p[i] - (i == 0)), rel=1e-13)
+        for j in range(3):
+            assert float(hessian[0, i, j]) == pytest.approx(float(p[i] * ((i == j) - p[j])), rel=1e-13)

@@ -465,6 +465,17 @@ def at_least(found, exact):
     return bool((found >= exact * (1 - 1e-12)).all())
 
 
+def check_together(vectors, v, weights, D, diagonal=False):
+    """Outputs of all tokens: D of each token mixes its heads, which have columns of their own or share them."""
+    D = D / torch.linalg.matrix_norm(D.flatten(2), 2)[:, None, None, None]
+    weights = weights.expand(*v.shape[:3])
+    J = torch.einsum("sht,trhu,shtu->shru" if diagonal else "sht,trhu,shtp->shrup", weights, D, v)
+    J = J.flatten(3) if J.ndim > 3 else J
+    assert at_least(vectors.together(weights, shared=True), norm(J.sum(1)))
+    if not diagonal:
+        assert at_least(vectors.together(weights, shared=False), norm(J.movedim(1, 2).flatten(2)))
+
+
 @given(drawn=vectors())
 def test_known_vectors_bound_what_weights_do_to_tokens_apart_and_together(drawn):
     samples, heads, tokens, width, normal = drawn
@@ -472,11 +483,12 @@ def test_known_vectors_bound_what_weights_do_to_tokens_apart_and_together(drawn)
     known, G = Known(v), of_norm_one(normal(samples, heads, tokens, 2, 3))
     J = jacobians(v, weights, G)
     assert at_least(apart(known, weights), norm(J.flatten(2, 3)))
-    assert at_least(known.together(weights), norm(J.sum(2)))
+    check_together(known, v, weights, normal(tokens, 4, heads, 3))
     torch.testing.assert_close(known.norms, v.norm(dim=-1))
     torch.testing.assert_close(known.largest, v.abs().amax(-1))
-    one = Known(v[:, :, :1])
-    torch.testing.assert_close(one.together(weights[:, :, :1]), weights[:, :, 0] * v[:, :, 0].norm(dim=-1))
+    one, lengths = Known(v[:, :, :1]), weights[:, :, 0] * v[:, :, 0].norm(dim=-1)
+    torch.testing.assert_close(one.together(weights[:, :, :1], shared=False), lengths.amax(1))
+    torch.testing.assert_close(one.together(weights[:, :, :1], shared=True), lengths.sum(1))
 
 
 @given(drawn=vectors(), exponent=st.floats(-100, 100), small=st.floats(-100, 100))
@@ -511,7 +523,7 @@ def test_diagonals_bound_what_scales_do(drawn):
     known, G = Diagonal(v), of_norm_one(normal(samples, heads, tokens, 3, width))
     J = jacobians(v, weights, G, diagonal=True)
     assert at_least(apart(known, weights), norm(J.flatten(2, 3)))
-    assert at_least(known.together(weights), norm(J.sum(2)))
+    check_together(known, v, weights, normal(tokens, 4, heads, width), diagonal=True)
     whole = jacobians(v, weights, torch.eye(width, dtype=torch.float64).expand(tokens, -1, -1), diagonal=True)
     torch.testing.assert_close(apart(known, weights), norm(whole.flatten(2, 3)))
 
@@ -526,12 +538,12 @@ def test_vectors_of_bounded_norms_bound_all_vectors_of_these_norms(drawn, wide):
         return Bounded(v.norm(dim=-1).amax(-1, keepdim=True), tokens, norm(v)[..., None] if spectral else None)
 
     all_of = weights.expand(-1, -1, tokens)
-    G = of_norm_one(normal(samples, heads, tokens, 2, 3))
+    D = normal(tokens, 4, heads, 3)
     for spectral in (True, False):
         found, other = bounded(v, spectral), bounded(u, spectral)
         assert at_least(found.spectral, norm(v)[..., None])
         assert at_least(apart(found, weights), norm(rows_of(v, all_of)))
-        assert at_least(found.together(weights), norm(jacobians(v, all_of, G).sum(2)))
+        check_together(found, v, weights, D)
         assert at_least(found.halves(weights[..., None])[..., 0], norm(rows_of(v, all_of.sqrt())))
         assert at_least(found.product(other), torch.linalg.matrix_norm(v.mT @ u).square().sum(1))
         whole, twice = found.plus(other), found.times(torch.full((1, 1, 1), 2.0, dtype=torch.float64))

@@ -82,8 +82,7 @@ class Blocks:
             together: whether all tokens share the rows of D; then ||sum_t D_t G_t (x) v_t'||.
         """
         if together:
-            each = v.together(DG)
-            self._outer[:, self.places[name]] += each.sum(1) if name in self.shared else each.amax(1)
+            self._outer[:, self.places[name]] += v.together(DG, name in self.shared)
         else:
             self._apart.append((Side(name, v, DG), DG.square()))
 

@@ -12,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 Number: TypeAlias = Float[Tensor, "#samples #heads #tokens"]
-PerHead: TypeAlias = Float[Tensor, "#samples #heads"]
 PerSample: TypeAlias = Float[Tensor, " #samples"]
 
 
@@ -50,8 +49,13 @@ class Vectors(Protocol):
     def largest(self) -> Number:
         """At least max_a |v_t[a]|."""
 
-    def together(self, weights: Number) -> PerHead:
-        """At least ||sum_t weights_t v_t (x) G_t||_2 for all G_t of norm 1: what they do to outputs of all tokens."""
+    def together(self, weights: Number, shared: bool) -> PerSample:
+        """At least ||sum_t weights_t v_t (x) G_t||_2 for all G_t of norm 1: what they do to outputs of all tokens.
+
+        Args:
+            weights: of each token and head.
+            shared: whether the heads share the columns of G; or each has its own, and G_t is block-diagonal.
+        """
 
     def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
         """At least ||V diag(weights)^(1/2)||_2, for k weights."""
@@ -81,8 +85,9 @@ class Known:
     def largest(self) -> Number:
         return self.v.abs().amax(-1)
 
-    def together(self, weights: Number) -> PerHead:
-        return (weights[..., :, None] * self._gram * weights[..., None, :]).abs().sum((-2, -1)).sqrt()
+    def together(self, weights: Number, shared: bool) -> PerSample:
+        pairs = (weights[..., :, None] * self._gram * weights[..., None, :]).abs()
+        return pairs.sum((-2, -1)).sqrt().sum(1) if shared else pairs.amax(1).sum((-2, -1)).sqrt()
 
     def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
         """By the Frobenius norm of the weighted Gram matrix."""
@@ -117,9 +122,9 @@ class Diagonal(Known):
         v: the vectors.
     """
 
-    def together(self, weights: Number) -> PerHead:
-        weights = weights.expand(*weights.shape[:2], self.v.shape[2])
-        return ((self._entries.mT @ weights[..., None])[..., 0].amax(-1) * weights.sum(-1)).sqrt()
+    def together(self, weights: Number, shared: bool) -> PerSample:
+        weights = (weights if shared else weights.amax(1, keepdim=True)).expand(-1, -1, self.v.shape[2])
+        return ((self._entries.mT @ weights[..., None])[..., 0].amax(-1) * weights.sum(-1)).sqrt().sum(1)
 
     def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
         weights = weights.expand(*weights.shape[:2], self.v.shape[2], weights.shape[-1])
@@ -145,8 +150,9 @@ class Bounded:
         widest = math.sqrt(tokens) * each
         self.spectral = widest if spectral is None else torch.minimum(spectral, widest)
 
-    def together(self, weights: Number) -> PerHead:
-        return (self._sum(weights) * self.norms)[..., 0]
+    def together(self, weights: Number, shared: bool) -> PerSample:
+        each = weights * self.norms
+        return self._sum(each if shared else each.amax(1, keepdim=True))[..., 0].sum(1)
 
     def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
         whole = self.spectral * weights.amax(-2).sqrt()
