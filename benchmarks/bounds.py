@@ -46,8 +46,8 @@ KINDS = ("data", "a_priori")
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
 DRAWS = 10_000
 PROCESSES = 2
-SEEDS = 5
-MEASURED = 8
+SEEDS = 3
+MEASURED = 4
 """So many of the 32 samples have their Hessians measured."""
 
 SIZES = {

@@ -90,9 +90,12 @@ class Known:
         return pairs.sum((-2, -1)).sqrt().sum(1) if shared else pairs.amax(1).sum((-2, -1)).sqrt()
 
     def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
-        """By the Frobenius norm of the weighted Gram matrix."""
+        """By the Frobenius norm of the weighted Gram matrix; numbers near 1 are squared, and others would underflow."""
         weights = weights.expand(*weights.shape[:2], self.v.shape[2], weights.shape[-1])
-        return (weights * (self._squares @ weights)).sum(-2) ** 0.25 * self._longest[..., 0]
+        largest = weights.amax(-2, keepdim=True)
+        weights = weights / largest.clamp(min=torch.finfo(weights.dtype).tiny)
+        squares = (weights * (self._squares @ weights)).sum(-2).sqrt()
+        return (largest[..., 0, :] * squares).sqrt() * self._longest[..., 0]
 
     def product(self, others: "Known") -> PerSample:
         return (self.v.mT @ others.v).square().sum((1, 2, 3))
