@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Criterion = Literal["remaining", "difference", "bound"]
+Criterion = Literal["remaining", "difference"]
 Status = Literal["reached", "extrapolated", "cannot_tell"]
 PartName = Literal["full", "outer", "functional"]
 BoundName = Literal["data", "a_priori"]
@@ -21,7 +21,7 @@ class SufficientSize(_Value):
         pydantic.ValidationError: sizes that are not ordered, or that are given when the status is ``cannot_tell``.
     """
 
-    criterion: Criterion = Field(description="what has to stay within the tolerance")
+    criterion: Criterion | Literal["bound"] = Field(description="what has to stay within the tolerance")
     tolerance: float = Field(gt=0, allow_inf_nan=False, description="the tolerance")
     relative: bool = Field(description="whether the tolerance is a share of the mean loss at w*")
     size: int | None = Field(ge=1, description="the estimate of k*")

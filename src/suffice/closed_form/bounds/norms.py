@@ -117,6 +117,7 @@ class SampleBounds(NamedTuple):
     losses: Float[Tensor, " samples"]
 
 
+@torch.no_grad()
 def sample_bounds(
     module: SelfAttention | Classifier,
     inputs: Tokens,
