@@ -21,6 +21,7 @@ WORDS = (
     Literal["spectral", "frobenius"],
     Literal["a_priori", "data"],
     Literal["a_priori", "data", "measured"],
+    Literal["adamw", "adam", "sgd"],
 )
 """Suffice itself refuses other words, and the tests look at how; so beartype has to let them pass."""
 

@@ -190,3 +190,86 @@ def test_a_training_that_diverges_is_refused_and_leaves_no_checkpoint_of_it(tmp_
     if (tmp_path / "checkpoint").exists():
         stored = torch.load(tmp_path / "checkpoint", weights_only=True)
         assert all(math.isfinite(loss) for loss in stored["history"])
+
+
+def test_a_budget_of_steps_ends_within_an_epoch():
+    batches = []
+    settings = FineTuning(steps=4, learning_rate=1e-2, batch_size=8)  # three steps an epoch
+    history = fine_tune(problem_of(), settings, progress=batches.append)
+    assert batches == [8, 8, 4, 8]
+    assert len(history) == 2
+
+
+def test_as_many_steps_as_epochs_have_train_to_the_same_weights():
+    epochs, steps = trained(), trained(FineTuning(steps=12, learning_rate=1e-2, batch_size=8))
+    assert epochs[0] == steps[0]
+    assert equal(epochs[1], steps[1])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_weight_decay_of_adam_and_sgd_is_a_penalty_on_the_loss(optimizer):
+    settings = FineTuning(
+        steps=30, learning_rate=1e-2, batch_size=SAMPLES, weight_decay=0.3, optimizer=optimizer, seed=2
+    )
+    _, decayed = trained(settings, middle=nn.Tanh(), dtype=torch.float64)
+
+    problem = problem_of(middle=nn.Tanh(), dtype=torch.float64)
+    x, y = problem.dataset.tensors
+    kinds = {"adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=0.9)}
+    expected = kinds[optimizer](problem.model.parameters(), lr=1e-2)
+    for step in range(30):  # of which a tenth warm up
+        share = (step + 1) / 3 if step < 3 else (1 + math.cos(math.pi * (step - 3) / 27)) / 2
+        expected.param_groups[0]["lr"] = 1e-2 * share
+        penalty = sum(parameter.square().sum() for parameter in problem.model.parameters())
+        expected.zero_grad()
+        (functional.cross_entropy(problem.model(x.double()), y) + 0.15 * penalty).backward()
+        expected.step()
+    for name, value in problem.model.state_dict().items():
+        assert torch.allclose(decayed[name], value, rtol=1e-8, atol=1e-10)
+
+
+def test_the_weights_end_where_the_validation_loss_was_smallest():
+    problem = problem_of(middle=nn.Tanh())
+    losses = iter([5.0, 3.0, 4.0, math.nan, 6.0])
+    seen = []
+
+    def validate():
+        seen.append(problem.center())
+        return next(losses)
+
+    history = fine_tune(problem, FineTuning(steps=40, batch_size=8, patience=2), validate=validate)
+    assert len(seen) == 4  # every second step: better, better, worse, worse
+    assert len(history) == 3
+    assert equal(problem.center(), seen[1])
+    assert not equal(problem.center(), seen[3])
+
+
+def test_without_patience_all_steps_are_taken_before_the_best_weights_come_back():
+    problem = problem_of(middle=nn.Tanh())
+    losses = iter([1.0] + [2.0] * 19)
+    first = None
+
+    def validate():
+        nonlocal first
+        first = problem.center() if first is None else first
+        return next(losses)
+
+    fine_tune(problem, FineTuning(steps=40, batch_size=8), validate=validate)
+    assert next(losses, None) is None
+    assert equal(problem.center(), first)
+
+
+@pytest.mark.parametrize("name", ["epochs", "steps", "batch_size", "patience"])
+def test_counts_below_one_are_refused(name):
+    with pytest.raises(InputError, match=rf"{name} = 0: must be at least 1"):
+        fine_tune(problem_of(), FineTuning(**{name: 0}))
+
+
+def test_an_optimizer_that_is_not_known_is_refused():
+    with pytest.raises(InputError, match=r"optimizer is adamw, adam, sgd, not 'lion'"):
+        fine_tune(problem_of(), FineTuning(optimizer="lion"))
+
+
+def test_a_validation_loss_goes_without_a_checkpoint(tmp_path):
+    with pytest.raises(InputError, match="keeps no checkpoint"):
+        fine_tune(problem_of(), SETTINGS, tmp_path / "checkpoint", validate=lambda: 0.0)

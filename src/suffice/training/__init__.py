@@ -1,5 +1,5 @@
 """One short, seeded fine-tuning loop, used by every command that trains."""
 
-from suffice.training.fine_tune import FineTuning, fine_tune
+from suffice.training.fine_tune import DivergedError, FineTuning, OptimizerName, fine_tune
 
-__all__ = ["FineTuning", "fine_tune"]
+__all__ = ["DivergedError", "FineTuning", "OptimizerName", "fine_tune"]

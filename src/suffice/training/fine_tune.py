@@ -1,4 +1,4 @@
-"""A short, seeded fine-tuning loop that resumes at the last finished epoch."""
+"""A short, seeded training loop that resumes at the last finished epoch."""
 
 import math
 import pickle
@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from suffice.errors import InputError
 from suffice.problem import Problem
@@ -18,11 +20,34 @@ WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; after that it falls to zero along a cosine."""
 
 
+CHECKS = 20
+"""Early stopping looks at the validation loss so many times in the whole budget of steps."""
+
+MOMENTUM = 0.9
+"""Of SGD."""
+
+
+class DivergedError(InputError):
+    """The training loss stopped being finite."""
+
+
+OptimizerName = Literal["adamw", "adam", "sgd"]
+
+
 @dataclass(frozen=True)
 class FineTuning:
-    """How to train: AdamW with decoupled weight decay, a warm-up and a cosine schedule.
+    """How to train: an optimiser with a warm-up and a cosine schedule.
 
-    Source: I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2.
+    AdamW decouples the weight decay (I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019,
+    algorithm 2); for Adam and SGD it is half the squared norm, added to the loss.
+
+    Attributes:
+        epochs: passes over the samples.
+        steps: a budget of steps in place of the epochs.
+        patience: with a validation loss, stop after so many checks without a better one; there are `CHECKS` of them.
+
+    Raises:
+        InputError: a number below 1, or another optimiser.
     """
 
     epochs: int = 10
@@ -30,6 +55,17 @@ class FineTuning:
     batch_size: int = 32
     weight_decay: float = 0.01
     seed: int = 0
+    optimizer: OptimizerName = "adamw"
+    steps: int | None = None
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "batch_size", "patience"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise InputError(f"{name} = {count}: must be at least 1")
+        if self.optimizer not in get_args(OptimizerName):
+            raise InputError(f"optimizer is {', '.join(get_args(OptimizerName))}, not {self.optimizer!r}")
 
 
 def fine_tune(
@@ -37,6 +73,7 @@ def fine_tune(
     settings: FineTuning,
     checkpoint: Path | None = None,
     progress: Callable[[int], None] = lambda samples: None,
+    validate: Callable[[], float] | None = None,
 ) -> list[float]:
     """Trains the moving parameters of a problem in place, and returns the mean training loss of each epoch.
 
@@ -46,29 +83,41 @@ def fine_tune(
     Args:
         problem: the model is trained on all its samples.
         settings: epochs, learning rate and so on.
-        checkpoint: a file that is written after each epoch, and read first if it is there.
+        checkpoint: a file that is written after each epoch, and read first if it is there; not with ``validate``.
         progress: called with the number of samples done since the last call.
+        validate: gives the validation loss of the model as it is; the weights end where it was smallest, and the
+            training does too, if the settings have a patience.
 
     Raises:
-        InputError: the loss stops being finite, or the checkpoint belongs to another training.
+        DivergedError: the loss stops being finite.
+        InputError: the checkpoint belongs to another training, or comes with a validation loss.
+
+    Example:
+        >>> data = torch.utils.data.TensorDataset(torch.randn(50, 5), torch.randint(3, (50,)))
+        >>> problem = Problem(torch.nn.Linear(5, 3), data)
+        >>> len(fine_tune(problem, FineTuning(steps=5, batch_size=20)))
+        2
     """
-    if settings.batch_size < 1 or settings.epochs < 1:
-        raise InputError(f"epochs = {settings.epochs}, batch_size = {settings.batch_size}: must be at least 1")
+    if checkpoint is not None and validate is not None:
+        raise InputError("a training with a validation loss keeps no checkpoint")
     parameters = list(problem.moving.values())
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = _optimizer(parameters, settings)
     steps_per_epoch = math.ceil(len(problem) / settings.batch_size)
-    steps = settings.epochs * steps_per_epoch
+    steps = settings.steps or settings.epochs * steps_per_epoch
     history: list[float] = []
     if checkpoint is not None and checkpoint.exists():
         history = _restore(checkpoint, problem, settings, optimizer)
         progress(len(history) * len(problem))
+    best = None if validate is None else _Best(problem, validate, settings.patience, max(1, steps // CHECKS))
     with _training(problem):
-        for epoch in range(len(history), settings.epochs):
+        for epoch in range(len(history), math.ceil(steps / steps_per_epoch)):
             draw = np.random.default_rng([settings.seed, epoch])
             torch.manual_seed(int(draw.integers(2**63)))
             order = draw.permutation(len(problem))
-            total = 0.0
+            total, done = 0.0, 0
             for step, start in enumerate(range(0, len(problem), settings.batch_size), epoch * steps_per_epoch):
+                if step == steps or (best is not None and best.is_out_of_patience):
+                    break
                 losses = problem.losses(problem.batch(order[start : start + settings.batch_size]))
                 optimizer.param_groups[0]["lr"] = settings.learning_rate * _schedule(step, steps)
                 gradients = torch.autograd.grad(losses.mean(), parameters)
@@ -76,13 +125,59 @@ def fine_tune(
                     parameter.grad = gradient
                 optimizer.step()
                 total += float(losses.detach().sum())
+                done += len(losses)
                 progress(len(losses))
+                if best is not None:
+                    best.look(step + 1, steps)
             if not math.isfinite(total):
-                raise InputError(f"training diverged in epoch {epoch + 1}: take a smaller learning rate")
-            history.append(total / len(problem))
+                raise DivergedError(f"training diverged in epoch {epoch + 1}: take a smaller learning rate")
+            if done == 0:
+                break
+            history.append(total / done)
             if checkpoint is not None:
                 _save(checkpoint, problem, settings, optimizer, history)
+    if best is not None:
+        best.restore()
     return history
+
+
+class _Best:
+    """The weights at which the validation loss was smallest so far."""
+
+    def __init__(self, problem: Problem, validate: Callable[[], float], patience: int | None, every: int) -> None:
+        self._problem = problem
+        self._validate = validate
+        self._patience = math.inf if patience is None else patience
+        self._every = every
+        self._loss = math.inf
+        self._weights: dict[str, Tensor] = problem.center()
+        self._worse = 0
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        return self._worse >= self._patience
+
+    def look(self, done: int, steps: int) -> None:
+        if done % self._every and done != steps:
+            return
+        loss = self._validate()
+        if loss < self._loss:
+            self._loss, self._weights, self._worse = loss, self._problem.center(), 0
+        else:
+            self._worse += 1
+
+    def restore(self) -> None:
+        with torch.no_grad():
+            for name, parameter in self._problem.moving.items():
+                parameter.copy_(self._weights[name])
+
+
+def _optimizer(parameters: list[torch.nn.Parameter], settings: FineTuning) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, MOMENTUM, weight_decay=decay)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, rate, weight_decay=decay)
 
 
 def _schedule(step: int, steps: int) -> float:
