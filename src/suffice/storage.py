@@ -5,11 +5,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import zarr
-from jaxtyping import Float64
+from jaxtyping import Float
 from zarr.storage import LocalStore, MemoryStore
 
 from suffice.errors import InputError
@@ -22,7 +22,7 @@ PARTIAL = "*.suffice-partial"
 
 
 class RowShards:
-    """A float64 array (rows, columns) that is filled shard by shard, and knows which shards it has.
+    """An array (rows, columns) of floating point numbers that is filled shard by shard, and knows which shards it has.
 
     On disk it is a Zarr array with one chunk a shard; each chunk is written to a file of its own and renamed, so a
     killed process leaves whole shards only. NaN stands for "not there yet", so no value may be NaN.
@@ -42,7 +42,12 @@ class RowShards:
 
     @classmethod
     def resume(
-        cls, path: Path | None, shape: tuple[int, int], shard_rows: int, identity: Mapping[str, Any]
+        cls,
+        path: Path | None,
+        shape: tuple[int, int],
+        shard_rows: int,
+        identity: Mapping[str, Any],
+        dtype: Literal["float64", "float32"] = "float64",
     ) -> "RowShards":
         """An array as it was left, or a new one.
 
@@ -51,6 +56,7 @@ class RowShards:
             shape: (rows, columns).
             shard_rows: rows of a shard.
             identity: what the values are made from, as JSON values.
+            dtype: of the values.
 
         Raises:
             InputError: the folder holds an array of another identity or shape.
@@ -60,7 +66,7 @@ class RowShards:
                 MemoryStore() if path is None else LocalStore(path),
                 shape=shape,
                 chunks=(shard_rows, shape[1]),
-                dtype="float64",
+                dtype=dtype,
                 fill_value=np.nan,
                 compressors=None,
                 attributes=dict(identity),
@@ -71,7 +77,7 @@ class RowShards:
         if shards._array.shape != shape or shards._array.chunks[0] != shard_rows:
             differing.append("shape")
         if differing:
-            raise InputError(f"{path} holds another ledger (different {', '.join(differing)}): give another folder")
+            raise InputError(f"{path} holds another array (different {', '.join(differing)}): give another folder")
         return shards
 
     @classmethod
@@ -104,11 +110,11 @@ class RowShards:
             return self.shards()
         return [rows for rows in self.shards() if np.isnan(self.read(rows)).any()]
 
-    def read(self, rows: slice = slice(None)) -> Float64[np.ndarray, "rows columns"]:
+    def read(self, rows: slice = slice(None)) -> Float[np.ndarray, "rows columns"]:
         """Some rows; those that are not written yet are NaN."""
         return np.asarray(self._array[rows])
 
-    def write(self, rows: slice, values: Float64[np.ndarray, "rows columns"]) -> None:
+    def write(self, rows: slice, values: Float[np.ndarray, "rows columns"]) -> None:
         """Stores one shard, whole."""
         self._is_empty = False
         self._array[rows] = values

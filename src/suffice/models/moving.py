@@ -1,13 +1,53 @@
-"""Which parameters move: the head, the last layers, or all."""
+"""Which parameters move: the head, the last layers, a low-rank adapter, or all."""
 
 import re
+import warnings
+from collections.abc import Sequence
 
+import torch
+from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from suffice.errors import InputError
+from suffice.errors import InputError, nearest
 
-METHODS = "head, last_layers(n) or all"
-_LAST_LAYERS = re.compile(r"last_layers\((\d+)\)")
+METHODS = "head, last_layers(n), lora(r) or full"
+_WITH_NUMBER = re.compile(r"(last_layers|lora)\((\d+)\)")
+
+QUERIES_AND_VALUES = frozenset(
+    {"query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "q", "v", "query_proj", "value_proj"}
+)
+"""Names of the projections that LoRA adapts by default, as E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language
+Models", ICLR 2022, section 4.2, do."""
+
+
+def adapted(model: nn.Module, method: str, targets: Sequence[str] | None = None, seed: int = 0) -> nn.Module:
+    """The model with a gradient required of what a method of fine-tuning moves, and of nothing else.
+
+    For ``lora(r)`` it is wrapped by PEFT: W + 2 B A in the targets, B = 0 and A random at first, of rank r (E. Hu et
+    al., ICLR 2022, equation 3, with alpha = 2 r), and the head moves as well. Otherwise it is the model itself.
+
+    Args:
+        model: a Hugging Face classifier, in which all parameters are as the checkpoint has them.
+        method: head, last_layers(n), lora(r) or full.
+        targets: names of the linear maps that lora adapts, or ends of their paths; queries and values by default.
+        seed: of A.
+
+    Raises:
+        InputError: another method, more layers than there are, or targets that match nothing.
+
+    Example:
+        >>> from transformers import ViTConfig, ViTForImageClassification
+        >>> model = ViTForImageClassification(ViTConfig(hidden_size=8, num_attention_heads=2, num_hidden_layers=1))
+        >>> [name for name, moving in adapted(model, "lora(2)").named_parameters() if moving.requires_grad][0]
+        'base_model.model.vit.layers.0.attention.q_proj.lora_A.default.weight'
+    """
+    rank = _number(method, "lora")
+    if rank is not None:
+        return _with_lora(model, rank, targets, seed)
+    moving = set(moving_parameters(model, method))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in moving)
+    return model
 
 
 def moving_parameters(model: nn.Module, method: str) -> list[str]:
@@ -15,11 +55,11 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
 
     - ``head``: those outside the pretrained base model;
     - ``last_layers(n)``: those of the last n layers, and of all that comes after (final normalisation, head);
-    - ``all``: all; for a model wrapped by PEFT, those that its adapter trains.
+    - ``full``, or ``all``: all; for a model wrapped by PEFT, those that its adapter trains.
 
     Args:
         model: a Hugging Face classifier, or one wrapped by PEFT.
-        method: one of the three.
+        method: one of these; ``lora(r)`` adds parameters of its own, see `adapted`.
 
     Raises:
         InputError: another method, more layers than there are, or a part of a model wrapped by PEFT.
@@ -32,26 +72,69 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
     """
     wrapped = hasattr(model, "peft_config")
     names = [name for name, parameter in model.named_parameters() if not wrapped or parameter.requires_grad]
-    if method == "all":
+    if method in ("full", "all"):
         return names
-    last_layers = _LAST_LAYERS.fullmatch(method.replace(" ", ""))
-    if method != "head" and last_layers is None:
+    count = _number(method, "last_layers")
+    if method != "head" and count is None:
         raise InputError(f"{method!r} is not a way to fine-tune; take {METHODS}")
     if wrapped:
-        raise InputError(f"{method!r} does not go with a PEFT adapter: take 'all' to train what the adapter trains")
-    base = str(getattr(model, "base_model_prefix", ""))
-    if last_layers is None:
+        raise InputError(f"{method!r} does not go with a PEFT adapter: take 'full' to train what the adapter trains")
+    if count is None:
+        base = str(getattr(model, "base_model_prefix", ""))
         head = [name for name in names if not name.startswith(f"{base}.")]
         if not head or len(head) == len(names):
             raise InputError("no head was found in this model: name the parameters with a glob")
         return head
-    path, layers = max(
-        ((path, module) for path, module in model.named_modules() if isinstance(module, nn.ModuleList)),
-        key=lambda found: len(found[1]),
-        default=("", nn.ModuleList()),
-    )
-    count = int(last_layers[1])
+    path, layers = layers_of(model)
     if not 1 <= count <= len(layers):
         raise InputError(f"{method}: this model has {len(layers)} layers; take 1 to {len(layers)}")
     first = next(place for place, name in enumerate(names) if name.startswith(f"{path}.{len(layers) - count}."))
     return names[first:]
+
+
+def layers_of(model: nn.Module) -> tuple[str, nn.ModuleList]:
+    """The path of the layers of a transformer, and the layers: the longest list of modules that it has."""
+    return max(
+        ((path, module) for path, module in model.named_modules() if isinstance(module, nn.ModuleList)),
+        key=lambda found: len(found[1]),
+        default=("", nn.ModuleList()),
+    )
+
+
+def _number(method: str, of: str) -> int | None:
+    """The n of ``last_layers(n)`` or the r of ``lora(r)``; None for another method."""
+    match = _WITH_NUMBER.fullmatch(method.replace(" ", ""))
+    return int(match[2]) if match is not None and match[1] == of else None
+
+
+def _with_lora(model: nn.Module, rank: int, targets: Sequence[str] | None, seed: int) -> nn.Module:
+    if rank < 1:
+        raise InputError(f"lora({rank}): the rank must be at least 1")
+    if hasattr(model, "peft_config"):
+        raise InputError("lora(r) does not go with a checkpoint that has an adapter: take 'full' to train that one")
+    path, layers = layers_of(model)
+    linear = [f"{path}.{name}" for name, module in layers.named_modules() if isinstance(module, nn.Linear)]
+    candidates = sorted({name.rpartition(".")[2] for name in linear})
+    wanted = sorted(QUERIES_AND_VALUES & set(candidates)) if targets is None else list(targets)
+    if not wanted:
+        raise InputError(
+            f"no queries and values by a known name: say what LoRA adapts; there are {_listed(candidates)}"
+        )
+    for target in wanted:
+        if not any(name == target or name.endswith(f".{target}") for name in linear):
+            raise InputError(
+                f"no linear map matches the LoRA target {target!r}{nearest(target, candidates)}; "
+                f"there are {_listed(candidates)}"
+            )
+    heads = sorted({name.partition(".")[0] for name in moving_parameters(model, "head")})
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        torch.manual_seed(seed)
+        warnings.simplefilter("ignore", FutureWarning)  # of what PEFT asks transformers for
+        return get_peft_model(
+            model,
+            LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=wanted, modules_to_save=heads),
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,139 @@
+"""A model cut where what moves begins, so that the frozen part is run once and not at each step of each training."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from suffice.models.moving import layers_of, moving_parameters
+from suffice.problem import Batch
+
+Predict = Callable[[nn.Module, Batch], Tensor]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A model in two parts.
+
+    Attributes:
+        rest: takes features, gives logits; what moves is in it.
+        features: what the frozen part makes of a batch, (batch, ...); of texts (batch, tokens, width + 1), with the
+            attention mask as the last column where layers are left.
+    """
+
+    rest: nn.Module
+    features: Callable[[Batch], Tensor]
+
+
+def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
+    """Cuts a model before the first module that moves; None where it cannot be cut.
+
+    It is cut before the head, if only the head moves, or before the first of the last layers that move, if nothing
+    before it does. The rest then has to give the same logits on a batch, so a model that is built in another way than
+    is supposed here is used whole.
+
+    Args:
+        model: a Hugging Face classifier in which those parameters require a gradient that move.
+        predict: gives the logits of the model.
+        batch: a batch to try the rest on.
+
+    Example:
+        >>> from suffice.models import adapted
+        >>> from transformers import ViTConfig, ViTForImageClassification
+        >>> config = ViTConfig(image_size=32, hidden_size=8, num_attention_heads=2, num_hidden_layers=3)
+        >>> model = adapted(ViTForImageClassification(config).eval(), "last_layers(1)")
+        >>> images = {"pixel_values": torch.randn(2, 3, 32, 32)}
+        >>> parts = split(model, lambda model, batch: model(**batch).logits, images)
+        >>> parts.features(images).shape
+        torch.Size([2, 5, 8])
+    """
+    moving = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    if hasattr(model, "peft_config"):
+        return None
+    found = _head(model) if moving == moving_parameters(model, "head") else _last_layers(model, moving)
+    if found is None:
+        return None
+    boundary, rest = found
+
+    def features(batch: Batch) -> Tensor:
+        hidden = _input_of(boundary, lambda: predict(model, batch))
+        if isinstance(rest, _LastLayers) and "attention_mask" in batch:
+            return torch.cat([hidden, batch["attention_mask"].to(hidden)[..., None]], dim=-1)
+        return hidden
+
+    with torch.no_grad():
+        expected = predict(model, batch)
+        try:
+            logits = rest(features(batch))
+        except Exception:  # a model of another build fails in its own way
+            return None
+    if logits.shape != expected.shape or not torch.allclose(logits, expected, rtol=1e-4, atol=1e-4):
+        return None
+    return Split(rest, features)
+
+
+def _head(model: nn.Module) -> tuple[nn.Module, nn.Module] | None:
+    base = str(getattr(model, "base_model_prefix", ""))
+    heads = [
+        module for name, module in model.named_children() if name != base and any(True for _ in module.parameters())
+    ]
+    return (heads[0], copy.deepcopy(heads[0])) if len(heads) == 1 else None
+
+
+def _last_layers(model: nn.Module, moving: list[str]) -> tuple[nn.Module, nn.Module] | None:
+    path, layers = layers_of(model)
+    base = getattr(model, str(getattr(model, "base_model_prefix", "")), None)
+    if not hasattr(base, "embeddings") or not layers:
+        return None
+    for first in range(1, len(layers)):
+        if moving == moving_parameters(model, f"last_layers({len(layers) - first})"):
+            return layers[first], _LastLayers(copy.deepcopy(model), path, first)
+    return None
+
+
+class _LastLayers(nn.Module):
+    """A transformer without its first layers, which takes the inputs of the others in place of embeddings."""
+
+    def __init__(self, model: nn.Module, path: str, first: int) -> None:
+        super().__init__()
+        del cast(nn.ModuleList, model.get_submodule(path))[:first]
+        self.model = cast(Any, model)
+        self._hidden: Tensor | None = None
+        self._embeddings = getattr(model, str(model.base_model_prefix)).embeddings
+        self._embeddings.forward = lambda *_, **__: self._hidden
+
+    def forward(self, features: Float[Tensor, "batch tokens _"]) -> Float[Tensor, "batch classes"]:
+        masked = self.model.main_input_name == "input_ids"
+        mask = {"attention_mask": features[..., -1]} if masked else {}
+        self._hidden = features[..., :-1] if masked else features
+        try:
+            return cast(Tensor, self.model(**{self.model.main_input_name: self._hidden}, **mask).logits)
+        finally:
+            self._hidden = None
+
+
+class _Reached(Exception):  # noqa: N818 -- it is no error
+    """Ends a forward pass when what it was made for is known."""
+
+
+def _input_of(boundary: nn.Module, forward: Callable[[], object]) -> Tensor:
+    """The first argument that a module is given in a forward pass, which ends there."""
+    inputs: list[Tensor] = []
+
+    def take(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        inputs.append(arguments[0])
+        raise _Reached
+
+    hook = boundary.register_forward_pre_hook(take)
+    try:
+        forward()
+    except _Reached:
+        pass
+    finally:
+        hook.remove()
+    (hidden,) = inputs
+    return hidden
