@@ -25,8 +25,12 @@ def with_flags(configuration: type[BaseModel], written: Set[str]) -> Callable[[C
         def called(**given: Any) -> None:
             command(**{name: value for name, value in given.items() if value not in (None, [])})
 
-        # what every configuration has comes last
-        keys = sorted(configuration.model_fields, key=lambda name: name not in configuration.__annotations__)
+        # a command's own keys come first, and last those that every configuration has
+        lineage = [inspect.get_annotations(kind) for kind in configuration.__mro__]
+        keys = sorted(
+            configuration.model_fields,
+            key=lambda name: next(depth for depth, own in enumerate(lineage) if name in own),
+        )
         fields = [_parameter(name, configuration.model_fields[name]) for name in keys if name not in written]
         own = [
             parameter

@@ -1,4 +1,4 @@
-"""From files to labelled images."""
+"""From files to labelled images and texts."""
 
 from pathlib import Path
 
@@ -6,25 +6,61 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from suffice.data.idx import holds_idx, read_idx, read_idx_images
-from suffice.data.images import ImageArray, ImageFolder, LabelledImages
+from suffice.data.images import ImageArray, ImageFolder
+from suffice.data.samples import ClassSubset, LabelledSamples
+from suffice.data.texts import TABLES, LabelledTexts, holds_texts, read_texts
 from suffice.errors import InputError
 
-__all__ = ["DIGITS", "ImageArray", "ImageFolder", "LabelledImages", "load_images", "read_idx", "read_idx_images"]
+__all__ = [
+    "DIGITS",
+    "ClassSubset",
+    "ImageArray",
+    "ImageFolder",
+    "LabelledSamples",
+    "LabelledTexts",
+    "load_images",
+    "load_samples",
+    "read_idx",
+    "read_idx_images",
+    "read_texts",
+]
 
 DIGITS = "builtin:digits"
 """Names scikit-learn's 1,797 real handwritten digits, 8 x 8 pixels (E. Alpaydin, C. Kaynak, UCI, 1998)."""
 
 
-def load_images(source: str) -> LabelledImages:
+def load_samples(
+    source: str, text_column: str = "text", label_column: str = "label", threshold: float | None = None
+) -> LabelledSamples:
+    """Labelled images (see `load_images`), or labelled texts from a table.
+
+    Args:
+        source: a folder with one sub-folder of images a class, IDX files, ``builtin:digits``, or a .csv, .tsv, .txt or
+            .jsonl file.
+        text_column: of a table, see `read_texts`.
+        label_column: of a table.
+        threshold: of a table whose labels are numbers.
+
+    Raises:
+        InputError: nothing usable there, or a threshold for images.
+
+    Example:
+        >>> digits = load_samples("builtin:digits")
+        >>> len(digits), digits[0].size, int(digits.labels[0])
+        (1797, (8, 8), 0)
+    """
+    if holds_texts(Path(source)):
+        return read_texts(Path(source), text_column, label_column, threshold)
+    if threshold is not None:
+        raise InputError(f"{source}: --threshold is for tables of texts whose labels are numbers")
+    return load_images(source)
+
+
+def load_images(source: str) -> ImageArray | ImageFolder:
     """Labelled images from a folder with one sub-folder a class, IDX files, or ``builtin:digits``.
 
     Raises:
         InputError: nothing usable there.
-
-    Example:
-        >>> digits = load_images("builtin:digits")
-        >>> len(digits), digits[0].size, int(digits.labels[0])
-        (1797, (8, 8), 0)
     """
     if source == DIGITS:
         digits = load_digits()
@@ -32,5 +68,16 @@ def load_images(source: str) -> LabelledImages:
         return ImageArray(pixels, digits.target.astype(np.int64), source)
     path = Path(source)
     if not path.exists():
-        raise InputError(f"{source}: no such file or folder; data are a folder of images, IDX files, or {DIGITS}")
-    return read_idx_images(path) if holds_idx(path) else ImageFolder(path)
+        raise InputError(
+            f"{source}: no such file or folder; data are a folder of images, IDX files, a table of texts "
+            f"({', '.join(sorted(TABLES))}), or {DIGITS}"
+        )
+    if holds_texts(path):
+        raise InputError(f"{source}: a table of texts, and images are needed here: a folder, IDX files, or {DIGITS}")
+    if holds_idx(path):
+        return read_idx_images(path)
+    if path.is_file():
+        raise InputError(
+            f"{source}: neither an IDX file (*images-idx3-ubyte) nor a table of texts ({', '.join(sorted(TABLES))})"
+        )
+    return ImageFolder(path)

@@ -1,9 +1,7 @@
 """Labelled images: folders with one sub-folder a class, and arrays."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -12,29 +10,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from suffice.errors import InputError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-
-
-@runtime_checkable
-class LabelledImages(Protocol):
-    """A map-style data set of images with their labels."""
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """The name of each class; a label is a place in this list."""
-
-    @property
-    def labels(self) -> Int64[np.ndarray, " samples"]:
-        """All labels, read without opening an image."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, row: int, /) -> Image.Image: ...
-
-    def describe(self, row: int, /) -> str:
-        """Where an image comes from, for messages."""
-
-    def fingerprint(self) -> str:
-        """Another one where the images or the labels are others."""
 
 
 class ImageFolder:

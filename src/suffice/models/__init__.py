@@ -1,17 +1,66 @@
 """From a checkpoint to a classifier that a problem can use."""
 
+from suffice.data import LabelledSamples
+from suffice.errors import InputError
+from suffice.models.checkpoint import TINY_VIT
+from suffice.models.classifier import Classifier, Inputs
 from suffice.models.frozen import Split, split
-from suffice.models.huggingface import TINY_VIT, ImageClassifier, ImageInputs, load_image_classifier
+from suffice.models.images import ImageClassifier, ImageInputs, load_image_classifier
 from suffice.models.moving import METHODS, adapted, moving_parameters
+from suffice.models.texts import TextClassifier, TextInputs, load_text_classifier
 
 __all__ = [
     "METHODS",
     "TINY_VIT",
+    "Classifier",
     "ImageClassifier",
     "ImageInputs",
+    "Inputs",
     "Split",
+    "TextClassifier",
+    "TextInputs",
     "adapted",
+    "load_classifier",
     "load_image_classifier",
+    "load_text_classifier",
     "moving_parameters",
     "split",
 ]
+
+
+def load_classifier(
+    source: str,
+    samples: LabelledSamples,
+    image_size: int | None = None,
+    seed: int = 0,
+    trust_remote_code: bool = False,
+) -> Classifier:
+    """A classifier of images or texts, as the samples are, for their classes.
+
+    A head that the checkpoint lacks, or that has another number of classes, is made anew, by ``seed``. Labels are
+    matched by name where the checkpoint names all classes, else by their order.
+
+    Args:
+        source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
+        samples: what it is to classify.
+        image_size: pixels of a side; the checkpoint's own by default.
+        seed: of a new head.
+        trust_remote_code: run the code that a checkpoint brings.
+
+    Raises:
+        InputError: a source that leads to no classifier of such samples, one that needs remote code, weights or a
+        tokenizer that are missing, or an image size for texts.
+
+    Example:
+        >>> from suffice.data import load_samples
+        >>> digits = load_samples("builtin:digits")
+        >>> classifier = load_classifier("builtin:tiny-vit", digits)
+        >>> item = classifier.inputs(digits, digits.labels[:2])[1]
+        >>> classifier.has_new_head, item["pixel_values"].shape, item["labels"]
+        (False, torch.Size([1, 28, 28]), 1)
+    """
+    if not isinstance(samples[0], str):
+        return load_image_classifier(source, samples.classes, image_size, seed, trust_remote_code)
+    if image_size is not None:
+        raise InputError(f"image_size = {image_size}: the data are texts; leave it out")
+    return load_text_classifier(source, samples.classes, seed, trust_remote_code)

@@ -11,16 +11,17 @@ from jaxtyping import Float64, Int64
 from rich.console import Console
 from torch import Tensor
 
-from suffice.data import LabelledImages, load_images
+from suffice.data import LabelledSamples
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, fastest_batch_size, record, root_mean_square
-from suffice.models import ImageClassifier, ImageInputs, load_image_classifier, moving_parameters
+from suffice.models import Classifier, load_classifier, moving_parameters
 from suffice.problem import Batch, Problem
 from suffice.report import write_report
 from suffice.results import Criterion, Estimate, Landscape, Probe, ProblemSummary, Result, Settling
 from suffice.runs.configuration import AnalyzeConfig
 from suffice.runs.folder import open_folder, versions
 from suffice.runs.progress import duration, progress_bar
+from suffice.runs.samples import chosen_samples
 from suffice.training import FineTuning, fine_tune
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
@@ -49,23 +50,21 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, console: 
         (48, 12, 'remaining')
     """
     console = Console(quiet=True) if console is None else console
-    images = load_images(config.data)
-    classifier = load_image_classifier(
-        config.model, images.classes, config.image_size, config.seed, config.trust_remote_code
-    )
-    parts = _parts(config, images, classifier)
-    resumed = open_folder(out, config.asked(), images.fingerprint(), overwrite)
+    samples = chosen_samples(config)
+    classifier = load_classifier(config.model, samples, config.image_size, config.seed, config.trust_remote_code)
+    parts = _parts(config, samples, classifier)
+    resumed = open_folder(out, config.asked(), samples.fingerprint(), overwrite)
     if not resumed:
-        _read_all(images, parts, console)
+        _read_all(samples, parts, console)
     _announce(config, parts, console)
     if config.fine_tune is not None:
-        _fine_tune(config, config.fine_tune, parts.at_hand, out / "fine_tuning.pt", console)
+        _fine_tune(config, config.fine_tune, parts.at_hand, classifier, out / "fine_tuning.pt", console)
     probes = Probes.sphere(parts.at_hand, config.radius, config.probes, config.seed)
     ledger = _record(parts.at_hand, probes, out / "ledger", config, console)
     held_out, accuracy = None, None
     if parts.held_out is not None:
         held_out = _record(parts.held_out, probes, out / "held_out_ledger", config, console)
-        accuracy = _accuracy(parts.held_out, out / "held_out_errors", config)
+        accuracy = _accuracy(parts.held_out, classifier, out / "held_out_errors", config)
     curves = Convergence(ledger, held_out, seed=config.seed)
     result = _result(config, classifier, parts, curves, accuracy)
     write_report(result, out)
@@ -79,10 +78,11 @@ class _Parts:
     at_hand: Problem
     held_out: Problem | None
     rows: Int64[np.ndarray, " samples"]
+    notes: list[str]
 
 
-def _parts(config: AnalyzeConfig, images: LabelledImages, classifier: ImageClassifier) -> _Parts:
-    available = len(images)
+def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifier) -> _Parts:
+    available = len(samples)
     if config.samples is not None and config.samples > available:
         raise InputError(f"samples = {config.samples}: {config.data} has {available}")
     taken = np.random.default_rng(config.seed).permutation(available)[: config.samples]
@@ -96,7 +96,7 @@ def _parts(config: AnalyzeConfig, images: LabelledImages, classifier: ImageClass
         raise InputError(f"{len(taken)} samples, {held_out} of them set aside: at least 3 must be left to measure")
     if classifier.has_new_head and config.fine_tune is None:
         raise InputError(
-            f"{config.model} has no head for the {len(images.classes)} classes of {config.data}: train one first with "
+            f"{config.model} has no head for the {len(samples.classes)} classes of {config.data}: train one first with "
             "--fine-tune head, or give a model that was trained on them"
         )
     if config.device != "auto" and not _is_device(config.device):
@@ -107,15 +107,26 @@ def _parts(config: AnalyzeConfig, images: LabelledImages, classifier: ImageClass
     if moving is None and config.fine_tune is not None:
         moving = moving_parameters(classifier.model, config.fine_tune)
 
+    notes = list(classifier.notes)
+
     def problem(rows: Int64[np.ndarray, " samples"]) -> Problem:
         # sorted, so that the data set's own order can be told from the shuffle
-        inputs = ImageInputs(images, np.sort(rows), classifier)
-        return Problem(classifier.model, inputs, predict=classifier.predict, parameters=moving, seed=config.seed)
+        inputs = classifier.inputs(samples, np.sort(rows))
+        notes.extend(inputs.notes)
+        return Problem(
+            classifier.model,
+            inputs,
+            predict=classifier.predict,
+            parameters=moving,
+            seed=config.seed,
+            collate=classifier.collate,
+        )
 
     return _Parts(
         at_hand=problem(taken[held_out:]),
         held_out=problem(taken[:held_out]) if config.held_out > 0 else None,
         rows=taken,
+        notes=notes,
     )
 
 
@@ -132,7 +143,9 @@ def _announce(config: AnalyzeConfig, parts: _Parts, console: Console) -> None:
             batch = problem.batch(slice(0, min(fastest_batch_size(problem), len(problem))))
             problem.losses(batch)  # the first run is slower than the others
         except RuntimeError as error:
-            raise InputError(f"{config.model} cannot take these images ({error}); see --image-size") from error
+            raise InputError(
+                f"{config.model} cannot take {config.data} ({error}); for images, see --image-size"
+            ) from error
         start = time.perf_counter()
         count = len(problem.losses(batch))
         forward = (time.perf_counter() - start) / count
@@ -146,18 +159,27 @@ def _announce(config: AnalyzeConfig, parts: _Parts, console: Console) -> None:
     )
 
 
-def _read_all(images: LabelledImages, parts: _Parts, console: Console) -> None:
-    """Opens every image once, so that a broken one is found before hours of work and not after."""
+def _read_all(samples: LabelledSamples, parts: _Parts, console: Console) -> None:
+    """Opens every sample once, so that a broken one is found before hours of work and not after."""
     with progress_bar(console, "reading", len(parts.rows)) as progress:
         for row in parts.rows:
-            images[int(row)]
+            samples[int(row)]
             progress(1)
 
 
-def _fine_tune(config: AnalyzeConfig, method: str, measured: Problem, checkpoint: Path, console: Console) -> None:
+def _fine_tune(
+    config: AnalyzeConfig, method: str, measured: Problem, classifier: Classifier, checkpoint: Path, console: Console
+) -> None:
     # the probes may move other parameters than the training does
     names = moving_parameters(measured.model, method)
-    problem = Problem(measured.model, measured.dataset, predict=measured.predict, parameters=names, seed=config.seed)
+    problem = Problem(
+        measured.model,
+        measured.dataset,
+        predict=measured.predict,
+        parameters=names,
+        seed=config.seed,
+        collate=classifier.collate,
+    )
     settings = FineTuning(
         config.epochs, config.learning_rate, config.train_batch_size, config.weight_decay, config.seed
     )
@@ -170,18 +192,26 @@ def _record(problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig
         return record(problem, probes, store, config.batch_size, progress)
 
 
-def _accuracy(problem: Problem, store: Path, config: AnalyzeConfig) -> float:
+def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: AnalyzeConfig) -> float:
     """Share of samples that are classified right at w*: one less the mean of the 0-1 loss."""
 
     def zero_one(logits: Tensor, batch: Batch) -> Tensor:
         return logits.argmax(-1).ne(batch["labels"]).double()
 
-    errors = Problem(problem.model, problem.dataset, zero_one, problem.predict, list(problem.moving), seed=config.seed)
+    errors = Problem(
+        problem.model,
+        problem.dataset,
+        zero_one,
+        problem.predict,
+        list(problem.moving),
+        seed=config.seed,
+        collate=classifier.collate,
+    )
     return 1 - float(record(errors, Probes.points(errors, []), store, config.batch_size).losses.mean())
 
 
 def _result(
-    config: AnalyzeConfig, classifier: ImageClassifier, parts: _Parts, curves: Convergence, accuracy: float | None
+    config: AnalyzeConfig, classifier: Classifier, parts: _Parts, curves: Convergence, accuracy: float | None
 ) -> Result:
     sample, population = curves.sample, curves.population
     held_out_loss = None if parts.held_out is None else population.center_loss
@@ -201,7 +231,7 @@ def _result(
         gap=None if held_out_loss is None else held_out_loss - sample.center_loss,
         batch_size=curves.ledger.batch_size,
         device=str(parts.at_hand.device),
-        notes=_notes(config, classifier),
+        notes=_notes(config, classifier, parts),
     )
     return Result(
         problem=problem,
@@ -214,8 +244,8 @@ def _result(
     )
 
 
-def _notes(config: AnalyzeConfig, classifier: ImageClassifier) -> list[str]:
-    notes = list(classifier.notes)
+def _notes(config: AnalyzeConfig, classifier: Classifier, parts: _Parts) -> list[str]:
+    notes = list(parts.notes)
     if config.fine_tune is None and not classifier.matched_by_name:
         notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
     return notes

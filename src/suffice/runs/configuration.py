@@ -15,7 +15,8 @@ WRITTEN = {"fingerprint", "versions"}
 class Config(BaseModel):
     """The configuration of a command; every key is a flag as well."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # a class or a column may be called 3, and YAML takes that for a number
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
     seed: int = Field(default=0, ge=0, description="of every random choice")
     fingerprint: str | None = Field(default=None, description="of the data; written, not read")
@@ -26,12 +27,34 @@ class Config(BaseModel):
         return self.model_dump(mode="json", exclude=WRITTEN)
 
 
-class AnalyzeConfig(Config):
-    """The configuration of ``suffice analyze``."""
+class ModelConfig(Config):
+    """What commands that take a model and its samples have in common."""
 
     model: str = Field(description="Hugging Face folder or hub name, with a PEFT adapter too, or builtin:tiny-vit")
-    data: str = Field(description="folder with one sub-folder of images a class, IDX files, or builtin:digits")
+    data: str = Field(
+        description="folder with one sub-folder of images a class, IDX files, a table of texts (.csv, .tsv, .txt, "
+        ".jsonl), or builtin:digits"
+    )
     image_size: int | None = Field(default=None, ge=1, description="pixels of a side; the checkpoint's own by default")
+    text_column: str = Field(
+        default="text",
+        description="column of a table with the texts: a name, or a number where it has no header, from 1 on",
+    )
+    label_column: str = Field(default="label", description="column of a table with the labels, likewise")
+    threshold: float | None = Field(
+        default=None, description="labels of a table are numbers: make two classes, below this and from it on"
+    )
+    classes: list[str] | None = Field(default=None, description="keep the samples of these classes only")
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto", description="samples to run at a time"
+    )
+    device: str = Field(default="auto", description="auto, cpu or cuda")
+    trust_remote_code: bool = Field(default=False, description="run the code that a checkpoint brings")
+
+
+class AnalyzeConfig(ModelConfig):
+    """The configuration of ``suffice analyze``."""
+
     samples: int | None = Field(
         default=None, ge=3, description="take this many samples, drawn by the seed; all by default"
     )
@@ -48,11 +71,6 @@ class AnalyzeConfig(Config):
     probes: int = Field(default=8, ge=1, description="number of probes on the sphere")
     tolerance: float = Field(default=0.05, gt=0, description="tolerance, relative to the mean loss at w*")
     sizes: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default="auto", description="samples to run at a time"
-    )
-    device: str = Field(default="auto", description="auto, cpu or cuda")
-    trust_remote_code: bool = Field(default=False, description="run the code that a checkpoint brings")
 
 
 class HessianConfig(Config):

@@ -17,7 +17,7 @@ from torch.utils.data import TensorDataset
 from suffice.closed_form import Classifier, TransformerBlock, hessian
 from suffice.closed_form.bounds import hessian_norm
 from suffice.closed_form.hessian import check_memory
-from suffice.data import LabelledImages, load_images
+from suffice.data import ImageArray, ImageFolder, load_images
 from suffice.errors import InputError
 from suffice.problem import Problem
 from suffice.report import heat_map_file, write_hessian_report
@@ -131,7 +131,7 @@ def _model(config: HessianConfig, classes: int) -> Classifier:
 
 
 def _tokens(
-    images: LabelledImages, rows: Int64[np.ndarray, " samples"], config: HessianConfig
+    images: ImageArray | ImageFolder, rows: Int64[np.ndarray, " samples"], config: HessianConfig
 ) -> Float[Tensor, "samples tokens width"]:
     """The patches of each image, of mean 0 and deviation 1 over all of them, with their positions."""
     side, patch = config.image_size, config.patch_size

@@ -1,0 +1,249 @@
+"""Labelled texts: tables with a column of texts and a column of labels."""
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from suffice.errors import InputError, nearest
+
+TABLES = frozenset({".csv", ".tsv", ".txt", ".jsonl"})
+
+
+class LabelledTexts:
+    """Texts held in memory.
+
+    Args:
+        texts: one a sample.
+        labels: places in the list of classes.
+        classes: their names.
+        lines: the line of the source in which each text starts.
+        source: the name of the file.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        labels: Int64[np.ndarray, " samples"],
+        classes: Sequence[str],
+        lines: Sequence[int],
+        source: str,
+    ) -> None:
+        self.texts = texts
+        self.labels = labels
+        self.classes = list(classes)
+        self.lines = lines
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, row: int) -> str:
+        return self.texts[row]
+
+    def describe(self, row: int) -> str:
+        return f"line {self.lines[row]} of {self.source}"
+
+    def fingerprint(self) -> str:
+        """Of the texts, the labels and the names of the classes."""
+        content = json.dumps([list(self.texts), self.labels.tolist(), self.classes])
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def holds_texts(path: Path) -> bool:
+    """Whether a path is a table, by its suffix."""
+    return path.is_file() and path.suffix.lower() in TABLES
+
+
+def read_texts(
+    path: Path, text_column: str = "text", label_column: str = "label", threshold: float | None = None
+) -> LabelledTexts:
+    r"""The texts and labels in two columns of a table: .csv (commas), .tsv or .txt (tabs), .jsonl (an object a line).
+
+    Columns are named by the first line; given as numbers, from 1 on, they say that the file has no such line. In .csv,
+    quotes are read as RFC 4180 has them; in .tsv and .txt they are part of the text.
+
+    Args:
+        path: the table, in UTF-8.
+        text_column: name or number of the column of texts.
+        label_column: name or number of the column of labels.
+        threshold: labels are numbers, and become two classes, below it and from it on; by default the distinct labels
+            are the classes, in the order of the alphabet, or of size where all are whole numbers.
+
+    Raises:
+        InputError: a file that cannot be read, a column that is not there, a row with too few or too many fields, an
+        empty text or label, a label that is no number where there is a threshold, fewer than two classes, or
+        as many as samples.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "reviews.csv"
+        >>> _ = file.write_text('text,stars\n"Good, but long.",4\nBad.,1\nFine.,4\n')
+        >>> texts = read_texts(file, label_column="stars")
+        >>> texts.classes, texts.labels.tolist(), texts[0], texts.describe(1)[:6]
+        (['1', '4'], [1, 0, 1], 'Good, but long.', 'line 3')
+        >>> read_texts(file, label_column="stars", threshold=3).classes
+        ['< 3', '>= 3']
+    """
+    content = _content(path)
+    rows = [
+        _complete(row, path)
+        for row in (_json_rows if path.suffix.lower() == ".jsonl" else _table_rows)(
+            path, content, text_column, label_column
+        )
+    ]
+    if not rows:
+        raise InputError(f"{path}: holds no samples")
+    labels, classes = _classes(rows, path) if threshold is None else _sides(rows, path, threshold)
+    return LabelledTexts([row.text for row in rows], labels, classes, [row.line for row in rows], str(path))
+
+
+@dataclass(frozen=True)
+class _Row:
+    text: str
+    label: str
+    line: int
+
+
+def _content(path: Path) -> str:
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}, line {line}: not UTF-8; save the file in this encoding") from error
+    if not content.strip():
+        raise InputError(f"{path}: is empty")
+    return content
+
+
+def _complete(row: _Row, path: Path) -> _Row:
+    for name, value in (("text", row.text), ("label", row.label)):
+        if not value.strip():
+            raise InputError(f"{path}, line {row.line}: the {name} is empty; fill it in or remove the line")
+    return row
+
+
+def _json_rows(path: Path, content: str, text_column: str, label_column: str) -> Iterator[_Row]:
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number}: not an object in braces, such as {{...}}")
+        for flag, column in (("text", text_column), ("label", label_column)):
+            if column not in row:
+                raise InputError(f"{path}, line {number}: {_no_column(column, list(row), flag)}")
+        text, label = row[text_column], row[label_column]
+        if not isinstance(text, str):
+            raise InputError(f"{path}, line {number}: {text_column!r} is not a text in quotes")
+        if not isinstance(label, (str, int, float)):
+            raise InputError(f"{path}, line {number}: {label_column!r} is neither a text nor a number")
+        yield _Row(text, str(label).strip(), number)
+
+
+def _table_rows(path: Path, content: str, text_column: str, label_column: str) -> Iterator[_Row]:
+    lines = _comma_separated(path, content) if path.suffix.lower() == ".csv" else _tab_separated(content)
+    start, first = next(lines)
+    if text_column.isdecimal() != label_column.isdecimal():
+        raise InputError(
+            f"columns {text_column!r} and {label_column!r}: give both by name, or both by number (no header) with "
+            "--text-column and --label-column"
+        )
+    if text_column.isdecimal():
+        text, label = (_numbered(path, column, first) for column in (text_column, label_column))
+        yield _Row(first[text], first[label].strip(), start)
+    else:
+        text, label = (
+            _named(path, column, first, flag) for flag, column in (("text", text_column), ("label", label_column))
+        )
+    for line, fields in lines:
+        if len(fields) != len(first):
+            raise InputError(f"{path}, line {line}: has {len(fields)} fields, and the first line {len(first)}")
+        yield _Row(fields[text], fields[label].strip(), line)
+
+
+def _tab_separated(content: str) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            yield number, line.removesuffix("\r").split("\t")
+
+
+def _comma_separated(path: Path, content: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    start = 1
+    try:
+        for fields in reader:
+            if fields:
+                yield start, fields
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path}, line {start}: not comma-separated values ({error})") from error
+
+
+def _named(path: Path, column: str, header: list[str], flag: str) -> int:
+    names = [name.strip() for name in header]
+    if column not in names:
+        raise InputError(f"{path}: {_no_column(column, names, flag)}; a file without a header takes numbers, from 1 on")
+    if names.count(column) > 1:
+        raise InputError(f"{path}: {names.count(column)} columns are named {column!r}; rename one")
+    return names.index(column)
+
+
+def _no_column(column: str, names: list[str], flag: str) -> str:
+    shown = ", ".join(repr(name if len(name) <= 30 else f"{name[:30]}…") for name in names[:10])
+    return f"no column {column!r}{nearest(column, names)}; there are {shown}; give one with --{flag}-column"
+
+
+def _numbered(path: Path, column: str, first: list[str]) -> int:
+    if not 1 <= int(column) <= len(first):
+        raise InputError(f"{path}: no column {column}; the first line has {len(first)}, counted from 1")
+    return int(column) - 1
+
+
+def _classes(rows: list[_Row], path: Path) -> tuple[Int64[np.ndarray, " samples"], list[str]]:
+    names = {row.label for row in rows}
+    if len(names) < 2:
+        raise InputError(f"{path}: the only label is {rows[0].label!r}; at least two classes are needed")
+    if len(names) == len(rows):
+        raise InputError(
+            f"{path}: each of the {len(rows)} labels is another one; if they are numbers, make two classes of them "
+            "with --threshold"
+        )
+    whole = all(name.isascii() and name.removeprefix("-").isdecimal() for name in names)
+    # "2" comes before "10", as in the checkpoints that number their classes
+    classes = sorted(names, key=lambda name: (int(name) if whole else 0, name))
+    places = {name: place for place, name in enumerate(classes)}
+    return np.array([places[row.label] for row in rows], dtype=np.int64), classes
+
+
+def _sides(rows: list[_Row], path: Path, threshold: float) -> tuple[Int64[np.ndarray, " samples"], list[str]]:
+    numbers = np.array([_number(row, path) for row in rows])
+    labels = (numbers >= threshold).astype(np.int64)
+    if len(np.unique(labels)) < 2:
+        raise InputError(
+            f"{path}: all labels lie between {numbers.min():.15g} and {numbers.max():.15g}, on one side of "
+            f"--threshold {threshold:.15g}; give one between them"
+        )
+    return labels, [f"< {threshold:.15g}", f">= {threshold:.15g}"]
+
+
+def _number(row: _Row, path: Path) -> float:
+    try:
+        number = float(row.label)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{path}, line {row.line}: the label {row.label!r} is no number, as --threshold needs it")
+    return number

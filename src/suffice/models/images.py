@@ -1,0 +1,149 @@
+"""Image classifiers and their inputs."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from jaxtyping import Int64
+from PIL import Image
+from torch import Tensor, nn
+from transformers import (
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    ViTImageProcessorPil,
+)
+from transformers.image_utils import (  # type: ignore[attr-defined]
+    IMAGENET_DEFAULT_MEAN,
+    IMAGENET_DEFAULT_STD,
+)
+from transformers.utils.hub import cached_file
+
+from suffice.data import LabelledSamples
+from suffice.models.checkpoint import Task, read_checkpoint, reading
+from suffice.models.classifier import Classifier
+from suffice.problem import Batch
+
+IMAGES = Task("image", AutoModelForImageClassification, MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING)
+
+DEFAULT_IMAGE_SIZE = 224
+"""For checkpoints that say nothing of it."""
+
+
+@dataclass(frozen=True)
+class ImageClassifier(Classifier):
+    """A classifier of images.
+
+    Attributes:
+        processor: turns PIL images into ``pixel_values``.
+        grey: the model takes one channel, not three.
+    """
+
+    processor: Callable[..., Any]
+    grey: bool
+    collate = None
+
+    def predict(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Logits; positions are interpolated where the images are not of the size of the pretraining."""
+        pixels = batch["pixel_values"]
+        size = getattr(cast(Any, model).config, "image_size", None)
+        other_size = size is not None and pixels.shape[-1] != (size if isinstance(size, int) else size[-1])
+        options = {"interpolate_pos_encoding": True} if other_size and self._interpolates else {}
+        return cast(Tensor, model(pixel_values=pixels, **options).logits)
+
+    def inputs(self, samples: LabelledSamples, rows: Int64[np.ndarray, " samples"]) -> "ImageInputs":
+        return ImageInputs(samples, rows, self)
+
+    @functools.cached_property
+    def _interpolates(self) -> bool:
+        return "interpolate_pos_encoding" in inspect.signature(self.checkpoint.bare.forward).parameters
+
+
+class ImageInputs:
+    """Some of the images as a classifier takes them: dictionaries with "pixel_values" and "labels"."""
+
+    notes = ()
+
+    def __init__(
+        self, images: LabelledSamples, rows: Int64[np.ndarray, " samples"], classifier: ImageClassifier
+    ) -> None:
+        self.images = images
+        self.rows = rows
+        self._classifier = classifier
+        self._mode = "L" if classifier.grey else "RGB"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: list[int]) -> list[dict[str, Any]]:
+        """Several at a time, which the image processor does faster."""
+        places = [int(self.rows[row]) for row in rows]
+        images = [cast(Image.Image, self.images[place]).convert(self._mode) for place in places]
+        pixels = self._classifier.processor(images=images, return_tensors="pt")["pixel_values"]
+        labels = [self._classifier.labels[int(self.images.labels[place])] for place in places]
+        return [{"pixel_values": image, "labels": label} for image, label in zip(pixels, labels, strict=True)]
+
+    def describe(self, row: int) -> str:
+        """Where an image comes from."""
+        return self.images.describe(int(self.rows[row]))
+
+
+def load_image_classifier(
+    source: str,
+    classes: Sequence[str],
+    image_size: int | None = None,
+    seed: int = 0,
+    trust_remote_code: bool = False,
+) -> ImageClassifier:
+    """An image classifier for given classes; see `read_checkpoint`.
+
+    Args:
+        source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
+        classes: names of the classes of the data.
+        image_size: pixels of a side; the checkpoint's own by default.
+        seed: of a new head.
+        trust_remote_code: run the code that a checkpoint brings.
+
+    Raises:
+        InputError: a folder or name that leads to no checkpoint, one that needs remote code, or weights that are
+        missing.
+
+    Example:
+        >>> load_image_classifier("builtin:tiny-vit", ["Bag", "Coat"]).labels
+        (8, 4)
+    """
+    with reading(source, IMAGES.samples):
+        checkpoint = read_checkpoint(source, classes, IMAGES, seed, trust_remote_code)
+        config = checkpoint.bare.config
+        processor, notes = _image_processor(checkpoint.folders[-1], config, image_size, trust_remote_code)
+    return ImageClassifier(checkpoint, checkpoint.notes + notes, processor, getattr(config, "num_channels", 3) == 1)
+
+
+def _image_processor(
+    source: str, config: Any, image_size: int | None, trust_remote_code: bool
+) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """What turns images into pixels, and what a person should know of it."""
+    if cached_file(source, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False) is None:
+        size = _square(getattr(config, "image_size", DEFAULT_IMAGE_SIZE) if image_size is None else image_size)
+        grey = getattr(config, "num_channels", 3) == 1
+        mean, std = ([0.5], [0.5]) if grey else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+        note = (
+            f"The checkpoint has no preprocessor_config.json: images are resized to {size['width']} x {size['height']} "
+            f"pixels and normalised with mean {list(mean)} and standard deviation {list(std)}."
+        )
+        return ViTImageProcessorPil(size=size, image_mean=mean, image_std=std), (note,)
+    processor = AutoImageProcessor.from_pretrained(source, trust_remote_code=trust_remote_code)
+    if image_size is None:
+        return processor, ()
+    return functools.partial(processor, size=_square(image_size), do_center_crop=False), ()
+
+
+def _square(size: int | Sequence[int]) -> dict[str, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    return {"height": height, "width": width}
