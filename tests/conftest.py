@@ -90,8 +90,8 @@ SMALL = {"model": "builtin:tiny-vit", "data": "builtin:digits", "fine_tune": "al
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     """The folder and the result of the small run."""
+    from suffice.configuration import AnalyzeConfig, read_configuration  # noqa: PLC0415
     from suffice.runs.analyze import analyze  # noqa: PLC0415
-    from suffice.runs.configuration import AnalyzeConfig, read_configuration  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("small") / "run"
     return folder, analyze(read_configuration(AnalyzeConfig, SMALL), folder)

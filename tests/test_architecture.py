@@ -14,8 +14,22 @@ MAY_IMPORT = {
     "closed_form": {"errors", "results"},
     "models": {"errors", "problem", "data"},
     "training": {"errors", "problem", "storage"},
+    "configuration": {"errors"},
+    "engine": {"errors"},
     "landscape": {"errors", "problem", "results", "storage"},
     "report": {"results", "storage"},
+    "studies": {
+        "errors",
+        "problem",
+        "results",
+        "storage",
+        "data",
+        "models",
+        "training",
+        "landscape",
+        "engine",
+        "configuration",
+    },
     "runs": {
         "errors",
         "problem",
@@ -27,8 +41,11 @@ MAY_IMPORT = {
         "landscape",
         "report",
         "closed_form",
+        "configuration",
+        "engine",
+        "studies",
     },
-    "cli": {"errors", "results", "report", "runs"},
+    "cli": {"errors", "results", "report", "runs", "configuration"},
 }
 """Each room, and the rooms that it may know of."""
 

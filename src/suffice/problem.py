@@ -125,6 +125,10 @@ class Problem:
         """The model's outputs z on a batch."""
         return self.predict(self.model, batch)
 
+    def targets(self, batch: Batch) -> Tensor:
+        """The labels, or the values to be predicted, of a batch."""
+        return _targets(batch)
+
     def losses(self, batch: Batch) -> Float[Tensor, " batch"]:
         """The loss of each sample of a batch.
 

@@ -1,8 +1,10 @@
 """Plain values that a run answers with, to and from JSON. Descriptions are shown to people in the report."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import numpy as np
+from jaxtyping import Float64
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 Criterion = Literal["remaining", "difference"]
 Status = Literal["reached", "extrapolated", "cannot_tell"]
@@ -157,6 +159,156 @@ class HessianResult(_Value):
     classes: int = Field(description="number of classes")
     parameters: dict[str, int] = Field(description="size of each parameter, in the order of the Hessian")
     moments: list[Moment] = Field(description="the Hessian along the training")
+    configuration: dict[str, Any] = Field(description="what was asked; config.yaml replays it")
+    versions: dict[str, str] = Field(description="the software that ran")
+
+
+Numbers = Annotated[
+    Float64[np.ndarray, " numbers"],
+    BeforeValidator(lambda values: np.asarray(values, dtype=np.float64)),
+    PlainSerializer(lambda values: values.tolist(), return_type=list[float]),
+]
+
+
+class Band(_Value):
+    """A curve with its intervals."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    mean: Numbers = Field(description="estimate at each size")
+    low: Numbers = Field(description="lower ends of the intervals")
+    high: Numbers = Field(description="upper ends of the intervals")
+
+
+class LearningCurve(_Value):
+    """Test loss and accuracy of models trained on so many samples.
+
+    Example:
+        >>> band = Band(mean=[0.9, 0.5], low=[0.8, 0.4], high=[1.0, 0.6])
+        >>> curve = LearningCurve(sizes=[100, 1000], loss=band, accuracy=band)
+        >>> curve.loss.mean
+        array([0.9, 0.5])
+    """
+
+    sizes: list[int] = Field(description="numbers of training samples")
+    loss: Band = Field(description="test loss")
+    accuracy: Band = Field(description="test accuracy")
+
+
+class Cell(_Value):
+    """One training of a study: a method on the first so many samples of the order of a seed."""
+
+    task: str = Field(description="which classes: all, or their names")
+    method: str = Field(description="head, last_layers(n), lora(r) or full")
+    size: int = Field(description="number of training samples")
+    seed: int = Field(description="of the samples, of what is new in the model, and of the training")
+    status: Literal["finished", "diverged"] = Field(
+        description="a diverged training has no numbers and is not averaged"
+    )
+    moving_parameters: int = Field(description="P: parameters that were trained")
+    train_loss: float | None = Field(default=None, description="mean loss of the training samples, after training")
+    train_accuracy: float | None = Field(default=None, description="share of them that is classified right")
+    validation_loss: float | None = Field(default=None, description="mean loss of the validation part")
+    validation_accuracy: float | None = Field(default=None, description="share of it that is classified right")
+    test_loss: float | None = Field(default=None, description="mean loss of the test part")
+    test_accuracy: float | None = Field(default=None, description="share of it that is classified right")
+    test_f1: float | None = Field(default=None, description="F1 on the test part, the mean over classes; on request")
+    test_auroc: float | None = Field(default=None, description="area under the ROC curve, one class against the rest")
+    distance: float | None = Field(default=None, description="||w*_k - w_0||: how far the training moved")
+    seconds: float | None = Field(default=None, description="of the training alone")
+
+
+class Retrained(_Value):
+    """The loss surface at the minima w*_k that trainings on the first k samples of one order reach."""
+
+    task: str = Field(description="which classes")
+    method: str = Field(description="what was trained")
+    seed: int = Field(description="of the order and the trainings")
+    samples: int = Field(description="m: the largest size; the others are prefixes of its samples")
+    sizes: list[int] = Field(description="k: of the trainings that are compared, m the last")
+    own: list[float] = Field(description="L_k(w*_k): what each was trained on, where it ended")
+    own_at_full: list[float] = Field(description="L_k(w*_m): the same samples at the minimum of all")
+    full: list[float] = Field(description="L_m(w*_k): all samples at each minimum")
+    validation: list[float] = Field(description="mean loss of the validation part at each minimum")
+    distance: list[float] = Field(description="||w*_k - w*_m||: how far the minimum moves when samples are added")
+    gradient: list[float] = Field(description="||G_k(w*_k)||: 0 at a stationary point")
+    gradient_at_full: list[float] = Field(description="||G_k(w*_m)||: 0 at every k by Assumption 1 of the paper")
+    curve_sizes: list[int] = Field(description="k: of the curves at fixed w*_m below")
+    difference: list[float] = Field(description="typical |L_{k+1} - L_k| at w*_m and around it")
+    in_order: list[float] = Field(description="|L_{k+1} - L_k| at w*_m and around it as the samples came")
+    remaining: list[float] = Field(description="typical |L_k - L_m| at w*_m and around it")
+    null: list[float] = Field(description="S(w*_m) / sqrt(k (k+1)): pure arithmetic")
+    coefficient_of_variation: float | None = Field(description="CV = S / L of the validation part at w*_m")
+    sufficient_sizes: list[SufficientSize] = Field(description="k* by each criterion and tolerance, at w*_m")
+
+
+class Check(_Value):
+    """k* from the landscape beside the size at which held-out loss or accuracy settles."""
+
+    task: str = Field(description="which classes")
+    method: str = Field(description="what was trained")
+    seed: int = Field(description="of the order and the trainings")
+    criterion: Criterion = Field(description="of k*")
+    tolerance: float = Field(description="of k*, relative to the mean loss at w*")
+    k_star: int | None = Field(description="k* at w*_m; None if it cannot be told")
+    k_star_low: int | None = Field(description="lower end of its interval")
+    k_star_high: int | None = Field(description="upper end of its interval")
+    quantity: Literal["loss", "accuracy"] = Field(description="what has to settle on the test part")
+    within: float = Field(description="how near to its final value, at the largest size; of the loss, a share of it")
+    held_out_size: int = Field(description="the size from which on it is as near as that")
+    low: int = Field(description="lower end of the interval, for which test samples were drawn")
+    high: int = Field(description="upper end of the interval")
+    censored: bool = Field(
+        description="no plateau: the last step of size still gains more, and held_out_size is larger"
+    )
+    coefficient_of_variation: float | None = Field(description="CV at w*_m: what arithmetic knows without geometry")
+    labels_saved: int | None = Field(description="m less k*, or 0")
+    seconds_saved: float | None = Field(description="training time on m samples less that on k*")
+    accuracy_lost: float | None = Field(description="test accuracy with m samples less that with k*")
+
+
+class Agreement(_Value):
+    """How far k* says where held-out loss or accuracy settles, over all combinations of task, method and seed."""
+
+    criterion: Criterion = Field(description="of k*")
+    tolerance: float = Field(description="of k*")
+    quantity: Literal["loss", "accuracy"] = Field(description="what settles")
+    combinations: int = Field(description="in which k* could be told")
+    censored: int = Field(description="of which no plateau was reached; they count with the largest size")
+    rank_correlation: Estimate | None = Field(
+        description="Spearman's, between k* and the held-out size; the interval draws tasks and methods"
+    )
+    partial_correlation: Estimate | None = Field(
+        description="the same given CV: what k* adds to arithmetic; None where k* goes with CV alone"
+    )
+    ratio: float | None = Field(description="k* over the held-out size, the geometric mean; censored ones left out")
+
+
+class Study(_Value):
+    """The ground truth."""
+
+    cells: list[Cell] = Field(description="every training")
+    curves: dict[str, LearningCurve] = Field(description="by method, with all classes")
+    subset_curves: dict[str, dict[str, LearningCurve]] = Field(description="by classes, then by method")
+    retrained: list[Retrained] = Field(description="the loss surface at the retrained minima")
+    check: list[Check] = Field(description="k* against where held-out loss and accuracy settle")
+    agreement: list[Agreement] = Field(description="the check in short")
+
+
+class StudyResult(_Value):
+    """The content of ``result.json`` of ``suffice study``."""
+
+    schema_version: Literal[1] = Field(default=1, description="version of this layout")
+    command: Literal["study"] = Field(default="study", description="what made it")
+    model: str = Field(description="the checkpoint")
+    data: str = Field(description="the samples")
+    classes: int = Field(description="number of classes")
+    pool: int = Field(description="samples to train on")
+    validation_samples: int = Field(description="samples of the validation part")
+    test_samples: int = Field(description="samples of the test part")
+    study: Study = Field(description="the ground truth")
+    notes: list[str] = Field(description="what one should know of how the inputs were read")
+    confidence: float = Field(description="of all intervals")
     configuration: dict[str, Any] = Field(description="what was asked; config.yaml replays it")
     versions: dict[str, str] = Field(description="the software that ran")
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from suffice.cli import main
 from suffice.cli.answer import print_answer
-from suffice.runs.configuration import WRITTEN, AnalyzeConfig, HessianConfig
+from suffice.configuration import WRITTEN, AnalyzeConfig, HessianConfig
 
 
 def suffice(*arguments):

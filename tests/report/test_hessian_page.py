@@ -6,9 +6,9 @@ import pytest
 from selenium.webdriver.common.by import By
 from test_page import browser as browser  # noqa: PLC0414 -- the fixture
 
+from suffice.configuration import HessianConfig
 from suffice.report import write_hessian_report
 from suffice.results import HessianResult
-from suffice.runs.configuration import HessianConfig
 from suffice.runs.hessian import measure_hessian
 
 CONFIG = HessianConfig(samples=10, patch_size=2, key_width=4, hidden_width=4, epochs=1, moments=2)

@@ -16,11 +16,11 @@ from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification
 
 import suffice
+from suffice.configuration import AnalyzeConfig, read_configuration
 from suffice.data import load_images
 from suffice.errors import InputError
 from suffice.models import load_image_classifier
 from suffice.runs.analyze import analyze
-from suffice.runs.configuration import AnalyzeConfig, read_configuration
 from tests.conftest import SMALL
 
 

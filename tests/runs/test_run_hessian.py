@@ -6,10 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suffice.configuration import HessianConfig, read_configuration
 from suffice.errors import InputError
 from suffice.report import heat_map_file
 from suffice.runs import hessian as run
-from suffice.runs.configuration import HessianConfig, read_configuration
 from suffice.runs.hessian import measure_hessian, moments_of
 
 SMALL = {"samples": 12, "patch_size": 2, "key_width": 4, "hidden_width": 6, "epochs": 3, "moments": 3}

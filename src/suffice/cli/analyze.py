@@ -7,7 +7,7 @@ from rich.console import Console
 
 from suffice.cli.answer import print_answer
 from suffice.cli.flags import Config, Out, Overwrite, with_flags
-from suffice.runs.configuration import WRITTEN, AnalyzeConfig, read_configuration
+from suffice.configuration import WRITTEN, AnalyzeConfig, read_configuration
 
 
 @with_flags(AnalyzeConfig, WRITTEN)

@@ -57,9 +57,9 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _flag_type(annotation: Any) -> Any:
-    """What the command line makes of a word; where there are several possibilities, the configuration decides."""
+    """What the command line makes of a word; of lists of numbers, and several possibilities, the configuration does."""
     kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not NoneType]
-    return kinds[0] if len(kinds) == 1 else str
+    return kinds[0] if len(kinds) == 1 and kinds[0] not in (list[int], list[float]) else str
 
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run; one of the same configuration is resumed.")]

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.configuration import WRITTEN, HessianConfig, read_configuration
 from suffice.results import HessianResult
-from suffice.runs.configuration import WRITTEN, HessianConfig, read_configuration
 
 
 @with_flags(HessianConfig, WRITTEN)

@@ -13,6 +13,7 @@ from suffice.cli.analyze import analyze
 from suffice.cli.demo import demo
 from suffice.cli.hessian import hessian
 from suffice.cli.report import report
+from suffice.cli.study import study
 from suffice.errors import InputError
 
 commands = typer.Typer(
@@ -25,6 +26,7 @@ commands = typer.Typer(
 commands.command()(demo)
 commands.command()(analyze)
 commands.command()(hessian)
+commands.command()(study)
 commands.command()(report)
 
 INTERRUPTED = 130

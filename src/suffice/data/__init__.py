@@ -1,5 +1,6 @@
 """From files to labelled images and texts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from sklearn.datasets import load_digits
 
 from suffice.data.idx import holds_idx, read_idx, read_idx_images
 from suffice.data.images import ImageArray, ImageFolder
+from suffice.data.joined import Joined
 from suffice.data.samples import ClassSubset, LabelledSamples
 from suffice.data.texts import TABLES, LabelledTexts, holds_texts, read_texts
 from suffice.errors import InputError
@@ -16,6 +18,7 @@ __all__ = [
     "ClassSubset",
     "ImageArray",
     "ImageFolder",
+    "Joined",
     "LabelledSamples",
     "LabelledTexts",
     "load_images",
@@ -30,7 +33,11 @@ DIGITS = "builtin:digits"
 
 
 def load_samples(
-    source: str, text_column: str = "text", label_column: str = "label", threshold: float | None = None
+    source: str,
+    text_column: str = "text",
+    label_column: str = "label",
+    threshold: float | None = None,
+    classes: Sequence[str] | None = None,
 ) -> LabelledSamples:
     """Labelled images (see `load_images`), or labelled texts from a table.
 
@@ -40,9 +47,10 @@ def load_samples(
         text_column: of a table, see `read_texts`.
         label_column: of a table.
         threshold: of a table whose labels are numbers.
+        classes: keep the samples of these classes only.
 
     Raises:
-        InputError: nothing usable there, or a threshold for images.
+        InputError: nothing usable there, a threshold for images, or classes that are not there.
 
     Example:
         >>> digits = load_samples("builtin:digits")
@@ -50,10 +58,12 @@ def load_samples(
         (1797, (8, 8), 0)
     """
     if holds_texts(Path(source)):
-        return read_texts(Path(source), text_column, label_column, threshold)
-    if threshold is not None:
+        samples: LabelledSamples = read_texts(Path(source), text_column, label_column, threshold)
+    elif threshold is not None:
         raise InputError(f"{source}: --threshold is for tables of texts whose labels are numbers")
-    return load_images(source)
+    else:
+        samples = load_images(source)
+    return samples if classes is None else ClassSubset(samples, classes)
 
 
 def load_images(source: str) -> ImageArray | ImageFolder:

@@ -1,5 +1,6 @@
-"""Where independent work runs: in this process or in several."""
+"""Where work runs: on which device, in this process or in several."""
 
-from suffice.engine.processes import run_all
+from suffice.engine.device import choose_device
+from suffice.engine.processes import Workers
 
-__all__ = ["run_all"]
+__all__ = ["Workers", "choose_device"]

@@ -16,62 +16,80 @@ from suffice.errors import InputError
 Task = TypeVar("Task")
 
 
-def run_all(
-    call: Callable[[Task], None],
-    tasks: Sequence[Task],
-    workers: int,
-    threads: int,
-    done: Callable[[Task], None] = lambda task: None,
-) -> None:
-    """Runs ``call(task)`` for each task, in any order; a call leaves its result on disk.
+class Workers:
+    """Runs independent tasks; a context, which ends with the processes that it has begun.
 
-    Each process runs torch on ``threads`` threads, this one too, so that the bits do not depend on ``workers``.
+    Each process runs torch on ``threads`` threads, this one too, so that the bits do not depend on ``count``.
 
     Args:
-        call: a function of a module, or a ``functools.partial`` of one; it and the tasks must be picklable.
-        tasks: what to call it with.
-        workers: number of processes; with 1 everything runs in this one.
+        count: number of processes; with 1 everything runs in this one.
         threads: of each process.
-        done: called in this process when a task is finished.
-
-    Raises:
-        InputError: a process was killed, as happens where memory is short. What a call raises comes through, once the
-            tasks that have begun are stopped.
 
     Example:
-        >>> run_all(print, ["one", "two"], workers=1, threads=1)
+        >>> with Workers(count=1, threads=1) as workers:
+        ...     workers.run(print, ["one", "two"])
         one
         two
     """
-    if workers == 1 or len(tasks) < 2:
+
+    def __init__(self, count: int, threads: int) -> None:
+        self._count = count
+        self._threads = threads
+        self._executor: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._executor is None:
+            return
+        self._executor.shutdown(wait=error is None, cancel_futures=True)
+        if error is not None:
+            for process in multiprocessing.active_children():
+                process.terminate()
+
+    def run(
+        self,
+        call: Callable[[Task], None],
+        tasks: Sequence[Task],
+        done: Callable[[Task], None] = lambda task: None,
+    ) -> None:
+        """Calls ``call(task)`` for each task, in any order; a call leaves its result on disk.
+
+        Args:
+            call: a function of a module, or a ``functools.partial`` of one; it and the tasks must be picklable.
+            tasks: what to call it with.
+            done: called in this process when a task is finished.
+
+        Raises:
+            InputError: a process was killed, as happens where memory is short. What a call raises comes through.
+        """
+        if self._count == 1 or not tasks:
+            self._run_here(call, tasks, done)
+            return
+        if self._executor is None:
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(self._count, context, _begin, (self._threads,))
+        futures = {self._executor.submit(call, task): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                done(futures[future])
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a worker process was killed, as happens where memory is short; what was finished is kept: the same "
+                "command with fewer --workers goes on from there"
+            ) from error
+
+    def _run_here(self, call: Callable[[Task], None], tasks: Sequence[Task], done: Callable[[Task], None]) -> None:
         before = torch.get_num_threads()
-        torch.set_num_threads(threads)
+        torch.set_num_threads(self._threads)
         try:
             for task in tasks:
                 call(task)
                 done(task)
         finally:
             torch.set_num_threads(before)
-        return
-    executor = ProcessPoolExecutor(
-        min(workers, len(tasks)), multiprocessing.get_context("spawn"), _begin, (threads,)
-    )
-    with executor:
-        futures = {executor.submit(call, task): task for task in tasks}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                done(futures[future])
-        except BaseException as error:
-            executor.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            if isinstance(error, BrokenProcessPool):
-                raise InputError(
-                    "a worker process was killed, as happens where memory is short; what was finished is kept: "
-                    "the same command with fewer --workers goes on from there"
-                ) from error
-            raise
 
 
 def _begin(threads: int) -> None:

@@ -6,7 +6,7 @@ from suffice.models.checkpoint import TINY_VIT
 from suffice.models.classifier import Classifier, Inputs
 from suffice.models.frozen import Split, split
 from suffice.models.images import ImageClassifier, ImageInputs, load_image_classifier
-from suffice.models.moving import METHODS, adapted, moving_parameters
+from suffice.models.moving import METHODS, adapted, last_layers, layers_of, moving_parameters, renew_head
 from suffice.models.texts import TextClassifier, TextInputs, load_text_classifier
 
 __all__ = [
@@ -20,10 +20,13 @@ __all__ = [
     "TextClassifier",
     "TextInputs",
     "adapted",
+    "last_layers",
+    "layers_of",
     "load_classifier",
     "load_image_classifier",
     "load_text_classifier",
     "moving_parameters",
+    "renew_head",
     "split",
 ]
 

@@ -91,7 +91,7 @@ def _last_layers(model: nn.Module, moving: list[str]) -> tuple[nn.Module, nn.Mod
         return None
     for first in range(1, len(layers)):
         if moving == moving_parameters(model, f"last_layers({len(layers) - first})"):
-            return layers[first], _LastLayers(copy.deepcopy(model), path, first)
+            return layers[first], _LastLayers(copy.deepcopy(model), path, first).eval()
     return None
 
 

@@ -74,7 +74,7 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
     names = [name for name, parameter in model.named_parameters() if not wrapped or parameter.requires_grad]
     if method in ("full", "all"):
         return names
-    count = _number(method, "last_layers")
+    count = last_layers(method)
     if method != "head" and count is None:
         raise InputError(f"{method!r} is not a way to fine-tune; take {METHODS}")
     if wrapped:
@@ -92,6 +92,22 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
     return names[first:]
 
 
+def renew_head(model: nn.Module, seed: int) -> None:
+    """Draws the weights of the head anew, as torch does for a new module.
+
+    Raises:
+        InputError: no head is found.
+    """
+    heads = {name.partition(".")[0] for name in moving_parameters(model, "head")}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name in sorted(heads):
+            for module in model.get_submodule(name).modules():
+                reset = getattr(module, "reset_parameters", None)
+                if callable(reset):
+                    reset()
+
+
 def layers_of(model: nn.Module) -> tuple[str, nn.ModuleList]:
     """The path of the layers of a transformer, and the layers: the longest list of modules that it has."""
     return max(
@@ -101,8 +117,12 @@ def layers_of(model: nn.Module) -> tuple[str, nn.ModuleList]:
     )
 
 
+def last_layers(method: str) -> int | None:
+    """The n of ``last_layers(n)``; None for another method."""
+    return _number(method, "last_layers")
+
+
 def _number(method: str, of: str) -> int | None:
-    """The n of ``last_layers(n)`` or the r of ``lora(r)``; None for another method."""
     match = _WITH_NUMBER.fullmatch(method.replace(" ", ""))
     return int(match[2]) if match is not None and match[1] == of else None
 
@@ -130,10 +150,8 @@ def _with_lora(model: nn.Module, rank: int, targets: Sequence[str] | None, seed:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(seed)
         warnings.simplefilter("ignore", FutureWarning)  # of what PEFT asks transformers for
-        return get_peft_model(
-            model,
-            LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=wanted, modules_to_save=heads),
-        )
+        settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=wanted, modules_to_save=heads)
+        return get_peft_model(model, settings).eval()
 
 
 def _listed(names: Sequence[str]) -> str:

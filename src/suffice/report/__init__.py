@@ -6,10 +6,11 @@ from suffice.report.drawing import save_figures
 from suffice.report.figures import figures_of
 from suffice.report.hessian import heat_map_file, write_hessian_report
 from suffice.report.page import page
+from suffice.report.study import write_study_report
 from suffice.results import Result
 from suffice.storage import atomic_write
 
-__all__ = ["heat_map_file", "write_hessian_report", "write_report"]
+__all__ = ["heat_map_file", "write_hessian_report", "write_report", "write_study_report"]
 
 
 def write_report(result: Result, folder: Path) -> None:

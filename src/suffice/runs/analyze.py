@@ -6,22 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int64
 from rich.console import Console
 from torch import Tensor
 
-from suffice.data import LabelledSamples
+from suffice.configuration import AnalyzeConfig
+from suffice.data import LabelledSamples, load_samples
+from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, fastest_batch_size, record, root_mean_square
 from suffice.models import Classifier, load_classifier, moving_parameters
 from suffice.problem import Batch, Problem
 from suffice.report import write_report
 from suffice.results import Criterion, Estimate, Landscape, Probe, ProblemSummary, Result, Settling
-from suffice.runs.configuration import AnalyzeConfig
 from suffice.runs.folder import open_folder, versions
 from suffice.runs.progress import duration, progress_bar
-from suffice.runs.samples import chosen_samples
 from suffice.training import FineTuning, fine_tune
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
@@ -50,7 +49,7 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, console: 
         (48, 12, 'remaining')
     """
     console = Console(quiet=True) if console is None else console
-    samples = chosen_samples(config)
+    samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
     classifier = load_classifier(config.model, samples, config.image_size, config.seed, config.trust_remote_code)
     parts = _parts(config, samples, classifier)
     resumed = open_folder(out, config.asked(), samples.fingerprint(), overwrite)
@@ -99,10 +98,7 @@ def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifi
             f"{config.model} has no head for the {len(samples.classes)} classes of {config.data}: train one first with "
             "--fine-tune head, or give a model that was trained on them"
         )
-    if config.device != "auto" and not _is_device(config.device):
-        raise InputError(f"device = {config.device!r}: give auto, cpu or cuda (where there is one)")
-    automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    classifier.model.to(automatic if config.device == "auto" else config.device)
+    classifier.model.to(choose_device(config.device))
     moving = config.parameters
     if moving is None and config.fine_tune is not None:
         moving = moving_parameters(classifier.model, config.fine_tune)
@@ -128,10 +124,6 @@ def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifi
         rows=taken,
         notes=notes,
     )
-
-
-def _is_device(name: str) -> bool:
-    return name == "cpu" or (name.partition(":")[0] == "cuda" and torch.cuda.is_available())
 
 
 def _announce(config: AnalyzeConfig, parts: _Parts, console: Console) -> None:

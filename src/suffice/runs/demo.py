@@ -1,7 +1,7 @@
 """The embedded example: the tiny Vision Transformer, fine-tuned on real digits."""
 
+from suffice.configuration import AnalyzeConfig
 from suffice.data import DIGITS
 from suffice.models import TINY_VIT
-from suffice.runs.configuration import AnalyzeConfig
 
 DEMO = AnalyzeConfig(model=TINY_VIT, data=DIGITS, fine_tune="all", epochs=10, learning_rate=1e-3)

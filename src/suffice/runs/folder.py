@@ -22,6 +22,10 @@ CONTENTS = (
     "held_out_errors",
     "fine_tuning.pt",
     "moments",
+    "features",
+    "cells",
+    "surfaces",
+    "cells.csv",
 )
 FREE = {"tolerance", "sizes"}
 """What may change without measuring anew."""
@@ -66,7 +70,7 @@ def open_folder(folder: Path, asked: dict[str, Any], fingerprint: str, overwrite
         raise InputError(f"{folder} is not empty and holds no run of suffice: give another --out")
     resumed = file.exists() and not overwrite
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(PARTIAL):
+    for leftover in folder.rglob(PARTIAL):
         leftover.unlink()
     with atomic_write(file) as stream:
         content = {**asked, "fingerprint": fingerprint, "versions": versions()}

@@ -17,12 +17,12 @@ from torch.utils.data import TensorDataset
 from suffice.closed_form import Classifier, TransformerBlock, hessian
 from suffice.closed_form.bounds import hessian_norm
 from suffice.closed_form.hessian import check_memory
+from suffice.configuration import HessianConfig
 from suffice.data import ImageArray, ImageFolder, load_images
 from suffice.errors import InputError
 from suffice.problem import Problem
 from suffice.report import heat_map_file, write_hessian_report
 from suffice.results import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
-from suffice.runs.configuration import HessianConfig
 from suffice.runs.folder import open_folder, versions
 from suffice.runs.progress import duration, progress_bar
 from suffice.storage import atomic_write

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from suffice.errors import InputError, nearest
 
@@ -71,6 +71,71 @@ class AnalyzeConfig(ModelConfig):
     probes: int = Field(default=8, ge=1, description="number of probes on the sphere")
     tolerance: float = Field(default=0.05, gt=0, description="tolerance, relative to the mean loss at w*")
     sizes: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
+
+
+class StudyConfig(ModelConfig):
+    """The configuration of ``suffice study``."""
+
+    methods: list[str] = Field(default=["head"], description="ways to train: head, last_layers(n), lora(r), full")
+    sizes: list[int] | None = Field(
+        default=None,
+        description="numbers of training samples, such as 50,100,200; by default 6 up to all, on a log grid",
+    )
+    seeds: int = Field(default=3, ge=1, description="trainings of each size, with other samples and other beginnings")
+    class_subsets: list[str] = Field(
+        default=[], description="names of classes, such as 0,1,2: studied by themselves as well, each list a task"
+    )
+    test: str | None = Field(default=None, description="test data, read as the data are; by default a share of these")
+    samples: int | None = Field(default=None, ge=3, description="take this many of the data, drawn by the seed")
+    test_share: float = Field(default=0.2, gt=0, lt=1, description="share of the samples to test on, without --test")
+    validation_share: float = Field(default=0.1, gt=0, lt=1, description="share of the samples to choose by")
+    steps: int = Field(default=500, ge=1, description="budget of training steps, the same for all sizes")
+    patience: int | None = Field(
+        default=None, ge=1, description="stop early after so many looks at the validation loss without a better one"
+    )
+    train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
+    learning_rate: float | None = Field(default=None, gt=0, description="peak learning rate; by default by method")
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of the training")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
+    lora_targets: list[str] | None = Field(
+        default=None, description="linear maps that lora(r) adapts; queries and values by default"
+    )
+    metrics: list[Literal["f1", "auroc"]] = Field(default=[], description="measure these on the test part too")
+    landscape_sizes: list[int] | None = Field(
+        default=None,
+        description="sizes at whose minima the loss surface is measured; by default the smallest, a middle one and the "
+        "largest, which always is",
+    )
+    radius: float = Field(default=0.1, gt=0, description="distance of the probes from w*, relative to ||w*||")
+    probes: int = Field(default=4, ge=1, description="number of probes on the sphere")
+    tolerances: list[float] = Field(default=[0.02, 0.05, 0.1], description="of k*, relative to the mean loss at w*")
+    threads: int = Field(default=1, ge=1, description="of each worker; other numbers give other last digits")
+
+    @field_validator("methods", "sizes", "metrics", "lora_targets", "landscape_sizes", "tolerances", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        values = [value] if isinstance(value, (str, int, float)) else value
+        if not isinstance(values, list):
+            return value
+        return [part.strip() if isinstance(part, str) else part for item in values for part in _parts(item)]
+
+    @field_validator("tolerances", "sizes", "landscape_sizes")
+    @classmethod
+    def _are_positive(cls, values: list[float] | None) -> list[float] | None:
+        if values is not None and (not values or min(values) <= 0):
+            raise ValueError("give positive numbers")
+        return values
+
+    @field_validator("methods")
+    @classmethod
+    def _are_several(cls, values: list[str]) -> list[str]:
+        if not values or len(set(values)) < len(values):
+            raise ValueError("give at least one method, each once")
+        return values
+
+
+def _parts(item: Any) -> list[Any]:
+    return item.split(",") if isinstance(item, str) else [item]
 
 
 class HessianConfig(Config):

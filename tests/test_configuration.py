@@ -5,8 +5,8 @@ import pytest
 import yaml
 from hypothesis import given
 
+from suffice.configuration import AnalyzeConfig, read_configuration
 from suffice.errors import InputError
-from suffice.runs.configuration import AnalyzeConfig, read_configuration
 
 GIVEN = {"model": "m", "data": "d"}
 

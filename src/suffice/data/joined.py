@@ -1,0 +1,53 @@
+"""Two data sets of the same classes as one."""
+
+import hashlib
+
+import numpy as np
+
+from suffice.data.samples import LabelledSamples, Sample
+from suffice.errors import InputError
+
+
+class Joined:
+    """The samples of one data set, then those of another, such as a test set that comes apart.
+
+    Raises:
+        InputError: they have other classes.
+
+    Example:
+        >>> from suffice.data import load_samples
+        >>> digits = load_samples("builtin:digits")
+        >>> both = Joined(digits, digits)
+        >>> len(both), both.describe(1797)
+        (3594, 'image 0 of builtin:digits')
+    """
+
+    def __init__(self, first: LabelledSamples, second: LabelledSamples) -> None:
+        if list(first.classes) != list(second.classes):
+            raise InputError(
+                f"the test data have the classes {', '.join(second.classes)}, and the others have "
+                f"{', '.join(first.classes)}: they must be the same"
+            )
+        self.classes = first.classes
+        self.labels = np.concatenate([first.labels, second.labels])
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> Sample:
+        samples, row = self._at(row)
+        return samples[row]
+
+    def describe(self, row: int) -> str:
+        samples, row = self._at(row)
+        return samples.describe(row)
+
+    def fingerprint(self) -> str:
+        """Of both."""
+        content = self._first.fingerprint() + self._second.fingerprint()
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+    def _at(self, row: int) -> tuple[LabelledSamples, int]:
+        start = len(self._first)
+        return (self._first, row) if row < start else (self._second, row - start)

@@ -1,0 +1,278 @@
+"""The ground truth: training at each size and seed, the loss surface where that ends, and what k* is worth."""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from rich.console import Console
+
+from suffice.configuration import StudyConfig
+from suffice.engine import Workers, choose_device
+from suffice.errors import InputError
+from suffice.report import write_study_report
+from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
+from suffice.runs.folder import open_folder, versions
+from suffice.runs.progress import duration, progress_bar
+from suffice.storage import atomic_write
+from suffice.studies import (
+    ALL,
+    CONFIDENCE,
+    Cells,
+    Learners,
+    Place,
+    StudySamples,
+    agreement_of,
+    check_of,
+    learning_curve,
+    measure_retrained,
+    train_cell,
+)
+
+STEP = 5e-4
+"""About the seconds that a training step takes besides the model."""
+
+START = 8
+"""About the seconds that it takes to start workers."""
+
+
+def study(
+    config: StudyConfig,
+    out: Path = Path("runs/study"),
+    workers: int | None = None,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> StudyResult:
+    """Trains by each method on each size with each seed, measures, checks k* against it, and writes ``out``.
+
+    The samples of a seed are nested and stratified, the same for all methods. What the frozen part of a model makes of
+    the samples is computed once. Each training, and each measurement of the surface, is stored when it is finished, and
+    an earlier run of the same configuration in the same folder goes on.
+
+    Args:
+        config: what to train on what.
+        out: the run's folder.
+        workers: processes that train at the same time; one for each ``config.threads`` cores by default. The results
+            do not depend on it.
+        overwrite: replace a run of another configuration.
+        console: where to show estimates and progress; nowhere by default.
+
+    Raises:
+        InputError: bad input of any kind; what was finished stays in the folder.
+
+    Example:
+        >>> import tempfile
+        >>> config = StudyConfig(
+        ...     model="builtin:tiny-vit", data="builtin:digits", samples=300, sizes=[20, 100], seeds=1, steps=20
+        ... )
+        >>> result = study(config, Path(tempfile.mkdtemp()), workers=1)
+        >>> len(result.study.cells), list(result.study.curves), result.study.curves["head"].sizes
+        (2, ['head'], [20, 100])
+    """
+    console = Console(quiet=True) if console is None else console
+    if workers is not None and workers < 1:
+        raise InputError(f"workers = {workers}: must be at least 1")
+    by_default = 1 if choose_device(config.device).type == "cuda" else max(1, (os.cpu_count() or 1) // config.threads)
+    work = _work(config.model_dump_json(), str(out))
+    try:
+        work.check()
+        open_folder(out, config.asked(), work.samples.samples.fingerprint(), overwrite)
+        work.run(workers or by_default, console)
+        result = work.result()
+    finally:
+        _work.cache_clear()
+    write_study_report(result, out)
+    return result
+
+
+class _Step(NamedTuple):
+    """A piece of work that leaves its result on disk: a shard of features, a training, or a measured surface."""
+
+    kind: Literal["features", "cell", "retrained"]
+    place: Place
+    size: int = 0
+    rows: tuple[int, int] = (0, 0)
+
+
+class _Work:
+    """What is done in the processes of a study, and what is left to do."""
+
+    def __init__(self, config: StudyConfig, out: Path) -> None:
+        self.config = config
+        self.out = out
+        self.samples = StudySamples(config)
+        self.learners = Learners(config, self.samples, out)
+        self.cells = Cells(out / "cells", list(self.samples.tasks))
+        self.places = [
+            Place(task, method, seed)
+            for task in self.samples.tasks
+            for method in config.methods
+            for seed in self.samples.seeds
+        ]
+
+    def check(self) -> None:
+        """Finds bad methods and landscape sizes before any work."""
+        strange = set(self.config.landscape_sizes or []) - set(self.samples.sizes[ALL])
+        if strange:
+            raise InputError(f"landscape_sizes {sorted(strange)}: not among the sizes {self.samples.sizes[ALL]}")
+        for method in self.config.methods:
+            self.learners.get(Place(ALL, method, self.config.seed))
+
+    def run(self, workers: int, console: Console) -> None:
+        """Does what is missing, one kind of steps after the other."""
+        shards = [
+            _Step("features", Place(ALL, method, self.config.seed), rows=(rows.start, rows.stop))
+            for method in self.config.methods
+            for rows in self.learners.plan_features(method)
+        ]
+        cells = [
+            _Step("cell", place, size)
+            for place in self.places
+            for size in self.samples.sizes[place.task]
+            if not self.cells.has(place, size)
+        ]
+        surfaces = [_Step("retrained", place) for place in self.places if not self._surface_file(place).exists()]
+        console.print(self._announcement(shards, cells, surfaces, workers))
+        call = functools.partial(_do, self.config.model_dump_json(), str(self.out))
+        with Workers(workers, self.config.threads) as processes:
+            for what, steps in (("frozen part", shards), ("training", cells), ("loss surface", surfaces)):
+                if steps:
+                    with progress_bar(console, what, len(steps)) as progress:
+                        processes.run(call, steps, functools.partial(_advance, progress))
+
+    def do(self, step: _Step) -> None:
+        """One step."""
+        if step.kind == "features":
+            self.learners.run_features(step.place.method, slice(*step.rows))
+        elif step.kind == "cell":
+            self._train(step.place, step.size)
+        else:
+            self._measure(step.place)
+
+    def _train(self, place: Place, size: int) -> None:
+        learner = self.learners.get(place)
+        parts, order = self.samples.tasks[place.task].parts, self.samples.order(place.task, place.seed)
+        cell, tested = train_cell(self.config, learner, parts, order, place, size)
+        keep = tested is not None and size in self._surface_sizes(place.task)
+        self.cells.write(cell, tested, learner.state() if keep else None)
+
+    def _measure(self, place: Place) -> None:
+        sizes = [size for size in self._surface_sizes(place.task) if self.cells.read(place, size).status == "finished"]
+        measured = None
+        # without the largest training there is no w*_m
+        if sizes and sizes[-1] == self.samples.sizes[place.task][-1]:
+            measured = measure_retrained(
+                self.config,
+                self.learners.get(place),
+                self.samples.order(place.task, place.seed),
+                self.samples.tasks[place.task].parts.validation,
+                {size: self.cells.weights(place, size) for size in sizes},
+                self._surface_file(place).with_suffix(""),
+                place,
+            )
+        self._surface_file(place).parent.mkdir(exist_ok=True)
+        with atomic_write(self._surface_file(place)) as file:
+            file.write(b"null" if measured is None else measured.model_dump_json().encode())
+
+    def result(self) -> StudyResult:
+        """All that is on disk, put together."""
+        cells = {
+            place: [self.cells.read(place, size) for size in self.samples.sizes[place.task]] for place in self.places
+        }
+        read = {place: self._surface_file(place).read_bytes() for place in self.places}
+        retrained = {
+            place: Retrained.model_validate_json(content) for place, content in read.items() if content != b"null"
+        }
+        checks = []
+        for place, surface in retrained.items():
+            finished = [cell for cell in cells[place] if cell.status == "finished"]
+            if len(finished) > 1:
+                tested = [self.cells.tested(place, cell.size) for cell in finished]
+                checks.extend(check_of(surface, finished, tested, self.config.seed))
+
+        every = [cell for of_place in cells.values() for cell in of_place]
+
+        def curves_of(task: str) -> dict[str, LearningCurve]:
+            tests = len(self.samples.tasks[task].parts.test)
+            return {
+                method: learning_curve([cell for cell in every if (cell.task, cell.method) == (task, method)], tests)
+                for method in self.config.methods
+            }
+
+        parts = self.samples.tasks[ALL].parts
+        return StudyResult(
+            model=self.config.model,
+            data=self.config.data,
+            classes=len(self.samples.samples.classes),
+            pool=len(parts.pool),
+            validation_samples=len(parts.validation),
+            test_samples=len(parts.test),
+            study=Study(
+                cells=every,
+                curves=curves_of(ALL),
+                subset_curves={task: curves_of(task) for task in self.samples.tasks if task != ALL},
+                retrained=list(retrained.values()),
+                check=checks,
+                agreement=agreement_of(checks, self.config.seed),
+            ),
+            notes=[*self.learners.notes, *_diverged(every)],
+            confidence=CONFIDENCE,
+            configuration=self.config.asked(),
+            versions=versions(),
+        )
+
+    def _surface_sizes(self, task: str) -> list[int]:
+        """Sizes at whose minima the surface is measured; the largest is always there."""
+        sizes = self.samples.sizes[task]
+        asked = self.config.landscape_sizes
+        chosen = {sizes[0], sizes[len(sizes) // 2]} if asked is None else set(asked) & set(sizes)
+        return sorted({*chosen, sizes[-1]})
+
+    def _surface_file(self, place: Place) -> Path:
+        return self.out / "surfaces" / f"{list(self.samples.tasks).index(place.task)}-{place.method}-{place.seed}.json"
+
+    def _announcement(
+        self, shards: Sequence[_Step], cells: Sequence[_Step], surfaces: Sequence[_Step], workers: int
+    ) -> str:
+        """What will be done, and how long it should take, from the time of one batch."""
+        config, forward = self.config, self.learners.forward_seconds
+        seconds = sum(forward("full") * (step.rows[1] - step.rows[0]) for step in shards)
+        for step in cells:
+            parts = self.samples.tasks[step.place.task].parts
+            measured = step.size + len(parts.validation) + len(parts.test)
+            # a training step costs about three forward passes
+            trained = 3 * config.steps * min(config.train_batch_size, step.size)
+            seconds += forward(step.place.method) * (trained + measured) + STEP * config.steps
+        for step in surfaces:
+            sizes, parts = self._surface_sizes(step.place.task), self.samples.tasks[step.place.task].parts
+            measured = (config.probes + 1 + len(sizes)) * (sizes[-1] + len(parts.validation))
+            seconds += forward(step.place.method) * (measured + 3 * (sizes[-1] + sum(sizes)))
+        seconds = seconds / workers + START * (workers > 1)
+        at_most = "" if config.patience is None else "at most "
+        return (
+            f"{len(cells):,} trainings of {config.steps:,} steps, and the loss surface at {len(surfaces):,} of their "
+            f"ends, in {workers} {'process' if workers == 1 else 'processes'}: {at_most}about {duration(seconds)}."
+        )
+
+
+def _advance(progress: Callable[[int], None], step: _Step) -> None:
+    progress(1)
+
+
+def _diverged(cells: Sequence[Cell]) -> list[str]:
+    names = [f"{cell.method} on {cell.size:,} with seed {cell.seed}" for cell in cells if cell.status == "diverged"]
+    if not names:
+        return []
+    shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    return [f"{len(names)} of {len(cells)} trainings diverged and are left out of all averages: {shown}."]
+
+
+@functools.lru_cache(maxsize=1)
+def _work(config: str, out: str) -> _Work:
+    """Of this process; it keeps what it has loaded from step to step."""
+    return _Work(StudyConfig.model_validate_json(config), Path(out))
+
+
+def _do(config: str, out: str, step: _Step) -> None:
+    _work(config, out).do(step)

@@ -1,0 +1,23 @@
+"""Ground truth: training at each size and seed, the loss surface where that ends, and what k* is worth."""
+
+from suffice.studies.cell import Cells, train_cell
+from suffice.studies.check import agreement_of, check_of
+from suffice.studies.curves import CONFIDENCE, learning_curve
+from suffice.studies.learner import Learner, Learners
+from suffice.studies.parts import ALL, Place, StudySamples
+from suffice.studies.retrained import measure_retrained
+
+__all__ = [
+    "ALL",
+    "CONFIDENCE",
+    "Cells",
+    "Learner",
+    "Learners",
+    "Place",
+    "StudySamples",
+    "agreement_of",
+    "check_of",
+    "learning_curve",
+    "measure_retrained",
+    "train_cell",
+]

@@ -1,0 +1,169 @@
+"""Models that are ready to be trained in one way: whole, or from the features of their frozen part on."""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from suffice.configuration import StudyConfig
+from suffice.engine import choose_device
+from suffice.models import Classifier, Split, adapted, last_layers, layers_of, load_classifier, renew_head, split
+from suffice.problem import Problem
+from suffice.studies.features import FrozenFeatures
+from suffice.studies.parts import ALL, Place, Rows, StudySamples, Task
+
+TRIED = 32
+"""Samples that are run for an estimate of the time."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A model as it is before its training, and the problems to train and measure it on.
+
+    Attributes:
+        model: what is trained.
+        problem: the problem with some rows of a task, in their order.
+        initial: the weights that move and the buffers, before training.
+    """
+
+    model: nn.Module
+    problem: Callable[[Rows], Problem]
+    initial: dict[str, Tensor]
+
+    def reset(self) -> None:
+        """Back to the weights before training."""
+        self.model.load_state_dict(self.initial, strict=False)
+
+    def state(self) -> dict[str, Tensor]:
+        """The weights that move and the buffers, as they are now."""
+        return _state(self.model)
+
+
+class Learners:
+    """All models of a study. The one asked for last is kept, so tasks come in order of task, method and seed."""
+
+    def __init__(self, config: StudyConfig, samples: StudySamples, out: Path) -> None:
+        self._config = config
+        self._samples = samples
+        self._out = out
+        self.get = functools.lru_cache(maxsize=1)(self._make)
+        self._frozen = functools.lru_cache(maxsize=1)(self._make_frozen)
+        self._features = functools.lru_cache(maxsize=1)(self._open_features)
+
+    def _make(self, place: Place) -> Learner:
+        of_task = self._samples.tasks[place.task]
+        classifier, model = self._adapted(of_task, place.method, place.seed)
+        features = self._features(place.method)
+        cut = self._cut(classifier, model, of_task) if features.is_planned else None
+
+        def whole(rows: Rows) -> Problem:
+            inputs = classifier.inputs(of_task.samples, rows)
+            return Problem(model, inputs, predict=classifier.predict, order="source", collate=classifier.collate)
+
+        if cut is None:
+            return Learner(model, whole, _state(model))
+        labels = torch.tensor(classifier.labels)[torch.from_numpy(of_task.samples.labels)]
+        places = torch.from_numpy(np.searchsorted(self._samples.used, of_task.rows))
+        rest = cut.rest
+
+        def from_features(rows: Rows) -> Problem:
+            chosen = torch.from_numpy(rows)
+            return Problem(rest, TensorDataset(features.tensor[places[chosen]], labels[chosen]), order="source")
+
+        return Learner(rest, from_features, _state(rest))
+
+    def plan_features(self, method: str) -> list[slice]:
+        """Makes room for the features that a method trains from; the shards that are missing.
+
+        There are none where the model cannot be cut.
+        """
+        frozen = self._frozen(method)
+        return [] if frozen is None else self._features(method).plan(*frozen)
+
+    def run_features(self, method: str, rows: slice) -> None:
+        """Computes one shard of them."""
+        frozen = self._frozen(method)
+        if frozen is not None:
+            self._features(method).run(*frozen, rows)
+
+    def forward_seconds(self, method: str) -> float:
+        """About what a sample takes in a forward pass through the part that a method moves."""
+        seconds, layers = self._tried
+        if method == "head":
+            return 0.0
+        return seconds * min(1.0, (last_layers(method) or layers) / layers)
+
+    @functools.cached_property
+    def _tried(self) -> tuple[float, int]:
+        """Seconds that a sample takes in the whole model, on as many threads as a worker has; and its layers."""
+        task = self._samples.tasks[ALL]
+        classifier, model = self._adapted(task, "full", self._config.seed)
+        inputs = classifier.inputs(task.samples, task.parts.pool[:TRIED])
+        problem = Problem(model, inputs, predict=classifier.predict, collate=classifier.collate)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self._config.threads)
+        try:
+            with problem.measuring():
+                seconds = []
+                for _ in range(2):  # the first run is slower than the others
+                    start = time.perf_counter()
+                    problem.losses(problem.batch(slice(None)))
+                    seconds.append(time.perf_counter() - start)
+        finally:
+            torch.set_num_threads(threads)
+        return seconds[-1] / len(problem), max(1, len(layers_of(model)[1]))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of how model and samples were read."""
+        task = self._samples.tasks[ALL]
+        classifier = load_classifier(
+            self._config.model, task.samples, self._config.image_size, self._config.seed, self._config.trust_remote_code
+        )
+        notes = [*classifier.notes, *classifier.inputs(task.samples, self._samples.used).notes]
+        if _has_head_of_others(classifier):
+            notes.append("The checkpoint's head is one for other classes: every training starts from a new one.")
+        return notes
+
+    def _make_frozen(self, method: str) -> tuple[Problem, Split] | None:
+        """All samples used and the model that makes features of them, which neither classes nor seed change."""
+        task = self._samples.tasks[ALL]
+        classifier, model = self._adapted(task, method, self._config.seed)
+        cut = self._cut(classifier, model, task)
+        if cut is None:
+            return None
+        inputs = classifier.inputs(task.samples, self._samples.used)
+        problem = Problem(model, inputs, predict=classifier.predict, order="source", collate=classifier.collate)
+        return problem, cut
+
+    def _open_features(self, method: str) -> FrozenFeatures:
+        return FrozenFeatures(self._out / "features" / method)
+
+    def _adapted(self, task: Task, method: str, seed: int) -> tuple[Classifier, nn.Module]:
+        config = self._config
+        classifier = load_classifier(config.model, task.samples, config.image_size, seed, config.trust_remote_code)
+        if _has_head_of_others(classifier):
+            renew_head(classifier.model, seed)
+        return classifier, adapted(classifier.model, method, config.lora_targets, seed).to(choose_device(config.device))
+
+    def _cut(self, classifier: Classifier, model: nn.Module, task: Task) -> Split | None:
+        inputs = classifier.inputs(task.samples, task.parts.pool[:3])
+        batch = Problem(model, inputs, collate=classifier.collate).batch(slice(None))
+        return split(model, classifier.predict, batch)
+
+
+def _has_head_of_others(classifier: Classifier) -> bool:
+    """Whether there is a head of as many classes, but not of these; the head of an adapter is left to it."""
+    known = classifier.matched_by_name or classifier.has_new_head
+    return not known and not hasattr(classifier.model, "peft_config")
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    moving = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name: value.detach().clone() for name, value in (*moving.items(), *model.named_buffers())}

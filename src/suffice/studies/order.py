@@ -1,0 +1,32 @@
+"""The order in which a study takes its samples: every prefix has the classes in the shares that the whole has."""
+
+import numpy as np
+from jaxtyping import Int64
+
+
+def stratified_order(labels: Int64[np.ndarray, " samples"], seed: list[int]) -> Int64[np.ndarray, " samples"]:
+    """A random order of samples in which each prefix holds each class in its share, but for less than one sample.
+
+    The j-th of the n_c samples of a class, in a random order, stands at (j + 1/2) / n_c of the whole.
+
+    Example:
+        >>> labels = np.array([0, 0, 0, 0, 1, 1])
+        >>> labels[stratified_order(labels, [0])][:3].tolist()
+        [0, 1, 0]
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels[shuffled] == label)
+        place[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
+    return shuffled[np.argsort(place, kind="stable")]
+
+
+def smallest_with_all(labels: Int64[np.ndarray, " samples"]) -> int:
+    """The length of the shortest prefix that has every class.
+
+    Example:
+        >>> smallest_with_all(np.array([0, 0, 1, 0, 2, 1]))
+        5
+    """
+    return int(np.unique(labels, return_index=True)[1].max()) + 1

@@ -1,0 +1,139 @@
+"""The samples of a study: what is trained on, what is tested on, in which order and sizes."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64
+
+from suffice.configuration import StudyConfig
+from suffice.data import ClassSubset, Joined, LabelledSamples, load_samples
+from suffice.errors import InputError
+from suffice.studies.order import smallest_with_all, stratified_order
+
+Rows = Int64[np.ndarray, " samples"]
+
+ALL = "all"
+"""The task with all classes."""
+
+GRID = 6
+"""Sizes by default."""
+
+
+class Place(NamedTuple):
+    """What a model is trained for, how, and with which seed."""
+
+    task: str
+    method: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows to train on, to choose by and to test on, in ascending order."""
+
+    pool: Rows
+    validation: Rows
+    test: Rows
+
+
+@dataclass(frozen=True)
+class Task:
+    """Which classes are told apart.
+
+    Attributes:
+        name: "all", or the names of the classes.
+        samples: those of these classes.
+        rows: where they stand among all samples.
+        parts: of these rows.
+    """
+
+    name: str
+    samples: LabelledSamples
+    rows: Rows
+    parts: Parts
+
+
+class StudySamples:
+    """All samples of a study, test data that come apart included, cut into the same parts for all its tasks.
+
+    Attributes:
+        samples: all of them.
+        used: rows of those in any part, ascending.
+        tasks: by name, the one with all classes first.
+        seeds: of the study.
+        sizes: of the trainings of each task: those asked for, as far as a subset of the classes has so many samples, or
+            a log grid.
+
+    Raises:
+        InputError: samples or classes that are not there, parts that are too small, or a size that is larger than the
+        pool or so small that a class is missing.
+
+    Example:
+        >>> config = StudyConfig(model="builtin:tiny-vit", data="builtin:digits", samples=200, sizes=[10, 40])
+        >>> samples = StudySamples(config)
+        >>> [len(part) for part in vars(samples.tasks["all"].parts).values()], samples.sizes["all"]
+        ([140, 20, 40], [10, 40])
+    """
+
+    def __init__(self, config: StudyConfig) -> None:
+        self._config = config
+        self.seeds = list(range(config.seed, config.seed + config.seeds))
+        samples = _load(config, config.data)
+        parts = _cut(config, samples)
+        if config.test is not None:
+            apart = _load(config, config.test)
+            samples, test = Joined(samples, apart), np.arange(len(apart)) + len(samples)
+            parts = Parts(parts.pool, parts.validation, test)
+        self.samples = samples
+        self.used = np.sort(np.concatenate([parts.pool, parts.validation, parts.test]))
+        self.tasks = {ALL: Task(ALL, samples, np.arange(len(samples)), parts)}
+        for names in config.class_subsets:
+            subset = ClassSubset(samples, [name.strip() for name in names.split(",")])
+            of_subset = (np.flatnonzero(np.isin(subset.rows, part)) for part in vars(parts).values())
+            self.tasks[names] = Task(names, subset, subset.rows, Parts(*of_subset))
+        self.sizes = {task: self._sizes(task) for task in self.tasks}
+
+    def order(self, task: str, seed: int) -> Rows:
+        """The pool in the order of a seed: a training on k samples takes the first k, whatever the method."""
+        pool = self.tasks[task].parts.pool
+        order: Rows = pool[stratified_order(self.tasks[task].samples.labels[pool], [self._config.seed, seed])]
+        return order
+
+    def _sizes(self, task: str) -> list[int]:
+        labels = self.tasks[task].samples.labels
+        available = len(self.tasks[task].parts.pool)
+        smallest = max(3, *(smallest_with_all(labels[self.order(task, seed)]) for seed in self.seeds))
+        if self._config.sizes is None:
+            first = min(max(smallest, available // 64), available)
+            return sorted({round(size) for size in np.geomspace(first, available, GRID)})
+        sizes = sorted(set(self._config.sizes))
+        if task == ALL and sizes[-1] > available:
+            raise InputError(f"size {sizes[-1]:,}: there are {available:,} samples to train on")
+        if sizes[0] < smallest:
+            of_classes = "" if task == ALL else f" with the classes {task}"
+            raise InputError(
+                f"size {sizes[0]:,}{of_classes}: a class is missing from so few samples, or there are less than 3; the "
+                f"smallest workable size is {smallest:,}"
+            )
+        return [size for size in sizes if size <= available]
+
+
+def _load(config: StudyConfig, source: str) -> LabelledSamples:
+    return load_samples(source, config.text_column, config.label_column, config.threshold, config.classes)
+
+
+def _cut(config: StudyConfig, samples: LabelledSamples) -> Parts:
+    """Stratified parts; that to test on is empty where test data come apart."""
+    if config.samples is not None and config.samples > len(samples):
+        raise InputError(f"samples = {config.samples}: {config.data} has {len(samples)}")
+    order = stratified_order(samples.labels, [config.seed])[: config.samples]
+    tested = 0 if config.test is not None else round(config.test_share * len(order))
+    validated = round(config.validation_share * len(order))
+    if min(validated, tested if config.test is None else validated) < 3:
+        raise InputError(
+            f"{len(order)} samples: the validation part has {validated} and the test part {tested}, and at least 3 are "
+            "needed in each; give more samples or larger shares"
+        )
+    test, validation, pool = np.split(order, [tested, tested + validated])
+    return Parts(np.sort(pool), np.sort(validation), np.sort(test))

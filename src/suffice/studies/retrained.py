@@ -1,0 +1,111 @@
+"""The loss surface at the minima that trainings on more and more samples reach."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from suffice.configuration import StudyConfig
+from suffice.landscape import Convergence, Probes, fastest_batch_size, record, root_mean_square
+from suffice.problem import Problem
+from suffice.results import Criterion, Retrained
+from suffice.studies.learner import Learner
+from suffice.studies.parts import Place, Rows
+
+CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
+
+
+def measure_retrained(
+    config: StudyConfig,
+    learner: Learner,
+    order: Rows,
+    validation: Rows,
+    minima: Mapping[int, Mapping[str, Tensor]],
+    store: Path,
+    place: Place,
+) -> Retrained:
+    r"""Ledgers at the minima w*_k of L_k, for some prefixes k of an order, and around the last.
+
+    Args:
+        config: probes, tolerances and so on.
+        learner: the model; it is left at the last minimum.
+        order: rows in the order of the trainings, as many as the largest of them had, m.
+        validation: rows that no training saw.
+        minima: the weights that each size ended at, the largest size last.
+        store: a folder for the ledgers.
+        place: task, method and seed.
+    """
+    sizes = list(minima)
+    samples = sizes[-1]
+    gradient = []
+    for size, weights in minima.items():
+        learner.model.load_state_dict(dict(weights), strict=False)
+        gradient.append(gradient_norms(learner.problem(order[:size]), [size], config.batch_size)[0])
+    # the last one is where the model stays
+    problem, held_out = learner.problem(order[:samples]), learner.problem(validation)
+    states = [{name: weights[name] for name in problem.moving} for weights in list(minima.values())[:-1]]
+
+    def ledgers(probes: Probes, name: str) -> tuple[Float64[np.ndarray, "samples probes"], ...]:
+        return tuple(
+            record(part, probes, store / f"{name}_{where}", config.batch_size).losses
+            for part, where in ((problem, "pool"), (held_out, "validation"))
+        )
+
+    at_minima, chosen = ledgers(Probes.points(problem, states), "minima")
+    # w*_m is the first point of the ledger; the sizes go up
+    columns = [*range(1, len(sizes)), 0]
+    around = Probes.sphere(problem, config.radius, config.probes, config.seed)
+    curves = Convergence(
+        record(problem, around, store / "around_pool", config.batch_size),
+        record(held_out, around, store / "around_validation", config.batch_size),
+        seed=config.seed,
+    )
+    grid = curves.log_sizes()
+    return Retrained(
+        **place._asdict(),
+        samples=samples,
+        sizes=sizes,
+        own=[at_minima[:k, column].mean() for k, column in zip(sizes, columns, strict=True)],
+        own_at_full=[at_minima[:k, 0].mean() for k in sizes],
+        full=[at_minima[:, column].mean() for column in columns],
+        validation=[chosen[:, column].mean() for column in columns],
+        distance=[_distance(weights, minima[samples], problem) for weights in minima.values()],
+        gradient=gradient,
+        gradient_at_full=gradient_norms(problem, sizes, config.batch_size),
+        curve_sizes=grid.tolist(),
+        difference=curves.difference(grid).tolist(),
+        in_order=root_mean_square(curves.in_order(grid)).tolist(),
+        remaining=curves.remaining(grid).tolist(),
+        null=curves.null(grid).tolist(),
+        coefficient_of_variation=curves.population.coefficient_of_variation,
+        sufficient_sizes=[
+            curves.sufficient_size(tolerance, criterion) for criterion in CRITERIA for tolerance in config.tolerances
+        ],
+    )
+
+
+def gradient_norms(problem: Problem, sizes: Sequence[int], batch_size: int | Literal["auto"]) -> list[float]:
+    r""":math:`\|G_k\|`, the norm of the mean gradient of the first k samples, for ascending k, in one pass."""
+    parameters = list(problem.moving.values())
+    totals = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in parameters]
+    norms = []
+    with problem.measuring():
+        batch = fastest_batch_size(problem) if batch_size == "auto" else batch_size
+        for first, last in zip([0, *sizes[:-1]], sizes, strict=True):
+            for start in range(first, last, batch):
+                with torch.enable_grad():
+                    loss = problem.losses(problem.batch(slice(start, min(start + batch, last)))).sum()
+                torch._foreach_add_(totals, [gradient.double() for gradient in torch.autograd.grad(loss, parameters)])
+            norms.append(math.sqrt(sum(float(total.square().sum()) for total in totals)) / last)
+    return norms
+
+
+def _distance(weights: Mapping[str, Tensor], others: Mapping[str, Tensor], problem: Problem) -> float:
+    return math.sqrt(
+        sum(float((weights[name].double() - others[name].double()).square().sum()) for name in problem.moving)
+    )
