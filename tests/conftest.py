@@ -105,6 +105,57 @@ def small_run_curves(small_run):
     return suffice.Convergence(*ledgers)
 
 
+WORDS_OF_REVIEWS = ("a", "bad", "but", "dull", "film", "good", "great", "long", "poor", "very")
+"""All that the small text models know."""
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory) -> pathlib.Path:
+    """60 short reviews of 1 to 12 words, half of them good, as a table."""
+    draw = np.random.default_rng(0)
+    lines = ["text,label"]
+    for row in range(60):
+        words = [str(word) for word in draw.choice(WORDS_OF_REVIEWS, size=1 + row % 12)]
+        lines.append(f"{' '.join(words)},{'good' if row % 2 else 'bad'}")
+    file = tmp_path_factory.mktemp("reviews") / "reviews.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+@pytest.fixture(scope="session")
+def save_tokenizer():
+    """Writes a tokenizer of whole words into a folder, as BERT's: [CLS] text [SEP]."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: PLC0415
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
+
+    def save(folder, words=WORDS_OF_REVIEWS, **tokens) -> None:
+        tokens = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"} | tokens
+        vocabulary = [*dict.fromkeys(token for token in tokens.values() if token), *words]
+        tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(vocabulary)}, "[UNK]"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        ends = [(token, vocabulary.index(token)) for token in ("[CLS]", "[SEP]")]
+        tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens).save_pretrained(folder)
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory, save_tokenizer) -> pathlib.Path:
+    """An encoder of texts without a head, of random weights, that takes 10 tokens."""
+    from transformers import BertConfig, BertModel  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=20, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=10, initializer_range=0.5,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    save_tokenizer(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
     """The folder with real models and data; tests that need it skip where it is absent."""

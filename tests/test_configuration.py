@@ -49,6 +49,13 @@ def test_missing_model_says_what_it_is():
         read_configuration(AnalyzeConfig, {"data": "d"})
 
 
+def test_columns_and_classes_may_be_numbers_in_a_file(tmp_path):
+    config = read_configuration(
+        AnalyzeConfig, {}, write(tmp_path, "model: m\ndata: d\ntext_column: 3\nlabel_column: 2\nclasses: [0, 1.5, a]\n")
+    )
+    assert (config.text_column, config.label_column, config.classes) == ("3", "2", ["0", "1.5", "a"])
+
+
 @given(
     st.builds(
         AnalyzeConfig,

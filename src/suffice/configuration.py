@@ -44,7 +44,7 @@ class ModelConfig(Config):
     threshold: float | None = Field(
         default=None, description="labels of a table are numbers: make two classes, below this and from it on"
     )
-    classes: list[str] | None = Field(default=None, description="keep the samples of these classes only")
+    classes: list[str] | None = Field(default=None, description="keep the samples of these classes only, one flag each")
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto", description="samples to run at a time"
     )

@@ -13,11 +13,11 @@ import peft
 import pytest
 import torch
 from PIL import Image
-from transformers import ViTConfig, ViTForImageClassification
+from transformers import AutoTokenizer, BertForSequenceClassification, ViTConfig, ViTForImageClassification
 
 import suffice
 from suffice.configuration import AnalyzeConfig, read_configuration
-from suffice.data import load_images
+from suffice.data import load_images, read_texts
 from suffice.errors import InputError
 from suffice.models import load_image_classifier
 from suffice.runs.analyze import analyze
@@ -104,6 +104,40 @@ def test_peft_folder_is_measured_on_its_adapter(tmp_path, image_folder, hugging_
     loaded = load_image_classifier(str(tmp_path / "adapter"), load_images(str(image_folder)).classes).model
     pixels = torch.randn(2, 3, 16, 16)
     torch.testing.assert_close(loaded(pixels).logits, wrapped.eval()(pixel_values=pixels).logits)
+
+
+def test_table_of_texts_agrees_with_a_loop_over_its_lines(tmp_path, tiny_bert, reviews):
+    torch.manual_seed(1)
+    model = BertForSequenceClassification.from_pretrained(tiny_bert, num_labels=2).eval()
+    model.save_pretrained(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    tokenizer.save_pretrained(tmp_path / "model")
+    result = run(tmp_path / "run", model=str(tmp_path / "model"), data=str(reviews), held_out=0, batch_size=7)
+    texts, losses = read_texts(reviews), []
+    for row, label in enumerate(texts.labels):
+        tokens = tokenizer(texts[row], truncation=True, max_length=10, return_tensors="pt")
+        with torch.no_grad():
+            logits = model(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).logits
+        losses.append(-logits.log_softmax(-1)[0, label].item())
+    assert result.problem.samples == 60
+    assert result.problem.loss_at_center == pytest.approx(np.mean(losses), rel=1e-5)
+    assert result.problem.notes == [
+        "20 of 60 texts are longer than the model's 10 tokens: cut there.",
+        "The checkpoint does not name the classes of the data: they were matched in order.",
+    ]
+
+
+def test_head_is_trained_on_texts_and_some_of_the_classes_are_kept(tmp_path, tiny_bert, reviews):
+    three = tmp_path / "three.tsv"
+    rows = [line.replace(",", "\t") for line in reviews.read_text().split("\n")[1:-1]]
+    three.write_text("\n".join([*rows, *["long film\tunsure"] * 5]))
+    values = {"model": str(tiny_bert), "text_column": "1", "label_column": 2, "fine_tune": "head", "epochs": 2}
+    first = run(tmp_path / "run", data=str(three), classes=["bad", "good"], **values)
+    assert (first.problem.samples, first.problem.held_out_samples, first.problem.classes) == (48, 12, 2)
+    assert first.problem.moving_parameters == 2 * (16 + 1)
+    assert first.configuration["classes"] == ["bad", "good"]
+    with pytest.raises(InputError, match="another classes"):
+        run(tmp_path / "run", data=str(three), classes=["unsure", "good"], **values)
 
 
 def test_same_configuration_is_resumed_and_another_is_refused(small_run):

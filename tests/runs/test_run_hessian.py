@@ -112,6 +112,11 @@ def test_bad_input_is_one_line(values, said, tmp_path):
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+def test_table_of_texts_is_refused_in_one_line(tmp_path, reviews):
+    with pytest.raises(InputError, match="a table of texts, and images are needed here"):
+        measure_hessian(read_configuration(HessianConfig, {"data": str(reviews)}), tmp_path / "run")
+
+
 def test_tokens_are_the_patches_in_reading_order():
     images = run.load_images("builtin:digits")
     config = HessianConfig(patch_size=4)

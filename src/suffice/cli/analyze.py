@@ -12,7 +12,7 @@ from suffice.configuration import WRITTEN, AnalyzeConfig, read_configuration
 
 @with_flags(AnalyzeConfig, WRITTEN)
 def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: Overwrite = False, **flags: Any) -> None:
-    """Has the loss surface of an image classifier settled, and how many samples are enough?
+    """Has the loss surface of a classifier of images or texts settled, and how many samples are enough?
 
     Writes OUT/report.html, OUT/result.json and OUT/figures. A run that was interrupted goes on where it stopped.
 
@@ -25,6 +25,10 @@ def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: O
     A pretrained model with a new head, trained on four fifths of the images:
 
         suffice analyze facebook/dinov2-small ./images --fine-tune head --image-size 56
+
+    Texts and their labels, in columns of these names; --threshold 3 makes two classes of numbers:
+
+        suffice analyze ./minilm ./reviews.csv --text-column review --label-column stars --threshold 3 --fine-tune head
 
     IDX files, the last two layers, a tolerance of 2%:
 

@@ -150,6 +150,10 @@ def _json_rows(path: Path, content: str, text_column: str, label_column: str) ->
             raise InputError(f"{path}, line {number}: {text_column!r} is not a text in quotes")
         if not isinstance(label, (str, int, float)):
             raise InputError(f"{path}, line {number}: {label_column!r} is neither a text nor a number")
+        try:
+            f"{text}{label}".encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{path}, line {number}: a \\u in it stands for half a character") from error
         yield _Row(text, str(label).strip(), number)
 
 
@@ -158,8 +162,8 @@ def _table_rows(path: Path, content: str, text_column: str, label_column: str) -
     start, first = next(lines)
     if text_column.isdecimal() != label_column.isdecimal():
         raise InputError(
-            f"columns {text_column!r} and {label_column!r}: give both by name, or both by number (no header) with "
-            "--text-column and --label-column"
+            f"{path}: columns {text_column!r} and {label_column!r}: give both by name, or both by number (no "
+            "header), with --text-column and --label-column"
         )
     if text_column.isdecimal():
         text, label = (_numbered(path, column, first) for column in (text_column, label_column))

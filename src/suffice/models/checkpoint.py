@@ -82,7 +82,9 @@ def read_checkpoint(source: str, classes: Sequence[str], task: Task, seed: int, 
     base = path if adapter is None else str(PeftConfig.from_pretrained(adapter).base_model_name_or_path)
     config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
     if type(config) not in task.configurations and not hasattr(config, "auto_map"):
-        raise InputError(f"{source}: a model of type {config.model_type!r} is no {task.samples} classifier; give one")
+        raise InputError(
+            f"{source}: the data are {task.samples}s, and {config.model_type!r} models take none; give another model"
+        )
     by_name = set(classes) <= set(config.label2id)
     if not by_name:
         config.num_labels = len(classes)

@@ -52,6 +52,16 @@ class TextClassifier(Classifier):
     def inputs(self, samples: LabelledSamples, rows: Int64[np.ndarray, " samples"]) -> "TextInputs":
         return TextInputs(samples, rows, self)
 
+    def tokens(self, texts: list[str]) -> tuple[list[int], list[Tensor]]:
+        """How many tokens each text has, and those of them that the model takes."""
+        found = self.tokenizer(texts, verbose=False)["input_ids"]
+        lengths = [len(tokens) for tokens in found]
+        for place, text in enumerate(texts):
+            if self.longest is not None and lengths[place] > self.longest:
+                # by the tokenizer, so that the tokens that end a text stay
+                found[place] = self.tokenizer(text, truncation=True, max_length=self.longest)["input_ids"]
+        return lengths, [torch.tensor(tokens, dtype=torch.int64) for tokens in found]
+
     def _padded(self, items: list[dict[str, Any]]) -> Batch:
         tokens = [item["input_ids"] for item in items]
         return {
@@ -74,32 +84,17 @@ class TextInputs:
         self._labels = [classifier.labels[label] for label in texts.labels[rows].tolist()]
         self._tokens: list[Tensor] = []
         cut = 0
-        known = classifier.checkpoint.bare.get_input_embeddings().num_embeddings
         for start in range(0, len(rows), TOGETHER):
             some = [cast(str, texts[int(row)]) for row in rows[start : start + TOGETHER]]
-            for text, tokens in zip(some, classifier.tokenizer(some, verbose=False)["input_ids"], strict=True):
-                long = classifier.longest is not None and len(tokens) > classifier.longest
-                # cut by the tokenizer, so that the tokens that end a text stay
-                kept = (
-                    classifier.tokenizer(text, truncation=True, max_length=classifier.longest)["input_ids"]
-                    if long
-                    else tokens
-                )
-                cut += long
-                self._tokens.append(torch.tensor(kept, dtype=torch.int64))
-        for row, numbers in enumerate(self._tokens):
-            if len(numbers) == 0:
-                raise InputError(f"{self.describe(row)}: the tokenizer finds no token in this text; remove the line")
-            if int(numbers.max()) >= known:
-                raise InputError(
-                    f"{self.describe(row)}: token {int(numbers.max())}, and the model knows {known}; the tokenizer "
-                    "belongs to another model"
-                )
+            whole, kept = classifier.tokens(some)
+            cut += sum(len(tokens) < length for tokens, length in zip(kept, whole, strict=True))
+            self._tokens += kept
         self.notes = (
             (f"{cut:,} of {len(rows):,} texts are longer than the model's {classifier.longest:,} tokens: cut there.",)
             if cut
             else ()
         )
+        self._check(classifier.checkpoint.bare.get_input_embeddings().num_embeddings)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -110,6 +105,16 @@ class TextInputs:
     def describe(self, row: int) -> str:
         """Where a text comes from."""
         return self.texts.describe(int(self.rows[row]))
+
+    def _check(self, known: int) -> None:
+        for row, tokens in enumerate(self._tokens):
+            if len(tokens) == 0:
+                raise InputError(f"{self.describe(row)}: the tokenizer finds no token in this text; remove it")
+            if int(tokens.max()) >= known:
+                raise InputError(
+                    f"{self.describe(row)}: token number {int(tokens.max())}, and the model has {known}: the tokenizer "
+                    "beside it is that of another model"
+                )
 
 
 def load_text_classifier(
