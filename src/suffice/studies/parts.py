@@ -11,7 +11,8 @@ from suffice.data import ClassSubset, Joined, LabelledSamples, load_samples
 from suffice.errors import InputError
 from suffice.studies.order import smallest_with_all, stratified_order
 
-Rows = Int64[np.ndarray, " samples"]
+Rows = Int64[np.ndarray, " _"]
+"""Places in a data set; as many as there are."""
 
 ALL = "all"
 """The task with all classes."""
