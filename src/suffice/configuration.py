@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from suffice.errors import InputError, nearest
 
 WRITTEN = {"fingerprint", "versions"}
 """Keys that a run writes and none reads."""
+
+NO_FLAGS = WRITTEN | {"by_method"}
+"""Keys that are no flags of a command."""
 
 
 class Config(BaseModel):
@@ -73,7 +76,18 @@ class AnalyzeConfig(ModelConfig):
     sizes: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
 
 
-class StudyConfig(ModelConfig):
+class TrainingConfig(BaseModel):
+    """How a method of a study trains."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    steps: int = Field(default=500, ge=1, description="budget of training steps, the same for all sizes")
+    train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
+    learning_rate: float | None = Field(default=None, gt=0, description="peak learning rate; by default by method")
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of the training")
+
+
+class StudyConfig(TrainingConfig, ModelConfig):
     """The configuration of ``suffice study``."""
 
     methods: list[str] = Field(default=["head"], description="ways to train: head, last_layers(n), lora(r), full")
@@ -89,14 +103,13 @@ class StudyConfig(ModelConfig):
     samples: int | None = Field(default=None, ge=3, description="take this many of the data, drawn by the seed")
     test_share: float = Field(default=0.2, gt=0, lt=1, description="share of the samples to test on, without --test")
     validation_share: float = Field(default=0.1, gt=0, lt=1, description="share of the samples to choose by")
-    steps: int = Field(default=500, ge=1, description="budget of training steps, the same for all sizes")
     patience: int | None = Field(
         default=None, ge=1, description="stop early after so many looks at the validation loss without a better one"
     )
-    train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
-    learning_rate: float | None = Field(default=None, gt=0, description="peak learning rate; by default by method")
-    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of the training")
     optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
+    by_method: dict[str, dict[str, Any]] = Field(
+        default={}, description="of some methods, other steps, batch sizes, rates or decays; only in a file"
+    )
     lora_targets: list[str] | None = Field(
         default=None, description="linear maps that lora(r) adapts; queries and values by default"
     )
@@ -125,6 +138,20 @@ class StudyConfig(ModelConfig):
         if values is not None and (not values or min(values) <= 0):
             raise ValueError("give positive numbers")
         return values
+
+    def training(self, method: str) -> TrainingConfig:
+        """How a method trains; without a learning rate it takes its own."""
+        common = {name: getattr(self, name) for name in TrainingConfig.model_fields}
+        return TrainingConfig.model_validate(common | self.by_method.get(method, {}))
+
+    @model_validator(mode="after")
+    def _methods_are_known(self) -> "StudyConfig":
+        strange = sorted(self.by_method.keys() - set(self.methods))
+        if strange:
+            raise ValueError(f"by_method has {', '.join(strange)}, which is not among the methods")
+        for method in self.methods:
+            self.training(method)
+        return self
 
     @field_validator("methods")
     @classmethod

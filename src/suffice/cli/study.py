@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from suffice.cli.flags import Config, Out, Overwrite, with_flags
-from suffice.configuration import WRITTEN, StudyConfig, read_configuration
+from suffice.configuration import NO_FLAGS, StudyConfig, read_configuration
 from suffice.results import LearningCurve, StudyResult
 
 Workers = Annotated[
@@ -17,7 +17,7 @@ Workers = Annotated[
 ]
 
 
-@with_flags(StudyConfig, WRITTEN)
+@with_flags(StudyConfig, NO_FLAGS)
 def study(
     out: Out = Path("runs/study"),
     config: Config = None,

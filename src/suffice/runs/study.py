@@ -241,9 +241,10 @@ class _Work:
         for step in cells:
             parts = self.samples.tasks[step.place.task].parts
             measured = step.size + len(parts.validation) + len(parts.test)
+            training = config.training(step.place.method)
             # a training step costs about three forward passes
-            trained = 3 * config.steps * min(config.train_batch_size, step.size)
-            seconds += forward(step.place.method) * (trained + measured) + STEP * config.steps
+            trained = 3 * training.steps * min(training.train_batch_size, step.size)
+            seconds += forward(step.place.method) * (trained + measured) + STEP * training.steps
         for step in surfaces:
             sizes, parts = self._surface_sizes(step.place.task), self.samples.tasks[step.place.task].parts
             measured = (config.probes + 1 + len(sizes)) * (sizes[-1] + len(parts.validation))
@@ -251,7 +252,7 @@ class _Work:
         seconds = seconds / workers + START * (workers > 1)
         at_most = "" if config.patience is None else "at most "
         return (
-            f"{len(cells):,} trainings of {config.steps:,} steps, and the loss surface at {len(surfaces):,} of their "
+            f"{len(cells):,} trainings, and the loss surface at {len(surfaces):,} of their "
             f"ends, in {workers} {'process' if workers == 1 else 'processes'}: {at_most}about {duration(seconds)}."
         )
 

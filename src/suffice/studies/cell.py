@@ -160,14 +160,14 @@ def predictions(problem: Problem, batch_size: int | Literal["auto"]) -> Predicti
 
 
 def _settings(config: StudyConfig, place: Place) -> FineTuning:
-    rate = RATES[place.method.partition("(")[0]] if config.learning_rate is None else config.learning_rate
+    asked = config.training(place.method)
     return FineTuning(
-        learning_rate=rate,
-        batch_size=config.train_batch_size,
-        weight_decay=config.weight_decay,
+        steps=asked.steps,
+        learning_rate=asked.learning_rate or RATES[place.method.partition("(")[0]],
+        batch_size=asked.train_batch_size,
+        weight_decay=asked.weight_decay,
         seed=place.seed,
         optimizer=config.optimizer,
-        steps=config.steps,
         patience=config.patience,
     )
 
