@@ -101,6 +101,9 @@ class StudyConfig(TrainingConfig, ModelConfig):
     )
     test: str | None = Field(default=None, description="test data, read as the data are; by default a share of these")
     samples: int | None = Field(default=None, ge=3, description="take this many of the data, drawn by the seed")
+    test_samples: int | None = Field(
+        default=None, ge=3, description="test on this many of the test data, drawn by the seed; all by default"
+    )
     test_share: float = Field(default=0.2, gt=0, lt=1, description="share of the samples to test on, without --test")
     validation_share: float = Field(default=0.1, gt=0, lt=1, description="share of the samples to choose by")
     patience: int | None = Field(

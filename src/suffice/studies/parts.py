@@ -84,8 +84,11 @@ class StudySamples:
         parts = _cut(config, samples)
         if config.test is not None:
             apart = _load(config, config.test)
-            samples, test = Joined(samples, apart), np.arange(len(apart)) + len(samples)
-            parts = Parts(parts.pool, parts.validation, test)
+            chosen = _first(
+                apart, config.test_samples, f"test_samples = {config.test_samples}: {config.test}", config.seed
+            )
+            parts = Parts(parts.pool, parts.validation, np.sort(chosen) + len(samples))
+            samples = Joined(samples, apart)
         self.samples = samples
         self.used = np.sort(np.concatenate([parts.pool, parts.validation, parts.test]))
         self.tasks = {ALL: Task(ALL, samples, np.arange(len(samples)), parts)}
@@ -124,11 +127,16 @@ def _load(config: StudyConfig, source: str) -> LabelledSamples:
     return load_samples(source, config.text_column, config.label_column, config.threshold, config.classes)
 
 
+def _first(samples: LabelledSamples, count: int | None, asked: str, seed: int) -> Rows:
+    """Of a stratified order all samples, or as many as are asked for."""
+    if count is not None and count > len(samples):
+        raise InputError(f"{asked} has {len(samples):,}")
+    return stratified_order(samples.labels, [seed])[:count]
+
+
 def _cut(config: StudyConfig, samples: LabelledSamples) -> Parts:
     """Stratified parts; that to test on is empty where test data come apart."""
-    if config.samples is not None and config.samples > len(samples):
-        raise InputError(f"samples = {config.samples}: {config.data} has {len(samples)}")
-    order = stratified_order(samples.labels, [config.seed])[: config.samples]
+    order = _first(samples, config.samples, f"samples = {config.samples}: {config.data}", config.seed)
     tested = 0 if config.test is not None else round(config.test_share * len(order))
     validated = round(config.validation_share * len(order))
     if min(validated, tested if config.test is None else validated) < 3:
@@ -136,5 +144,7 @@ def _cut(config: StudyConfig, samples: LabelledSamples) -> Parts:
             f"{len(order)} samples: the validation part has {validated} and the test part {tested}, and at least 3 are "
             "needed in each; give more samples or larger shares"
         )
+    if config.test_samples is not None and config.test is None:
+        raise InputError(f"test_samples = {config.test_samples}: is for --test data; without them give --test-share")
     test, validation, pool = np.split(order, [tested, tested + validated])
     return Parts(np.sort(pool), np.sort(validation), np.sort(test))

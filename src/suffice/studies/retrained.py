@@ -45,7 +45,8 @@ def measure_retrained(
     gradient = []
     for size, weights in minima.items():
         learner.model.load_state_dict(dict(weights), strict=False)
-        gradient.append(gradient_norms(learner.problem(order[:size]), [size], config.batch_size)[0])
+        if size < samples:
+            gradient += gradient_norms(learner.problem(order[:size]), [size], config.batch_size)
     # the last one is where the model stays
     problem, held_out = learner.problem(order[:samples]), learner.problem(validation)
     states = [{name: weights[name] for name in problem.moving} for weights in list(minima.values())[:-1]]
@@ -65,6 +66,7 @@ def measure_retrained(
         record(held_out, around, store / "around_validation", config.batch_size),
         seed=config.seed,
     )
+    gradient_at_full = gradient_norms(problem, sizes, config.batch_size)
     grid = curves.log_sizes()
     return Retrained(
         **place._asdict(),
@@ -75,8 +77,8 @@ def measure_retrained(
         full=[at_minima[:, column].mean() for column in columns],
         validation=[chosen[:, column].mean() for column in columns],
         distance=[_distance(weights, minima[samples], problem) for weights in minima.values()],
-        gradient=gradient,
-        gradient_at_full=gradient_norms(problem, sizes, config.batch_size),
+        gradient=[*gradient, gradient_at_full[-1]],
+        gradient_at_full=gradient_at_full,
         curve_sizes=grid.tolist(),
         difference=curves.difference(grid).tolist(),
         in_order=root_mean_square(curves.in_order(grid)).tolist(),
