@@ -23,7 +23,7 @@ from suffice.studies.learner import Learner
 from suffice.studies.parts import Parts, Place, Rows
 from suffice.training import DivergedError, FineTuning, fine_tune
 
-RATES = {"head": 1e-3, "last_layers": 3e-4, "lora": 1e-3, "full": 1e-4}
+RATES = {"head": 3e-3, "last_layers": 3e-4, "lora": 1e-3, "full": 1e-4}
 """Peak learning rates by default: the fewer parameters move, the faster they may."""
 
 
