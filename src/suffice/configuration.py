@@ -4,7 +4,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from suffice.errors import InputError, nearest
 
@@ -15,8 +24,21 @@ NO_FLAGS = WRITTEN | {"by_method"}
 """Keys that are no flags of a command."""
 
 
+Item = TypeVar("Item")
+
+
+def _distinct(values: list[Item]) -> list[Item]:
+    if len(set(values)) < len(values):
+        raise PydanticCustomError("distinct", "each may be named once")
+    return values
+
+
+Distinct = Annotated[list[Item], Field(min_length=1), AfterValidator(_distinct)]
+"""Values to be taken one after the other, none of them twice."""
+
+
 class Config(BaseModel):
-    """The configuration of a command; every key is a flag as well."""
+    """The configuration of a command."""
 
     # a class or a column may be called 3, and YAML takes that for a number
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
@@ -169,7 +191,7 @@ def _parts(item: Any) -> list[Any]:
 
 
 class HessianConfig(Config):
-    """The configuration of ``suffice hessian``."""
+    """The configuration of ``suffice hessian``; every key is a flag as well."""
 
     data: str = Field(default="builtin:digits", description="folder of images, IDX files, or builtin:digits")
     image_size: int = Field(default=8, ge=1, description="pixels of a side; images are made grey and square")
@@ -191,6 +213,34 @@ class HessianConfig(Config):
     moments: int = Field(default=4, ge=1, description="how often to look: at initialisation, and along training")
 
 
+MLP = "builtin:mlp"
+"""Names the fully connected networks of the base experiment."""
+
+
+class BaseConfig(Config):
+    """The configuration of ``suffice analyze builtin:mlp``, the base experiment."""
+
+    model: Literal["builtin:mlp"] = Field(default=MLP, description="builtin:mlp, fully connected networks with tanh")
+    targets: Distinct[Literal["teacher", "linear"]] = Field(
+        default=["teacher", "linear"], description="what is learned: a random network (teacher), a linear function"
+    )
+    widths: Distinct[Annotated[int, Field(ge=1)]] = Field(
+        default=[4, 8, 16, 32, 64], description="neurons of each hidden layer"
+    )
+    depths: Distinct[Annotated[int, Field(ge=1)]] = Field(default=[1, 2, 3, 4, 5], description="hidden layers")
+    samples: int = Field(default=2000, ge=50, description="samples of a network, drawn for it alone")
+    dimension: int = Field(default=8, ge=1, description="of an input")
+    noise: float = Field(default=0.3, ge=0, description="deviation of the noise; that of the function learned is 1")
+    radii: Distinct[Annotated[float, Field(gt=0)]] = Field(
+        default=[0.03, 0.1, 0.3], description="distances of the probes from w*, relative to ||w*||"
+    )
+    probes: int = Field(default=8, ge=1, description="number of probes at each radius")
+    epochs: int = Field(default=40, ge=1, description="passes over the samples in training, by SGD with momentum 0.9")
+    learning_rate: float = Field(default=0.05, gt=0, description="peak learning rate")
+    train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
+    smoothing: float = Field(default=0.99, ge=0, lt=1, description="factor of the exponential moving average")
+
+
 Kind = TypeVar("Kind", bound=Config)
 
 
@@ -201,21 +251,31 @@ def read_configuration(kind: type[Kind], values: dict[str, Any], file: Path | No
         InputError: a file that cannot be read, an unknown key (suggests the nearest), a value of the wrong type or
         range.
     """
-    stored: Any = {}
-    if file is not None:
-        try:
-            stored = yaml.safe_load(file.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file}: cannot be read ({error})") from error
-        except yaml.YAMLError as error:
-            raise InputError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
-        if not isinstance(stored, dict):
-            raise InputError(f"{file}: a configuration is a list of keys and values, such as 'radius: 0.1'")
     where = "" if file is None else f"{file}: "
     try:
-        return kind.model_validate(stored | values, strict=False)
+        return kind.model_validate(_stored(file) | values, strict=False)
     except ValidationError as error:
         raise InputError(where + "; ".join(_plain(kind, problem) for problem in error.errors())) from error
+
+
+def read_analysis(values: dict[str, Any], file: Path | None = None) -> "AnalyzeConfig | BaseConfig":
+    """As `read_configuration`, of the kind that the model decides: ``builtin:mlp`` is the base experiment."""
+    model = (_stored(file) | values).get("model")
+    return read_configuration(BaseConfig if model == MLP else AnalyzeConfig, values, file)
+
+
+def _stored(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        stored = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(stored, dict):
+        raise InputError(f"{file}: a configuration is a list of keys and values, such as 'radius: 0.1'")
+    return stored
 
 
 def _plain(kind: type[Config], problem: Any) -> str:

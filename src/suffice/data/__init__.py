@@ -10,6 +10,7 @@ from suffice.data.idx import holds_idx, read_idx, read_idx_images
 from suffice.data.images import ImageArray, ImageFolder
 from suffice.data.joined import Joined
 from suffice.data.samples import ClassSubset, LabelledSamples
+from suffice.data.synthetic import SyntheticRegression, Target
 from suffice.data.texts import TABLES, LabelledTexts, holds_texts, read_texts
 from suffice.errors import InputError
 
@@ -21,6 +22,8 @@ __all__ = [
     "Joined",
     "LabelledSamples",
     "LabelledTexts",
+    "SyntheticRegression",
+    "Target",
     "load_images",
     "load_samples",
     "read_idx",

@@ -3,6 +3,18 @@
 from suffice.landscape.convergence import Convergence, root_mean_square
 from suffice.landscape.ledger import Ledger, fastest_batch_size, record
 from suffice.landscape.probes import Probes
+from suffice.landscape.rate import Slope, log_slope, moving_average
 from suffice.landscape.spread import Spread
 
-__all__ = ["Convergence", "Ledger", "Probes", "Spread", "fastest_batch_size", "record", "root_mean_square"]
+__all__ = [
+    "Convergence",
+    "Ledger",
+    "Probes",
+    "Slope",
+    "Spread",
+    "fastest_batch_size",
+    "log_slope",
+    "moving_average",
+    "record",
+    "root_mean_square",
+]

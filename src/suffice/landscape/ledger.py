@@ -1,7 +1,7 @@
 """The loss of every sample at every probe: measured once, kept on disk, resumed."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -60,6 +60,15 @@ class Ledger:
     def losses(self) -> Float64[np.ndarray, "samples probes"]:
         """l_i(w_j), rows in the problem's order; read from the store at each call."""
         return self._shards.read()
+
+    def at(self, probes: Sequence[int]) -> "Ledger":
+        """The same samples at some of the probes only; what is said of w* is then said of the first of them."""
+        places = list(probes)
+        losses = self.losses[:, places]
+        identity = self._shards.identity | {"distance": self.distance[places].tolist()}
+        shards = RowShards.resume(None, losses.shape, len(losses), identity)
+        shards.write(slice(0, len(losses)), losses)
+        return Ledger(shards, self.index)
 
 
 def record(

@@ -6,6 +6,7 @@ from suffice.models.checkpoint import TINY_VIT
 from suffice.models.classifier import Classifier, Inputs
 from suffice.models.frozen import Split, split
 from suffice.models.images import ImageClassifier, ImageInputs, load_image_classifier
+from suffice.models.mlp import mlp
 from suffice.models.moving import METHODS, adapted, last_layers, layers_of, moving_parameters, renew_head
 from suffice.models.texts import TextClassifier, TextInputs, load_text_classifier
 
@@ -25,6 +26,7 @@ __all__ = [
     "load_classifier",
     "load_image_classifier",
     "load_text_classifier",
+    "mlp",
     "moving_parameters",
     "renew_head",
     "split",

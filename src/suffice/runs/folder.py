@@ -26,6 +26,7 @@ CONTENTS = (
     "cells",
     "surfaces",
     "cells.csv",
+    "networks",
 )
 FREE = {"tolerance", "sizes"}
 """What may change without measuring anew."""
