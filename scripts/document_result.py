@@ -9,13 +9,14 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from suffice.results import HessianResult, Result
+from suffice.results import BaseResult, HessianResult, Result
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "result.md"
 
 INTRODUCTION = """# result.json
 
-Every run writes one: that of `suffice analyze` and `suffice demo` first, that of `suffice hessian` after it.
+Every run writes one: that of `suffice analyze` and `suffice demo` first, then those of `suffice hessian`
+and of `suffice analyze builtin:mlp`, the base experiment.
 `schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
 This page is written by `python scripts/document_result.py`.
 """
@@ -23,7 +24,12 @@ This page is written by `python scripts/document_result.py`.
 
 def document() -> str:
     """The page: one table for each object in the file."""
-    tables = [*_tables(Result, "result.json", set()), *_tables(HessianResult, "result.json of suffice hessian", set())]
+    kinds = {
+        "result.json": Result,
+        "result.json of suffice hessian": HessianResult,
+        "result.json of suffice analyze builtin:mlp": BaseResult,
+    }
+    tables = [table for title, kind in kinds.items() for table in _tables(kind, title, set())]
     return INTRODUCTION + "".join(tables)
 
 

@@ -22,6 +22,7 @@ WORDS = (
     Literal["a_priori", "data"],
     Literal["a_priori", "data", "measured"],
     Literal["adamw", "adam", "sgd"],
+    Literal["teacher", "linear"],
 )
 """Suffice itself refuses other words, and the tests look at how; so beartype has to let them pass."""
 

@@ -213,7 +213,7 @@ class HessianConfig(Config):
     moments: int = Field(default=4, ge=1, description="how often to look: at initialisation, and along training")
 
 
-MLP = "builtin:mlp"
+MLP: Literal["builtin:mlp"] = "builtin:mlp"
 """Names the fully connected networks of the base experiment."""
 
 
@@ -261,7 +261,9 @@ def read_configuration(kind: type[Kind], values: dict[str, Any], file: Path | No
 def read_analysis(values: dict[str, Any], file: Path | None = None) -> "AnalyzeConfig | BaseConfig":
     """As `read_configuration`, of the kind that the model decides: ``builtin:mlp`` is the base experiment."""
     model = (_stored(file) | values).get("model")
-    return read_configuration(BaseConfig if model == MLP else AnalyzeConfig, values, file)
+    if model == MLP:
+        return read_configuration(BaseConfig, values, file)
+    return read_configuration(AnalyzeConfig, values, file)
 
 
 def _stored(file: Path | None) -> dict[str, Any]:

@@ -342,7 +342,11 @@ class Surrounding(_Value):
     smoothed: list[float] = Field(description="exponential moving average of the curve in order")
     slope: float = Field(description="slope of the curve in order on log axes, least squares at log-spaced k")
     slope_error: float = Field(description="its standard error")
-    smoothed_slope: float = Field(description="slope of the moving average at the same k; its points are not independent")
+    slope_of_orders: float = Field(description="mean of such slopes in 100 random orders of the same losses")
+    slope_of_orders_deviation: float = Field(description="their standard deviation: what the standard error estimates")
+    smoothed_slope: float = Field(
+        description="slope of the moving average at the same k; its points are not independent"
+    )
 
 
 class Network(_Value):

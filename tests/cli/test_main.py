@@ -117,3 +117,17 @@ def test_report_is_written_anew_from_the_result(small_run, tmp_path):
     done = suffice("report", str(tmp_path))
     assert done.returncode == 2
     assert "not a result of this version" in done.stderr
+
+
+def test_the_base_experiment_is_analyzed_reported_and_refuses_keys_of_other_models(tmp_path):
+    run, file = str(tmp_path / "run"), tmp_path / "config.yaml"
+    file.write_text("model: builtin:mlp\ntargets: [linear]\nwidths: [2]\ndepths: [1]\nsamples: 60\nradii: [0.1]\n")
+    done = suffice("analyze", "--config", str(file), "--epochs", "1", "--out", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 networks" in done.stdout
+    (tmp_path / "run" / "report.html").unlink()
+    assert suffice("report", run).returncode == 0
+    assert (tmp_path / "run" / "report.html").exists()
+    other = suffice("analyze", "--config", str(file), "--radius", "0.2", "--out", run)
+    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+    assert "unknown key 'radius'; did you mean \"radii\"?" in other.stderr

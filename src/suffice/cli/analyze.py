@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.console import Console
 
-from suffice.cli.answer import print_answer
+from suffice.cli.answer import print_answer, print_base_answer
 from suffice.cli.flags import Config, Out, Overwrite, with_flags
-from suffice.configuration import WRITTEN, AnalyzeConfig, read_configuration
+from suffice.configuration import WRITTEN, AnalyzeConfig, BaseConfig, read_analysis
 
 
 @with_flags(AnalyzeConfig, WRITTEN)
@@ -37,9 +37,17 @@ def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: O
     The same run again:
 
         suffice analyze --config runs/analyze/config.yaml --out runs/again
+
+    Fully connected networks on synthetic data, the base experiment, whose keys are in experiments/base/config.yaml:
+
+        suffice analyze builtin:mlp --out runs/base
     """
     from suffice.runs.analyze import analyze as run  # noqa: PLC0415 -- transformers takes seconds to import
+    from suffice.runs.base import measure_base  # noqa: PLC0415
 
     console = Console()
-    result = run(read_configuration(AnalyzeConfig, flags, config), out, overwrite, console)
-    print_answer(result, out, console)
+    asked = read_analysis(flags, config)
+    if isinstance(asked, BaseConfig):
+        print_base_answer(measure_base(asked, out, overwrite, console), out, console)
+    else:
+        print_answer(run(asked, out, overwrite, console), out, console)

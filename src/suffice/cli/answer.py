@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suffice.results import Result
+from suffice.report import base_answer
+from suffice.results import BaseResult, Result
 
 COLORS = {"reached": "green", "extrapolated": "yellow", "cannot_tell": "red"}
 
@@ -27,4 +28,13 @@ def print_answer(result: Result, out: Path, console: Console) -> None:
     console.print(escape(headline.explanation), style="bold")
     for note in result.problem.notes:
         console.print(f"Note: {note}", markup=False)
+    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def print_base_answer(result: BaseResult, out: Path, console: Console) -> None:
+    """What was found in a few sentences, and where the report with every network lies."""
+    headline, *others = base_answer(result)
+    console.print(escape(headline), style="bold")
+    for sentence in others:
+        console.print(sentence, markup=False)
     console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)

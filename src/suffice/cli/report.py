@@ -9,8 +9,11 @@ import typer
 from rich.console import Console
 
 from suffice.errors import InputError
-from suffice.report import write_hessian_report, write_report
-from suffice.results import HessianResult, Result
+from suffice.report import write_base_report, write_hessian_report, write_report
+from suffice.results import BaseResult, HessianResult, Result
+
+KINDS: dict[str, type[Result | HessianResult | BaseResult]] = {"hessian": HessianResult, "base": BaseResult}
+"""What the result of a command is, if not that of ``analyze``."""
 
 
 def report(run: Annotated[Path, typer.Argument(help="Folder of a run, with its result.json.")]) -> None:
@@ -23,8 +26,9 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, with its r
     file = run / "result.json"
     try:
         content = pydantic_core.from_json(file.read_bytes())
-        of_hessian = isinstance(content, dict) and content.get("command") == "hessian"
-        result = (HessianResult if of_hessian else Result).model_validate(content, strict=False)
+        command = content.get("command") if isinstance(content, dict) else None
+        kind = KINDS.get(str(command), Result)
+        result = kind.model_validate(content, strict=False)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); give the folder of a finished run") from error
     except pydantic.ValidationError as error:
@@ -33,6 +37,8 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run, with its r
         ) from error
     if isinstance(result, HessianResult):
         write_hessian_report(result, run)
-    else:
+    elif isinstance(result, BaseResult):
+        write_base_report(result, run)
+    elif isinstance(result, Result):
         write_report(result, run)
     Console().print(f"Report: {run / 'report.html'}", markup=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """Synthetic regression: inputs and targets from a distribution that is known in full."""
 
 import hashlib
+import itertools
 from functools import cached_property
 from typing import Literal
 
@@ -55,7 +56,7 @@ class SyntheticRegression:
         widths = (dimension, *(TEACHER_WIDTHS if target == "teacher" else ()), 1)
         self._weights = [
             draw.standard_normal((inputs, outputs)) * GAIN / np.sqrt(inputs)
-            for inputs, outputs in zip(widths, widths[1:], strict=False)
+            for inputs, outputs in itertools.pairwise(widths)
         ]
         if target == "linear":
             self._weights[0] /= np.linalg.norm(self._weights[0])
@@ -77,7 +78,7 @@ class SyntheticRegression:
         return (self._network(x) - mean) / deviation
 
     def fingerprint(self) -> str:
-        """Of f, the noise and the inputs."""
+        """Of f and the noise."""
         digest = hashlib.blake2b(f"{self.target} {self.noise} {self._seed}".encode(), digest_size=16)
         for weight in self._weights:
             digest.update(weight.tobytes())

@@ -40,7 +40,9 @@ def log_slope(sizes: Int64[np.ndarray, " sizes"], steps: Float64[np.ndarray, " s
     if len(sizes) < 3:
         raise InputError(f"{len(sizes)} sizes: a slope with its error needs at least 3")
     if not (steps > 0).all():
-        raise InputError("a step is zero: the losses of these samples are equal, and a slope on log axes has no meaning")
+        raise InputError(
+            "a step is zero: the losses of these samples are equal, and a slope on log axes has no meaning"
+        )
     x, y = np.log(sizes), np.log(steps)
     x = x - x.mean()
     squares = float(x @ x)

@@ -1,5 +1,7 @@
 """A plain fully connected network."""
 
+import itertools
+
 import torch
 from torch import nn
 
@@ -25,7 +27,7 @@ def mlp(inputs: int, width: int, depth: int, seed: int = 0) -> nn.Sequential:
     generator = torch.Generator().manual_seed(seed)
     widths = [inputs, *[width] * depth, 1]
     layers: list[nn.Module] = []
-    for entering, leaving in zip(widths, widths[1:], strict=False):
+    for entering, leaving in itertools.pairwise(widths):
         linear = nn.Linear(entering, leaving, dtype=torch.float64)
         nn.init.xavier_normal_(linear.weight, nn.init.calculate_gain("tanh"), generator)
         nn.init.zeros_(linear.bias)

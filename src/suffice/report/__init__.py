@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from suffice.report.base import base_answer, write_base_report
 from suffice.report.drawing import save_figures
 from suffice.report.figures import figures_of
 from suffice.report.hessian import heat_map_file, write_hessian_report
@@ -10,7 +11,14 @@ from suffice.report.study import write_study_report
 from suffice.results import Result
 from suffice.storage import atomic_write
 
-__all__ = ["heat_map_file", "write_hessian_report", "write_report", "write_study_report"]
+__all__ = [
+    "base_answer",
+    "heat_map_file",
+    "write_base_report",
+    "write_hessian_report",
+    "write_report",
+    "write_study_report",
+]
 
 
 def write_report(result: Result, folder: Path) -> None:

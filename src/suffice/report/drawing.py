@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from suffice.report.figures import Figure
 from suffice.storage import atomic_write
@@ -50,8 +52,10 @@ def draw(figure: Figure) -> Canvas:
             )  # fmt: skip
     if "x" in figure.log:
         axes.set_xscale("log")
+        _plain_numbers(axes.xaxis)
     if "y" in figure.log:
         axes.set_yscale("log")
+        _plain_numbers(axes.yaxis)
     else:
         axes.set_ylim(bottom=0)
     axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
@@ -59,3 +63,12 @@ def draw(figure: Figure) -> Canvas:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=9 if len(axes.get_legend_handles_labels()[1]) < 9 else 7.5)
     return canvas
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """On a short log axis 0.2 and 50 in place of powers of ten, of which it has one or two."""
+    low, high = axis.get_view_interval()
+    if high < 100 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))

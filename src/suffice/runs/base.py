@@ -3,7 +3,9 @@
 import itertools
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +34,10 @@ COMPARED = (100, 500)
 
 FIRST_SIZE, SLOPE_SIZES = 10, 16
 """Slopes are fitted at log-spaced sizes from the tenth on: before it, L_k itself moves too much."""
+
+
+ORDERS = 100
+"""Random orders of the samples that slopes in order are compared with."""
 
 
 def measure_base(config: BaseConfig, out: Path, overwrite: bool = False, console: Console | None = None) -> BaseResult:
@@ -67,7 +73,8 @@ def measure_base(config: BaseConfig, out: Path, overwrite: bool = False, console
     (out / "networks").mkdir(exist_ok=True)
     missing = [one for one in asked if not one.file(out).exists()]
     if missing:
-        each = _seconds_each(config, regressions[missing[0].target], missing[len(missing) // 2])
+        middle = missing[len(missing) // 2]
+        each = _seconds_each(config, regressions[middle.target], middle)
         console.print(
             f"{len(asked)} networks, {len(asked) - len(missing)} of them done: {config.epochs} epochs of training on "
             f"{config.samples:,} samples each, and their losses at {1 + config.probes * len(config.radii)} points; "
@@ -76,7 +83,10 @@ def measure_base(config: BaseConfig, out: Path, overwrite: bool = False, console
     with progress_bar(console, "networks", len(asked)) as progress:
         progress(len(asked) - len(missing))
         for one in missing:
-            network = _network(config, regressions[one.target], one)
+            try:
+                network = _network(config, regressions[one.target], one)
+            except InputError as error:
+                raise InputError(f"{one.target}, width {one.width}, depth {one.depth}: {error}") from error
             with atomic_write(one.file(out)) as stream:
                 stream.write(network.model_dump_json().encode())
             progress(1)
@@ -139,10 +149,7 @@ def _settings(config: BaseConfig, one: _Asked) -> FineTuning:
 
 def _network(config: BaseConfig, regression: SyntheticRegression, one: _Asked) -> Network:
     problem, fresh = _problem(config, regression, one)
-    try:
-        fine_tune(problem, _settings(config, one))
-    except InputError as error:
-        raise InputError(f"{one.target}, width {one.width}, depth {one.depth}: {error}") from error
+    fine_tune(problem, _settings(config, one))
     surroundings = _surroundings(config, problem)
     unseen = Convergence(record(fresh, Probes.points(fresh, []))).sample
     return Network(
@@ -151,8 +158,8 @@ def _network(config: BaseConfig, regression: SyntheticRegression, one: _Asked) -
         depth=one.depth,
         parameters=sum(parameter.numel() for parameter in problem.moving.values()),
         training_loss=surroundings[0].loss,
-        fresh_loss=unseen.center_loss,
-        fresh_spread=float(np.sqrt(unseen.variance)),
+        fresh_loss=_short(unseen.center_loss),
+        fresh_spread=_short(unseen.variance**0.5),
         surroundings=surroundings,
     )
 
@@ -173,20 +180,25 @@ def _surrounding(config: BaseConfig, radius: float, ledger: Ledger) -> Surroundi
     steps = root_mean_square(curves.in_order(np.arange(1, config.samples)))
     smoothed = moving_average(steps, config.smoothing)
     slope = log_slope(at, steps[at - 1])
+    draw = np.random.default_rng(config.seed)
+    orders = [root_mean_square(curves.in_order(at, draw.permutation(config.samples))) for _ in range(ORDERS)]
+    slopes = [log_slope(at, drawn).value for drawn in orders]
     low, high = curves.sample.interval(curves.confidence, relative=False)
     band = curves.band(sizes)
     return Surrounding(
         radius=radius,
-        loss=float(curves.sample.means.mean()),
-        spread=float(np.sqrt(curves.sample.variance)),
-        spread_interval=(low**0.5, high**0.5),
+        loss=_short(curves.sample.means.mean()),
+        spread=_short(curves.sample.variance**0.5),
+        spread_interval=(_short(low**0.5), _short(high**0.5)),
         expected=_rounded(curves.difference(sizes)),
         band=(_rounded(band[0]), _rounded(band[1])),
         in_order=_rounded(steps[sizes - 1]),
         smoothed=_rounded(smoothed[sizes - 1]),
-        slope=slope.value,
-        slope_error=slope.error,
-        smoothed_slope=log_slope(at, smoothed[at - 1]).value,
+        slope=_short(slope.value),
+        slope_error=_short(slope.error),
+        slope_of_orders=_short(fmean(slopes)),
+        slope_of_orders_deviation=_short(stdev(slopes)),
+        smoothed_slope=_short(log_slope(at, smoothed[at - 1]).value),
     )
 
 
@@ -206,15 +218,21 @@ def _log_spaced(first: int, last: int, count: int) -> Int64[np.ndarray, " sizes"
 
 
 def _rounded(curve: Float64[np.ndarray, " sizes"]) -> list[float]:
-    """To five digits, so that a file with all curves stays small."""
-    return [float(f"{value:.5g}") for value in curve]
+    return [_short(value) for value in curve]
+
+
+def _short(value: float) -> float:
+    """To four digits, so that a file with all curves stays small."""
+    return float(f"{value:.4g}")
 
 
 def _seconds_each(config: BaseConfig, regression: SyntheticRegression, one: _Asked) -> float:
     """About what a network takes: training goes by the epoch, and the measurement is done once."""
     problem, _ = _problem(config, regression, one)
+    epoch = replace(_settings(config, one), epochs=1)
+    fine_tune(problem, epoch)  # the first is slower than the others
     start = time.perf_counter()
-    fine_tune(problem, FineTuning(1, 1e-9, config.train_batch_size, 0.0, optimizer="sgd"))
+    fine_tune(problem, epoch)
     trained = time.perf_counter()
     _surroundings(config, problem)
     return config.epochs * (trained - start) + time.perf_counter() - trained
