@@ -124,10 +124,11 @@ def test_the_base_experiment_is_analyzed_reported_and_refuses_keys_of_other_mode
     file.write_text("model: builtin:mlp\ntargets: [linear]\nwidths: [2]\ndepths: [1]\nsamples: 60\nradii: [0.1]\n")
     done = suffice("analyze", "--config", str(file), "--epochs", "1", "--out", run)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 networks" in done.stdout
+    assert "mean over networks: 1" in done.stdout
+    written = (tmp_path / "run" / "report.html").read_bytes()
     (tmp_path / "run" / "report.html").unlink()
     assert suffice("report", run).returncode == 0
-    assert (tmp_path / "run" / "report.html").exists()
+    assert (tmp_path / "run" / "report.html").read_bytes() == written
     other = suffice("analyze", "--config", str(file), "--radius", "0.2", "--out", run)
     assert (other.returncode, other.stderr.count("\n")) == (2, 1)
     assert "unknown key 'radius'; did you mean \"radii\"?" in other.stderr

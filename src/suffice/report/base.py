@@ -52,9 +52,9 @@ def base_answer(result: BaseResult) -> list[str]:
     error = f" ± {stdev(slopes) / math.sqrt(len(slopes)):.3f}" if len(slopes) > 1 else ""
     spreads = [center.spread for center in centers]
     sentences = [
-        f"In order, |L(k+1) − L(k)| at w* falls with slope {fmean(slopes):.3f}{error}, the mean of {len(slopes)} "
-        f"networks; in random orders of the same losses with {of_orders:.3f}, in expectation with "
-        f"{result.law_slope:.3f}: the slope is arithmetic, for any model.",
+        f"In order, |L(k+1) − L(k)| at w* falls with slope {fmean(slopes):.3f}{error} "
+        f"(mean over networks: {len(slopes)}); in random orders of the same losses with {of_orders:.3f}, in "
+        f"expectation with {result.law_slope:.3f}: the slope is arithmetic, for any model.",
         f"Only the height is measured: S(w*) runs from {min(spreads):.3g} to {max(spreads):.3g}, and S(w)/S(w*) is "
         f"{_growth(result)}.",
     ]

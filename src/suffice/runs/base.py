@@ -229,7 +229,7 @@ def _short(value: float) -> float:
 def _seconds_each(config: BaseConfig, regression: SyntheticRegression, one: _Asked) -> float:
     """About what a network takes: training goes by the epoch, and the measurement is done once."""
     problem, _ = _problem(config, regression, one)
-    epoch = replace(_settings(config, one), epochs=1)
+    epoch = replace(_settings(config, one), epochs=1, learning_rate=1e-9)
     fine_tune(problem, epoch)  # the first is slower than the others
     start = time.perf_counter()
     fine_tune(problem, epoch)
