@@ -98,8 +98,8 @@ class AnalyzeConfig(ModelConfig):
     sizes: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
 
 
-class TrainingConfig(BaseModel):
-    """How a method of a study trains."""
+class MethodConfig(BaseModel):
+    """How a method is studied."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -107,9 +107,12 @@ class TrainingConfig(BaseModel):
     train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
     learning_rate: float | None = Field(default=None, gt=0, description="peak learning rate; by default by method")
     weight_decay: float = Field(default=0.01, ge=0, description="weight decay of the training")
+    landscape_seeds: int | None = Field(
+        default=None, ge=0, description="measure the loss surface for so many of the seeds; for all by default"
+    )
 
 
-class StudyConfig(TrainingConfig, ModelConfig):
+class StudyConfig(MethodConfig, ModelConfig):
     """The configuration of ``suffice study``."""
 
     methods: list[str] = Field(default=["head"], description="ways to train: head, last_layers(n), lora(r), full")
@@ -133,7 +136,8 @@ class StudyConfig(TrainingConfig, ModelConfig):
     )
     optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
     by_method: dict[str, dict[str, Any]] = Field(
-        default={}, description="of some methods, other steps, batch sizes, rates or decays; only in a file"
+        default={},
+        description="of some methods other steps, batch sizes, rates, decays or landscape seeds; only in a file",
     )
     lora_targets: list[str] | None = Field(
         default=None, description="linear maps that lora(r) adapts; queries and values by default"
@@ -164,10 +168,10 @@ class StudyConfig(TrainingConfig, ModelConfig):
             raise ValueError("give positive numbers")
         return values
 
-    def training(self, method: str) -> TrainingConfig:
-        """How a method trains; without a learning rate it takes its own."""
-        common = {name: getattr(self, name) for name in TrainingConfig.model_fields}
-        return TrainingConfig.model_validate(common | self.by_method.get(method, {}))
+    def of_method(self, method: str) -> MethodConfig:
+        """How a method is studied; without a learning rate it takes its own."""
+        common = {name: getattr(self, name) for name in MethodConfig.model_fields}
+        return MethodConfig.model_validate(common | self.by_method.get(method, {}))
 
     @model_validator(mode="after")
     def _methods_are_known(self) -> "StudyConfig":
@@ -175,7 +179,7 @@ class StudyConfig(TrainingConfig, ModelConfig):
         if strange:
             raise ValueError(f"by_method has {', '.join(strange)}, which is not among the methods")
         for method in self.methods:
-            self.training(method)
+            self.of_method(method)
         return self
 
     @field_validator("methods")

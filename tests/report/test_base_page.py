@@ -6,10 +6,10 @@ import pytest
 from selenium.webdriver.common.by import By
 from test_page import browser as browser  # noqa: PLC0414 -- the fixture
 
+from suffice.configuration import BaseConfig
 from suffice.report import base_answer
 from suffice.results import BaseResult
 from suffice.runs.base import measure_base
-from suffice.configuration import BaseConfig
 
 CONFIG = BaseConfig(widths=[2, 3], depths=[1], samples=150, radii=[0.1], probes=2, epochs=1)
 NAMES = [f"{figure}_{target}" for figure in ("figure_1", "widths", "depths", "spreads") for target in CONFIG.targets]

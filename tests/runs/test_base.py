@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from suffice import Probes, Problem
+from suffice.configuration import BaseConfig, read_analysis
 from suffice.data import SyntheticRegression
 from suffice.errors import InputError
 from suffice.results import BaseResult
 from suffice.runs import base as run
 from suffice.runs.base import measure_base
-from suffice.configuration import BaseConfig, read_analysis
 
 SMALL = {
     "model": "builtin:mlp",

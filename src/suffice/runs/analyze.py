@@ -26,6 +26,9 @@ from suffice.training import FineTuning, fine_tune
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
 """The headline first."""
 
+DRAWN = frozenset({"tolerance", "sizes"})
+"""What may change without measuring anew."""
+
 
 def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, console: Console | None = None) -> Result:
     """Measures how the loss surface settles around a classifier, and writes ``out`` with the result and the report.
@@ -52,7 +55,7 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, console: 
     samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
     classifier = load_classifier(config.model, samples, config.image_size, config.seed, config.trust_remote_code)
     parts = _parts(config, samples, classifier)
-    resumed = open_folder(out, config.asked(), samples.fingerprint(), overwrite)
+    resumed = open_folder(out, config.asked(), samples.fingerprint(), overwrite, free=DRAWN)
     if not resumed:
         _read_all(samples, parts, console)
     _announce(config, parts, console)

@@ -14,6 +14,7 @@ from jaxtyping import Float64, Int64
 from rich.console import Console
 from torch.utils.data import TensorDataset
 
+from suffice.configuration import BaseConfig
 from suffice.data import SyntheticRegression, Target
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, log_slope, moving_average, record, root_mean_square
@@ -21,7 +22,6 @@ from suffice.models import mlp
 from suffice.problem import Problem
 from suffice.report import write_base_report
 from suffice.results import BaseResult, Network, Surrounding
-from suffice.configuration import BaseConfig
 from suffice.runs.folder import open_folder, versions
 from suffice.runs.progress import duration, progress_bar
 from suffice.storage import atomic_write

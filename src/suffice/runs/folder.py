@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import shutil
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,12 @@ CONTENTS = (
     "cells.csv",
     "networks",
 )
-FREE = {"tolerance", "sizes"}
-"""What may change without measuring anew."""
-
 SOFTWARE = ("suffice", "torch", "transformers", "peft", "numpy", "pillow", "zarr", "scikit-learn")
 
 
-def open_folder(folder: Path, asked: dict[str, Any], fingerprint: str, overwrite: bool) -> bool:
+def open_folder(
+    folder: Path, asked: dict[str, Any], fingerprint: str, overwrite: bool, free: Set[str] = frozenset()
+) -> bool:
     """Makes a run's folder and writes its configuration; returns whether there is a run of the same to be resumed.
 
     Args:
@@ -42,6 +42,7 @@ def open_folder(folder: Path, asked: dict[str, Any], fingerprint: str, overwrite
         asked: the configuration.
         fingerprint: of the data.
         overwrite: replace a run that is there.
+        free: keys that may change without measuring anew.
 
     Raises:
         InputError: the folder holds a run of another configuration or on other data, or something that is no run.
@@ -59,7 +60,7 @@ def open_folder(folder: Path, asked: dict[str, Any], fingerprint: str, overwrite
         if overwrite:
             _clear(folder)
         else:
-            differing = sorted(key for key in asked.keys() - FREE if stored.get(key) != asked[key])
+            differing = sorted(key for key in asked.keys() - free if stored.get(key) != asked[key])
             if stored["fingerprint"] != fingerprint:
                 differing.append("content of its data")
             if differing:

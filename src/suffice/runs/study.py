@@ -132,7 +132,7 @@ class _Work:
             for size in self.samples.sizes[place.task]
             if not self.cells.has(place, size)
         ]
-        surfaces = [_Step("retrained", place) for place in self.places if not self._surface_file(place).exists()]
+        surfaces = [_Step("retrained", place) for place in self._measured() if not self._surface_file(place).exists()]
         console.print(self._announcement(shards, cells, surfaces, workers))
         call = functools.partial(_do, self.config.model_dump_json(), str(self.out))
         with Workers(workers, self.config.threads) as processes:
@@ -180,7 +180,7 @@ class _Work:
         cells = {
             place: [self.cells.read(place, size) for size in self.samples.sizes[place.task]] for place in self.places
         }
-        read = {place: self._surface_file(place).read_bytes() for place in self.places}
+        read = {place: self._surface_file(place).read_bytes() for place in self._measured()}
         retrained = {
             place: Retrained.model_validate_json(content) for place, content in read.items() if content != b"null"
         }
@@ -222,6 +222,11 @@ class _Work:
             versions=versions(),
         )
 
+    def _measured(self) -> list[Place]:
+        """Where the loss surface is measured."""
+        seeds = {method: self.config.of_method(method).landscape_seeds for method in self.config.methods}
+        return [place for place in self.places if place.seed in self.samples.seeds[: seeds[place.method]]]
+
     def _surface_sizes(self, task: str) -> list[int]:
         """Sizes at whose minima the surface is measured; the largest is always there."""
         sizes = self.samples.sizes[task]
@@ -241,7 +246,7 @@ class _Work:
         for step in cells:
             parts = self.samples.tasks[step.place.task].parts
             measured = step.size + len(parts.validation) + len(parts.test)
-            training = config.training(step.place.method)
+            training = config.of_method(step.place.method)
             # a training step costs about three forward passes
             trained = 3 * training.steps * min(training.train_batch_size, step.size)
             seconds += forward(step.place.method) * (trained + measured) + STEP * training.steps

@@ -160,7 +160,7 @@ def predictions(problem: Problem, batch_size: int | Literal["auto"]) -> Predicti
 
 
 def _settings(config: StudyConfig, place: Place) -> FineTuning:
-    asked = config.training(place.method)
+    asked = config.of_method(place.method)
     return FineTuning(
         steps=asked.steps,
         learning_rate=asked.learning_rate or RATES[place.method.partition("(")[0]],
