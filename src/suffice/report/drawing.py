@@ -5,12 +5,12 @@ from pathlib import Path
 
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from suffice.report.figures import Figure
 from suffice.storage import atomic_write
 
-LINES = {"solid": "-", "dashed": "--", "dotted": ":"}
+LINES = {"solid": "-", "dashed": "--", "dotted": ":", "joined": "o-", "points": "o", "circles": "o"}
 STYLE = {"font.size": 10, "pdf.fonttype": 42}
 
 
@@ -31,10 +31,10 @@ def draw(figure: Figure) -> Canvas:
     canvas = Canvas(figsize=(7.2, 4.6), layout="constrained")
     axes = canvas.subplots()
     for curve in figure.curves:
-        if curve.style == "points":
-            axes.plot(curve.x, curve.y, "o", color=curve.color, markersize=4.5, label=curve.name or None)
-        else:
-            axes.plot(curve.x, curve.y, LINES[curve.style], color=curve.color, label=curve.name or None)
+        axes.plot(
+            curve.x, curve.y, LINES[curve.style], color=curve.color, markersize=4.5, label=curve.name or None,
+            markerfacecolor="none" if curve.style == "circles" else curve.color,
+        )  # fmt: skip
         if curve.low is not None and curve.high is not None:
             axes.fill_between(curve.x, curve.low, curve.high, color=curve.color, alpha=0.2, linewidth=0)
     for mark in figure.marks:
@@ -56,8 +56,11 @@ def draw(figure: Figure) -> Canvas:
     if "y" in figure.log:
         axes.set_yscale("log")
         _plain_numbers(axes.yaxis)
-    else:
+    elif figure.from_zero:
         axes.set_ylim(bottom=0)
+    if figure.ticks:
+        axes.set_xticks(figure.ticks, [f"{tick:,.0f}" for tick in figure.ticks])
+        axes.set_xticks([], minor=True)
     axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
@@ -71,4 +74,4 @@ def _plain_numbers(axis: Axis) -> None:
     if high < 100 * low:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))

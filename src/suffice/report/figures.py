@@ -9,9 +9,10 @@ from suffice.results import Result, Settling
 # Okabe and Ito's colours, which people with any colour vision can tell apart
 BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222"
 
-SKY, PURPLE = "#56B4E9", "#CC79A7"
+SKY, PURPLE, AMBER = "#56B4E9", "#CC79A7", "#E69F00"
 
-Style: TypeAlias = Literal["solid", "dashed", "dotted", "points"]
+Style: TypeAlias = Literal["solid", "dashed", "dotted", "joined", "points", "circles"]
+"""Lines without points, points joined by lines, and points alone, full or empty."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Mark:
-    """A straight line at a place of one axis."""
+    """A straight line at a place of one axis, with a label if that is not empty."""
 
     axis: Literal["x", "y"]
     place: float
@@ -39,7 +40,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Figure:
-    """Curves on common axes. ``name`` is the file's name and the page's anchor."""
+    """Curves on common axes. ``name`` is the file's name and the page's anchor.
+
+    ``log`` names the logarithmic axes. A linear y axis starts at 0 unless ``from_zero`` is off. ``ticks`` are the
+    places of the x axis that have numbers; without them the axis chooses its own.
+    """
 
     name: str
     title: str
@@ -47,8 +52,10 @@ class Figure:
     x_label: str
     y_label: str
     curves: Sequence[Curve]
-    log: Literal["xy", "y", ""] = "xy"
+    log: Literal["xy", "x", "y", ""] = "xy"
     marks: Sequence[Mark] = field(default=())
+    from_zero: bool = True
+    ticks: Sequence[float] = field(default=())
 
 
 def figures_of(result: Result) -> list[Figure]:

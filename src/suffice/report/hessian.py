@@ -3,15 +3,11 @@
 import base64
 import io
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import plotly.io
-import plotly.offline
 from jaxtyping import Float64
-from markupsafe import Markup
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, to_hex
@@ -20,7 +16,7 @@ from PIL import Image
 
 from suffice.report.drawing import save_figures
 from suffice.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Curve, Figure, Style
-from suffice.report.page import TEMPLATES, interactive, script_json
+from suffice.report.page import TEMPLATES, plotly_code, script_plots
 from suffice.results import BoundName, HessianResult, HessianSummary, Moment, PartName
 from suffice.storage import atomic_write
 
@@ -91,12 +87,12 @@ def _page(result: HessianResult, figures: Sequence[Figure], pictures: Sequence[t
         size=sum(result.parameters.values()),
         pictures=pictures,
         figures=figures,
-        plots=script_json({figure.name: json.loads(plotly.io.to_json(interactive(figure))) for figure in figures}),
+        plots=script_plots(figures),
         names=[_short(name) for name in result.parameters],
         tables=tables,
         parts=PARTS,
         decades=DECADES,
-        plotly=Markup(plotly.offline.get_plotlyjs()),
+        plotly=plotly_code(),
     )
 
 
