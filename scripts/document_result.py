@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PlainSerializer
+from pydantic.fields import FieldInfo
 
-from suffice.results import BaseResult, HessianResult, Result
+from suffice.results import BaseResult, HessianResult, Result, StudyResult
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "result.md"
 
 INTRODUCTION = """# result.json
 
-Every run writes one: that of `suffice analyze` and `suffice demo` first, then those of `suffice hessian`
-and of `suffice analyze builtin:mlp`, the base experiment.
+Every run writes one: that of `suffice analyze` and `suffice demo` first, then those of `suffice hessian`, of
+`suffice study`, and of `suffice analyze builtin:mlp`, the base experiment.
 `schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
 This page is written by `python scripts/document_result.py`.
 """
@@ -24,9 +25,10 @@ This page is written by `python scripts/document_result.py`.
 
 def document() -> str:
     """The page: one table for each object in the file."""
-    kinds = {
+    kinds: dict[str, type[BaseModel]] = {
         "result.json": Result,
         "result.json of suffice hessian": HessianResult,
+        "result.json of suffice study": StudyResult,
         "result.json of suffice analyze builtin:mlp": BaseResult,
     }
     tables = [table for title, kind in kinds.items() for table in _tables(kind, title, set())]
@@ -36,7 +38,7 @@ def document() -> str:
 def _tables(model: type[BaseModel], title: str, done: set[type[BaseModel]]) -> Iterator[str]:
     done.add(model)
     rows = [
-        f"| `{name}` | {_type(field.annotation)} | {(field.description or '').replace('|', chr(92) + '|')} |"
+        f"| `{name}` | {_type(_in_json(field))} | {(field.description or '').replace('|', chr(92) + '|')} |"
         for name, field in model.model_fields.items()
     ]
     yield "\n".join(
@@ -54,6 +56,12 @@ def _tables(model: type[BaseModel], title: str, done: set[type[BaseModel]]) -> I
         for part in (field.annotation, *get_args(field.annotation)):
             if isinstance(part, type) and issubclass(part, BaseModel) and part not in done:
                 yield from _tables(part, f"`{name}`", done)
+
+
+def _in_json(field: FieldInfo) -> object:
+    """The type in the file, where that is not the one in Python."""
+    written = [part.return_type for part in field.metadata if isinstance(part, PlainSerializer)]
+    return written[0] if written else field.annotation
 
 
 def _type(annotation: object) -> str:
