@@ -120,8 +120,8 @@ def _check(result: StudyResult) -> Figure:
         caption=(
             "Each point is one combination of classes, method and seed. k* is by “remaining”, "
             f"{share_of_loss(result)}, from the loss surface of the largest training alone; the other size is that "
-            "from which on test loss stays near its last value, from all trainings. Empty circles have no plateau: their "
-            "test loss still gains more at the largest size, so that they belong further to the right."
+            "from which on test loss stays near its last value, from all trainings. Empty circles have no plateau: "
+            "their test loss still gains more at the largest size, so that they belong further to the right."
         ),
         x_label="size at which test loss settles",
         y_label="k*",
