@@ -11,7 +11,7 @@ from rich.console import Console
 
 from suffice.cli import main
 from suffice.cli.answer import print_answer
-from suffice.configuration import WRITTEN, AnalyzeConfig, HessianConfig
+from suffice.configuration import WRITTEN, AnalyzeConfig, HessianConfig, StudyConfig
 
 
 def suffice(*arguments):
@@ -54,6 +54,24 @@ def test_every_key_of_the_hessian_is_a_flag():
     shown = suffice("hessian", "--help").stdout
     flags = [name for name in HessianConfig.model_fields if name not in {"data", *WRITTEN}]
     assert [name for name in flags if f"--{name.replace('_', '-')}" not in shown] == []
+
+
+def test_every_key_of_the_study_is_a_flag():
+    shown = suffice("study", "--help").stdout
+    flags = [name for name in StudyConfig.model_fields if name not in {"model", "data", *WRITTEN}]
+    assert [name for name in [*flags, "workers", "out"] if f"--{name.replace('_', '-')}" not in shown] == []
+
+
+def test_a_study_shows_its_curves_and_refuses_bad_sizes(tmp_path):
+    data = ["study", "builtin:tiny-vit", "builtin:digits", "--samples", "120", "--out", str(tmp_path / "run")]
+    small = ["--sizes", "30,60", "--seeds", "1", "--steps", "2", "--probes", "1", "--workers", "1"]
+    done = suffice(*data, *small, "--class-subsets", "0,1,2,3,4", "--class-subsets", "5,6,7,8,9")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(word in done.stdout for word in ("head", "30", "60", "Note: ", str(tmp_path / "run")))
+    for sizes, said in (("30,9000", "size 9,000: there are 84"), ("30,many", "sizes = ")):
+        bad = suffice(*data, "--sizes", sizes)
+        assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
+        assert said in bad.stderr
 
 
 def test_interruption_is_said_in_one_line(tmp_path):
