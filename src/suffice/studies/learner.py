@@ -54,12 +54,12 @@ class Learners:
         self._out = out
         self.get = functools.lru_cache(maxsize=1)(self._make)
         self._frozen = functools.lru_cache(maxsize=1)(self._make_frozen)
-        self._features = functools.lru_cache(maxsize=1)(self._open_features)
+        self.features = functools.lru_cache(maxsize=1)(self._open_features)
 
     def _make(self, place: Place) -> Learner:
         of_task = self._samples.tasks[place.task]
         classifier, model = self._adapted(of_task, place.method, place.seed)
-        features = self._features(place.method)
+        features = self.features(place.method)
         cut = self._cut(classifier, model, of_task) if features.is_planned else None
 
         def whole(rows: Rows) -> Problem:
@@ -84,13 +84,13 @@ class Learners:
         There are none where the model cannot be cut.
         """
         frozen = self._frozen(method)
-        return [] if frozen is None else self._features(method).plan(*frozen)
+        return [] if frozen is None else self.features(method).plan(*frozen)
 
     def run_features(self, method: str, rows: slice) -> None:
         """Computes one shard of them."""
         frozen = self._frozen(method)
         if frozen is not None:
-            self._features(method).run(*frozen, rows)
+            self.features(method).run(*frozen, rows)
 
     def forward_seconds(self, method: str) -> float:
         """About what a sample takes in a forward pass through the part that a method moves."""
