@@ -166,7 +166,7 @@ def compare(size: str, repeats: int, ours_repeats: int) -> dict[str, Any]:
 def memory(size: str) -> float:
     """The peak of making a dense Hessian in a process of its own, in dense Hessians."""
     command = [sys.executable, __file__, "--memory", size]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def peak_of(size: str) -> float:

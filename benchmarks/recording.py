@@ -151,7 +151,7 @@ def memory() -> dict[str, Any]:
     """The peak less the data set, with few samples and with many."""
     command = [sys.executable, __file__, "--memory"]
     runs = [
-        json.loads(subprocess.run([*command, str(samples)], check=True, capture_output=True, text=True).stdout)  # noqa: S603
+        json.loads(subprocess.run([*command, str(samples)], check=True, capture_output=True, text=True).stdout)
         for samples in MEMORY_SAMPLES
     ]
     few, many = (run["peak"] - run["data"] for run in runs)
