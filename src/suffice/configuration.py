@@ -184,10 +184,21 @@ class StudyConfig(MethodConfig, ModelConfig):
 
     @field_validator("methods")
     @classmethod
-    def _are_several(cls, values: list[str]) -> list[str]:
-        if not values or len(set(values)) < len(values):
+    def _in_one_spelling(cls, values: list[str]) -> list[str]:
+        plain = [_method(value) for value in values]
+        if not plain or len(set(plain)) < len(plain):
             raise ValueError("give at least one method, each once")
-        return values
+        return plain
+
+    @field_validator("by_method")
+    @classmethod
+    def _by_the_same(cls, values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {_method(name): own for name, own in values.items()}
+
+
+def _method(name: str) -> str:
+    plain = "".join(name.split())
+    return "full" if plain == "all" else plain
 
 
 def _parts(item: Any) -> list[Any]:

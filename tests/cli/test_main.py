@@ -11,7 +11,7 @@ from rich.console import Console
 
 from suffice.cli import main
 from suffice.cli.answer import print_answer
-from suffice.configuration import WRITTEN, AnalyzeConfig, HessianConfig, StudyConfig
+from suffice.configuration import NO_FLAGS, WRITTEN, AnalyzeConfig, HessianConfig, StudyConfig
 
 
 def suffice(*arguments):
@@ -58,7 +58,7 @@ def test_every_key_of_the_hessian_is_a_flag():
 
 def test_every_key_of_the_study_is_a_flag():
     shown = suffice("study", "--help").stdout
-    flags = [name for name in StudyConfig.model_fields if name not in {"model", "data", *WRITTEN}]
+    flags = [name for name in StudyConfig.model_fields if name not in {"model", "data", *NO_FLAGS}]
     assert [name for name in [*flags, "workers", "out"] if f"--{name.replace('_', '-')}" not in shown] == []
 
 

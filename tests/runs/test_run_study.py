@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, BertConfig, ViTConfig, ViTForImageClassification
 
+import suffice
 from suffice.configuration import StudyConfig, read_configuration
 from suffice.errors import InputError
 from suffice.results import StudyResult
@@ -156,7 +157,7 @@ def test_a_second_run_runs_nothing_again(small_study, monkeypatch):
     ("values", "said"),
     [
         ({"seeds": 3}, "another seeds"),
-        ({"sizes": [30, 60]}, "another landscape_sizes, sizes|another sizes"),
+        ({"sizes": [30, 60]}, "another sizes"),
         ({"methods": ["head"], "steps": 5}, "another methods, steps"),
         ({"tolerances": [0.1]}, "another tolerances"),
         ({"samples": 151}, "another samples"),
@@ -208,8 +209,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_result(small_study, tmp_path):
     assert list(folder.rglob("*.suffice-partial")) == []
 
 
-def test_samples_are_those_of_the_order_whatever_the_method(tmp_path):
-    """The head of a model is trained from features, and with dropout nowhere before it."""
+def test_a_head_is_trained_from_features_in_this_process_too(tmp_path):
     values = ONE | {"sizes": [60], "steps": 30}
     result = study(config_of(**values), tmp_path / "run", workers=1)
     features = tmp_path / "run" / "features" / "head"
@@ -223,7 +223,7 @@ def test_samples_are_those_of_the_order_whatever_the_method(tmp_path):
 
 def test_patience_ends_with_the_best_weights_and_says_nothing(tmp_path, recwarn):
     values = ONE | {"methods": ["head", "lora(2)"], "sizes": [30], "learning_rate": 0.3, "steps": 25}
-    patient = study(config_of(**values, patience=2), tmp_path / "patient", workers=1)
+    patient = study(config_of(**values, patience=25), tmp_path / "patient", workers=1)
     stubborn = study(config_of(**values), tmp_path / "stubborn", workers=1)
     for first, second in zip(patient.study.cells, stubborn.study.cells, strict=True):
         assert first.validation_loss <= second.validation_loss
@@ -252,6 +252,31 @@ def bert(tmp_path_factory, save_tokenizer):
     return str(folder)
 
 
+def test_the_surface_is_measured_for_as_many_seeds_as_asked(tmp_path):
+    values = ONE | {"methods": ["head", "last_layers(1)"], "seeds": 2, "sizes": [30, 60], "landscape_seeds": 1}
+    config = config_of(**values, by_method={"head": {"landscape_seeds": 0, "steps": 2}})
+    result = study(config, tmp_path / "run", workers=1)
+    assert [(surface.method, surface.seed) for surface in result.study.retrained] == [("last_layers(1)", 0)]
+    assert len(result.study.cells) == 8
+    replayed = read_configuration(StudyConfig, {}, tmp_path / "run" / "config.yaml")
+    assert replayed.asked() == config.asked()
+
+
+def test_the_public_function_gives_the_curves(tmp_path):
+    asked = SMALL | ONE | {"sizes": [30, 60]}
+    curves = suffice.study(asked, str(tmp_path / "run"), workers=1)
+    result = StudyResult.model_validate_json((tmp_path / "run" / "result.json").read_bytes())
+    assert list(curves) == ["head"]
+    assert curves["head"].sizes == [30, 60]
+    assert np.array_equal(curves["head"].loss.mean, result.study.curves["head"].loss.mean)
+    before = times(tmp_path / "run")
+    again = suffice.study(config_of(**ONE | {"sizes": [30, 60]}), tmp_path / "run", workers=1)
+    assert np.array_equal(again["head"].accuracy.mean, curves["head"].accuracy.mean)
+    assert times(tmp_path / "run") == before
+    with pytest.raises(InputError, match=r"unknown key 'size'; did you mean"):
+        suffice.study(asked | {"size": 3}, tmp_path / "other")
+
+
 def test_texts_are_studied_by_all_methods(bert, reviews, tmp_path):
     values = {"model": bert, "data": str(reviews), "samples": None, "sizes": [10, 40], "class_subsets": []}
     methods = ["head", "last_layers(1)", "lora(2)", "full"]
@@ -263,7 +288,8 @@ def test_texts_are_studied_by_all_methods(bert, reviews, tmp_path):
     assert list(result.study.curves) == methods
     assert {cell.status for cell in cells} == {"finished"}
     moving = [cell.moving_parameters for cell in cells if cell.size == 40]
-    assert moving[0] < moving[2] < moving[1] < moving[3] or moving[0] < moving[1] < moving[3]
+    assert moving[0] < moving[1] < moving[3]
+    assert moving[0] < moving[2] < moving[3]
     assert all(0 <= cell.test_f1 <= 1 and 0 <= cell.test_auroc <= 1 for cell in cells)
     assert [surface.sizes for surface in result.study.retrained] == [[10, 40]] * 4
     assert {folder.name for folder in (tmp_path / "run" / "features").iterdir()} == {"head", "last_layers(1)"}

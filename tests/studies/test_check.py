@@ -49,7 +49,7 @@ def test_settled_size_is_where_the_curve_comes_within_for_good(sizes, falls, wit
     assume(np.abs(values - values[-1] - within).min() > 1e-9)
     found, censored = settled_size(sizes, values[None], np.array([within]))
     expected, no_plateau = brute_force(sizes, values.tolist(), within)
-    assert found[0] == pytest.approx(expected, rel=1e-9)
+    assert found[0] == pytest.approx(expected, rel=1e-8)
     assert censored[0] == no_plateau
 
 
@@ -64,6 +64,14 @@ def test_exactly_as_far_as_allowed_is_near_enough():
     found, censored = settled_size([10, 100, 1000], accuracy, np.array([0.01]))
     assert found[0] == pytest.approx(100)
     assert not censored[0]
+
+
+@pytest.mark.parametrize("size", [3, 20, 50, 100, 150, 1000])
+def test_what_settles_at_a_size_settles_at_that_size(size):
+    found, _ = settled_size([size, 5000, 9000], np.array([[1.0, 1.0, 1.0]]), np.array([0.5]))
+    assert found[0] == size
+    found, _ = settled_size([1, size, 9000], np.array([[2.0, 1.5, 1.0]]), np.array([0.5]))
+    assert found[0] == size
 
 
 def test_curves_are_settled_one_by_one():

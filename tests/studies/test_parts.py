@@ -77,7 +77,20 @@ def test_test_data_of_their_own_are_the_test_part(tmp_path):
     assert parts.test.tolist() == list(range(50, 59))
     assert [len(parts.pool), len(parts.validation)] == [45, 5]
     tested = load_samples(test)
-    assert [samples.samples[row] for row in parts.test] == [tested[row] for row in range(9)]
+    assert [samples.samples[row] for row in parts.test.tolist()] == [tested[row] for row in range(9)]
+
+
+def test_some_of_the_test_data_are_as_many_as_asked_for_in_their_shares(tmp_path):
+    data = table(tmp_path, "train.csv", {"a": 30, "b": 20})
+    test = table(tmp_path, "test.csv", {"a": 40, "b": 20})
+    samples = samples_of(data=data, test=test, samples=None, test_samples=15)
+    rows = samples.tasks[ALL].parts.test
+    assert np.bincount(samples.samples.labels[rows]).tolist() == [10, 5]
+    assert rows.min() >= 50
+    with pytest.raises(InputError, match="test_samples = 70: .* has 60"):
+        samples_of(data=data, test=test, samples=None, test_samples=70)
+    with pytest.raises(InputError, match="is for --test data"):
+        samples_of(data=data, samples=None, test_samples=15)
 
 
 def test_test_data_of_other_classes_are_refused(tmp_path):
@@ -134,7 +147,7 @@ def test_default_sizes_go_up_to_all_of_each_task_with_every_class():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"samples": 5000}, "samples = 5000: builtin:digits has 1797"),
+        ({"samples": 5000}, "samples = 5000: builtin:digits has 1,797"),
         ({"samples": 20}, "20 samples: the validation part has 2"),
         ({"class_subsets": ["0,x"]}, "no class 'x'"),
         ({"class_subsets": ["0"]}, "name at least two classes"),

@@ -16,7 +16,6 @@ from suffice.configuration import StudyConfig
 from suffice.landscape import root_mean_square
 from suffice.studies import Learner, Place, measure_retrained
 from suffice.studies.retrained import gradient_norms
-from suffice.training import FineTuning, fine_tune
 
 DRAW = torch.Generator().manual_seed(0)
 X = torch.randn(100, 4, generator=DRAW).double()
@@ -43,8 +42,16 @@ def minima():
     found = {}
     for size in SIZES:
         learner = learner_of()
-        settings = FineTuning(steps=400, learning_rate=0.05, batch_size=size, optimizer="adam", weight_decay=0.0)
-        fine_tune(learner.problem(ORDER[:size]), settings)
+        rows, parameters = ORDER[:size], list(learner.model.parameters())
+        optimizer = torch.optim.LBFGS(parameters, max_iter=60, line_search_fn="strong_wolfe")
+
+        def mean_loss(optimizer=optimizer, rows=rows, model=learner.model):
+            optimizer.zero_grad()
+            loss = losses_at(dict(model.named_parameters()), rows).mean()
+            loss.backward()
+            return loss
+
+        optimizer.step(mean_loss)
         found[size] = learner.state()
     return found
 

@@ -36,6 +36,7 @@ class Workers:
         self._count = count
         self._threads = threads
         self._executor: ProcessPoolExecutor | None = None
+        self._others: list[multiprocessing.process.BaseProcess] = []
 
     def __enter__(self) -> "Workers":
         return self
@@ -46,7 +47,8 @@ class Workers:
         self._executor.shutdown(wait=error is None, cancel_futures=True)
         if error is not None:
             for process in multiprocessing.active_children():
-                process.terminate()
+                if process not in self._others:
+                    process.terminate()
 
     def run(
         self,
@@ -68,6 +70,7 @@ class Workers:
             self._run_here(call, tasks, done)
             return
         if self._executor is None:
+            self._others = multiprocessing.active_children()
             context = multiprocessing.get_context("spawn")
             self._executor = ProcessPoolExecutor(self._count, context, _begin, (self._threads,))
         futures = {self._executor.submit(call, task): task for task in tasks}

@@ -117,7 +117,7 @@ class _Work:
         if strange:
             raise InputError(f"landscape_sizes {sorted(strange)}: not among the sizes {self.samples.sizes[ALL]}")
         for method in self.config.methods:
-            self.learners.get(Place(ALL, method, self.config.seed))
+            self.learners.check(method)
 
     def run(self, workers: int, console: Console) -> None:
         """Does what is missing, one kind of steps after the other."""

@@ -15,6 +15,8 @@ from suffice.studies.curves import CONFIDENCE
 DRAWS = 1000
 """Bootstrap draws of an interval."""
 
+ROUNDING = 1e-12
+"""A difference of accuracies of exactly 0.01 is within 0.01."""
 
 WITHIN: dict[Literal["loss", "accuracy"], float] = {"loss": 0.05, "accuracy": 0.01}
 """How near to its final value: a share of the loss, and an absolute difference of accuracies."""
@@ -43,7 +45,7 @@ def settled_size(
         (array([  56.23413252, 1000.        ]), array([False,  True]))
     """
     above = values - values[:, -1:] - within[:, None]
-    outside = above > 0
+    outside = above > ROUNDING
     # the first size after the last one that is outside
     first = np.where(outside.any(1), len(sizes) - np.argmax(outside[:, ::-1], axis=1), 0)
     censored = first == len(sizes) - 1
@@ -52,7 +54,8 @@ def settled_size(
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(first > 0, farther / (farther - nearer), 0.0)
     log = np.log(sizes)
-    settled = np.exp(log[last] + share * (log[first] - log[last]))
+    # the logarithm of a size comes back but for rounding
+    settled = np.exp(log[last] + share * (log[first] - log[last])).round(9)
     return np.where(censored, sizes[-1], settled), censored
 
 

@@ -78,6 +78,10 @@ class Learners:
 
         return Learner(rest, from_features, _state(rest))
 
+    def check(self, method: str) -> None:
+        """Finds a bad method; what is made here is not kept, as there may be no features yet to train from."""
+        self._adapted(self._samples.tasks[ALL], method, self._config.seed)
+
     def plan_features(self, method: str) -> list[slice]:
         """Makes room for the features that a method trains from; the shards that are missing.
 

@@ -5,9 +5,11 @@ from jaxtyping import Int64
 
 
 def stratified_order(labels: Int64[np.ndarray, " samples"], seed: list[int]) -> Int64[np.ndarray, " samples"]:
-    """A random order of samples in which each prefix holds each class in its share, but for less than one sample.
+    """A random order of samples in which each prefix holds each class in about its share.
 
-    The j-th of the n_c samples of a class, in a random order, stands at (j + 1/2) / n_c of the whole.
+    The j-th of the n_c samples of a class, in a random order, stands at (j + 1/2) / n_c of the whole. With two classes,
+    or classes of the same size, a prefix is less than one sample off; rare classes come late, all at about the same
+    place, and a large class then waits for them.
 
     Example:
         >>> labels = np.array([0, 0, 0, 0, 1, 1])

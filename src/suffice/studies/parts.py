@@ -106,7 +106,12 @@ class StudySamples:
 
     def _sizes(self, task: str) -> list[int]:
         labels = self.tasks[task].samples.labels
-        available = len(self.tasks[task].parts.pool)
+        pool = self.tasks[task].parts.pool
+        available = len(pool)
+        missing = set(range(len(self.tasks[task].samples.classes))) - set(labels[pool].tolist())
+        if missing:
+            name = self.tasks[task].samples.classes[min(missing)]
+            raise InputError(f"the class {name!r} has no sample to train on: give more samples, or leave it out")
         smallest = max(3, *(smallest_with_all(labels[self.order(task, seed)]) for seed in self.seeds))
         if self._config.sizes is None:
             first = min(max(smallest, available // 64), available)
@@ -119,6 +124,11 @@ class StudySamples:
             raise InputError(
                 f"size {sizes[0]:,}{of_classes}: a class is missing from so few samples, or there are less than 3; the "
                 f"smallest workable size is {smallest:,}"
+            )
+        if sizes[0] > available:
+            raise InputError(
+                f"size {sizes[0]:,} with the classes {task}: there are {available:,} samples to train on; give a "
+                "smaller size too"
             )
         return [size for size in sizes if size <= available]
 

@@ -160,7 +160,9 @@ class _Best:
     def look(self, done: int, steps: int) -> None:
         if done % self._every and done != steps:
             return
+        self._problem.model.eval()  # measuring a model in training mode would be warned of
         loss = self._validate()
+        self._problem.model.train()
         if loss < self._loss:
             self._loss, self._weights, self._worse = loss, self._problem.center(), 0
         else:
