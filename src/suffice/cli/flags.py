@@ -3,8 +3,8 @@
 import inspect
 from collections.abc import Callable, Set
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -50,16 +50,25 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     if name in POSITIONAL:
         information: Any = typer.Argument(help=explained, show_default=False)
     else:
-        default = "" if field.default is None else f" (default: {field.default})"
+        value = ",".join(map(str, field.default)) if isinstance(field.default, list) else field.default
+        default = "" if value in (None, "", {}) else f" (default: {value})"
         information = typer.Option(f"--{name.replace('_', '-')}", help=explained + default, show_default=False)
     annotation: Any = Annotated[_flag_type(field.annotation) | None, information]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _flag_type(annotation: Any) -> Any:
-    """What the command line makes of a word; of lists of numbers, and several possibilities, the configuration does."""
-    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not NoneType]
-    return kinds[0] if len(kinds) == 1 and kinds[0] not in (list[int], list[float]) else str
+    """What the command line makes of a word; of lists of numbers and of several possibilities the configuration does.
+
+    A flag for a list of words may be given several times.
+    """
+    if get_origin(annotation) in (Union, UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+        return _flag_type(kinds[0]) if len(kinds) == 1 else str
+    if get_origin(annotation) is list:
+        item = get_args(annotation)[0]
+        return list[str] if item is str or get_origin(item) is Literal else str
+    return str if get_origin(annotation) is Literal else annotation
 
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run; one of the same configuration is resumed.")]

@@ -1,22 +1,18 @@
 """The report of the base experiment: Figure 1, widths and depths, heights, and what a moving average makes of it."""
 
 import itertools
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median, stdev
 
 import numpy as np
-import plotly.io
-import plotly.offline
-from markupsafe import Markup
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from suffice.report.drawing import save_figures
 from suffice.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Curve, Figure, Style
-from suffice.report.page import TEMPLATES, interactive, script_json
+from suffice.report.page import TEMPLATES, plotly_code, script_plots
 from suffice.results import BaseResult, Network, Surrounding
 from suffice.storage import atomic_write
 
@@ -85,8 +81,8 @@ def _page(result: BaseResult, figures: Sequence[Figure]) -> str:
         orders=fmean(center.slope_of_orders for center in centers),
         deviation=fmean(center.slope_of_orders_deviation for center in centers),
         error=fmean(center.slope_error for center in centers),
-        plots=script_json({figure.name: json.loads(plotly.io.to_json(interactive(figure))) for figure in figures}),
-        plotly=Markup(plotly.offline.get_plotlyjs()),
+        plots=script_plots(figures),
+        plotly=plotly_code(),
     )
 
 

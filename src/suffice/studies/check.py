@@ -196,8 +196,8 @@ def _partial_correlation(columns: Float64[np.ndarray, "checks 3"]) -> float:
     ranks = rankdata(columns, axis=0)
     line = np.column_stack([np.ones(len(ranks)), ranks[:, 2]])
     left = ranks[:, :2] - line @ np.linalg.lstsq(line, ranks[:, :2], rcond=None)[0]
-    # of k* that goes with CV alone nothing but rounding is left
-    return math.nan if np.abs(left[:, 0]).max() < 1e-6 else _pearson(left[:, 0], left[:, 1])
+    # of k* that goes with CV alone, or of sizes that are all the same, nothing but rounding is left
+    return math.nan if np.abs(left).max(axis=0).min() < 1e-6 else _pearson(left[:, 0], left[:, 1])
 
 
 def _pearson(x: Float64[np.ndarray, " checks"], y: Float64[np.ndarray, " checks"]) -> float:
