@@ -45,7 +45,7 @@ def results(folder):
     return {file.name: file.read_text() for file in folder.glob("*.result")}
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=180):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

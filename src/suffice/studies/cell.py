@@ -104,7 +104,7 @@ def train_cell(
     Returns:
         The cell, and the predictions on the test part; none of a training that diverged.
     """
-    learner.reset()
+    learner.load(learner.initial)
     train, validation, test = (learner.problem(rows) for rows in (order[:size], parts.validation, parts.test))
     before = train.center()
     moving = sum(value.numel() for value in before.values())

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch.utils.data import TensorDataset
 
 from suffice.configuration import StudyConfig
 from suffice.engine import choose_device
+from suffice.errors import InputError
 from suffice.models import Classifier, Split, adapted, last_layers, layers_of, load_classifier, renew_head, split
 from suffice.problem import Problem
 from suffice.studies.features import FrozenFeatures
@@ -36,9 +37,15 @@ class Learner:
     problem: Callable[[Rows], Problem]
     initial: dict[str, Tensor]
 
-    def reset(self) -> None:
-        """Back to the weights before training."""
-        self.model.load_state_dict(self.initial, strict=False)
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Takes weights that `state` gave.
+
+        Raises:
+            InputError: they are those of another model.
+        """
+        if weights.keys() != self.initial.keys():
+            raise InputError("these stored weights are those of another model: start again with --overwrite")
+        self.model.load_state_dict(dict(weights), strict=False)
 
     def state(self) -> dict[str, Tensor]:
         """The weights that move and the buffers, as they are now."""
@@ -62,12 +69,8 @@ class Learners:
         features = self.features(place.method)
         cut = self._cut(classifier, model, of_task) if features.is_planned else None
 
-        def whole(rows: Rows) -> Problem:
-            inputs = classifier.inputs(of_task.samples, rows)
-            return Problem(model, inputs, predict=classifier.predict, order="source", collate=classifier.collate)
-
         if cut is None:
-            return Learner(model, whole, _state(model))
+            return Learner(model, functools.partial(_problem, classifier, model, of_task), _state(model))
         labels = torch.tensor(classifier.labels)[torch.from_numpy(of_task.samples.labels)]
         places = torch.from_numpy(np.searchsorted(self._samples.used, of_task.rows))
         rest = cut.rest
@@ -108,8 +111,7 @@ class Learners:
         """Seconds that a sample takes in the whole model, on as many threads as a worker has; and its layers."""
         task = self._samples.tasks[ALL]
         classifier, model = self._adapted(task, "full", self._config.seed)
-        inputs = classifier.inputs(task.samples, task.parts.pool[:TRIED])
-        problem = Problem(model, inputs, predict=classifier.predict, collate=classifier.collate)
+        problem = _problem(classifier, model, task, task.parts.pool[:TRIED])
         threads = torch.get_num_threads()
         torch.set_num_threads(self._config.threads)
         try:
@@ -140,11 +142,7 @@ class Learners:
         task = self._samples.tasks[ALL]
         classifier, model = self._adapted(task, method, self._config.seed)
         cut = self._cut(classifier, model, task)
-        if cut is None:
-            return None
-        inputs = classifier.inputs(task.samples, self._samples.used)
-        problem = Problem(model, inputs, predict=classifier.predict, order="source", collate=classifier.collate)
-        return problem, cut
+        return None if cut is None else (_problem(classifier, model, task, self._samples.used), cut)
 
     def _open_features(self, method: str) -> FrozenFeatures:
         return FrozenFeatures(self._out / "features" / method)
@@ -157,9 +155,14 @@ class Learners:
         return classifier, adapted(classifier.model, method, config.lora_targets, seed).to(choose_device(config.device))
 
     def _cut(self, classifier: Classifier, model: nn.Module, task: Task) -> Split | None:
-        inputs = classifier.inputs(task.samples, task.parts.pool[:3])
-        batch = Problem(model, inputs, collate=classifier.collate).batch(slice(None))
+        batch = _problem(classifier, model, task, task.parts.pool[:3]).batch(slice(None))
         return split(model, classifier.predict, batch)
+
+
+def _problem(classifier: Classifier, model: nn.Module, task: Task, rows: Rows) -> Problem:
+    """The whole model on some samples of a task, in their order."""
+    inputs = classifier.inputs(task.samples, rows)
+    return Problem(model, inputs, predict=classifier.predict, order="source", collate=classifier.collate)
 
 
 def _has_head_of_others(classifier: Classifier) -> bool:

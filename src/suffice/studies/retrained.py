@@ -44,7 +44,7 @@ def measure_retrained(
     samples = sizes[-1]
     gradient = []
     for size, weights in minima.items():
-        learner.model.load_state_dict(dict(weights), strict=False)
+        learner.load(weights)
         if size < samples:
             gradient += gradient_norms(learner.problem(order[:size]), [size], config.batch_size)
     # the last one is where the model stays
