@@ -20,6 +20,10 @@ from suffice.studies.parts import Place, Rows
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
 
 
+CURVE_SIZES = 20
+"""Sizes at which the curves at fixed weights are kept."""
+
+
 def measure_retrained(
     config: StudyConfig,
     learner: Learner,
@@ -67,7 +71,7 @@ def measure_retrained(
         seed=config.seed,
     )
     gradient_at_full = gradient_norms(problem, sizes, config.batch_size)
-    grid = curves.log_sizes()
+    grid = curves.log_sizes(CURVE_SIZES)
     return Retrained(
         **place._asdict(),
         samples=samples,
