@@ -15,7 +15,7 @@ from suffice import Convergence, Probes, Problem, record
 from suffice.configuration import StudyConfig
 from suffice.landscape import root_mean_square
 from suffice.studies import Learner, Place, measure_retrained
-from suffice.studies.retrained import gradient_norms
+from suffice.studies.retrained import CURVE_SIZES, gradient_norms
 
 DRAW = torch.Generator().manual_seed(0)
 X = torch.randn(100, 4, generator=DRAW).double()
@@ -137,7 +137,7 @@ def test_curves_are_those_around_the_last_minimum(measured):
     problem, held_out = (learner.problem(rows) for rows in (ORDER[: SIZES[-1]], VALIDATION))
     probes = Probes.sphere(problem, config.radius, config.probes, config.seed)
     curves = Convergence(record(problem, probes), record(held_out, probes), seed=config.seed)
-    grid = curves.log_sizes()
+    grid = curves.log_sizes(CURVE_SIZES)
     assert found.curve_sizes == grid.tolist()
     for name in ("difference", "remaining", "null"):
         assert getattr(found, name) == pytest.approx(getattr(curves, name)(grid), rel=1e-9)
