@@ -164,7 +164,7 @@ class HessianResult(_Value):
 
 
 Numbers = Annotated[
-    Float64[np.ndarray, " numbers"],
+    Float64[np.ndarray, " _"],
     BeforeValidator(lambda values: np.asarray(values, dtype=np.float64)),
     PlainSerializer(lambda values: values.tolist(), return_type=list[float]),
 ]
@@ -211,7 +211,8 @@ class Cell(_Value):
     validation_loss: float | None = Field(default=None, description="mean loss of the validation part")
     validation_accuracy: float | None = Field(default=None, description="share of it that is classified right")
     test_loss: float | None = Field(default=None, description="mean loss of the test part")
-    test_accuracy: float | None = Field(default=None, description="share of it that is classified right")
+    test_loss_error: float | None = Field(default=None, description="standard error of it, over test samples")
+    test_accuracy: float | None = Field(default=None, description="share of the test part that is classified right")
     test_f1: float | None = Field(default=None, description="F1 on the test part, the mean over classes; on request")
     test_auroc: float | None = Field(default=None, description="area under the ROC curve, one class against the rest")
     distance: float | None = Field(default=None, description="||w*_k - w_0||: how far the training moved")
@@ -262,7 +263,7 @@ class Check(_Value):
         description="no plateau: the last step of size still gains more, and held_out_size is larger"
     )
     coefficient_of_variation: float | None = Field(description="CV at w*_m: what arithmetic knows without geometry")
-    labels_saved: int | None = Field(description="m less k*, or 0")
+    labels_saved: int | None = Field(description="m less k* or the smallest size, whichever is more; not below 0")
     seconds_saved: float | None = Field(description="training time on m samples less that on k*")
     accuracy_lost: float | None = Field(description="test accuracy with m samples less that with k*")
 

@@ -240,6 +240,17 @@ def test_diverged_trainings_are_recorded_and_not_averaged(tmp_path):
     assert StudyResult.model_validate_json((tmp_path / "run" / "result.json").read_bytes()).notes == result.notes
 
 
+def test_a_model_that_cannot_be_cut_is_run_whole_and_the_result_says_so(tmp_path, monkeypatch):
+    cut = study(config_of(**ONE), tmp_path / "cut", workers=1)
+    monkeypatch.setattr("suffice.studies.learner.split", lambda *_: None)
+    whole = study(config_of(**ONE), tmp_path / "whole", workers=1)
+    note = "The frozen part could not be run apart, and was run at every step: head."
+    assert note in whole.notes
+    assert note not in cut.notes
+    losses = [[cell.test_loss for cell in result.study.cells] for result in (whole, cut)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)  # run whole, the frozen part has its dropout
+
+
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory, save_tokenizer):
     folder = tmp_path_factory.mktemp("models") / "bert"

@@ -59,6 +59,8 @@ def test_numbers_are_those_of_the_trained_model():
         assert getattr(cell, f"{name}_accuracy") == pytest.approx(right[rows].mean())
     assert tested.losses == pytest.approx(losses[PARTS.test], rel=1e-6)
     assert np.array_equal(tested.right, right[PARTS.test])
+    error = losses[PARTS.test].std(ddof=1) / math.sqrt(len(PARTS.test))
+    assert cell.test_loss_error == pytest.approx(error, rel=1e-5)
     labels, test = Y[PARTS.test].numpy(), logits[PARTS.test]
     assert cell.test_f1 == pytest.approx(f1_score(labels, test.argmax(1).numpy(), average="macro"))
     expected = roc_auc_score(labels, test.softmax(1).numpy(), multi_class="ovr", average="macro")

@@ -45,10 +45,14 @@ def test_diverged_trainings_are_left_out_and_sizes_with_no_others():
     assert [curve.loss.low[0], curve.loss.high[0]] == pytest.approx([low, high], rel=1e-12)
 
 
-def test_one_seed_has_the_interval_of_its_test_samples_for_accuracy_alone():
-    curve = learning_curve([cell(10, 0, 1.5, 0.8)], 400)
-    assert [curve.loss.low[0], curve.loss.mean[0], curve.loss.high[0]] == [1.5, 1.5, 1.5]
-    half = stats.norm.ppf(0.95) * (0.8 * 0.2 / 400) ** 0.5
+def test_one_seed_has_the_interval_of_its_test_samples():
+    one = cell(10, 0, 1.5, 0.8).model_copy(update={"test_loss_error": 0.03})
+    curve = learning_curve([one], 400)
+    quantile = stats.norm.ppf(0.95)
+    assert [curve.loss.low[0], curve.loss.mean[0], curve.loss.high[0]] == pytest.approx(
+        [1.5 - quantile * 0.03, 1.5, 1.5 + quantile * 0.03], rel=1e-12
+    )
+    half = quantile * (0.8 * 0.2 / 400) ** 0.5
     assert [curve.accuracy.low[0], curve.accuracy.high[0]] == pytest.approx([0.8 - half, 0.8 + half], rel=1e-12)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -69,8 +70,8 @@ def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
         expected = predict(model, batch)
         try:
             logits = rest(features(batch))
-        except Exception:  # a model of another build fails in its own way
-            return None
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
+            return None  # a model of another build, which fails in its own way; the caller uses it whole, and says so
     if logits.shape != expected.shape or not torch.allclose(logits, expected, rtol=1e-4, atol=1e-4):
         return None
     return Split(rest, features)
@@ -103,8 +104,8 @@ class _LastLayers(nn.Module):
         del cast(nn.ModuleList, model.get_submodule(path))[:first]
         self.model = cast(Any, model)
         self._hidden: Tensor | None = None
-        self._embeddings = getattr(model, str(model.base_model_prefix)).embeddings
-        self._embeddings.forward = lambda *_, **__: self._hidden
+        embeddings = getattr(model, str(model.base_model_prefix)).embeddings
+        embeddings.forward = lambda *_, **__: self._hidden
 
     def forward(self, features: Float[Tensor, "batch tokens _"]) -> Float[Tensor, "batch classes"]:
         masked = self.model.main_input_name == "input_ids"
@@ -130,9 +131,8 @@ def _input_of(boundary: nn.Module, forward: Callable[[], object]) -> Tensor:
 
     hook = boundary.register_forward_pre_hook(take)
     try:
-        forward()
-    except _Reached:
-        pass
+        with suppress(_Reached):
+            forward()
     finally:
         hook.remove()
     (hidden,) = inputs

@@ -2,10 +2,8 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from suffice.report.drawing import save_figures
 from suffice.report.figures import Figure
@@ -26,26 +24,15 @@ from suffice.storage import atomic_write
 
 
 def write_study_report(result: StudyResult, folder: Path) -> None:
-    """Writes ``result.json``, ``cells.csv``, the figures, and the self-contained ``report.html``.
-
-    Numbers in ``result.json`` have six digits: a study has thousands of them.
-    """
+    """Writes ``result.json``, ``cells.csv``, the figures, and the self-contained ``report.html``."""
     with atomic_write(folder / "result.json") as file:
-        file.write(json.dumps(_short(result.model_dump(mode="json")), separators=(",", ":")).encode())
+        file.write(result.model_dump_json().encode())
     with atomic_write(folder / "cells.csv") as file:
         file.write(_table(result.study.cells).encode())
     figures = study_figures(result)
     save_figures(figures, folder / "figures")
     with atomic_write(folder / "report.html") as file:
         file.write(_page(result, figures).encode())
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _short(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_short(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _table(cells: Sequence[Cell]) -> str:

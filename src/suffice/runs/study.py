@@ -4,7 +4,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 
@@ -79,7 +79,7 @@ def study(
         work.check()
         open_folder(out, config.asked(), work.samples.samples.fingerprint(), overwrite)
         work.run(workers or by_default, console)
-        result = work.result()
+        result = _short(work.result())
     finally:
         _work.cache_clear()
     write_study_report(result, out)
@@ -260,6 +260,19 @@ class _Work:
             f"{len(cells):,} trainings, and the loss surface at {len(surfaces):,} of their "
             f"ends, in {workers} {'process' if workers == 1 else 'processes'}: {at_most}about {duration(seconds)}."
         )
+
+
+def _short(result: StudyResult) -> StudyResult:
+    """The result with numbers of six digits, since it has thousands of them."""
+
+    def short(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: short(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [short(item) for item in value]
+        return float(f"{value:.6g}") if isinstance(value, float) else value
+
+    return StudyResult.model_validate(short(result.model_dump(mode="json")))
 
 
 def _advance(progress: Callable[[int], None], step: _Step) -> None:

@@ -133,6 +133,7 @@ def train_cell(
         validation_loss=chosen.losses.mean(),
         validation_accuracy=chosen.right.mean(),
         test_loss=tested.losses.mean(),
+        test_loss_error=tested.losses.std(ddof=1) / math.sqrt(len(tested.losses)),
         test_accuracy=tested.right.mean(),
         test_f1=_f1(tested) if "f1" in config.metrics else None,
         test_auroc=_auroc(tested) if "auroc" in config.metrics else None,

@@ -1,7 +1,7 @@
 """Learning curves from the cells of a study."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -12,12 +12,15 @@ from suffice.results import Band, Cell, LearningCurve
 
 CONFIDENCE = 0.9
 
+NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+"""Standard errors on each side of a normal interval."""
+
 
 def learning_curve(cells: Sequence[Cell], test_samples: int) -> LearningCurve:
     """Test loss and accuracy against size, the mean over seeds.
 
     The intervals are Student's t over seeds, which differ in their samples, initial values and order of training. With
-    one seed that cannot be known: then an accuracy has the normal interval of its test samples, and a loss has none.
+    one seed that cannot be known, and they are the normal ones of the test samples alone, which are narrower.
 
     Args:
         cells: of one task and one method. Those that diverged are left out, and sizes with no others.
@@ -25,21 +28,29 @@ def learning_curve(cells: Sequence[Cell], test_samples: int) -> LearningCurve:
     """
     finished = [cell for cell in cells if cell.status == "finished"]
     sizes = sorted({cell.size for cell in finished})
+    by_size = [[cell for cell in finished if cell.size == size] for size in sizes]
 
-    def band(name: str) -> Band:
-        values = [np.array([getattr(cell, name) for cell in finished if cell.size == size]) for size in sizes]
-        means = np.array([of_size.mean() for of_size in values])
-        errors = np.array([_half_width(of_size, name, test_samples) for of_size in values])
-        return Band(mean=means, low=means - errors, high=means + errors)
+    def band(values: Callable[[Cell], float], error: Callable[[Cell], float]) -> Band:
+        of_sizes = [np.array([values(cell) for cell in of_size]) for of_size in by_size]
+        means = np.array([of_size.mean() for of_size in of_sizes])
+        widths = np.array(
+            [
+                _half_width(of_values) if len(of_values) > 1 else NORMAL * error(of_size[0])
+                for of_values, of_size in zip(of_sizes, by_size, strict=True)
+            ]
+        )
+        return Band(mean=means, low=means - widths, high=means + widths)
 
-    return LearningCurve(sizes=sizes, loss=band("test_loss"), accuracy=band("test_accuracy"))
+    def accuracy(cell: Cell) -> float:
+        return cell.test_accuracy or 0.0
+
+    return LearningCurve(
+        sizes=sizes,
+        loss=band(lambda cell: cell.test_loss or 0.0, lambda cell: cell.test_loss_error or 0.0),
+        accuracy=band(accuracy, lambda cell: math.sqrt(accuracy(cell) * (1 - accuracy(cell)) / test_samples)),
+    )
 
 
-def _half_width(values: Float64[np.ndarray, " seeds"], name: str, test_samples: int) -> float:
-    if len(values) > 1:
-        quantile = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
-        return quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
-    if name == "test_loss":
-        return 0.0
-    share = float(values[0])
-    return NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * math.sqrt(share * (1 - share) / test_samples)
+def _half_width(values: Float64[np.ndarray, " seeds"]) -> float:
+    quantile = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
+    return quantile * float(values.std(ddof=1)) / math.sqrt(len(values))

@@ -135,6 +135,13 @@ class Learners:
         notes = [*classifier.notes, *classifier.inputs(task.samples, self._samples.used).notes]
         if _has_head_of_others(classifier):
             notes.append("The checkpoint's head is one for other classes: every training starts from a new one.")
+        whole = [
+            method
+            for method in self._config.methods
+            if method.startswith(("head", "last_layers")) and not self.features(method).is_planned
+        ]
+        if whole:
+            notes.append(f"The frozen part could not be run apart, and was run at every step: {', '.join(whole)}.")
         return notes
 
     def _make_frozen(self, method: str) -> tuple[Problem, Split] | None:
