@@ -7,7 +7,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "suffice"
 
 MAY_IMPORT = {
     "errors": set(),
-    "results": set(),
+    "results": {"errors"},
     "problem": {"errors"},
     "storage": {"errors"},
     "data": {"errors"},
@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "training": {"errors", "problem", "storage"},
     "configuration": {"errors"},
     "engine": {"errors"},
+    "forecasting": {"errors", "results"},
     "landscape": {"errors", "problem", "results", "storage"},
     "report": {"results", "storage"},
     "studies": {

@@ -1,0 +1,179 @@
+"""The learning curve of a head from one fit: how test loss and accuracy should go on with more samples."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Float, Float64, Int
+
+from suffice.errors import InputError
+from suffice.forecasting.accuracy import error_rate
+from suffice.forecasting.pilot import Pilot, measure_pilot, standard_error
+from suffice.results import Band, LearningCurve, Limit
+
+CONFIDENCE = 0.9
+WIDTH = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+"""Standard errors on each side of an interval."""
+
+ESTIMATOR = "first order"
+
+
+def forecast_head(
+    features: Float[np.ndarray, "samples columns"],
+    labels: Int[np.ndarray, " labels"],
+    sizes: Sequence[int],
+    l2: float,
+    seed: int = 0,
+) -> LearningCurve:
+    r"""The expected test loss and accuracy of a softmax regression fitted to k samples, from those at hand alone.
+
+    The head minimises the mean cross-entropy plus :math:`\frac{l_2}{2} ||W||^2`, W of shape (columns + 1, K) with an
+    intercept as a feature of ones, the same :math:`l_2` at every size. With :math:`k_0` samples at hand
+
+    .. math:: L(k) = L(k_0) - s \left( \frac1{k_0} - \frac1k \right)
+
+    The level :math:`L(k_0)` comes from ten folds, moved from nine tenths to all by the slope; the slope s from the
+    Hessian and the gradients at the one fit, see `suffice.forecasting.slope.noise_slope`; the accuracy from the loss,
+    see `suffice.forecasting.accuracy.error_rate`.
+
+    The intervals are those of the expected loss of a training on k samples: of the noise of the level, and of the
+    slope, of which two other estimates are an idea.
+
+    Args:
+        features: (n, d), taken as they are.
+        labels: classes 0 to K - 1.
+        sizes: k, at least 2; those below n are for comparison.
+        l2: the penalty.
+        seed: of folds and random traces.
+
+    Raises:
+        InputError: features that are not finite, labels that are not 0 to K - 1 with at least two samples each, sizes
+            below 2, a penalty that is not positive.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> x = random.normal(size=(300, 5))
+        >>> y = (x[:, 0] + random.normal(size=300) > 0).astype(int)
+        >>> curve = forecast_head(x, y, [600, 1200, 2400], l2=0.01)
+        >>> bool(curve.loss.mean[0] > curve.loss.mean[2]), curve.status
+        (True, 'extrapolated')
+    """
+    _check(features, labels, sizes, l2)
+    with_intercept = np.hstack([np.asarray(features, dtype=np.float64), np.ones((len(features), 1))])
+    pilot = measure_pilot(with_intercept, np.asarray(labels, dtype=np.int64), l2, seed)
+    return curve_of(pilot, sizes)
+
+
+def curve_of(pilot: Pilot, sizes: Sequence[int]) -> LearningCurve:
+    """The forecast from what was measured; without numbers where the checks fail."""
+    asked = sorted({int(size) for size in sizes})
+    reason = _reason_against(pilot)
+    if reason is not None:
+        nothing = Band(**dict.fromkeys(("mean", "low", "high"), np.full(len(asked), math.nan)))
+        return LearningCurve(
+            sizes=asked, loss=nothing, accuracy=nothing, samples=pilot.samples, status="cannot_tell", explanation=reason
+        )
+    slope, slope_error = pilot.noise.value, _slope_error(pilot)
+    level = pilot.nearly_all.losses.mean() - slope * (1 / pilot.nearly_all.samples - 1 / pilot.samples)
+    # the last place is the limit
+    ahead = 1 / pilot.samples - np.append(1 / np.array(asked, dtype=np.float64), 0.0)
+    loss_error = np.hypot(standard_error(pilot.nearly_all.losses), slope_error * ahead)
+    wrong, wrong_error = error_rate(pilot, 1 / pilot.samples - ahead, level - slope * ahead)
+    wrong_error = np.hypot(wrong_error, slope_error * ahead * pilot.nearly_all.wrong.mean() / level)
+    loss = _Line(level - slope * ahead, loss_error, (0.0, math.inf))
+    accuracy = _Line(1 - wrong, wrong_error, (0.0, 1.0))
+    return LearningCurve(
+        sizes=asked,
+        loss=loss.band,
+        accuracy=accuracy.band,
+        samples=pilot.samples,
+        level=level,
+        slope=slope,
+        slope_error=slope_error,
+        loss_limit=loss.limit,
+        accuracy_limit=accuracy.limit,
+        estimator=ESTIMATOR,
+        status="extrapolated",
+        explanation=(
+            f"{pilot.samples:,} samples give a test loss of about {level:.3g}; ever more should bring it to "
+            f"{loss.limit.mean:.3g} ({loss.limit.low:.3g} to {loss.limit.high:.3g})."
+        ),
+        confidence=CONFIDENCE,
+    )
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Values at the sizes, and last at the limit, with standard errors; cut off where there can be none."""
+
+    values: Float64[np.ndarray, " places"]
+    errors: Float64[np.ndarray, " places"]
+    possible: tuple[float, float]
+
+    @property
+    def band(self) -> Band:
+        return Band(**{name: end[:-1] for name, end in self._ends.items()})
+
+    @property
+    def limit(self) -> Limit:
+        return Limit(**{name: float(end[-1]) for name, end in self._ends.items()})
+
+    @property
+    def _ends(self) -> dict[str, Float64[np.ndarray, " places"]]:
+        ends = {
+            "mean": self.values,
+            "low": self.values - WIDTH * self.errors,
+            "high": self.values + WIDTH * self.errors,
+        }
+        return {name: np.clip(end, *self.possible) for name, end in ends.items()}
+
+
+def _reason_against(pilot: Pilot) -> str | None:
+    """Why these samples allow no forecast, or None if they do."""
+    shares = np.bincount(pilot.nearly_all.labels) / pilot.samples
+    by_chance = -np.log(shares)[pilot.nearly_all.labels]
+    better = by_chance - pilot.nearly_all.calibrated.losses
+    if better.mean() < WIDTH * standard_error(better):
+        return "On samples left out the head is no better than the shares of the classes: the labels look random."
+    falls = pilot.halves.losses - pilot.nearly_all.losses
+    expected = pilot.noise.value * (1 / pilot.halves.samples - 1 / pilot.nearly_all.samples)
+    # the two halves share what noise their heads have, so the standard error over samples is too small
+    if expected <= 0 or falls.mean() < -expected - 2 * WIDTH * standard_error(falls):
+        return (
+            f"The loss does not fall with more samples (half of them: {pilot.halves.losses.mean():.3g}, nearly all: "
+            f"{pilot.nearly_all.losses.mean():.3g}): such a curve is not extrapolated."
+        )
+    return None
+
+
+def _slope_error(pilot: Pilot) -> float:
+    """From the random traces, and from how far apart three estimates of the slope are."""
+    others = np.array([pilot.noise.value, pilot.information.value, pilot.between])
+    return math.hypot(pilot.noise.error, float(others.std(ddof=1)) / math.sqrt(len(others)))
+
+
+def _check(
+    features: Float[np.ndarray, "samples columns"],
+    labels: Int[np.ndarray, " labels"],
+    sizes: Sequence[int],
+    l2: float,
+) -> None:
+    if features.ndim != 2 or labels.shape != (len(features),):
+        raise InputError(
+            f"features are (samples, columns) and labels (samples,), not {features.shape} and {labels.shape}"
+        )
+    if not np.isfinite(features).all():
+        raise InputError(f"row {int(np.flatnonzero(~np.isfinite(features).all(1))[0])} of the features is not finite")
+    if labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise InputError("labels are whole numbers from 0 to K - 1")
+    counts = np.bincount(labels)
+    if len(counts) < 2 or counts.min() < 2:
+        raise InputError(
+            f"class {int(counts.argmin())} has {counts.min()} samples: give at least two classes, with 2 or more each"
+        )
+    if not sizes or min(sizes) < 2:
+        raise InputError(f"sizes are at least 2, not {min(sizes, default='none')}")
+    if not 0 < l2 < math.inf:
+        raise InputError(f"l2 = {l2}: must be positive")

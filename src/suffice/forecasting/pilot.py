@@ -1,0 +1,132 @@
+"""What the samples at hand say of a head: how good it is without a sample, and how fast that should change."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from suffice.forecasting.folds import FOLDS, out_of_fold
+from suffice.forecasting.head import fit_head
+from suffice.forecasting.losses import CrossEntropy
+from suffice.forecasting.slope import Slope, information_slope, noise_slope
+
+TEMPERATURES = (math.log(1e-2), math.log(1e2))
+"""Logarithms of the smallest and the largest temperature that are tried."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Outputs for samples by heads that were fitted to so many others.
+
+    Attributes:
+        samples: to which each head was fitted.
+        outputs: z.
+        labels: the right classes.
+    """
+
+    samples: float
+    outputs: Float64[np.ndarray, "samples classes"]
+    labels: Int64[np.ndarray, " samples"]
+
+    @cached_property
+    def losses(self) -> Float64[np.ndarray, " samples"]:
+        """Cross-entropy of each sample."""
+        return self._loss.values(self.outputs)
+
+    @cached_property
+    def wrong(self) -> Float64[np.ndarray, " samples"]:
+        """1 where the most probable class is another."""
+        wrong: Float64[np.ndarray, " samples"] = np.not_equal(self.outputs.argmax(1), self.labels).astype(np.float64)
+        return wrong
+
+    @cached_property
+    def temperature(self) -> float:
+        """The T at which the mean loss of z / T is smallest; above 1 the outputs are too sure."""
+        found = minimize_scalar(
+            lambda log: float(self._loss.values(self.outputs / math.exp(log)).mean()),
+            bounds=TEMPERATURES,
+            method="bounded",
+        )
+        return math.exp(found.x)
+
+    @cached_property
+    def calibrated(self) -> "Predicted":
+        """The outputs at their temperature."""
+        return Predicted(self.samples, self.outputs / self.temperature, self.labels)
+
+    @cached_property
+    def cost_of_temperature(self) -> float:
+        """The second derivative of the mean loss of z / T by log T, for calibrated outputs: the mean of z^T S z."""
+        z = self.calibrated.outputs
+        return float((z * self._loss.at(z).curvature(z)).sum(1).mean())
+
+    def sharpened(self, factor: float) -> tuple[float, float]:
+        """Loss and error rate that are to be expected of the probabilities softmax(factor z) where they are true."""
+        p = np.exp(log_softmax(factor * self.outputs, axis=1))
+        return float(-(p * np.log(np.maximum(p, np.finfo(float).tiny))).sum(1).mean()), float(1 - p.max(1).mean())
+
+    @property
+    def _loss(self) -> CrossEntropy:
+        return CrossEntropy(self.labels, self.outputs.shape[1])
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Measured at the k_0 samples at hand.
+
+    Attributes:
+        samples: k_0.
+        nearly_all: of each sample by a head fitted to the other folds.
+        halves: of each by a head fitted to the other half.
+        noise: slope of the learning curve from the gradients, with the bias of the penalty.
+        information: slope with C = H_0.
+    """
+
+    samples: int
+    nearly_all: Predicted
+    halves: Predicted
+    noise: Slope
+    information: Slope
+
+    @property
+    def between(self) -> float:
+        """The slope of a + s / k through the losses of the halves and of nearly all."""
+        fall = self.halves.losses.mean() - self.nearly_all.losses.mean()
+        return float(fall / (1 / self.halves.samples - 1 / self.nearly_all.samples))
+
+
+def measure_pilot(
+    features: Float64[np.ndarray, "samples columns"], labels: Int64[np.ndarray, " samples"], l2: float, seed: int = 0
+) -> Pilot:
+    """Fits the head once to all samples, and from there to all but each fold and to each half.
+
+    Args:
+        features: an intercept is a column of ones.
+        labels: 0 to K - 1, each at least twice.
+        l2: the penalty on the mean loss.
+        seed: of folds and random traces.
+    """
+    classes = int(labels.max()) + 1
+    head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
+    folds = min(FOLDS, len(labels))
+
+    def predicted(folds: int) -> Predicted:
+        return Predicted(len(labels) * (1 - 1 / folds), out_of_fold(head, labels, folds, seed), labels)
+
+    nearly_all = predicted(folds)
+    return Pilot(
+        samples=len(labels),
+        nearly_all=nearly_all,
+        halves=predicted(2),
+        noise=noise_slope(head, nearly_all.outputs, seed),
+        information=information_slope(head, seed),
+    )
+
+
+def standard_error(values: Float64[np.ndarray, " samples"]) -> float:
+    """Of the mean."""
+    return float(values.std(ddof=1) / math.sqrt(len(values)))

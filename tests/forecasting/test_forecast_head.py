@@ -1,0 +1,146 @@
+"""Forecasts of a head against many retrainings, and what is refused."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from suffice import InputError, LearningCurve, forecast_head
+from suffice.forecasting.head import fit_head
+from suffice.forecasting.losses import CrossEntropy
+
+
+def classified(samples, seed, classes=3, columns=8):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(samples, columns))
+    return x, (1.5 * x[:, :classes] + random.gumbel(size=(samples, classes))).argmax(1)
+
+
+def expected(k, l2, test, draw, retrainings):
+    """Mean test loss and accuracy of heads fitted to k samples."""
+    found = []
+    for seed in range(retrainings):
+        x, y = draw(k, seed)
+        classes = int(test[1].max()) + 1
+        head = fit_head(_with_ones(x), CrossEntropy(y, classes), classes, l2)
+        z = head.predict(_with_ones(test[0]))
+        found.append((CrossEntropy(test[1], classes).values(z).mean(), (z.argmax(1) == test[1]).mean()))
+    return np.mean(found, axis=0)
+
+
+def _with_ones(x):
+    return np.hstack([x, np.ones((len(x), 1))])
+
+
+@pytest.mark.parametrize("l2", [0.001, 0.03])
+def test_forecasts_of_logistic_regression_are_those_of_many_retrainings(l2):
+    """Forecasts of 20 pilots of 150 samples, and the mean over retrainings, tested on 20,000."""
+    pilot, size, pilots = 150, 1200, 20
+    test = classified(20_000, 10**6)
+    before, after = (expected(k, l2, test, classified, 60) for k in (pilot, size))
+    curves = [forecast_head(*classified(pilot, 1000 + seed), [pilot, size], l2) for seed in range(pilots)]
+    gains = np.array([curve.loss.mean[0] - curve.loss.mean[1] for curve in curves])
+    gain = before[0] - after[0]
+    assert abs(gains.mean() - gain) < 0.15 * gain
+    assert np.sqrt(np.mean((gains - gain) ** 2)) < 0.25 * gain
+    levels = np.array([curve.level for curve in curves])
+    assert abs(levels.mean() - before[0]) < 3 * levels.std(ddof=1) / np.sqrt(pilots)
+    inside = np.mean([curve.loss.low[1] <= after[0] <= curve.loss.high[1] for curve in curves])
+    assert inside >= 0.7
+    inside = np.mean([curve.accuracy.low[1] <= after[1] <= curve.accuracy.high[1] for curve in curves])
+    assert inside >= 0.7
+
+
+def test_forecasts_of_real_digits_are_those_of_retrainings():
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    x, y = digits.data[order] / 16, digits.target[order]
+    test, l2 = (x[1200:], y[1200:]), 0.01
+
+    def draw(k, seed):
+        rows = np.random.default_rng(seed).permutation(1200)[:k]
+        return x[rows], y[rows]
+
+    before, after = (expected(k, l2, test, draw, 8) for k in (200, 1000))
+    curves = [forecast_head(*draw(200, 50 + seed), [200, 1000], l2) for seed in range(5)]
+    gain = np.mean([curve.loss.mean[0] - curve.loss.mean[1] for curve in curves])
+    assert gain == pytest.approx(before[0] - after[0], rel=0.25)
+    risen = np.mean([curve.accuracy.mean[1] - curve.accuracy.mean[0] for curve in curves])
+    assert risen == pytest.approx(after[1] - before[1], rel=0.5)
+
+
+def test_a_forecast_is_consistent_with_itself():
+    x, y = classified(200, 0)
+    sizes = [50, 200, 400, 3200]
+    curve = forecast_head(x, y, sizes, 0.01)
+    assert curve.sizes == sizes
+    assert (curve.samples, curve.status) == (200, "extrapolated")
+    assert curve.loss.mean[1] == pytest.approx(curve.level)
+    falls = curve.slope * (1 / 200 - 1 / np.array(sizes))
+    assert curve.loss.mean == pytest.approx(curve.level - falls)
+    for band in (curve.loss, curve.accuracy):
+        assert ((band.low <= band.mean) & (band.mean <= band.high)).all()
+    assert (np.diff(curve.accuracy.mean) > 0).all()
+    assert curve.loss_limit.mean < curve.loss.mean[-1]
+    answer = curve.sufficient_size(target_loss=float(curve.loss.mean[2]))
+    assert (answer.size, answer.status) == (400, "extrapolated")
+    assert answer.low < 400 < answer.high
+    excess = curve.sufficient_size(excess=curve.slope / 1000)
+    assert abs(excess.size - 1000) <= 1
+    assert LearningCurve.model_validate_json(curve.model_dump_json()).explanation == curve.explanation
+
+
+def test_the_same_samples_give_the_same_forecast():
+    x, y = classified(60, 0)
+    first, again = (forecast_head(x, y, [100], 0.01) for _ in range(2))
+    assert first.model_dump_json() == again.model_dump_json()
+    other = forecast_head(x.astype(np.float32), y, [100], 0.01)
+    assert other.loss.mean == pytest.approx(first.loss.mean, rel=1e-4)
+
+
+def test_more_features_than_samples_are_no_trouble():
+    random = np.random.default_rng(0)
+    x, y = classified(60, 0)
+    wide = np.hstack([x, 0.1 * random.normal(size=(60, 300))])
+    curve = forecast_head(wide, y, [120], 0.01)
+    assert curve.loss.mean[0] < curve.level
+
+
+def test_random_labels_are_recognised():
+    random = np.random.default_rng(0)
+    curve = forecast_head(random.normal(size=(300, 10)), random.integers(4, size=300), [600, 1200], 0.01)
+    assert curve.status == "cannot_tell"
+    assert "the labels look random" in curve.explanation
+    assert np.isnan(curve.loss.mean).all()
+    assert len(curve.accuracy.high) == 2
+    assert curve.sufficient_size(target_accuracy=0.9).status == "cannot_tell"
+    stored = LearningCurve.model_validate_json(curve.model_dump_json())
+    assert np.isnan(stored.loss.low).all()
+
+
+def test_a_target_beyond_the_limit_is_answered_with_the_limit():
+    curve = forecast_head(*classified(300, 0), [600], 0.01)
+    answer = curve.sufficient_size(target_accuracy=0.999)
+    assert answer.status == "cannot_tell"
+    assert f"the limit is {curve.accuracy_limit.mean:.3g}" in answer.explanation
+
+
+X, Y = classified(30, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"labels": np.where(np.arange(30) == 0, 3, Y)}, "class 3 has 1 samples"),
+        ({"labels": np.zeros(30, dtype=int)}, "at least two classes"),
+        ({"labels": Y - 1}, "whole numbers from 0"),
+        ({"labels": Y[:20]}, r"not \(30, 8\) and \(20,\)"),
+        ({"features": np.where(np.arange(30)[:, None] == 4, np.nan, X)}, "row 4 of the features is not finite"),
+        ({"sizes": [1, 50]}, "sizes are at least 2, not 1"),
+        ({"sizes": []}, "sizes are at least 2"),
+        ({"l2": 0.0}, "l2 = 0.0: must be positive"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(values, said):
+    with pytest.raises(InputError, match=said) as error:
+        forecast_head(**({"features": X, "labels": Y, "sizes": [60], "l2": 0.1} | values))
+    assert "\n" not in str(error.value)

@@ -1,0 +1,108 @@
+"""Fits of a head, and solutions with its Hessian, against dense matrices and another library."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from suffice.forecasting.folds import out_of_fold
+from suffice.forecasting.head import fit_head, refit
+from suffice.forecasting.losses import CrossEntropy, SquaredError
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def drawn(seed, samples=None):
+    random = np.random.default_rng(seed)
+    samples = int(random.integers(4, 60)) if samples is None else samples
+    columns, classes = int(random.integers(1, 12)), int(random.integers(2, 5))
+    x = random.normal(size=(samples, columns)) * random.uniform(0.1, 3, columns) + random.normal(size=columns)
+    return x, random.integers(classes, size=samples), classes, float(10 ** random.uniform(-3, 0.5))
+
+
+def dense_hessian(head):
+    """Of the mean loss alone, (weights, weights), from its products with unit matrices."""
+    shape = head.weights.shape
+    units = np.eye(head.weights.size).reshape(-1, *shape)
+    return head.curvature(units).reshape(len(units), -1)
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_the_gradient_is_zero_where_a_fit_ends(seed):
+    x, y, classes, l2 = drawn(seed)
+    head = fit_head(x, CrossEntropy(y, classes), classes, l2)
+    weights = head.axes @ head.weights
+    p = np.exp(log_softmax(x @ weights, axis=1))
+    gradient = x.T @ (p - np.eye(classes)[y]) / len(x) + l2 * weights
+    assert np.abs(gradient).max() < 1e-6
+
+
+def test_softmax_regression_is_that_of_another_library():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 6))
+    y = (x[:, :3] + random.normal(size=(200, 3))).argmax(1)
+    head = fit_head(x, CrossEntropy(y, 3), 3, penalty=0.02)
+    other = LogisticRegression(C=1 / (200 * 0.02), fit_intercept=False, tol=1e-10, max_iter=10_000).fit(x, y)
+    assert head.predict(x) == pytest.approx(x @ other.coef_.T, abs=1e-5)
+
+
+def test_ridge_regression_is_that_of_another_library():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(30, 50)), random.normal(size=(30, 2))
+    head = fit_head(x, SquaredError(y), 2, penalty=0.3)
+    # theirs: the sum over samples and outputs of squares, plus alpha ||W||^2; ours: the mean, plus 0.15 ||W||^2
+    other = Ridge(alpha=0.15 * 30 * 2, fit_intercept=False).fit(x, y)
+    assert head.axes @ head.weights == pytest.approx(other.coef_.T, abs=1e-7)
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_solutions_are_those_of_the_dense_hessian(seed):
+    x, y, classes, l2 = drawn(seed)
+    head = fit_head(x, CrossEntropy(y, classes), classes, l2)
+    hessian = dense_hessian(head)
+    assert hessian == pytest.approx(hessian.T, abs=1e-12)
+    right = np.random.default_rng(seed).normal(size=(3, *head.weights.shape))
+    expected = np.linalg.solve(hessian + l2 * np.eye(len(hessian)), right.reshape(3, -1).T).T
+    assert head.solve(right, 1e-9).reshape(3, -1) == pytest.approx(
+        expected, rel=1e-6, abs=1e-7 * np.abs(expected).max()
+    )
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_a_fit_from_where_another_is_ends_where_one_from_nothing_does(seed):
+    x, y, classes, l2 = drawn(seed, samples=40)
+    rows = np.arange(0, 40, 3)
+    head = fit_head(x, CrossEntropy(y, classes), classes, l2)
+    again = fit_head(x[rows], CrossEntropy(y[rows], classes), classes, l2)
+    assert x @ head.axes @ refit(head, rows).weights == pytest.approx(x @ again.axes @ again.weights, abs=1e-3)
+
+
+def test_outputs_out_of_a_fold_are_those_of_heads_that_never_saw_it():
+    random = np.random.default_rng(1)
+    x, y = random.normal(size=(40, 5)), np.arange(40) % 4
+    head = fit_head(x, CrossEntropy(y, 4), 4, penalty=0.05)
+    outputs = out_of_fold(head, y, folds=4, seed=3)
+    changed = y.copy()
+    seen = []
+    for row in range(8):
+        changed[row] = (y[row] + 1) % 4
+        other = fit_head(x, CrossEntropy(changed, 4), 4, penalty=0.05)
+        moved = np.abs(out_of_fold(other, y, folds=4, seed=3) - outputs).max(1) > 1e-4
+        assert not moved[row]
+        seen.append(moved.sum())
+        changed[row] = y[row]
+    assert min(seen) >= 25
+
+
+def test_folds_hold_the_classes_in_their_shares():
+    labels = np.array([0] * 20 + [1] * 10)
+    random = np.random.default_rng(0)
+    head = fit_head(random.normal(size=(30, 3)), CrossEntropy(labels, 2), 2, penalty=0.1)
+    found = out_of_fold(head, labels, folds=5)
+    assert found.shape == (30, 2)
+    assert np.isfinite(found).all()
