@@ -76,7 +76,7 @@ def test_no_point_of_a_dense_grid_is_better(name, curve, noise, share, errors):
     assert fit.residual == pytest.approx(np.square((losses - fit(K)) / errors).sum(), rel=1e-6, abs=1e-9)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(FAMILY, LOSSES, ERRORS)
 @example("algebraic_root", np.zeros(len(K)), ALIKE)
 @example("power_law", np.eye(len(K))[0], ALIKE)

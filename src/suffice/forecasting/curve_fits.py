@@ -90,7 +90,7 @@ GRID = 61
 STEP = 1e-5
 """Of central differences in these logarithms."""
 
-STARTS = 4
+STARTS = 3
 """How many local minima of the first search are refined."""
 
 ROUNDING = 1e-12
@@ -281,8 +281,8 @@ def _search(
             jacobian,
             (low - origin, high - origin),
             ftol=1e-12,
-            xtol=1e-12,
-            gtol=1e-15,
+            xtol=1e-10,
+            gtol=1e-13,
         )
         for start in grid[is_minimum][lowest]
     ]
