@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "engine": {"errors"},
     "forecasting": {"errors", "results"},
     "landscape": {"errors", "problem", "results", "storage"},
+    "curvature": {"errors", "problem", "storage"},
     "report": {"results", "storage"},
     "studies": {
         "errors",
