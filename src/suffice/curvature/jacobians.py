@@ -189,9 +189,8 @@ class _Gradients:
 
     def _of_all(self, batch: Batch, directions: Tensor) -> dict[str, Tensor]:
         def of_one(row: Tensor, some: Tensor) -> dict[str, Tensor]:
-            found = vjp(lambda weights: self._outputs(weights, _sample(batch, row)), self._weights)
-            outputs, pull = found[0], found[1]
-            return vmap(lambda direction: pull(direction)[0])(some.to(outputs.dtype))
+            outputs, pull, *_ = vjp(lambda weights: self._outputs(weights, _sample(batch, row)), self._weights)
+            return cast(dict[str, Tensor], vmap(lambda direction: pull(direction)[0])(some.to(outputs.dtype)))
 
         return vmap(of_one)(_rows(directions), directions)
 

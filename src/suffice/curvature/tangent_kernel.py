@@ -192,6 +192,7 @@ def tangent_kernel(
         del gradients  # before the next group is made
     for top, bottom in _blocks(len(kernel), PRODUCT_ROWS):
         kernel[:top, top:bottom] = kernel[top:bottom, :top].T
+        kernel[top:bottom, top:bottom] = (kernel[top:bottom, top:bottom] + kernel[top:bottom, top:bottom].T) / 2
     outputs = rows.directions.shape[1]
     return TangentKernel(kernel.cpu().numpy(), np.arange(len(problem)), rows.owners, outputs, rows.dropped)
 
@@ -292,7 +293,7 @@ def _largest(values: Float64[Tensor, "samples directions"], share: float) -> Boo
     rising = values.clamp(min=0).flatten().sort().values
     sums = rising.cumsum(0)
     dropped = int((sums <= share * sums[-1:]).sum())
-    return (values > 0) & (values >= rising[dropped : dropped + 1])
+    return (values > 0) & (values >= rising[dropped]) if dropped < len(rising) else torch.zeros_like(values).bool()
 
 
 def _ridge(problem: Problem, penalty: float | Float[Tensor, " parameters"]) -> Float64[Tensor, " parameters"]:
