@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from curvature_oracles import CONFIGURATIONS, SAMPLES, dense_jacobians, mlp_problem, transformer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -63,6 +63,7 @@ def test_another_error_is_not_taken_for_one_of_vmap(monkeypatch):
         all_rows(problem, 2)
 
 
+@settings(max_examples=20)
 @given(
     widths=st.lists(st.integers(1, 5), min_size=2, max_size=4),
     samples=st.integers(3, 6),
@@ -100,12 +101,12 @@ def test_rows_do_not_depend_on_how_samples_are_batched(kind, monkeypatch):
     problem = transformer(kind, "lora(2)")
     expected = all_rows(problem, 3)
     done = []
-    for size in (1, 100_000, 200_000):
+    for size in (1, 150_000):
         monkeypatch.setattr(jacobians, "CHUNK_BYTES", size)
         done.clear()
         assert torch.allclose(all_rows(problem, 3, progress=done.append), expected, rtol=1e-12, atol=1e-14)
         assert sum(done) == 3 * SAMPLES
-        assert len(done) == 3 * SAMPLES if size == 1 else True
+        assert 1 < len(done) < SAMPLES if size > 1 else len(done) == 3 * SAMPLES
 
 
 def test_the_model_is_measured_in_evaluation_mode_and_put_back():

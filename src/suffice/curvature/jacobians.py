@@ -62,7 +62,7 @@ def output_gradients(
         raise InputError(f"places go from {places.min()} to {places.max()}: there are samples 0 to {len(problem) - 1}")
     parts = list(_parts(problem, columns))
     precision = row_dtype(problem)
-    rows = torch.empty(len(places), sum(part.width for part in parts), dtype=precision, device=problem.device)
+    rows = _empty((len(places), sum(part.width for part in parts)), precision, problem.device)
     if rows.numel() == 0:
         return rows
     with problem.measuring(), sdpa_kernel(SDPBackend.MATH):
@@ -212,6 +212,13 @@ class _Gradients:
     def _outputs(self, weights: Mapping[str, Tensor], batch: Batch) -> Float[Tensor, " outputs"]:
         moved = {f"model.{name}": value for name, value in weights.items()}
         return cast(Tensor, functional_call(self._model, moved, (batch,)))
+
+
+def _empty(shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Float[Tensor, "rows columns"]:
+    """New memory. NumPy asks the system for huge pages, which are written to sooner than small ones."""
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.empty(shape, np.float64 if dtype == torch.float64 else np.float32))
 
 
 def _rows(tensor: Tensor) -> Int64[Tensor, " rows"]:
