@@ -46,6 +46,7 @@ MAY_IMPORT = {
         "configuration",
         "engine",
         "studies",
+        "forecasting",
     },
     "cli": {"errors", "results", "report", "runs", "configuration"},
 }

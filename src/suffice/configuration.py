@@ -156,10 +156,7 @@ class StudyConfig(MethodConfig, ModelConfig):
     @field_validator("methods", "sizes", "metrics", "lora_targets", "landscape_sizes", "tolerances", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
-        values = [value] if isinstance(value, (str, int, float)) else value
-        if not isinstance(values, list):
-            return value
-        return [part.strip() if isinstance(part, str) else part for item in values for part in _parts(item)]
+        return _split(value)
 
     @field_validator("tolerances", "sizes", "landscape_sizes")
     @classmethod
@@ -201,8 +198,41 @@ def _method(name: str) -> str:
     return "full" if plain == "all" else plain
 
 
+def _split(value: Any) -> Any:
+    """A list, of which words may be several with commas between them."""
+    values = [value] if isinstance(value, (str, int, float)) else value
+    if not isinstance(values, list):
+        return value
+    return [part.strip() if isinstance(part, str) else part for item in values for part in _parts(item)]
+
+
 def _parts(item: Any) -> list[Any]:
     return item.split(",") if isinstance(item, str) else [item]
+
+
+class ForecastConfig(ModelConfig):
+    """The configuration of ``suffice forecast``."""
+
+    samples: int | None = Field(default=None, ge=4, description="take this many of the data, drawn by the seed")
+    sizes: list[Annotated[int, Field(ge=2)]] | None = Field(
+        default=None,
+        description="numbers of samples to look ahead to, such as 1000,2000; by default up to 32 times those at hand",
+    )
+    target_accuracy: float | None = Field(
+        default=None, gt=0, lt=1, description="how many samples bring the accuracy to this, such as 0.9?"
+    )
+    target_loss: float | None = Field(default=None, gt=0, description="how many bring the loss to this?")
+    excess: float | None = Field(default=None, gt=0, description="how many bring the loss within this of its limit?")
+    l2: float | None = Field(
+        default=None,
+        gt=0,
+        description="penalty l2/2 ||W||^2 of the head, the same at all sizes; by default the best for these samples",
+    )
+
+    @field_validator("sizes", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        return _split(value)
 
 
 class HessianConfig(Config):

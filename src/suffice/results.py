@@ -475,6 +475,43 @@ class Result(_Value):
     versions: dict[str, str] = Field(description="the software that ran")
 
 
+class Measured(_Value):
+    """Loss and accuracy of models trained on some of the samples at hand and tested on the others of them."""
+
+    size: int = Field(description="samples that each was trained on")
+    loss: float = Field(description="mean loss of the others")
+    accuracy: float = Field(description="share of them that is classified right")
+
+
+class Gain(_Value):
+    """What so many more samples should bring."""
+
+    more: int = Field(description="samples to add")
+    loss: float = Field(description="fall of the test loss")
+    accuracy: float = Field(description="rise of the test accuracy")
+
+
+class ForecastResult(_Value):
+    """The result of ``suffice forecast``."""
+
+    schema_version: Literal[1] = Field(default=1, description="rises when a field changes its meaning or goes")
+    command: Literal["forecast"] = Field(default="forecast", description="what wrote this")
+    model: str = Field(description="the checkpoint")
+    data: str = Field(description="the samples")
+    classes: list[str] = Field(description="names of the classes")
+    samples: int = Field(description="k_0, samples at hand")
+    features: int = Field(description="numbers that the frozen part makes of a sample")
+    l2: float = Field(description="penalty of the head")
+    forecast: LearningCurve = Field(description="the learning curve, from the samples at hand on")
+    measured: list[Measured] = Field(description="trainings on halves and on nearly all of the samples at hand")
+    gains: list[Gain] = Field(description="what more samples should bring")
+    answers: list[SufficientSize] = Field(description="sizes that meet the targets asked for")
+    notes: list[str] = Field(description="what else a person should know")
+    confidence: float = Field(gt=0, lt=1, description="confidence of all intervals")
+    configuration: dict[str, Any] = Field(description="what was asked; config.yaml replays it")
+    versions: dict[str, str] = Field(description="the software that ran")
+
+
 class Surrounding(_Value):
     """The curves of a network at one distance from w*: at w* itself, or root mean squares over the probes there.
 

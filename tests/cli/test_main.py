@@ -11,7 +11,7 @@ from rich.console import Console
 
 from suffice.cli import main
 from suffice.cli.answer import print_answer
-from suffice.configuration import NO_FLAGS, WRITTEN, AnalyzeConfig, HessianConfig, StudyConfig
+from suffice.configuration import NO_FLAGS, WRITTEN, AnalyzeConfig, ForecastConfig, HessianConfig, StudyConfig
 
 
 def suffice(*arguments):
@@ -72,6 +72,26 @@ def test_a_study_shows_its_curves_and_refuses_bad_sizes(tmp_path):
         bad = suffice(*data, "--sizes", sizes)
         assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
         assert said in bad.stderr
+
+
+def test_every_key_of_the_forecast_is_a_flag():
+    shown = suffice("forecast", "--help").stdout
+    flags = [name for name in ForecastConfig.model_fields if name not in {"model", "data", *WRITTEN}]
+    assert [name for name in [*flags, "out"] if f"--{name.replace('_', '-')}" not in shown] == []
+
+
+def test_a_forecast_answers_and_its_report_can_be_written_anew(tmp_path):
+    run = str(tmp_path / "run")
+    asked = ["forecast", "builtin:tiny-vit", "builtin:digits", "--samples", "200", "--l2", "0.01", "--out", run]
+    done = suffice(*asked, "--target-accuracy", "0.8", "--sizes", "400,1000")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(word in done.stdout for word in ("1,000", "should bring the accuracy from", run))
+    (tmp_path / "run" / "report.html").unlink()
+    assert suffice("report", run).returncode == 0
+    assert (tmp_path / "run" / "report.html").exists()
+    bad = suffice(*asked, "--target-accuracy", "80")
+    assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
+    assert "target_accuracy" in bad.stderr
 
 
 def test_interruption_is_said_in_one_line(tmp_path):

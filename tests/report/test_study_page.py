@@ -193,15 +193,7 @@ def test_figures_and_result_are_files(result, folder):
         f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "pdf")
     }
     read = StudyResult.model_validate_json((folder / "result.json").read_bytes())
-    assert same_to_six_digits(read.model_dump(mode="json"), result.model_dump(mode="json"))
-
-
-def same_to_six_digits(read, written):
-    if isinstance(written, dict):
-        return read.keys() == written.keys() and all(same_to_six_digits(read[key], written[key]) for key in written)
-    if isinstance(written, list):
-        return len(read) == len(written) and all(map(same_to_six_digits, read, written))
-    return read == pytest.approx(written, rel=5e-6) if isinstance(written, float) else read == written
+    assert read.model_dump_json() == result.model_dump_json()
 
 
 def test_learning_curves_are_those_of_the_result(result, figures):

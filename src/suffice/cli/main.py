@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from suffice import __version__
 from suffice.cli.analyze import analyze
 from suffice.cli.demo import demo
+from suffice.cli.forecast import forecast
 from suffice.cli.hessian import hessian
 from suffice.cli.report import report
 from suffice.cli.study import study
@@ -27,6 +28,7 @@ commands.command()(demo)
 commands.command()(analyze)
 commands.command()(hessian)
 commands.command()(study)
+commands.command()(forecast)
 commands.command()(report)
 
 INTERRUPTED = 130

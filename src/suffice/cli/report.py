@@ -10,13 +10,20 @@ import typer
 from rich.console import Console
 
 from suffice.errors import InputError
-from suffice.report import write_base_report, write_hessian_report, write_report, write_study_report
-from suffice.results import BaseResult, HessianResult, Result, StudyResult
+from suffice.report import (
+    write_base_report,
+    write_forecast_report,
+    write_hessian_report,
+    write_report,
+    write_study_report,
+)
+from suffice.results import BaseResult, ForecastResult, HessianResult, Result, StudyResult
 
 KINDS: dict[str | None, tuple[type[pydantic.BaseModel], Callable[[Any, Path], None]]] = {
     None: (Result, write_report),
     "hessian": (HessianResult, write_hessian_report),
     "base": (BaseResult, write_base_report),
+    "forecast": (ForecastResult, write_forecast_report),
     "study": (StudyResult, write_study_report),
 }
 """What a run wrote, and what writes its report, by the command that made it; ``suffice analyze`` names none."""

@@ -9,15 +9,21 @@ from suffice.forecasting.curve_fits import (
     sufficient_size,
 )
 from suffice.forecasting.estimator import Estimator
-from suffice.forecasting.forecast import forecast_head
+from suffice.forecasting.forecast import CONFIDENCE, curve_of, forecast_head
+from suffice.forecasting.pilot import Pilot, choose_penalty, measure_pilot
 
 __all__ = [
+    "CONFIDENCE",
     "FAMILIES",
     "CurveFit",
     "Estimator",
     "NoImprovement",
+    "Pilot",
     "TwoPoint",
+    "choose_penalty",
+    "curve_of",
     "fit_curve",
     "forecast_head",
+    "measure_pilot",
     "sufficient_size",
 ]

@@ -1,7 +1,7 @@
 """What the samples at hand say of a head: how good it is without a sample, and how fast that should change."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,9 +10,12 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from suffice.forecasting.folds import FOLDS, out_of_fold
-from suffice.forecasting.head import fit_head
+from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.slope import Slope, information_slope, noise_slope
+
+PENALTIES = np.geomspace(1e-6, 1, 13)
+"""Penalties that are tried, over the mean squared length of the features."""
 
 TEMPERATURES = (math.log(1e-2), math.log(1e2))
 """Logarithms of the smallest and the largest temperature that are tried."""
@@ -125,6 +128,39 @@ def measure_pilot(
         noise=noise_slope(head, nearly_all.outputs, seed),
         information=information_slope(head, seed),
     )
+
+
+def choose_penalty(
+    features: Float64[np.ndarray, "samples columns"], labels: Int64[np.ndarray, " samples"], seed: int = 0
+) -> float:
+    """The penalty with which heads fitted to nearly all samples lose the least on the others.
+
+    Tried from the largest on, each fit from where the last ended, until the loss rises.
+
+    Args:
+        features: an intercept is a column of ones.
+        labels: 0 to K - 1, each at least twice.
+        seed: of the folds.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> x = random.normal(size=(60, 20))
+        >>> y = (x[:, 0] + random.normal(size=60) > 0).astype(int)
+        >>> 0.001 < choose_penalty(x, y) / 20 < 0.1
+        True
+    """
+    classes = int(labels.max()) + 1
+    loss = CrossEntropy(labels, classes)
+    scale = float(np.square(features).sum(1).mean())
+    head = fit_head(features, loss, classes, scale * PENALTIES[-1])
+    best = (math.inf, head.penalty)
+    for penalty in scale * PENALTIES[::-1]:
+        head = refit(replace(head, penalty=float(penalty)))
+        found = float(loss.values(out_of_fold(head, labels, FOLDS // 2, seed)).mean())
+        if found > best[0]:
+            break
+        best = (found, head.penalty)
+    return best[1]
 
 
 def standard_error(values: Float64[np.ndarray, " samples"]) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 from suffice.report.base import base_answer, write_base_report
 from suffice.report.drawing import save_figures
 from suffice.report.figures import figures_of
+from suffice.report.forecast import forecast_answer, write_forecast_report
 from suffice.report.hessian import heat_map_file, write_hessian_report
 from suffice.report.page import page
 from suffice.report.study import write_study_report
@@ -13,8 +14,10 @@ from suffice.storage import atomic_write
 
 __all__ = [
     "base_answer",
+    "forecast_answer",
     "heat_map_file",
     "write_base_report",
+    "write_forecast_report",
     "write_hessian_report",
     "write_report",
     "write_study_report",

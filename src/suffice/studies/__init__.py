@@ -3,6 +3,7 @@
 from suffice.studies.cell import Cells, train_cell
 from suffice.studies.check import agreement_of, check_of
 from suffice.studies.curves import CONFIDENCE, learning_curve
+from suffice.studies.features import FrozenFeatures
 from suffice.studies.learner import Learner, Learners
 from suffice.studies.parts import ALL, Place, StudySamples
 from suffice.studies.retrained import measure_retrained
@@ -11,6 +12,7 @@ __all__ = [
     "ALL",
     "CONFIDENCE",
     "Cells",
+    "FrozenFeatures",
     "Learner",
     "Learners",
     "Place",

@@ -1,0 +1,66 @@
+"""``suffice forecast MODEL DATA``."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.configuration import WRITTEN, ForecastConfig, read_configuration
+from suffice.report import forecast_answer
+from suffice.results import ForecastResult
+
+
+@with_flags(ForecastConfig, WRITTEN)
+def forecast(
+    out: Out = Path("runs/forecast"), config: Config = None, overwrite: Overwrite = False, **flags: Any
+) -> None:
+    """How good would a model be with more samples, and how many more would bring it to a target?
+
+    Trains a new head on the samples at hand, on what the model makes of them, and forecasts its learning curve from
+    the curvature of that one fit. Writes OUT/report.html, OUT/result.json and OUT/figures. A run that was interrupted
+    goes on where it stopped; another target takes no new run of the model.
+
+    [bold]Examples[/bold]
+
+    How many more images would bring the accuracy to 85%?
+
+        suffice forecast ./dinov2-small ./images --image-size 56 --target-accuracy 0.85
+
+    What would 1,000, 5,000 and 20,000 sentences bring?
+
+        suffice forecast ./minilm ./reviews.csv --label-column stars --threshold 3 --sizes 1000,5000,20000
+
+    The embedded Vision Transformer on handwritten digits:
+
+        suffice forecast builtin:tiny-vit builtin:digits --samples 400 --target-loss 0.5
+    """
+    from suffice.runs.forecast import forecast as run  # noqa: PLC0415 -- transformers takes seconds to import
+
+    console = Console()
+    _print(run(read_configuration(ForecastConfig, flags, config), out, overwrite, console), out, console)
+
+
+def _print(result: ForecastResult, out: Path, console: Console) -> None:
+    curve = result.forecast
+    if curve.status != "cannot_tell":
+        table = Table(title=f"Test loss and accuracy to be expected, with {result.confidence:.0%} intervals")
+        for title in ("samples", "accuracy", "interval", "loss", "interval"):
+            table.add_column(title, justify="right")
+        for place, size in enumerate(curve.sizes):
+            accuracy, loss = curve.accuracy, curve.loss
+            table.add_row(
+                f"{size:,}",
+                f"{accuracy.mean[place]:.1%}",
+                f"{accuracy.low[place]:.1%} to {accuracy.high[place]:.1%}",
+                f"{loss.mean[place]:.3f}",
+                f"{loss.low[place]:.3f} to {loss.high[place]:.3f}",
+            )
+        console.print(table)
+    for sentence in forecast_answer(result):
+        console.print(escape(sentence))
+    for note in result.notes:
+        console.print(f"Note: {escape(note)}")
+    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)

@@ -1,0 +1,151 @@
+"""The report of ``suffice forecast``: the learning curve that is to be expected, and what it answers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from suffice.report.drawing import save_figures
+from suffice.report.figures import BLACK, BLUE, GREEN, ORANGE, Curve, Figure, Mark
+from suffice.report.page import TEMPLATES, plotly_code, script_plots
+from suffice.results import Band, ForecastResult, SufficientSize
+from suffice.storage import atomic_write
+
+POINTS = 60
+"""Of a curve between its sizes, where it is straight in 1/k."""
+
+
+def write_forecast_report(result: ForecastResult, folder: Path) -> None:
+    """Writes ``result.json``, the figures, and the self-contained ``report.html``."""
+    with atomic_write(folder / "result.json") as file:
+        file.write(result.model_dump_json(indent=1).encode())
+    figures = forecast_figures(result)
+    save_figures(figures, folder / "figures")
+    with atomic_write(folder / "report.html") as file:
+        file.write(_page(result, figures).encode())
+
+
+def forecast_answer(result: ForecastResult) -> list[str]:
+    """Plain sentences, the most important first.
+
+    Example:
+        >>> band = Band(mean=[0.7, 0.8], low=[0.6, 0.7], high=[0.8, 0.9])
+        >>> size = SufficientSize(
+        ...     criterion="target_accuracy", tolerance=0.75, relative=False, size=300, low=200, high=500,
+        ...     status="extrapolated", explanation="",
+        ... )
+        >>> _target_sentence(100, 0.7, 0.9, size)
+        '200 more samples (100 to 400) should bring the accuracy from 0.700 to 0.750.'
+    """
+    curve = result.forecast
+    if curve.status == "cannot_tell":
+        return [f"No forecast: {curve.explanation}"]
+    now = curve.sizes.index(result.samples)
+    targets = [
+        _target_sentence(result.samples, curve.accuracy.mean[now], curve.loss.mean[now], answer)
+        for answer in result.answers
+    ]
+    gains = [
+        f"{gain.more:,} more should bring {100 * gain.accuracy:.1f} points of accuracy and {gain.loss:.3f} of loss"
+        for gain in result.gains
+    ]
+    return [*targets, f"{'; '.join(gains)}.", *_limits(result)]
+
+
+def _target_sentence(samples: int, accuracy: float, loss: float, answer: SufficientSize) -> str:
+    if answer.size is None or answer.low is None or answer.high is None:
+        return answer.explanation
+    more, fewest, most = (max(0, size - samples) for size in (answer.size, answer.low, answer.high))
+    ends = f"{fewest:,} to {most:,}" if "no bound" not in answer.explanation else f"{fewest:,} to no bound"
+    target = answer.tolerance
+    if answer.criterion == "excess":
+        return (
+            f"{more:,} more samples ({ends}) should bring the loss from {loss:.3f} to within {target:.3f} of its limit."
+        )
+    what, now = ("accuracy", accuracy) if answer.criterion == "target_accuracy" else ("loss", loss)
+    if more == 0:
+        return f"The samples at hand should be enough for a test {what} of {target:.3f}: they give about {now:.3f}."
+    return f"{more:,} more samples ({ends}) should bring the {what} from {now:.3f} to {target:.3f}."
+
+
+def _limits(result: ForecastResult) -> list[str]:
+    accuracy, loss = result.forecast.accuracy_limit, result.forecast.loss_limit
+    if accuracy is None or loss is None:
+        return []
+    return [
+        f"Ever more should bring the accuracy to {accuracy.mean:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f}) and "
+        f"the loss to {loss.mean:.3f} ({loss.low:.3f} to {loss.high:.3f})."
+    ]
+
+
+def forecast_figures(result: ForecastResult) -> list[Figure]:
+    """Accuracy and loss against size; none where nothing can be told."""
+    curve = result.forecast
+    if curve.status == "cannot_tell":
+        return []
+    return [
+        _figure(result, "accuracy", curve.accuracy, BLUE, "test accuracy, %", 100),
+        _figure(result, "loss", curve.loss, GREEN, "test loss", 1),
+    ]
+
+
+def _figure(
+    result: ForecastResult, name: Literal["accuracy", "loss"], band: Band, color: str, label: str, factor: int
+) -> Figure:
+    sizes = result.forecast.sizes
+    now = sizes.index(result.samples)
+    between = np.geomspace(sizes[0], sizes[-1], POINTS)
+    mean, low, high = (
+        (factor * np.interp(-1 / between, -1 / np.array(sizes), end)).tolist()
+        for end in (band.mean, band.low, band.high)
+    )
+    measured = [factor * getattr(training, name) for training in result.measured]
+    curves = [
+        Curve(
+            f"forecast, {result.confidence:.0%} band",
+            between.tolist(),
+            mean,
+            color,
+            "solid",
+            low,
+            high,
+        ),
+        Curve(
+            f"{result.samples:,} samples at hand", [result.samples], [factor * float(band.mean[now])], BLACK, "points"
+        ),
+        Curve("measured on parts of them", [training.size for training in result.measured], measured, BLACK, "circles"),
+    ]
+    marks = []
+    for answer in result.answers:
+        if answer.criterion == f"target_{name}":
+            marks.append(Mark("y", factor * answer.tolerance, f"target {factor * answer.tolerance:.3g}", ORANGE))
+            if answer.size is not None and answer.size <= 4 * sizes[-1]:
+                marks.append(Mark("x", answer.size, f"{answer.size:,}", ORANGE))
+    return Figure(
+        name=name,
+        title=f"Test {name} to be expected with more samples",
+        caption=(
+            f"Forecast from {result.samples:,} samples. The band is the {result.confidence:.0%} interval of the mean "
+            "over trainings. Circles: heads trained on halves and on nine tenths of these, tested on the others."
+        ),
+        x_label="training samples",
+        y_label=label,
+        curves=curves,
+        log="x",
+        marks=marks,
+        from_zero=False,
+        ticks=sizes if len(sizes) <= 8 else (),
+    )
+
+
+def _page(result: ForecastResult, figures: Sequence[Figure]) -> str:
+    return TEMPLATES.get_template("forecast.html.j2").render(
+        result=result,
+        curve=result.forecast,
+        rows=np.arange(len(result.forecast.sizes)) if figures else [],
+        answer=forecast_answer(result),
+        figures=figures,
+        plots=script_plots(figures),
+        plotly=plotly_code(),
+    )

@@ -1,0 +1,124 @@
+"""The report of ``suffice forecast``, from results written by hand: files, figures, and the page in a real browser."""
+
+import numpy as np
+import pytest
+from selenium.webdriver.common.by import By
+from test_page import browser as browser  # noqa: PLC0414 -- the fixture
+
+from suffice.report import forecast_answer, write_forecast_report
+from suffice.report.forecast import forecast_figures
+from suffice.results import ForecastResult, LearningCurve
+
+SIZES = [100, 200, 1600]
+
+
+def curve(**changes):
+    losses = 0.3 + 20 / np.array(SIZES)
+    band = {"mean": losses, "low": losses - 0.05, "high": losses + 0.05}
+    accuracies = {"mean": 0.9 - losses / 3, "low": 0.88 - losses / 3, "high": 0.92 - losses / 3}
+    values = {
+        "sizes": SIZES,
+        "loss": band,
+        "accuracy": accuracies,
+        "samples": 100,
+        "level": 0.5,
+        "slope": 20.0,
+        "slope_error": 2.0,
+        "loss_limit": {"mean": 0.3, "low": 0.25, "high": 0.35},
+        "accuracy_limit": {"mean": 0.8, "low": 0.78, "high": 0.82},
+        "estimator": "first order",
+        "status": "extrapolated",
+        "explanation": "as it goes",
+    }
+    return LearningCurve.model_validate(values | changes)
+
+
+def result(forecast=None, **targets):
+    forecast = curve() if forecast is None else forecast
+    return ForecastResult(
+        model="<b>model</b>",
+        data="data",
+        classes=["a", "b"],
+        samples=100,
+        features=64,
+        l2=0.01,
+        forecast=forecast,
+        measured=[{"size": 50, "loss": 0.7, "accuracy": 0.66}, {"size": 90, "loss": 0.52, "accuracy": 0.73}],
+        gains=[{"more": 100, "loss": 0.1, "accuracy": 0.033}],
+        answers=[forecast.sufficient_size(**{name: target}) for name, target in targets.items()],
+        notes=["a note <i>"],
+        confidence=0.9,
+        configuration={},
+        versions={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ({"target_accuracy": 0.76}, "67 more samples (12 to 234) should bring the accuracy from 0.733 to 0.760."),
+        ({"target_loss": 0.34}, "400 more samples (123 to no bound) should bring the loss from 0.500 to 0.340."),
+        (
+            {"excess": 0.05},
+            "300 more samples (235 to 366) should bring the loss from 0.500 to within 0.050 of its limit.",
+        ),
+        ({"target_loss": 0.6}, "The samples at hand should be enough for a test loss of 0.600: they give about 0.500."),
+        ({"target_accuracy": 0.95}, "out of reach: the limit is 0.8 (0.78 to 0.82)"),
+    ],
+)
+def test_the_answer_is_told_in_a_sentence(targets, said):
+    assert said in forecast_answer(result(**targets))[0]
+
+
+def test_without_a_target_the_gains_are_the_answer():
+    first = forecast_answer(result())[0]
+    assert first == "100 more should bring 3.3 points of accuracy and 0.100 of loss."
+
+
+def test_figures_are_those_of_the_result():
+    accuracy, loss = forecast_figures(result(target_loss=0.34, target_accuracy=0.76))
+    line, at_hand, parts = loss.curves
+    assert (line.x[0], line.x[-1]) == (100, pytest.approx(1600))
+    assert list(line.y) == pytest.approx([0.3 + 20 / size for size in line.x])
+    assert np.subtract(line.high, line.low) == pytest.approx(0.1)
+    assert (at_hand.x, at_hand.y) == ([100], [0.5])
+    assert (parts.x, parts.y) == ([50, 90], [0.7, 0.52])
+    assert [(mark.axis, mark.place) for mark in loss.marks] == [("y", 0.34), ("x", 500)]
+    assert [mark.axis for mark in accuracy.marks] == ["y", "x"]
+    assert accuracy.curves[1].y == pytest.approx([100 * (0.9 - 0.5 / 3)])
+
+
+def test_the_page_shows_answer_numbers_and_figures(tmp_path, browser):
+    made = result(target_accuracy=0.76)
+    write_forecast_report(made, tmp_path)
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "accuracy.png",
+        "accuracy.pdf",
+        "loss.png",
+        "loss.pdf",
+    }
+    browser.get((tmp_path / "report.html").as_uri())
+    assert browser.get_log("browser") == []
+    assert browser.find_element(By.ID, "answer").text == forecast_answer(made)[0]
+    rows = browser.find_elements(By.CSS_SELECTOR, "#forecast tr")
+    assert len(rows) == 1 + len(SIZES)
+    assert "1,600" in rows[-1].text
+    assert browser.find_elements(By.CSS_SELECTOR, "#accuracy .main-svg")
+    assert "<b>model</b>" in browser.find_element(By.CLASS_NAME, "question").text
+    assert "a note <i>" in browser.find_element(By.TAG_NAME, "body").text
+    assert ForecastResult.model_validate_json((tmp_path / "result.json").read_bytes()).answers == made.answers
+
+
+def test_where_nothing_can_be_told_the_page_says_why(tmp_path, browser):
+    nothing = dict.fromkeys(("mean", "low", "high"), np.full(3, np.nan))
+    reason = "The labels look random."
+    silent = LearningCurve(
+        sizes=SIZES, loss=nothing, accuracy=nothing, samples=100, status="cannot_tell", explanation=reason
+    )
+    made = result(silent, target_loss=0.3)
+    write_forecast_report(made, tmp_path)
+    browser.get((tmp_path / "report.html").as_uri())
+    assert browser.get_log("browser") == []
+    assert browser.find_element(By.ID, "answer").text == f"No forecast: {reason}"
+    assert not browser.find_elements(By.ID, "forecast")
+    assert made.answers[0].status == "cannot_tell"

@@ -1,0 +1,122 @@
+"""``suffice forecast`` from end to end: against what training on more samples brings, resumed, and bad input."""
+
+import numpy as np
+import pytest
+
+from suffice.configuration import ForecastConfig, read_configuration
+from suffice.data import load_samples
+from suffice.errors import InputError
+from suffice.forecasting import choose_penalty, forecast_head
+from suffice.forecasting.head import fit_head
+from suffice.forecasting.losses import CrossEntropy
+from suffice.results import ForecastResult
+from suffice.runs import forecast as run
+from suffice.runs.forecast import forecast
+from suffice.studies import FrozenFeatures
+
+SMALL = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 300, "l2": 0.01}
+
+
+def config_of(**values):
+    return read_configuration(ForecastConfig, SMALL | values)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("forecast") / "run"
+    return folder, forecast(config_of(sizes=[600, 1200], target_accuracy=0.78), folder)
+
+
+def test_the_forecast_is_that_of_a_head_on_the_features(made):
+    folder, result = made
+    features = FrozenFeatures(folder / "features" / "head").tensor.numpy()
+    samples = load_samples("builtin:digits")
+    rows = np.sort(np.random.default_rng(0).permutation(len(samples))[:300])
+    curve = forecast_head(features, samples.labels[rows], [300, 600, 1200], 0.01)
+    assert result.forecast.loss.mean == pytest.approx(curve.loss.mean, rel=1e-9)
+    assert (result.samples, result.features, len(result.classes)) == (300, 64, 10)
+    assert [measured.size for measured in result.measured] == [150, 270]
+    assert result.measured[0].loss > result.measured[1].loss
+    assert [gain.more for gain in result.gains] == [100, 1000, 10_000]
+    assert result.gains[0].loss < result.gains[1].loss < result.gains[2].loss
+    assert result.answers == [curve.sufficient_size(target_accuracy=0.78)]
+
+
+def test_training_on_all_samples_brings_about_what_was_forecast(made, tmp_path):
+    """1,197 training samples, and 600 that neither forecast nor training has seen."""
+    _, result = made
+    forecast(config_of(samples=None, sizes=[2000]), tmp_path / "all")
+    features = FrozenFeatures(tmp_path / "all" / "features" / "head").tensor.double().numpy()
+    with_ones = np.hstack([features, np.ones((len(features), 1))])
+    labels = load_samples("builtin:digits").labels
+    order = np.random.default_rng(0).permutation(len(labels))
+    train, test = order[:1197], order[1197:]
+    z = fit_head(with_ones[train], CrossEntropy(labels[train], 10), 10, 0.01).predict(with_ones[test])
+    loss, accuracy = CrossEntropy(labels[test], 10).values(z).mean(), (z.argmax(1) == labels[test]).mean()
+    assert result.forecast.loss.low[2] < loss < result.forecast.loss.high[2]
+    assert result.forecast.accuracy.low[2] < accuracy < result.forecast.accuracy.high[2]
+
+
+def test_another_question_runs_no_model_again(made, monkeypatch):
+    folder, first = made
+    monkeypatch.setattr(FrozenFeatures, "run", lambda *_: pytest.fail("the features are there"))
+    again = forecast(config_of(sizes=[600], target_loss=0.7), folder)
+    assert again.forecast.loss.mean[1] == first.forecast.loss.mean[1]
+    assert [answer.criterion for answer in again.answers] == ["target_loss"]
+    assert ForecastResult.model_validate_json((folder / "result.json").read_bytes()).answers == again.answers
+    forecast(config_of(sizes=[600, 1200], target_accuracy=0.78), folder)
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
+    whole = forecast(config_of(samples=600), tmp_path / "whole")
+    kept = FrozenFeatures.run
+    shards = []
+
+    def stops(self, problem, cut, rows):
+        if shards:
+            raise KeyboardInterrupt
+        shards.append(rows)
+        kept(self, problem, cut, rows)
+
+    monkeypatch.setattr(FrozenFeatures, "run", stops)
+    with pytest.raises(KeyboardInterrupt):
+        forecast(config_of(samples=600), tmp_path / "stopped")
+    monkeypatch.setattr(FrozenFeatures, "run", kept)
+    assert forecast(config_of(samples=600), tmp_path / "stopped").model_dump_json() == whole.model_dump_json()
+
+
+def test_the_penalty_is_chosen_by_the_samples_left_out(tmp_path):
+    result = forecast(config_of(l2=None), tmp_path / "run")
+    features = FrozenFeatures(tmp_path / "run" / "features" / "head").tensor.double().numpy()
+    with_ones = np.hstack([features, np.ones((len(features), 1))])
+    samples = load_samples("builtin:digits")
+    labels = samples.labels[np.sort(np.random.default_rng(0).permutation(len(samples))[:300])]
+    assert result.l2 == choose_penalty(with_ones, labels)
+    assert result.forecast.level < forecast(config_of(l2=1.0), tmp_path / "other").forecast.level
+    assert result.forecast.level < forecast(config_of(l2=1e-5), tmp_path / "third").forecast.level
+
+
+def test_the_largest_size_need_not_be_given(tmp_path):
+    assert forecast(config_of(), tmp_path / "run").forecast.sizes == [300, 600, 1200, 2400, 4800, 9600]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"samples": 5000}, "builtin:digits has 1797"),
+        ({"samples": 12}, "has . of the 12 samples, and 2 are needed"),
+        ({"sizes": [1, 50]}, "sizes"),
+        ({"target_accuracy": 1.2}, "target_accuracy"),
+        ({"classes": ["1"]}, "class"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(values, said, tmp_path):
+    with pytest.raises(InputError, match=said) as error:
+        forecast(config_of(**values), tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_that_cannot_be_cut_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "split", lambda *_: None)
+    with pytest.raises(InputError, match="take suffice.forecast_head on features"):
+        forecast(config_of(), tmp_path / "run")
