@@ -96,7 +96,10 @@ def test_a_forecast_answers_and_its_report_can_be_written_anew(tmp_path):
 
 def test_interruption_is_said_in_one_line(tmp_path):
     command = [sys.executable, "-m", "suffice", "demo", "--out", str(tmp_path / "run")]
+    # a shell that runs the tests in the background has them, and what they begin, ignore Ctrl-C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     while not (tmp_path / "run" / "fine_tuning.pt").exists():
         assert process.poll() is None
         time.sleep(0.01)

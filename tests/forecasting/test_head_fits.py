@@ -92,7 +92,7 @@ def test_outputs_out_of_a_fold_are_those_of_heads_that_never_saw_it():
     for row in range(8):
         changed[row] = (y[row] + 1) % 4
         other = fit_head(x, CrossEntropy(changed, 4), 4, penalty=0.05)
-        moved = np.abs(out_of_fold(other, y, folds=4, seed=3) - outputs).max(1) > 1e-4
+        moved = np.abs(out_of_fold(other, y, folds=4, seed=3) - outputs).max(1) > 0.02
         assert not moved[row]
         seen.append(moved.sum())
         changed[row] = y[row]

@@ -96,7 +96,8 @@ def test_curves_are_the_means_of_the_cells(small_study):
                     if (cell.task, cell.method, cell.size) == (task, method, size)
                 ]
                 assert len(losses) == 2
-                assert curve.loss.mean[place] == pytest.approx(np.mean(losses), rel=1e-12)
+                # numbers have six digits
+                assert curve.loss.mean[place] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_the_surface_is_that_of_the_weights_of_the_cells(small_study):

@@ -14,8 +14,8 @@ from suffice.forecasting.losses import Derivatives, OutputLoss, Outputs
 Weights = Float64[np.ndarray, "*draws rank outputs"]
 """One matrix W, or one for each of several draws."""
 
-STATIONARY = 1e-7
-"""A fit ends when a Newton step would lower the objective by about half the square of this."""
+STATIONARY = 1e-6
+"""Where a fit ends."""
 
 NEWTON_STEPS = 100
 PRODUCTS = 300
@@ -75,7 +75,7 @@ class Head:
         """H_0 V: of the loss without the penalty."""
         return self.pull(self.derivatives.curvature(self.push(weights)))
 
-    def solve(self, right: Weights, tolerance: float = 1e-4) -> Weights:
+    def solve(self, right: Weights, tolerance: float = 1e-3) -> Weights:
         r"""H^-1 B by conjugate gradients, preconditioned by :math:`(\overline{x x^T} \otimes \bar S + \lambda)^{-1}`.
 
         The mean of the S_i takes the place of each; the product of the two means is diagonal in their eigenbases. What
@@ -133,14 +133,17 @@ def fit_head(features: Float64[np.ndarray, "samples columns"], loss: OutputLoss,
     return refit(Head(axes, values, loss, penalty, np.zeros((values.shape[1], outputs))))
 
 
-def refit(head: Head, rows: Int64[np.ndarray, " taken"] | None = None) -> Head:
-    """The head that fits its samples, or some of them, best; found from where it is."""
+def refit(head: Head, rows: Int64[np.ndarray, " taken"] | None = None, stationary: float = STATIONARY) -> Head:
+    """The head that fits its samples, or some of them, best; found from where it is.
+
+    It ends when a Newton step would lower the objective by about half the square of ``stationary``.
+    """
     if rows is not None:
         head = Head(head.axes, head.features[rows], head.loss.take(rows), head.penalty, head.weights)
     for _ in range(NEWTON_STEPS):
         gradient = head.pull(head.derivatives.residuals) + head.penalty * head.weights
         decrement = float(np.sqrt(_inner(gradient, head._precondition(gradient))[0, 0]))
-        if decrement < STATIONARY:
+        if decrement < stationary:
             break
         step = head.solve(gradient, min(0.1, decrement))
         head = _line_search(head, step, float(_inner(gradient, step)[0, 0]))

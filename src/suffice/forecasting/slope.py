@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from suffice.forecasting.head import Head
 from suffice.forecasting.losses import Outputs
 
-DRAWS = 64
+DRAWS = 32
 """Random vectors of a trace."""
 
 
