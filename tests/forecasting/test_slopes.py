@@ -73,7 +73,7 @@ def test_the_noise_slope_is_that_of_dense_matrices(l2):
 
 @pytest.mark.parametrize("l2", [0.002, 0.2, 0.6])
 def test_the_noise_slope_of_ridge_regression_is_that_of_many_retrainings(l2):
-    """Theory.md's lambda is half of l2: 0.001, 0.1 and 0.3. Retrained at k = 1,000, tested exactly."""
+    """The penalty on the sum of squares is half of l2: 0.001, 0.1 and 0.3. Retrained at k = 1,000, tested exactly."""
     columns, samples, retrainings = 20, 1000, 2000
     random = np.random.default_rng(0)
     truth = random.normal(size=columns) / np.sqrt(columns) * 2
