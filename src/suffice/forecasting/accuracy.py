@@ -18,7 +18,7 @@ def error_rate(
 
     A part of the loss is miscalibration, which classifies nothing wrong: :math:`\frac12 \kappa \log^2 T(k)`, with T the
     temperature at which the loss is smallest. T(k) is taken to be on the line in 1/k through those of the halves and of
-    nearly all. The rest is the loss of probabilities that are true. By as much as it falls, these are taken to become
+    nearly all, or to stay where there are no halves. The rest is the loss of probabilities that are true. By as much as it falls, these are taken to become
     sharper, all by the same factor, and the error rate to fall in proportion to what they let expect, the mean of
     :math:`1 - \max_c p_c`. Half of what the miscalibration makes out counts as an error of this, besides the noise of
     the error rate at hand.
@@ -29,7 +29,9 @@ def error_rate(
         losses: expected test loss there.
     """
     now, before = pilot.nearly_all, pilot.halves
-    pace = (before.temperature - now.temperature) / (1 / before.samples - 1 / now.samples)
+    pace = 0.0
+    if before is not None:
+        pace = (before.temperature - now.temperature) / (1 / before.samples - 1 / now.samples)
     temperatures = np.maximum(now.temperature - pace * (1 / now.samples - places), now.temperature / 4)
     cost = now.cost_of_temperature / 2
     falls = now.losses.mean() - losses

@@ -8,16 +8,22 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from suffice.errors import InputError
+from suffice.errors import InputError, nearest
 from suffice.forecasting.accuracy import error_rate
+from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.pilot import Pilot, measure_pilot, standard_error
+from suffice.forecasting.slope import FirstOrder
 from suffice.results import Band, LearningCurve, Limit
 
 CONFIDENCE = 0.9
 WIDTH = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 """Standard errors on each side of an interval."""
 
-ESTIMATOR = "first order"
+AUTO = "auto"
+"""The estimator of the gain that is chosen where none is asked for."""
+
+STEP = 1e-3
+"""By how much more samples a slope is taken."""
 
 
 def forecast_head(
@@ -66,23 +72,34 @@ def forecast_head(
     return curve_of(pilot, sizes)
 
 
-def curve_of(pilot: Pilot, sizes: Sequence[int]) -> LearningCurve:
-    """The forecast from what was measured; without numbers where the checks fail."""
+def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AUTO) -> LearningCurve:
+    """The forecast from what was measured; without numbers where the checks fail.
+
+    Args:
+        pilot: what was measured.
+        sizes: k.
+        estimator: of the gain: the name of one of the pilot's, "auto" for the first, or any other.
+
+    Raises:
+        InputError: a name that the pilot does not have.
+    """
     asked = sorted({int(size) for size in sizes})
-    reason = _reason_against(pilot)
+    chosen = _chosen(pilot, estimator)
+    reason = _reason_against(pilot, chosen)
     if reason is not None:
         nothing = Band(**dict.fromkeys(("mean", "low", "high"), np.full(len(asked), math.nan)))
         return LearningCurve(
             sizes=asked, loss=nothing, accuracy=nothing, samples=pilot.samples, status="cannot_tell", explanation=reason
         )
-    slope, slope_error = pilot.noise.value, _slope_error(pilot)
-    level = pilot.nearly_all.losses.mean() - slope * (1 / pilot.nearly_all.samples - 1 / pilot.samples)
     # the last place is the limit
-    ahead = 1 / pilot.samples - np.append(1 / np.array(asked, dtype=np.float64), 0.0)
+    places = np.append(np.array(asked, dtype=np.float64), math.inf)
+    gains, ahead = chosen.gain(places), 1 / pilot.samples - 1 / places
+    level = float(pilot.nearly_all.losses.mean() + chosen.gain(np.array([pilot.nearly_all.samples]))[0])
+    slope, slope_error = _slope(chosen), _slope_error(pilot, chosen)
     loss_error = np.hypot(standard_error(pilot.nearly_all.losses), slope_error * ahead)
-    wrong, wrong_error = error_rate(pilot, 1 / pilot.samples - ahead, level - slope * ahead)
+    wrong, wrong_error = error_rate(pilot, 1 / places, level - gains)
     wrong_error = np.hypot(wrong_error, slope_error * ahead * pilot.nearly_all.wrong.mean() / level)
-    loss = _Line(level - slope * ahead, loss_error, (0.0, math.inf))
+    loss = _Line(level - gains, loss_error, (0.0, math.inf))
     accuracy = _Line(1 - wrong, wrong_error, (0.0, 1.0))
     return LearningCurve(
         sizes=asked,
@@ -94,7 +111,7 @@ def curve_of(pilot: Pilot, sizes: Sequence[int]) -> LearningCurve:
         slope_error=slope_error,
         loss_limit=loss.limit,
         accuracy_limit=accuracy.limit,
-        estimator=ESTIMATOR,
+        estimator=chosen.name,
         status="extrapolated",
         explanation=(
             f"{pilot.samples:,} samples give a test loss of about {level:.3g}; ever more should bring it to "
@@ -102,6 +119,17 @@ def curve_of(pilot: Pilot, sizes: Sequence[int]) -> LearningCurve:
         ),
         confidence=CONFIDENCE,
     )
+
+
+def _chosen(pilot: Pilot, estimator: str | Estimator) -> Estimator:
+    if not isinstance(estimator, str):
+        return estimator
+    if estimator == AUTO:
+        return next(iter(pilot.estimators.values()))
+    if estimator not in pilot.estimators:
+        names = [AUTO, *pilot.estimators]
+        raise InputError(f'estimator "{estimator}": must be one of {", ".join(names)}{nearest(estimator, names)}')
+    return pilot.estimators[estimator]
 
 
 @dataclass(frozen=True)
@@ -130,17 +158,19 @@ class _Line:
         return {name: np.clip(end, *self.possible) for name, end in ends.items()}
 
 
-def _reason_against(pilot: Pilot) -> str | None:
+def _reason_against(pilot: Pilot, estimator: Estimator) -> str | None:
     """Why these samples allow no forecast, or None if they do."""
-    shares = np.bincount(pilot.nearly_all.labels) / pilot.samples
+    shares = np.bincount(pilot.nearly_all.labels) / len(pilot.nearly_all.labels)
     by_chance = -np.log(shares)[pilot.nearly_all.labels]
     better = by_chance - pilot.nearly_all.calibrated.losses
     if better.mean() < WIDTH * standard_error(better):
-        return "On samples left out the head is no better than the shares of the classes: the labels look random."
+        return "On samples left out the model is no better than the shares of the classes: the labels look random."
+    if pilot.halves is None:
+        return None
     falls = pilot.halves.losses - pilot.nearly_all.losses
-    expected = pilot.noise.value * (1 / pilot.halves.samples - 1 / pilot.nearly_all.samples)
-    # the two halves share what noise their heads have, so the standard error over samples is too small
-    if expected <= 0 or falls.mean() < -expected - 2 * WIDTH * standard_error(falls):
+    less, more = estimator.gain(np.array([pilot.halves.samples, pilot.nearly_all.samples]))
+    # the two halves share what noise their models have, so the standard error over samples is too small
+    if more < less or falls.mean() < less - more - 2 * WIDTH * standard_error(falls):
         return (
             f"The loss does not fall with more samples (half of them: {pilot.halves.losses.mean():.3g}, nearly all: "
             f"{pilot.nearly_all.losses.mean():.3g}): such a curve is not extrapolated."
@@ -148,10 +178,18 @@ def _reason_against(pilot: Pilot) -> str | None:
     return None
 
 
-def _slope_error(pilot: Pilot) -> float:
-    """From the random traces, and from how far apart three estimates of the slope are."""
-    others = np.array([pilot.noise.value, pilot.information.value, pilot.between])
-    return math.hypot(pilot.noise.error, float(others.std(ddof=1)) / math.sqrt(len(others)))
+def _slope(estimator: Estimator) -> float:
+    """Of the curve against 1/k at k_0."""
+    ahead = (1 + STEP) * estimator.samples
+    return float(estimator.gain(np.array([ahead]))[0] / (1 / estimator.samples - 1 / ahead))
+
+
+def _slope_error(pilot: Pilot, estimator: Estimator) -> float:
+    """From the random traces, and from how far apart the estimates of the slope are."""
+    slopes = [_slope(estimator), *(other.slope.value for other in pilot.estimators.values() if other is not estimator)]
+    slopes += [] if pilot.between is None else [pilot.between]
+    own = estimator.slope.error if isinstance(estimator, FirstOrder) else 0.0
+    return math.hypot(own, float(np.std(slopes, ddof=1)) / math.sqrt(len(slopes)))
 
 
 def _check(

@@ -1,6 +1,7 @@
 """What the samples at hand say of a head: how good it is without a sample, and how fast that should change."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from scipy.special import log_softmax
 from suffice.forecasting.folds import FOLDS, out_of_fold
 from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
-from suffice.forecasting.slope import Slope, information_slope, noise_slope
+from suffice.forecasting.slope import FirstOrder, information_slope, noise_slope
 
 PENALTIES = np.geomspace(1e-6, 1, 13)
 """Penalties that are tried, over the mean squared length of the features."""
@@ -83,21 +84,21 @@ class Pilot:
 
     Attributes:
         samples: k_0.
-        nearly_all: of each sample by a head fitted to the other folds.
-        halves: of each by a head fitted to the other half.
-        noise: slope of the learning curve from the gradients, with the bias of the penalty.
-        information: slope with C = H_0.
+        nearly_all: of samples that the models have not seen, by those fitted to all or nearly all of the others.
+        halves: the same by models fitted to half of the samples, or None where none were.
+        estimators: of the gain, by name, the one that is chosen by default first.
     """
 
     samples: int
     nearly_all: Predicted
-    halves: Predicted
-    noise: Slope
-    information: Slope
+    halves: Predicted | None
+    estimators: Mapping[str, FirstOrder]
 
     @property
-    def between(self) -> float:
+    def between(self) -> float | None:
         """The slope of a + s / k through the losses of the halves and of nearly all."""
+        if self.halves is None:
+            return None
         fall = self.halves.losses.mean() - self.nearly_all.losses.mean()
         return float(fall / (1 / self.halves.samples - 1 / self.nearly_all.samples))
 
@@ -125,8 +126,10 @@ def measure_pilot(
         samples=len(labels),
         nearly_all=nearly_all,
         halves=predicted(2),
-        noise=noise_slope(head, nearly_all.outputs, seed),
-        information=information_slope(head, seed),
+        estimators={
+            "noise": FirstOrder("noise", len(labels), noise_slope(head, nearly_all.outputs, seed)),
+            "information": FirstOrder("information", len(labels), information_slope(head, seed)),
+        },
     )
 
 

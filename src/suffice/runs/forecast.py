@@ -124,6 +124,7 @@ def _result(
                 size=round(predicted.samples), loss=predicted.losses.mean(), accuracy=1 - float(predicted.wrong.mean())
             )
             for predicted in (pilot.halves, pilot.nearly_all)
+            if predicted is not None
         ],
         gains=_gains(pilot),
         answers=_answers(config, curve),
