@@ -5,7 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.forecasting.pilot import Pilot, standard_error
+from suffice.forecasting.pilot import Pilot
+from suffice.forecasting.slope import standard_error
 
 SHARPER = np.geomspace(0.1, 100, 61)
 """Factors of the outputs at which loss and error rate are related."""
@@ -18,10 +19,10 @@ def error_rate(
 
     A part of the loss is miscalibration, which classifies nothing wrong: :math:`\frac12 \kappa \log^2 T(k)`, with T the
     temperature at which the loss is smallest. T(k) is taken to be on the line in 1/k through those of the halves and of
-    nearly all, or to stay where there are no halves. The rest is the loss of probabilities that are true. By as much as it falls, these are taken to become
-    sharper, all by the same factor, and the error rate to fall in proportion to what they let expect, the mean of
-    :math:`1 - \max_c p_c`. Half of what the miscalibration makes out counts as an error of this, besides the noise of
-    the error rate at hand.
+    nearly all, or to stay where there are no halves. The rest is the loss of probabilities that are true. By as much as
+    it falls, these are taken to become sharper, all by the same factor, and the error rate to fall in proportion to
+    what they let expect, the mean of :math:`1 - \max_c p_c`. Half of what the miscalibration makes out counts as an
+    error of this, besides the noise of the error rate at hand.
 
     Args:
         pilot: what was measured.

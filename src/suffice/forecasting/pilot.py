@@ -11,12 +11,21 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from suffice.forecasting.folds import FOLDS, out_of_fold
-from suffice.forecasting.head import fit_head, refit
+from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
-from suffice.forecasting.slope import FirstOrder, information_slope, noise_slope
+from suffice.forecasting.slope import (
+    FirstOrder,
+    between,
+    information_slope,
+    noise_slope,
+    symmetric_slope,
+)
 
 PENALTIES = np.geomspace(1e-6, 1, 13)
 """Penalties that are tried, over the mean squared length of the features."""
+
+CLOSE = 1 / 3
+"""A gap between test and training loss, in nats, from which on a fit is taken to follow each sample too closely."""
 
 TEMPERATURES = (math.log(1e-2), math.log(1e2))
 """Logarithms of the smallest and the largest temperature that are tried."""
@@ -86,7 +95,7 @@ class Pilot:
         samples: k_0.
         nearly_all: of samples that the models have not seen, by those fitted to all or nearly all of the others.
         halves: the same by models fitted to half of the samples, or None where none were.
-        estimators: of the gain, by name, the one that is chosen by default first.
+        estimators: of the gain by name, the one that is taken by default first.
     """
 
     samples: int
@@ -126,11 +135,30 @@ def measure_pilot(
         samples=len(labels),
         nearly_all=nearly_all,
         halves=predicted(2),
-        estimators={
-            "noise": FirstOrder("noise", len(labels), noise_slope(head, nearly_all.outputs, seed)),
-            "information": FirstOrder("information", len(labels), information_slope(head, seed)),
-        },
+        estimators=_estimators(head, nearly_all, seed),
     )
+
+
+def _estimators(head: Head, unseen: Predicted, seed: int) -> dict[str, FirstOrder]:
+    r"""The slope by several routes.
+
+    - ``noise``: from the gradients, exact for many samples; too large where a fit follows each sample closely.
+    - ``information``: with C = H_0; too large where the model is less sure than it could be.
+    - ``symmetric``: half of the optimism; too large where a penalty holds the fit back.
+    - ``combined``: the geometric mean of ``noise`` and the smaller of the others, which has the more weight the greater
+      the gap is between the loss of samples that the model has not seen and that of its own: all of it from `CLOSE` on.
+    """
+    own = head.loss.values(head.outputs)
+    slopes = {
+        "noise": noise_slope(head, unseen.outputs, seed),
+        "information": information_slope(head, seed),
+        "symmetric": symmetric_slope(own, unseen.losses, unseen.samples),
+    }
+    low = min(slopes["information"], slopes["symmetric"])
+    if min(slopes["noise"].value, low.value) > 0:
+        gap = float(unseen.losses.mean() - own.mean())
+        slopes = {"combined": between(slopes["noise"], low, min(1.0, gap / CLOSE))} | slopes
+    return {name: FirstOrder(name, len(own), slope) for name, slope in slopes.items()}
 
 
 def choose_penalty(
@@ -164,8 +192,3 @@ def choose_penalty(
             break
         best = (found, head.penalty)
     return best[1]
-
-
-def standard_error(values: Float64[np.ndarray, " samples"]) -> float:
-    """Of the mean."""
-    return float(values.std(ddof=1) / math.sqrt(len(values)))

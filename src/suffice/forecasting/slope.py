@@ -1,23 +1,34 @@
 r"""The slope s of the learning curve at one fitted head: :math:`L_{test}(k) \approx L_\infty + s / k`."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.forecasting.head import Head
+from suffice.forecasting.head import Head, Weights
 from suffice.forecasting.losses import Outputs
 
-DRAWS = 32
-"""Random vectors of a trace."""
+DRAWS = (8, 64)
+"""Fewest and most random vectors of a trace."""
+
+DRAWN = 100_000
+"""Weights in all of them together: the error of a trace is the same percent or two for few weights as for many."""
 
 
 class Slope(NamedTuple):
-    """s, with the standard error of its random traces."""
+    r"""s, with its standard error.
+
+    Attributes:
+        value: s.
+        error: from random traces, or from the noise of losses.
+        optimism: :math:`\mathrm{Tr}(H^{-1} C)`: k times what the loss of new samples is above that of the model's own.
+    """
 
     value: float
     error: float
+    optimism: float
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class FirstOrder:
         slope: s.
 
     Example:
-        >>> FirstOrder("noise", 100, Slope(20.0, 1.0)).gain(np.array([50.0, 200.0, np.inf]))
+        >>> FirstOrder("noise", 100, Slope(20.0, 1.0, 40.0)).gain(np.array([50.0, 200.0, np.inf]))
         array([-0.2,  0.1,  0.2])
     """
 
@@ -41,6 +52,49 @@ class FirstOrder:
     def gain(self, sizes: Float64[np.ndarray, " sizes"]) -> Float64[np.ndarray, " sizes"]:
         """s (1 / k_0 - 1 / k) at each size."""
         return np.asarray(self.slope.value * (1 / self.samples - 1 / sizes))
+
+
+def between(one: Slope, other: Slope, share: float) -> Slope:
+    r"""The geometric mean :math:`s_1^{1 - w} s_2^w`; half of how far the two are apart is its error, besides their own.
+
+    Args:
+        one, other: positive.
+        share: w, of the other.
+
+    Example:
+        >>> round(between(Slope(40.0, 0.0, 80.0), Slope(10.0, 0.0, 80.0), 0.5).value)
+        20
+    """
+    value = one.value ** (1 - share) * other.value**share
+    apart = math.log(one.value / other.value) / 2
+    own = math.hypot((1 - share) * one.error / one.value, share * other.error / other.value)
+    return Slope(value, value * math.hypot(apart, own), one.optimism ** (1 - share) * other.optimism**share)
+
+
+def symmetric_slope(
+    own: Float64[np.ndarray, " samples"], unseen: Float64[np.ndarray, " unseen"], samples: float
+) -> Slope:
+    r"""The slope with which test loss and training loss meet half-way: :math:`\tfrac k2 (L_{test} - L_{train})`.
+
+    To first order the test loss is above its limit by :math:`\frac1{2k} \mathrm{Tr}(H^{-1} H_0 H^{-1} C)` and the
+    training loss below it by as much, where there is no penalty. With one, the slope is smaller than this.
+
+    Source: C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence", NIPS 1993; N. Murata, S.
+    Yoshizawa, S. Amari, "Network Information Criterion", IEEE Transactions on Neural Networks 1994.
+
+    Args:
+        own: losses of the samples that a model was trained on.
+        unseen: losses of samples by models that were trained without them: of the same samples, or of others.
+        samples: k, of those models.
+
+    Example:
+        >>> symmetric_slope(np.array([0.1, 0.3]), np.array([0.5, 0.5]), samples=100).value
+        15.0
+    """
+    gap = float(unseen.mean() - own.mean())
+    paired = len(own) == len(unseen)
+    error = standard_error(unseen - own) if paired else math.hypot(standard_error(unseen), standard_error(own))
+    return Slope(samples * gap / 2, samples * error / 2, samples * gap)
 
 
 def noise_slope(head: Head, outputs: Float64[np.ndarray, "samples outputs"], seed: int = 0) -> Slope:
@@ -76,23 +130,24 @@ def noise_slope(head: Head, outputs: Float64[np.ndarray, "samples outputs"], see
     """
     residuals = head.loss.at(outputs).residuals
     random = np.random.default_rng(seed)
-    signs = random.choice([-1.0, 1.0], (DRAWS, len(outputs), 1)) * np.sqrt(len(outputs))
+    signs = random.choice([-1.0, 1.0], (_draws(head), len(outputs), 1)) * np.sqrt(len(outputs))
     mean = head.pull(residuals)
-    changes = head.solve(head.pull(signs * residuals) - signs.mean(1, keepdims=True) * mean)
+    drawn = head.pull(signs * residuals) - signs.mean(1, keepdims=True) * mean
+    changes = head.solve(drawn)
     pushed = head.push(changes)
     bias = head.push(head.solve(head.penalty * head.weights))
     bent = head.derivatives.curvature(bias)
     # E over signs of b^T (sum_i signs_i h_i) u is the sum over i of b^T h_i u_i
     drift = ((signs - signs.mean(1, keepdims=True)) * bent * pushed).mean(1).sum(-1)
     third = head.derivatives.third(pushed, bias).mean(-1)
-    return _mean(_excess(head, pushed) - drift + third / 2)
+    return _mean(_excess(head, pushed) - drift + third / 2, drawn, changes)
 
 
 def information_slope(head: Head, seed: int = 0) -> Slope:
     r"""The slope with C = H_0, as it is for a model that gives true probabilities: half of Tr[(H_0 H^-1)^2].
 
-    It needs no residuals, and errs to the safe side where there are few samples for each parameter. See
-    `noise_slope` for the terms that it leaves out.
+    It needs no residuals. It is too large where the model is less sure than it could be, as under a strong penalty on
+    classes that are easy to tell. See `noise_slope` for the terms that it leaves out.
 
     Args:
         head: fitted to its samples.
@@ -107,8 +162,14 @@ def information_slope(head: Head, seed: int = 0) -> Slope:
         >>> round(2 * information_slope(head).value)  # 5 features, 3 classes: 10 free weights
         10
     """
-    drawn = head.derivatives.draw(DRAWS, np.random.default_rng(seed)) * np.sqrt(len(head.features))
-    return _mean(_excess(head, head.push(head.solve(head.pull(drawn)))))
+    residuals = head.derivatives.draw(_draws(head), np.random.default_rng(seed)) * np.sqrt(len(head.features))
+    drawn = head.pull(residuals)
+    changes = head.solve(drawn)
+    return _mean(_excess(head, head.push(changes)), drawn, changes)
+
+
+def _draws(head: Head) -> int:
+    return int(np.clip(DRAWN // head.weights.size, *DRAWS))
 
 
 def _excess(head: Head, pushed: Outputs) -> Float64[np.ndarray, " draws"]:
@@ -117,5 +178,11 @@ def _excess(head: Head, pushed: Outputs) -> Float64[np.ndarray, " draws"]:
     return halves
 
 
-def _mean(of_draws: Float64[np.ndarray, " draws"]) -> Slope:
-    return Slope(float(of_draws.mean()), float(of_draws.std(ddof=1) / np.sqrt(len(of_draws))))
+def _mean(of_draws: Float64[np.ndarray, " draws"], drawn: Weights, changes: Weights) -> Slope:
+    optimism = float((drawn * changes).sum((-2, -1)).mean())
+    return Slope(float(of_draws.mean()), float(of_draws.std(ddof=1) / np.sqrt(len(of_draws))), optimism)
+
+
+def standard_error(values: Float64[np.ndarray, " samples"]) -> float:
+    """Of the mean."""
+    return float(values.std(ddof=1) / math.sqrt(len(values)))

@@ -1,0 +1,160 @@
+"""How well the gain of more samples is told for heads, by all methods, from one pilot of 5, 10 or 20% of a pool.
+
+Run as ``python benchmarks/forecast/heads.py SHARED [--pilots 10]``. The truth is the mean test loss of heads that are
+fitted to so many samples of the pool.
+"""
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+from sklearn.linear_model import LogisticRegression
+from tasks import Task, all_tasks
+
+from suffice.forecasting import FAMILIES, Estimator, NoImprovement, TwoPoint, curve_of, fit_curve, measure_pilot
+from suffice.forecasting.folds import out_of_fold
+from suffice.forecasting.head import Head, fit_head, refit
+from suffice.forecasting.losses import CrossEntropy
+from suffice.forecasting.slope import information_slope, noise_slope, standard_error
+
+SHARES = (0.05, 0.1, 0.2)
+"""Of the pool: pilots."""
+
+TIMES = (2, 4, 8, 16)
+"""Sizes, over the pilot."""
+
+PARTS = (0.1, 0.2, 0.4, 0.6, 0.8)
+"""Of a pilot: the sub-sampled fits of the curve fits, three each."""
+
+FITS = 3
+
+
+def truth(task: Task, size: int, seed: int) -> dict[str, float]:
+    """Expected test loss and error rate of heads fitted to so many samples of the pool, with standard errors."""
+    count = 10 if size <= len(task.labels) // 2 else 4
+    random = np.random.default_rng([seed, size])
+    found = np.array([tested(task, random.permutation(len(task.labels))[:size]) for _ in range(count)])
+    loss, wrong = found.mean(0)
+    error = found[:, 0].std(ddof=1) / np.sqrt(count)
+    return {"size": size, "loss": loss, "loss_error": error, "wrong": wrong}
+
+
+def tested(task: Task, rows: Int64[np.ndarray, " rows"]) -> tuple[float, float]:
+    head = fit_head(task.features[rows], CrossEntropy(task.labels[rows], task.classes), task.classes, task.l2)
+    outputs = head.predict(task.test_features)
+    losses = CrossEntropy(task.test_labels, task.classes).values(outputs)
+    return float(losses.mean()), float((outputs.argmax(1) != task.test_labels).mean())
+
+
+def pilot(task: Task, size: int, seed: int) -> dict[str, Any]:
+    """What all methods tell from one pilot: the gain, and the whole forecast."""
+    rows = np.random.default_rng([seed, size, 1]).permutation(len(task.labels))[:size]
+    x, y = task.features[rows], task.labels[rows]
+    ahead = [size, *(size * times for times in TIMES if size * times <= len(task.labels))]
+    sizes = np.array(ahead[1:], dtype=np.float64)
+    found = measure_pilot(x, y, task.l2, seed)
+    assert found.halves is not None
+    at_fold = float(found.nearly_all.losses.mean())
+    forecast = curve_of(found, ahead)
+    head = fit_head(x, CrossEntropy(y, task.classes), task.classes, task.l2)
+    points = [*sub_sampled(head, y, seed), (found.nearly_all.samples, at_fold, standard_error(found.nearly_all.losses))]
+    at, values, errors = np.array(points).T
+    methods: list[Estimator] = [
+        *found.estimators.values(),
+        *(fit_curve(family, at, values, errors, size) for family in FAMILIES),
+        TwoPoint(size, float(found.halves.losses.mean()), at_fold),
+        NoImprovement(size),
+    ]
+    return {
+        "size": size,
+        "seed": seed,
+        "sizes": ahead,
+        "status": forecast.status,
+        "level": forecast.level,
+        "level_error": standard_error(found.nearly_all.losses),
+        "slope": forecast.slope,
+        "slope_error": forecast.slope_error,
+        "wrong_at_fold": float(found.nearly_all.wrong.mean()),
+        "loss": {name: getattr(forecast.loss, name).tolist() for name in ("mean", "low", "high")},
+        "accuracy": {name: getattr(forecast.accuracy, name).tolist() for name in ("mean", "low", "high")},
+        "gains": {method.name: method.gain(sizes).tolist() for method in methods},
+    }
+
+
+def seconds(task: Task, size: int) -> dict[str, float]:
+    """Of the pilot's fit, of the folds that all methods take the level from, of the slopes, and of retrainings."""
+    rows = np.random.default_rng([0, size, 1]).permutation(len(task.labels))[:size]
+    x, y = task.features[rows], task.labels[rows]
+    taken: dict[str, float] = {}
+    clock = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal clock
+        now = time.perf_counter()
+        taken[name], clock = now - clock, now
+
+    head = fit_head(x, CrossEntropy(y, task.classes), task.classes, task.l2)
+    lap("fit")
+    outputs = out_of_fold(head, y)
+    lap("ten folds")
+    noise_slope(head, outputs)
+    information_slope(head)
+    lap("slopes")
+    random = np.random.default_rng(2)
+    parts = [random.permutation(size)[: round(part * size)] for part, _ in itertools.product(PARTS, range(FITS))]
+    clock = time.perf_counter()
+    for part in parts:
+        fit_head(x[part], CrossEntropy(y[part], task.classes), task.classes, task.l2)
+    lap("15 retrainings, ours")
+    for part in parts:
+        model = LogisticRegression(C=1 / (len(part) * task.l2), fit_intercept=False, max_iter=10_000)
+        model.fit(x[part], y[part])
+    lap("15 retrainings, scikit-learn")
+    return taken
+
+
+def sub_sampled(head: Head, labels: Int64[np.ndarray, " samples"], seed: int) -> Iterator[tuple[float, float, float]]:
+    """Size, loss on the other samples and its standard error, of fits to parts of the pilot."""
+    random = np.random.default_rng([seed, 2])
+    for part, _ in itertools.product(PARTS, range(FITS)):
+        order = random.permutation(len(labels))
+        taken, others = np.split(order, [max(2, round(part * len(labels)))])
+        fitted = refit(head, taken, 1e-3)
+        losses = head.loss.take(others).values(head.features[others] @ fitted.weights)
+        yield len(taken), float(losses.mean()), standard_error(losses)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--pilots", type=int, default=10)
+    parser.add_argument("--only", type=str, default="")
+    parser.add_argument("--out", type=Path, default=Path("runs/forecast-benchmark/heads.jsonl"))
+    arguments = parser.parse_args()
+    with arguments.out.open("w") as file:
+        for task in all_tasks(arguments.shared, arguments.out.parent):
+            if arguments.only not in task.name:
+                continue
+            sizes = [round(share * len(task.labels)) for share in SHARES]
+            ahead = sorted({k * t for k in sizes for t in (1, *TIMES) if k * t <= len(task.labels)})
+            start = time.perf_counter()
+            curve = [truth(task, size, 0) for size in ahead]
+            print(task.name, "truth", round(time.perf_counter() - start), "s", flush=True)
+            for size in sizes:
+                start = time.perf_counter()
+                pilots = [pilot(task, size, seed) for seed in range(arguments.pilots)]
+                taken = seconds(task, size)
+                print(task.name, size, round((time.perf_counter() - start) / arguments.pilots, 2), "s each", flush=True)
+                record = {"task": task.name, "tuned": task.tuned, "classes": task.classes, "l2": task.l2}
+                file.write(json.dumps(record | {"truth": curve, "pilots": pilots, "seconds": taken}) + "\n")
+                file.flush()
+
+
+if __name__ == "__main__":
+    main()
