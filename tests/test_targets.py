@@ -77,6 +77,46 @@ def test_the_ends_of_the_band_are_the_ends_of_the_interval():
     assert (answer.low, answer.size, answer.high) == (math.ceil(10 / 0.06), 200, math.ceil(10 / 0.04))
 
 
+@given(slope=st.floats(1, 50), size=st.integers(150, 10**6))
+def test_samples_pay_up_to_where_the_curve_is_as_steep_as_their_cost(slope, size):
+    """The accuracy 1 - limit - slope / k rises by slope / k^2."""
+    answer = forecast(slope, 0.05).sufficient_size(cost_per_sample=slope / size**2)
+    assert math.isclose(answer.size, size, rel_tol=1e-6, abs_tol=1)
+    assert (answer.low, answer.high, answer.status) == (answer.size, answer.size, "extrapolated")
+    assert f"Beyond {answer.size:,} samples" in answer.explanation
+
+
+@given(
+    rises=st.lists(st.floats(0, 0.1), min_size=4, max_size=4),
+    wider=st.floats(0, 0.1),
+    cost=st.floats(1e-7, 1e-2),
+)
+def test_no_other_size_brings_more_accuracy_for_its_cost(rises, wider, cost):
+    """A curve of any shape; the best size of gains that are larger or smaller is the end of the interval."""
+    sizes, values = np.array([100, 200, 400]), 0.5 + np.cumsum(rises)
+    curve = forecast(10.0, 0.1, sizes=sizes.tolist()).model_copy(
+        update={
+            "accuracy": band(values[:3], 0.03),
+            "accuracy_limit": Limit(mean=values[3], low=values[3] - np.hypot(0.03, wider), high=1.0),
+        }
+    )
+    answer = curve.sufficient_size(cost_per_sample=cost)
+    assert answer.low <= answer.size <= answer.high
+    share = wider / max(values[3] - values[0], 1e-15)
+    tried = np.geomspace(100, 10**6, 400)
+    for end, factor in ((answer.low, 1 - share), (answer.size, 1.0), (answer.high, 1 + share)):
+        gains = np.interp(-1 / np.append(tried, end), [*(-1 / sizes), 0], values) - values[0]
+        net = max(factor, 0) * gains - cost * np.append(tried, end)
+        assert net[-1] >= net[:-1].max() - 2 * cost
+
+
+def test_where_no_sample_pays_the_answer_is_those_at_hand():
+    curve = forecast(10.0, 0.2, sizes=(100, 200))
+    dear = curve.sufficient_size(cost_per_sample=0.01)
+    assert (dear.low, dear.size, dear.high, dear.status) == (100, 100, 100, "reached")
+    assert "One more sample than the 100 at hand costs more than it brings" in dear.explanation
+
+
 def test_what_is_out_of_reach_is_said_with_the_limit():
     answer = forecast(10.0, 0.1, width=0.01).sufficient_size(target_loss=0.05)
     assert (answer.status, answer.size) == ("cannot_tell", None)
@@ -97,6 +137,8 @@ def test_what_is_out_of_reach_is_said_with_the_limit():
         ({"target_loss": -1.0}, "target_loss = -1.0: must be above 0"),
         ({"target_loss": math.nan}, "target_loss = nan"),
         ({"excess": 0.1}, "a measured curve has none"),
+        ({"cost_per_sample": 0.001}, "a measured curve has none"),
+        ({"cost_per_sample": 0.0}, "cost_per_sample = 0.0: must be above 0"),
     ],
 )
 def test_bad_targets_are_refused(targets, said):

@@ -223,6 +223,12 @@ class ForecastConfig(ModelConfig):
     )
     target_loss: float | None = Field(default=None, gt=0, description="how many bring the loss to this?")
     excess: float | None = Field(default=None, gt=0, description="how many bring the loss within this of its limit?")
+    cost_per_sample: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="up to how many is one worth this much accuracy, such as 0.00001: a point for 1,000 samples?",
+    )
     l2: float | None = Field(
         default=None,
         gt=0,

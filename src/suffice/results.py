@@ -12,7 +12,7 @@ from suffice.errors import InputError
 
 Criterion = Literal["remaining", "difference"]
 Status = Literal["reached", "extrapolated", "cannot_tell"]
-Target = Literal["target_loss", "target_accuracy", "excess"]
+Target = Literal["target_loss", "target_accuracy", "excess", "cost_per_sample"]
 PartName = Literal["full", "outer", "functional"]
 BoundName = Literal["data", "a_priori"]
 
@@ -227,18 +227,26 @@ class LearningCurve(_Value):
     confidence: float = Field(default=0.9, gt=0, lt=1, description="confidence of the intervals")
 
     def sufficient_size(
-        self, target_loss: float | None = None, target_accuracy: float | None = None, excess: float | None = None
+        self,
+        target_loss: float | None = None,
+        target_accuracy: float | None = None,
+        excess: float | None = None,
+        cost_per_sample: float | None = None,
     ) -> SufficientSize:
         r"""The smallest k from which on the curve keeps a target.
 
         The interval is where the upper and the lower end of the band cross the target; for an excess, which is
         :math:`s / k`, it is that of the slope s. Where the worse end never does, it is open, and its upper end is given
-        as 1,000 times the samples at hand, or the most that were tried.
+        as 1,000 times the samples at hand, or the most that were tried. For a cost c, k is where the accuracy less
+        :math:`c k` is largest. Its interval is that of the slope of the accuracy: all gains are larger or smaller by
+        the share of itself by which the gain from the first size to the limit is, that is, by how much wider the band
+        of the accuracy becomes between these.
 
         Args:
             target_loss: test loss at most this.
             target_accuracy: test accuracy at least this.
             excess: test loss at most this above its limit.
+            cost_per_sample: accuracy that one more sample brings at most.
 
         Raises:
             InputError: not exactly one target, or one that is out of range.
@@ -247,15 +255,18 @@ class LearningCurve(_Value):
             "target_loss": target_loss,
             "target_accuracy": target_accuracy,
             "excess": excess,
+            "cost_per_sample": cost_per_sample,
         }
         given = {name: value for name, value in targets.items() if value is not None}
         if len(given) != 1:
-            raise InputError("give one of target_loss, target_accuracy and excess")
+            raise InputError("give one of target_loss, target_accuracy, excess and cost_per_sample")
         ((name, target),) = given.items()
         if not 0 < target < (1 if name == "target_accuracy" else math.inf):
             raise InputError(f"{name} = {target}: must be above 0{' and below 1' * (name == 'target_accuracy')}")
         if self.status == "cannot_tell":
             return self._cannot_tell(name, target, self.explanation)
+        if name == "cost_per_sample":
+            return self._worth(target)
         likely, worst, best = (
             _last_crossing(self.sizes, values, limit, bound) for values, limit, bound in self._bounds(name, target)
         )
@@ -265,6 +276,12 @@ class LearningCurve(_Value):
         most = NO_BOUND * (self.samples or self.sizes[-1])
         high = max(most, size) if worst is None else math.ceil(max(worst, likely))
         ends = f"{low:,} to {high:,}" if worst is not None else f"{low:,} to no bound"
+        return self._told(
+            name, target, (low, size, high), f"{_TARGETS[name].format(target)} with {size:,} samples ({ends})."
+        )
+
+    def _told(self, name: Target, target: float, ends: tuple[int, int, int], explanation: str) -> SufficientSize:
+        low, size, high = ends
         measured = size <= (self.samples or self.sizes[-1])
         return SufficientSize(
             criterion=name,
@@ -275,8 +292,26 @@ class LearningCurve(_Value):
             high=high,
             confidence=self.confidence,
             status="reached" if measured else "extrapolated",
-            explanation=f"{_TARGETS[name].format(target)} with {size:,} samples ({ends}).",
+            explanation=explanation,
         )
+
+    def _worth(self, cost: float) -> SufficientSize:
+        """Up to where a sample is worth its cost; gains that are all larger by some factor are as a smaller cost."""
+        if self.accuracy_limit is None:
+            raise InputError("a cost is weighed against a forecast; a measured curve has none")
+        limit = self.accuracy_limit.mean
+        now, then = self.accuracy.mean[0] - self.accuracy.low[0], limit - self.accuracy_limit.low
+        share = math.sqrt(max(then**2 - now**2, 0)) / max(limit - self.accuracy.mean[0], np.finfo(float).eps)
+        low, size, high = (
+            math.floor(_best_net(self.sizes, self.accuracy.mean, limit, cost / factor if factor > 0 else math.inf))
+            for factor in (1 - share, 1.0, 1 + share)
+        )
+        ends = f"{low:,} to {high:,}"
+        if self.samples is not None and size <= self.samples:
+            explanation = f"One more sample than the {self.samples:,} at hand costs more than it brings ({ends})."
+        else:
+            explanation = f"Beyond {size:,} samples ({ends}) one more costs more than it brings."
+        return self._told("cost_per_sample", cost, (low, size, high), explanation)
 
     def _bounds(self, name: Target, target: float) -> list[tuple[Numbers, float | None, float]]:
         """The estimate, the worse and the better end of the band, their limits, and what they have to fall below."""
@@ -341,6 +376,18 @@ def _last_crossing(sizes: list[int], values: Numbers, limit: float | None, targe
     place = places[last] + share * (places[last + 1] - places[last])
     # a hair less, so that rounding does not make of 200 samples 201
     return (1 - 1e-9) / place if place > 0 else None
+
+
+def _best_net(sizes: list[int], accuracy: Numbers, limit: float, cost: float) -> float:
+    """The k at which the accuracy less cost times k is largest; the smallest size where each sample costs too much."""
+    if math.isinf(cost):
+        return float(sizes[0])
+    places, curve = np.array([*(-1 / size for size in sizes), 0.0]), np.append(accuracy, limit)
+    # between two sizes a + b (-1/k), which rises by b / k^2
+    rises = np.maximum(np.diff(curve) / np.diff(places), 0)
+    between = np.clip(np.sqrt(rises / cost), sizes, [*sizes[1:], math.inf])
+    candidates = np.append(sizes, between)
+    return float(candidates[np.argmax(np.interp(-1 / candidates, places, curve) - cost * candidates)])
 
 
 class Cell(_Value):
@@ -491,6 +538,22 @@ class Gain(_Value):
     accuracy: float = Field(description="rise of the test accuracy")
 
 
+class ClassGain(_Value):
+    """What more samples of one class alone would bring, weighted so that the classes keep their shares."""
+
+    name: str = Field(description="the class")
+    samples: int = Field(description="of the class at hand")
+    recall: float = Field(description="share of these that is classified right by heads that have not seen them")
+    more: int = Field(description="samples of the class to add")
+    loss: float = Field(description="fall of the test loss with so many more")
+    share: float = Field(description="this over what as many more of all classes bring, in the shares at hand")
+    times: Estimate = Field(
+        description="what the next sample of the class brings, over what one of all classes brings; the intervals are "
+        "for all classes together"
+    )
+    up_to: int = Field(description="samples of the class beyond which one more brings less than one of all does now")
+
+
 class ForecastResult(_Value):
     """The result of ``suffice forecast``."""
 
@@ -505,7 +568,10 @@ class ForecastResult(_Value):
     forecast: LearningCurve = Field(description="the learning curve, from the samples at hand on")
     measured: list[Measured] = Field(description="trainings on halves and on nearly all of the samples at hand")
     gains: list[Gain] = Field(description="what more samples should bring")
-    answers: list[SufficientSize] = Field(description="sizes that meet the targets asked for")
+    class_gains: list[ClassGain] = Field(
+        default=[], description="what more of one class would bring; first that whose next sample brings most"
+    )
+    answers: list[SufficientSize] = Field(description="sizes that meet the targets, or up to which samples pay")
     notes: list[str] = Field(description="what else a person should know")
     confidence: float = Field(gt=0, lt=1, description="confidence of all intervals")
     configuration: dict[str, Any] = Field(description="what was asked; config.yaml replays it")

@@ -114,6 +114,7 @@ def test_random_labels_are_recognised():
     assert np.isnan(curve.loss.mean).all()
     assert len(curve.accuracy.high) == 2
     assert curve.sufficient_size(target_accuracy=0.9).status == "cannot_tell"
+    assert curve.sufficient_size(cost_per_sample=0.001).status == "cannot_tell"
     stored = LearningCurve.model_validate_json(curve.model_dump_json())
     assert np.isnan(stored.loss.low).all()
 

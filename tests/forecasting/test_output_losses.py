@@ -43,6 +43,8 @@ def test_derivatives_are_those_of_automatic_differentiation(seed):
         assert derivatives.residuals == pytest.approx(grad(theirs)(at).numpy(), rel=1e-9, abs=1e-12)
         curved = along(grad(theirs), first)
         assert derivatives.curvature(a) == pytest.approx(curved(where).numpy(), rel=1e-9, abs=1e-12)
+        bent = along(curved, second)(where)
+        assert derivatives.bend(a, b) == pytest.approx(bent.numpy(), rel=1e-7, abs=1e-10)
         third = float((along(curved, first)(where) * second).sum())
         assert derivatives.third(a, b).sum() == pytest.approx(third, rel=1e-7, abs=1e-10)
 

@@ -39,6 +39,13 @@ def test_the_forecast_is_that_of_a_head_on_the_features(made):
     assert result.measured[0].loss > result.measured[1].loss
     assert [gain.more for gain in result.gains] == [100, 1000, 10_000]
     assert result.gains[0].loss < result.gains[1].loss < result.gains[2].loss
+    recalls = [gain.recall * gain.samples for gain in result.class_gains]
+    assert sum(recalls) == pytest.approx(300 * result.measured[1].accuracy)
+    assert sum(gain.samples for gain in result.class_gains) == 300
+    assert {gain.name for gain in result.class_gains} == set(result.classes)
+    times = [gain.times.value for gain in result.class_gains]
+    assert times == sorted(times, reverse=True)
+    assert np.average(times, weights=[gain.samples for gain in result.class_gains]) == pytest.approx(1)
     assert result.answers == [curve.sufficient_size(target_accuracy=0.78)]
 
 
@@ -64,6 +71,20 @@ def test_another_question_runs_no_model_again(made, monkeypatch):
     assert again.forecast.loss.mean[1] == first.forecast.loss.mean[1]
     assert [answer.criterion for answer in again.answers] == ["target_loss"]
     assert ForecastResult.model_validate_json((folder / "result.json").read_bytes()).answers == again.answers
+    forecast(config_of(sizes=[600, 1200], target_accuracy=0.78), folder)
+
+
+def test_a_cost_is_weighed_against_the_forecast_of_any_sizes(made, monkeypatch):
+    folder, _ = made
+    monkeypatch.setattr(FrozenFeatures, "run", lambda *_: pytest.fail("the features are there"))
+    tried = np.unique(np.geomspace(300, 5000, 100).round().astype(int))
+    results = [forecast(config_of(sizes=sizes, cost_per_sample=2e-5), folder) for sizes in ([600], tried.tolist())]
+    (one,), (other,) = (result.answers for result in results)
+    assert one == other
+    assert (one.criterion, one.status) == ("cost_per_sample", "extrapolated")
+    assert one.low < one.size < one.high
+    best = tried[np.argmax(results[1].forecast.accuracy.mean - 2e-5 * tried)]
+    assert abs(np.log(best / one.size)) < 0.06
     forecast(config_of(sizes=[600, 1200], target_accuracy=0.78), folder)
 
 
@@ -107,6 +128,7 @@ def test_the_largest_size_need_not_be_given(tmp_path):
         ({"samples": 12}, "has . of the 12 samples, and 2 are needed"),
         ({"sizes": [1, 50]}, "sizes"),
         ({"target_accuracy": 1.2}, "target_accuracy"),
+        ({"cost_per_sample": 0.0}, "cost_per_sample = 0.0"),
         ({"classes": ["1"]}, "class"),
     ],
 )

@@ -33,6 +33,10 @@ def forecast(
 
         suffice forecast ./minilm ./reviews.csv --label-column stars --threshold 3 --sizes 1000,5000,20000
 
+    Up to how many samples is one worth its cost, where 10,000 are worth a point of accuracy?
+
+        suffice forecast ./dinov2-small ./images --cost-per-sample 0.000001
+
     The embedded Vision Transformer on handwritten digits:
 
         suffice forecast builtin:tiny-vit builtin:digits --samples 400 --target-loss 0.5

@@ -1,5 +1,6 @@
 """Forecasting: how test loss and accuracy should go on with more samples, from one training or from curve fits."""
 
+from suffice.forecasting.classes import ClassSlopes
 from suffice.forecasting.curve_fits import (
     FAMILIES,
     CurveFit,
@@ -15,6 +16,7 @@ from suffice.forecasting.pilot import Pilot, choose_penalty, measure_pilot
 __all__ = [
     "CONFIDENCE",
     "FAMILIES",
+    "ClassSlopes",
     "CurveFit",
     "Estimator",
     "NoImprovement",

@@ -25,6 +25,9 @@ class Derivatives(Protocol):
     def third(self, a: Outputs, b: Float64[np.ndarray, "samples outputs"]) -> PerSample:
         r""":math:`\sum_{jkm} \partial^3 l_i / \partial z_j \partial z_k \partial z_m \; a_j a_k b_m`."""
 
+    def bend(self, a: Outputs, b: Float64[np.ndarray, "samples outputs"]) -> Outputs:
+        r""":math:`\sum_{km} \partial^3 l_i / \partial z_j \partial z_k \partial z_m \; a_k b_m`, for each j."""
+
     def draw(self, draws: int, random: np.random.Generator) -> Outputs:
         """Vectors of mean 0 and covariance S_i, (draws, samples, outputs)."""
 
@@ -86,6 +89,9 @@ class _AtLogits:
         values: PerSample = (self._p * self._centred(a) ** 2 * self._centred(b)).sum(-1)
         return values
 
+    def bend(self, a: Outputs, b: Float64[np.ndarray, "samples outputs"]) -> Outputs:
+        return self.curvature(self._centred(a) * self._centred(b))
+
     def draw(self, draws: int, random: np.random.Generator) -> Outputs:
         root = np.sqrt(self._p)
         signs = random.choice([-1.0, 1.0], (draws, *self._p.shape))
@@ -136,6 +142,9 @@ class _AtPrediction:
 
     def third(self, a: Outputs, b: Float64[np.ndarray, "samples outputs"]) -> PerSample:
         return np.zeros(a.shape[:-1])
+
+    def bend(self, a: Outputs, b: Float64[np.ndarray, "samples outputs"]) -> Outputs:
+        return np.zeros_like(a)
 
     def draw(self, draws: int, random: np.random.Generator) -> Outputs:
         signs: Outputs = np.sqrt(self._scale) * random.choice([-1.0, 1.0], (draws, *self._errors.shape))

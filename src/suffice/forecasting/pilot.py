@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from suffice.forecasting.classes import ClassSlopes, class_slopes
 from suffice.forecasting.folds import FOLDS, out_of_fold
 from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
@@ -96,20 +97,20 @@ class Pilot:
         nearly_all: of samples that the models have not seen, by those fitted to all or nearly all of the others.
         halves: the same by models fitted to half of the samples, or None where none were.
         estimators: of the gain by name, the one that is taken by default first.
+        head: what was fitted to all samples, where the models are heads.
     """
 
     samples: int
     nearly_all: Predicted
     halves: Predicted | None
     estimators: Mapping[str, FirstOrder]
+    head: Head | None = None
 
-    @property
-    def between(self) -> float | None:
-        """The slope of a + s / k through the losses of the halves and of nearly all."""
-        if self.halves is None:
+    def class_slopes(self, seed: int = 0) -> ClassSlopes | None:
+        """What the noise of each class adds to the loss, or None where the models are not heads."""
+        if self.head is None:
             return None
-        fall = self.halves.losses.mean() - self.nearly_all.losses.mean()
-        return float(fall / (1 / self.halves.samples - 1 / self.nearly_all.samples))
+        return class_slopes(self.head, self.nearly_all.outputs, self.nearly_all.labels, seed)
 
 
 def measure_pilot(
@@ -136,6 +137,7 @@ def measure_pilot(
         nearly_all=nearly_all,
         halves=predicted(2),
         estimators=_estimators(head, nearly_all, seed),
+        head=head,
     )
 
 

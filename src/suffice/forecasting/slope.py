@@ -130,7 +130,7 @@ def noise_slope(head: Head, outputs: Float64[np.ndarray, "samples outputs"], see
     """
     residuals = head.loss.at(outputs).residuals
     random = np.random.default_rng(seed)
-    signs = random.choice([-1.0, 1.0], (_draws(head), len(outputs), 1)) * np.sqrt(len(outputs))
+    signs = random.choice([-1.0, 1.0], (draws(head), len(outputs), 1)) * np.sqrt(len(outputs))
     mean = head.pull(residuals)
     drawn = head.pull(signs * residuals) - signs.mean(1, keepdims=True) * mean
     changes = head.solve(drawn)
@@ -162,13 +162,14 @@ def information_slope(head: Head, seed: int = 0) -> Slope:
         >>> round(2 * information_slope(head).value)  # 5 features, 3 classes: 10 free weights
         10
     """
-    residuals = head.derivatives.draw(_draws(head), np.random.default_rng(seed)) * np.sqrt(len(head.features))
+    residuals = head.derivatives.draw(draws(head), np.random.default_rng(seed)) * np.sqrt(len(head.features))
     drawn = head.pull(residuals)
     changes = head.solve(drawn)
     return _mean(_excess(head, head.push(changes)), drawn, changes)
 
 
-def _draws(head: Head) -> int:
+def draws(head: Head) -> int:
+    """How many random vectors a trace takes."""
     return int(np.clip(DRAWN // head.weights.size, *DRAWS))
 
 

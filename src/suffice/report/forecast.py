@@ -15,6 +15,9 @@ from suffice.storage import atomic_write
 POINTS = 60
 """Of a curve between its sizes, where it is straight in 1/k."""
 
+CLEARLY = 1.2
+"""How many times the average the next sample of a class has to bring for the class to be named."""
+
 
 def write_forecast_report(result: ForecastResult, folder: Path) -> None:
     """Writes ``result.json``, the figures, and the self-contained ``report.html``."""
@@ -50,11 +53,11 @@ def forecast_answer(result: ForecastResult) -> list[str]:
         f"{gain.more:,} more should bring {100 * gain.accuracy:.1f} points of accuracy and {gain.loss:.3f} of loss"
         for gain in result.gains
     ]
-    return [*targets, f"{'; '.join(gains)}.", *_limits(result)]
+    return [*targets, f"{'; '.join(gains)}.", *_next_class(result), *_limits(result)]
 
 
 def _target_sentence(samples: int, accuracy: float, loss: float, answer: SufficientSize) -> str:
-    if answer.size is None or answer.low is None or answer.high is None:
+    if answer.size is None or answer.low is None or answer.high is None or answer.criterion == "cost_per_sample":
         return answer.explanation
     more, fewest, most = (max(0, size - samples) for size in (answer.size, answer.low, answer.high))
     ends = f"{fewest:,} to {most:,}" if "no bound" not in answer.explanation else f"{fewest:,} to no bound"
@@ -67,6 +70,17 @@ def _target_sentence(samples: int, accuracy: float, loss: float, answer: Suffici
     if more == 0:
         return f"The samples at hand should be enough for a test {what} of {target:.3f}: they give about {now:.3f}."
     return f"{more:,} more samples ({ends}) should bring the {what} from {now:.3f} to {target:.3f}."
+
+
+def _next_class(result: ForecastResult) -> list[str]:
+    """Which class to collect, where there are more than two and one brings clearly more than the average."""
+    best = max(result.class_gains, key=lambda gain: gain.times.value, default=None)
+    if best is None or len(result.classes) < 3 or best.times.value < CLEARLY or best.times.low <= 1:
+        return []
+    return [
+        f"Collect {best.name} next: one more of it alone brings {best.times.value:.1f} times the fall in loss of one "
+        f"drawn like those at hand, and more than that one up to {best.up_to:,} of it ({best.samples:,} are at hand)."
+    ]
 
 
 def _limits(result: ForecastResult) -> list[str]:
@@ -118,6 +132,8 @@ def _figure(
     ]
     marks = []
     for answer in result.answers:
+        if answer.criterion == "cost_per_sample" and name == "accuracy" and answer.size is not None:
+            marks.append(Mark("x", answer.size, f"{answer.size:,}: cost is gain", ORANGE))
         if answer.criterion == f"target_{name}":
             marks.append(Mark("y", factor * answer.tolerance, f"target {factor * answer.tolerance:.3g}", ORANGE))
             if answer.size is not None and answer.size <= 4 * sizes[-1]:

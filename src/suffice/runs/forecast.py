@@ -1,6 +1,8 @@
 """From a model and the samples at hand to what more of them would bring: features, one fit, its curvature."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -14,19 +16,22 @@ from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, mea
 from suffice.models import Classifier, adapted, load_classifier, split
 from suffice.problem import Problem
 from suffice.report import write_forecast_report
-from suffice.results import ForecastResult, Gain, LearningCurve, Measured, SufficientSize
+from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningCurve, Measured, SufficientSize
 from suffice.runs.folder import open_folder, versions
 from suffice.runs.progress import progress_bar
 from suffice.studies import FrozenFeatures
 
-FREE = frozenset({"sizes", "target_accuracy", "target_loss", "excess", "l2"})
+FREE = frozenset({"sizes", "target_accuracy", "target_loss", "excess", "cost_per_sample", "l2"})
 """What may change without running the model anew."""
 
 AHEAD = (1, 2, 4, 8, 16, 32)
 """Sizes by default, over the samples at hand."""
 
 MORE = (100, 1000, 10_000)
-"""Numbers of samples whose gain is told."""
+"""Numbers of samples whose gain is told, the first of them class by class as well."""
+
+COST_SIZES = np.geomspace(1, 1000, 200)
+"""Sizes at which costs and gains are weighed, over the samples at hand."""
 
 
 def forecast(
@@ -127,7 +132,8 @@ def _result(
             if predicted is not None
         ],
         gains=_gains(pilot),
-        answers=_answers(config, curve),
+        class_gains=_class_gains(pilot, samples.classes) if curve.status != "cannot_tell" else [],
+        answers=_answers(config, pilot, curve),
         notes=notes,
         confidence=CONFIDENCE,
         configuration=config.asked(),
@@ -146,6 +152,32 @@ def _gains(pilot: Pilot) -> list[Gain]:
     ]
 
 
-def _answers(config: ForecastConfig, curve: LearningCurve) -> list[SufficientSize]:
+def _class_gains(pilot: Pilot, names: Sequence[str]) -> list[ClassGain]:
+    slopes, held_out = pilot.class_slopes(), pilot.nearly_all
+    if slopes is None or slopes.alike(MORE[0]) <= 0:
+        return []
+    alone, all_classes = slopes.alone(MORE[0]), slopes.alike(MORE[0])
+    times, errors = slopes.times
+    widths = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / len(names)) * errors
+    return [
+        ClassGain(
+            name=names[label],
+            samples=int(slopes.counts[label]),
+            recall=1 - float(held_out.wrong[held_out.labels == label].mean()),
+            more=MORE[0],
+            loss=alone[label],
+            share=alone[label] / all_classes,
+            times=Estimate(value=times[label], low=times[label] - widths[label], high=times[label] + widths[label]),
+            up_to=int(slopes.counts[label] * np.sqrt(max(times[label], 0))),
+        )
+        for label in np.argsort(-times, kind="stable")
+    ]
+
+
+def _answers(config: ForecastConfig, pilot: Pilot, curve: LearningCurve) -> list[SufficientSize]:
     targets = {"target_accuracy": config.target_accuracy, "target_loss": config.target_loss, "excess": config.excess}
-    return [curve.sufficient_size(**{name: target}) for name, target in targets.items() if target is not None]
+    answers = [curve.sufficient_size(**{name: target}) for name, target in targets.items() if target is not None]
+    if config.cost_per_sample is None:
+        return answers
+    finer = curve_of(pilot, [round(size) for size in pilot.samples * COST_SIZES])
+    return [*answers, finer.sufficient_size(cost_per_sample=config.cost_per_sample)]

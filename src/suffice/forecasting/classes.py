@@ -1,0 +1,124 @@
+r"""Which class to collect next: what more samples of one class alone would bring.
+
+.. math:: L_{test} \approx L_\infty + \sum_c \frac{s_c}{n_c}, \qquad s_c = \pi_c^2 \, V_c
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from suffice.forecasting.head import Head
+from suffice.forecasting.slope import draws
+
+
+@dataclass(frozen=True)
+class ClassSlopes:
+    r"""The part of the expected test loss that the noise of each class makes: :math:`s_c / n_c`.
+
+    :math:`\pi_c` is the share of the class, and :math:`V_c` what the noise of one of its gradients costs. More samples
+    of one class are weighted so that the classes keep their shares in the objective, whose variance is then that of a
+    stratified mean (J. Neyman, "On the two different aspects of the representative method", Journal of the Royal
+    Statistical Society 1934).
+
+    Attributes:
+        counts: n_c, samples of each class at hand.
+        values: s_c.
+        errors: standard errors of these, for which samples of the class are at hand.
+
+    Example:
+        >>> slopes = ClassSlopes(np.array([50, 50]), np.array([3.0, 1.0]), np.array([0.0, 0.0]))
+        >>> slopes.alone(50), slopes.alike(100), slopes.times[0]
+        (array([0.03, 0.01]), 0.04, array([1.5, 0.5]))
+    """
+
+    counts: Int64[np.ndarray, " classes"]
+    values: Float64[np.ndarray, " classes"]
+    errors: Float64[np.ndarray, " classes"]
+
+    def alone(self, more: int) -> Float64[np.ndarray, " classes"]:
+        """How far the loss falls with so many more samples of each class alone: s_c (1 / n_c - 1 / (n_c + m))."""
+        return np.asarray(self.values * (1 / self.counts - 1 / (self.counts + more)))
+
+    def alike(self, more: int) -> float:
+        """How far it falls with so many more of all classes, in the shares of those at hand."""
+        samples = self.counts.sum()
+        return float((self.values / self.counts).sum() * (1 - samples / (samples + more)))
+
+    @property
+    def times(self) -> tuple[Float64[np.ndarray, " classes"], Float64[np.ndarray, " classes"]]:
+        r"""What the next sample of each class brings, over what one of all classes brings, with standard errors.
+
+        It is :math:`V_c / \sum_j \pi_j V_j` at the samples at hand, and falls as :math:`1 / n_c^2`.
+        """
+        of_own = 1 / self.counts**2
+        of_all = 1 / (self.counts * self.counts.sum())
+        all_classes = max(float(self.values @ of_all), np.finfo(float).tiny)
+        times = self.values * of_own / all_classes
+        changes = (np.diag(of_own) - np.outer(times, of_all)) / all_classes
+        return times, np.linalg.norm(changes * self.errors, axis=1)
+
+
+def class_slopes(
+    head: Head, outputs: Float64[np.ndarray, "samples outputs"], labels: Int64[np.ndarray, " samples"], seed: int = 0
+) -> ClassSlopes:
+    r"""The slopes of the classes, from the gradients of their samples.
+
+    With :math:`g_i = J_i^T e_i` at outputs that a head without sample i gives, :math:`C_c` their covariance within
+    class c, and b and the third derivative :math:`\mathcal T` as in `suffice.forecasting.slope.noise_slope`,
+
+    .. math:: V_c = \tfrac12 \mathrm{Tr}(H^{-1} H_0 H^{-1} C_c) - \mathrm{Cov}_{i \in c}(h_i b, H^{-1} g_i)
+            + \tfrac12 \mathcal T[b, H^{-1} C_c H^{-1}]
+
+    These are the terms of the noise slope, one class after the other, and without what the classes differ by in their
+    means: shares that are kept do not feel it. With random v of covariance H, :math:`q = H^{-1} v`,
+
+    .. math:: V_c = \mathrm{E}_q \mathrm{Cov}_{i \in c} \left( g_i^T q, \; g_i^T r - b^T h_i q \right), \qquad
+            r = \tfrac12 H^{-1} (H_0 + \mathcal T[b]) \, q
+
+    so that two solutions for each draw do for all classes.
+
+    Args:
+        head: fitted to its samples.
+        outputs: of each sample, by heads that were fitted without it.
+        labels: 0 to K - 1, each at least twice.
+        seed: of the random vectors.
+
+    Example:
+        >>> from suffice.forecasting.head import fit_head
+        >>> from suffice.forecasting.losses import SquaredError
+        >>> random = np.random.default_rng(0)
+        >>> x, labels = random.normal(size=(4000, 5)), np.arange(4000) % 2
+        >>> y = x.sum(1) + (1 + labels) * random.normal(size=4000)  # the second half has four times the variance
+        >>> head = fit_head(x, SquaredError(y[:, None]), 1, penalty=1e-6)
+        >>> class_slopes(head, head.outputs, labels).values.round()  # a quarter of 5 parameters times 1 and 4
+        array([1., 5.])
+    """
+    residuals = head.loss.at(outputs).residuals
+    random = np.random.default_rng(seed)
+    drawn = head.pull(head.derivatives.draw(draws(head), random) * np.sqrt(len(labels)))
+    penalised = np.sqrt(head.penalty) * random.choice([-1.0, 1.0], drawn.shape)
+    pushed = head.push(head.solve(drawn + penalised))
+    bias = head.push(head.solve(head.penalty * head.weights))
+    right = head.pull(head.derivatives.curvature(pushed) + head.derivatives.bend(pushed, bias)) / 2
+    own = (residuals * pushed).sum(-1)
+    other = (residuals * head.push(head.solve(right))).sum(-1) - (head.derivatives.curvature(bias) * pushed).sum(-1)
+    counts = np.bincount(labels)
+    shares = counts / len(labels)
+    noise = np.array([_covariance(own[:, of_class], other[:, of_class]) for of_class in _members(labels)])
+    return ClassSlopes(counts, shares**2 * noise[:, 0], shares**2 * noise[:, 1])
+
+
+def _members(labels: Int64[np.ndarray, " samples"]) -> list[Int64[np.ndarray, " _"]]:
+    return [np.flatnonzero(labels == name) for name in range(int(labels.max()) + 1)]
+
+
+def _covariance(
+    own: Float64[np.ndarray, "draws samples"], other: Float64[np.ndarray, "draws samples"]
+) -> tuple[float, float]:
+    """V_c and its standard error: at least that for normal gradients of two directions, as few samples hide a tail."""
+    count = own.shape[1]
+    products = (own - own.mean(1, keepdims=True)) * (other - other.mean(1, keepdims=True))
+    of_samples = products.mean(0) * count / (count - 1)
+    value = float(of_samples.mean())
+    return value, max(float(of_samples.std(ddof=1)) / count**0.5, abs(value) / (count - 1) ** 0.5)
