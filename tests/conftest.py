@@ -23,6 +23,7 @@ WORDS = (
     Literal["a_priori", "data", "measured"],
     Literal["adamw", "adam", "sgd"],
     Literal["teacher", "linear"],
+    Literal["auto", "holdout", "folds", "leave_one_out"],
 )
 """Suffice itself refuses other words, and the tests look at how; so beartype has to let them pass."""
 

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "training": {"errors", "problem", "storage"},
     "configuration": {"errors"},
     "engine": {"errors"},
-    "forecasting": {"errors", "results"},
+    "forecasting": {"errors", "problem", "results", "curvature"},
     "landscape": {"errors", "problem", "results", "storage"},
     "curvature": {"errors", "problem", "storage"},
     "report": {"results", "storage"},

@@ -7,7 +7,7 @@ from typing import Any
 from suffice import closed_form
 from suffice.configuration import StudyConfig, read_configuration
 from suffice.errors import InputError
-from suffice.forecasting import forecast_head
+from suffice.forecasting import forecast, forecast_head
 from suffice.landscape import Convergence, Ledger, Probes, record
 from suffice.problem import Problem
 from suffice.results import LearningCurve, SufficientSize
@@ -21,6 +21,7 @@ __all__ = [
     "Problem",
     "SufficientSize",
     "closed_form",
+    "forecast",
     "forecast_head",
     "record",
     "study",

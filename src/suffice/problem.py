@@ -24,6 +24,10 @@ State: TypeAlias = Mapping[str, Tensor]
 Loss: TypeAlias = Literal["cross_entropy", "mse"] | Callable[[Any, Batch], Float[Tensor, " batch"]]
 
 
+TOGETHER = 64
+"""Samples in a forward pass for their outputs alone."""
+
+
 @runtime_checkable
 class Samples(Protocol):
     """A map-style data set."""
@@ -124,6 +128,41 @@ class Problem:
     def outputs(self, batch: Batch) -> Any:
         """The model's outputs z on a batch."""
         return self.predict(self.model, batch)
+
+    def all_outputs(self) -> Float64[Tensor, "samples outputs"]:
+        """The outputs z of all samples, in the order of the problem; for losses with a name.
+
+        Raises:
+            InputError: a callable loss, or outputs that are not a tensor, not logits, or not finite.
+        """
+        if callable(self.loss):
+            raise InputError("the loss must be 'cross_entropy' or 'mse' here, not a callable")
+        found = []
+        with self.measuring():
+            for start in range(0, len(self), TOGETHER):
+                outputs = self.outputs(self.batch(slice(start, start + TOGETHER)))
+                if not isinstance(outputs, Tensor):
+                    raise InputError(
+                        f"the outputs are a {type(outputs).__name__}, not a tensor: take it out with predict="
+                    )
+                if self.loss == "cross_entropy" and outputs.ndim != 2:
+                    raise InputError(f"cross_entropy takes logits (batch, classes), not {tuple(outputs.shape)}")
+                found.append(outputs.double().reshape(len(outputs), -1).cpu())
+        all_of_them = torch.cat(found)
+        bad = (~all_of_them.isfinite().all(1)).nonzero()
+        if len(bad):
+            raise InputError(f"the outputs of {self.describe(int(bad[0]))} are not finite: look at that sample")
+        return all_of_them
+
+    def all_targets(self) -> Tensor:
+        """The labels, or the values to be predicted, of all samples, in the order of the problem."""
+        places = range(0, len(self), TOGETHER)
+        return torch.cat([self.targets(self.batch(slice(start, start + TOGETHER))).cpu() for start in places])
+
+    def elsewhere(self, samples: Samples) -> "Problem":
+        """The same model and loss on other samples, in the order of these."""
+        moving = list(self.moving)
+        return Problem(self.model, samples, self.loss, self.predict, moving, "source", collate=self._collate)
 
     def targets(self, batch: Batch) -> Tensor:
         """The labels, or the values to be predicted, of a batch."""

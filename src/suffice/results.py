@@ -217,6 +217,9 @@ class LearningCurve(_Value):
     slope_error: float | None = Field(default=None, description="standard error of the slope")
     loss_limit: Limit | None = Field(default=None, description="of the test loss")
     accuracy_limit: Limit | None = Field(default=None, description="of the test accuracy")
+    penalty: float | None = Field(
+        default=None, description="lambda on half of the squared weights that the training had, or acted as if it had"
+    )
     estimator: str | None = Field(default=None, description="where a forecast comes from; none for what was measured")
     status: Status = Field(
         default="reached",

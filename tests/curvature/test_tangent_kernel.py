@@ -75,7 +75,7 @@ def test_both_degrees_of_freedom_are_those_of_the_dense_matrices(widths, samples
 def test_transformers(kind, method):
     problem = transformer(kind, method)
     kernel = tangent_kernel(problem, 0.01, share=0)
-    assert (kernel.outputs, len(kernel.kernel)) == (3, 2 * SAMPLES)
+    assert (kernel.directions.shape[1], len(kernel.kernel)) == (3, 2 * SAMPLES)
     # Tr(H0 H^-1) on the side of the parameters, where it is one
     jacobians, outputs = dense_jacobians(problem), problem.outputs(problem.batch(slice(None))).detach()
     p = outputs.softmax(1)
@@ -196,7 +196,7 @@ def test_slope_of_a_ridge_regression():
 def test_rows_and_their_owners_do_not_depend_on_the_batches(monkeypatch):
     problem = mlp_problem([5, 8, 4], 15)
     kernel = tangent_kernel(problem, 0.01)
-    monkeypatch.setattr(MODULE, "OUTPUTS_TOGETHER", 7)
+    monkeypatch.setattr(sys.modules["suffice.problem"], "TOGETHER", 7)
     monkeypatch.setattr(MODULE, "CHUNK_BYTES", 500)
     monkeypatch.setattr(sys.modules["suffice.curvature.jacobians"], "CHUNK_BYTES", 3000)
     other = tangent_kernel(problem, 0.01)
@@ -229,7 +229,7 @@ def test_bad_input(change, message):
 
 def test_bad_problems():
     model, data = nn.Linear(2, 2).double(), TensorDataset(torch.ones(4, 2).double(), torch.zeros(4).long())
-    with pytest.raises(InputError, match="takes the loss 'cross_entropy' or 'mse', not a callable"):
+    with pytest.raises(InputError, match="must be .cross_entropy. or .mse. here, not a callable"):
         tangent_kernel(Problem(model, data, callable_loss), 1.0)
     with pytest.raises(InputError, match="the outputs are a tuple"):
         tangent_kernel(Problem(model, data, predict=lambda model, batch: (model(batch[0]),)), 1.0)
@@ -242,7 +242,7 @@ def test_bad_problems():
 
 @pytest.mark.parametrize("places", [[], [0, 0], [0, 5]])
 def test_bad_subsets(places):
-    kernel = TangentKernel(np.eye(2), np.arange(2), np.arange(2), 1, 0.0)
+    kernel = TangentKernel(np.eye(2), np.arange(2), np.arange(2), np.ones((2, 1)), 0.0)
     with pytest.raises(InputError, match="one or more of the kernel's own samples, each once"):
         kernel.subset(np.array(places, dtype=np.int64))
     with pytest.raises(InputError, match="factor = 0: the penalty is multiplied by it"):

@@ -23,9 +23,6 @@ SHARE = 1e-4
 MEMORY = 2 << 30
 """Bytes for the gradients of a group of parameters."""
 
-OUTPUTS_TOGETHER = 64
-"""Samples in a forward pass for their outputs alone."""
-
 PRODUCT_ROWS, PRODUCT_COLUMNS = 1024, 8192
 """One product of matrices in the model's precision; it is added up in float64."""
 
@@ -43,11 +40,11 @@ class TangentKernel:
         kernel: N.
         places: the k samples, as places in the problem's order.
         owners: which of the places each row belongs to.
-        outputs: K, the number of outputs of a sample.
+        directions: :math:`\sqrt{s_{ia} / k}\, u_{ia}` of each row, see `tangent_kernel`.
         dropped: the share of the curvature of the losses in the outputs that the rows lack.
 
     Example:
-        >>> kernel = TangentKernel(np.diag([3.0, 1.0]), np.arange(2), np.arange(2), outputs=1, dropped=0.0)
+        >>> kernel = TangentKernel(np.diag([3.0, 1.0]), np.arange(2), np.arange(2), np.ones((2, 1)), dropped=0.0)
         >>> kernel.effective_dimension(), kernel.df2()
         (1.25, 0.8125)
         >>> kernel.subset(np.array([0])).kernel
@@ -57,7 +54,7 @@ class TangentKernel:
     kernel: Float64[np.ndarray, "rows rows"]
     places: Int64[np.ndarray, " samples"]
     owners: Int64[np.ndarray, " rows"]
-    outputs: int
+    directions: Float64[np.ndarray, "rows outputs"]
     dropped: float
 
     @cached_property
@@ -113,12 +110,71 @@ class TangentKernel:
             raise InputError("a subset takes one or more of the kernel's own samples, each once")
         rows = np.flatnonzero(np.isin(self.owners, chosen))
         kernel = self.kernel[np.ix_(rows, rows)] * (len(self.places) / len(chosen))
-        return TangentKernel(kernel, chosen, self.owners[rows], self.outputs, self.dropped)
+        directions = self.directions[rows] * math.sqrt(len(self.places) / len(chosen))
+        return TangentKernel(kernel, chosen, self.owners[rows], directions, self.dropped)
+
+    def left_out(
+        self, residuals: Float64[np.ndarray, "samples outputs"], factor: float = 1.0
+    ) -> Float64[np.ndarray, "samples outputs"]:
+        r"""What leaving a sample out of the training changes of its own outputs, to first order.
+
+        With :math:`A_i = J_i H^{-1} J_i^\top / k` it is :math:`A_i (1 - S_i A_i)^{-1} e_i`: exact for a squared loss
+        and a model that is linear in its parameters.
+
+        Args:
+            residuals: e_i, the gradients of the losses in the outputs.
+            factor: t, of the penalty.
+
+        Raises:
+            InputError: a factor that is not positive.
+
+        Source: D. Pregibon, "Logistic Regression Diagnostics", Annals of Statistics 9 (1981), for a linear model.
+        """
+        coefficients, scale = self._coefficients(residuals), len(self.places)
+        left = factor * np.linalg.inv(self._penalised(factor))
+        changes = np.zeros_like(residuals)
+        ends = np.searchsorted(self.owners, np.arange(scale + 1))
+        for place, (start, stop) in enumerate(itertools.pairwise(ends)):
+            # 1 - B of the rows of this sample, with B = N (N + t)^-1; and B (1 - B)^-1 = (1 - B)^-1 - 1
+            own, rows = coefficients[start:stop], slice(start, stop)
+            moved = np.linalg.solve(left[rows, rows], own) - own
+            directions = self.directions[rows]
+            changes[place] = (moved / np.square(directions).sum(1)) @ directions
+        return changes
+
+    def newton_step(self, residuals: Float64[np.ndarray, "samples outputs"], factor: float = 1.0) -> float:
+        r"""How far a Newton step would lower the mean loss: :math:`\frac12 \bar g^\top H^{-1} \bar g`.
+
+        It is near 0 where a training without a penalty has ended.
+
+        Args:
+            residuals: e_i, the gradients of the losses in the outputs.
+            factor: t, of the penalty.
+
+        Raises:
+            InputError: a factor that is not positive.
+        """
+        gradient = self._coefficients(residuals)
+        return float(gradient @ (gradient - factor * np.linalg.solve(self._penalised(factor), gradient))) / 2
+
+    def _coefficients(self, residuals: Float64[np.ndarray, "samples outputs"]) -> Float64[np.ndarray, " rows"]:
+        r"""r with :math:`\bar g = F^\top r`, of the mean gradient; its part of each sample is that of e_i / k."""
+        along = np.einsum("ra,ra->r", self.directions, residuals[self.owners])
+        coefficients: Float64[np.ndarray, " rows"] = along / np.square(self.directions).sum(1) / len(self.places)
+        return coefficients
+
+    def _penalised(self, factor: float) -> Float64[np.ndarray, "rows rows"]:
+        _check_factor(factor)
+        return self.kernel + factor * np.eye(len(self.kernel))
 
     def _filter(self, factor: float) -> Float64[np.ndarray, " rows"]:
-        if not 0 < factor < math.inf:
-            raise InputError(f"factor = {factor}: the penalty is multiplied by it, so it must be positive")
+        _check_factor(factor)
         return self.eigenvalues / (factor + self.eigenvalues)
+
+
+def _check_factor(factor: float) -> None:
+    if not 0 < factor < math.inf:
+        raise InputError(f"factor = {factor}: the penalty is multiplied by it, so it must be positive")
 
 
 @dataclass(frozen=True)
@@ -193,8 +249,8 @@ def tangent_kernel(
     for top, bottom in _blocks(len(kernel), PRODUCT_ROWS):
         kernel[:top, top:bottom] = kernel[top:bottom, :top].T
         kernel[top:bottom, top:bottom] = (kernel[top:bottom, top:bottom] + kernel[top:bottom, top:bottom].T) / 2
-    outputs = rows.directions.shape[1]
-    return TangentKernel(kernel.cpu().numpy(), np.arange(len(problem)), rows.owners, outputs, rows.dropped)
+    directions = rows.directions.cpu().numpy()
+    return TangentKernel(kernel.cpu().numpy(), np.arange(len(problem)), rows.owners, directions, rows.dropped)
 
 
 def plan_tangent_kernel(problem: Problem, share: float = SHARE, memory: int = MEMORY) -> KernelPlan:
@@ -240,7 +296,7 @@ class _Curved(NamedTuple):
 def _curved(problem: Problem, share: float) -> _Curved:
     if not 0 <= share < 1:
         raise InputError(f"share = {share}: must be at least 0 and less than 1")
-    outputs = _outputs(problem)
+    outputs = problem.all_outputs()
     samples, count = outputs.shape
     if problem.loss == "mse":
         directions = torch.eye(count, dtype=torch.float64).repeat(samples, 1) * math.sqrt(2 / count / samples)
@@ -257,26 +313,6 @@ def _curved(problem: Problem, share: float) -> _Curved:
     total = float(curvatures.sum())
     dropped = float(curvatures[~kept].sum()) / total if total > 0 else 0.0
     return _Curved(kept.nonzero()[:, 0].numpy(), torch.cat(weighted), dropped)
-
-
-def _outputs(problem: Problem) -> Float64[Tensor, "samples outputs"]:
-    """Those of all samples, checked."""
-    if callable(problem.loss):
-        raise InputError("a tangent kernel takes the loss 'cross_entropy' or 'mse', not a callable")
-    found = []
-    with problem.measuring():
-        for start, stop in _blocks(len(problem), OUTPUTS_TOGETHER):
-            outputs = problem.outputs(problem.batch(slice(start, stop)))
-            if not isinstance(outputs, Tensor):
-                raise InputError(f"the outputs are a {type(outputs).__name__}, not a tensor: take it out with predict=")
-            if problem.loss == "cross_entropy" and outputs.ndim != 2:
-                raise InputError(f"cross_entropy takes logits (batch, classes), not {tuple(outputs.shape)}")
-            found.append(outputs.double().reshape(stop - start, -1).cpu())
-    all_of_them = torch.cat(found)
-    bad = (~all_of_them.isfinite().all(1)).nonzero()
-    if len(bad):
-        raise InputError(f"the outputs of {problem.describe(int(bad[0]))} are not finite: look at that sample")
-    return all_of_them
 
 
 def _cross_entropy_curvature(

@@ -10,7 +10,7 @@ from suffice.forecasting.curve_fits import (
     sufficient_size,
 )
 from suffice.forecasting.estimator import Estimator
-from suffice.forecasting.forecast import CONFIDENCE, curve_of, forecast_head
+from suffice.forecasting.forecast import CONFIDENCE, curve_of, forecast, forecast_head
 from suffice.forecasting.pilot import Pilot, choose_penalty, measure_pilot
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "choose_penalty",
     "curve_of",
     "fit_curve",
+    "forecast",
     "forecast_head",
     "measure_pilot",
     "sufficient_size",

@@ -33,13 +33,13 @@ def out_of_fold(
     """
     outputs = np.empty_like(head.outputs)
     for fold in range(folds):
-        held_out = np.flatnonzero(_fold_of(labels, folds, seed) == fold)
+        held_out = np.flatnonzero(fold_of(labels, folds, seed) == fold)
         others = refit(head, np.setdiff1d(np.arange(len(labels)), held_out), STATIONARY)
         outputs[held_out] = head.features[held_out] @ others.weights
     return outputs
 
 
-def _fold_of(labels: Int64[np.ndarray, " samples"], folds: int, seed: int) -> Int64[np.ndarray, " samples"]:
+def fold_of(labels: Int64[np.ndarray, " samples"], folds: int, seed: int) -> Int64[np.ndarray, " samples"]:
     """Samples of a class, in a random order, one after the other to the next fold."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]

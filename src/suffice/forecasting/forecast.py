@@ -7,12 +7,15 @@ from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
+from torch import Tensor
 
 from suffice.errors import InputError, nearest
 from suffice.forecasting.accuracy import error_rate
 from suffice.forecasting.estimator import Estimator
+from suffice.forecasting.fine_tuned import Level, Refit, measure_problem
 from suffice.forecasting.pilot import Pilot, measure_pilot
 from suffice.forecasting.slope import FirstOrder, standard_error
+from suffice.problem import Problem, Samples
 from suffice.results import Band, LearningCurve, Limit
 
 CONFIDENCE = 0.9
@@ -27,6 +30,9 @@ ALWAYS_OFF, OFF_PER_CLASS = 0.1, 2.0
 
 Measured on the tasks to tune on of `benchmarks/forecast`, so that errors are about what they are said to be.
 """
+
+FAR = 0.25
+"""A model whose training loss a Newton step lowers by more than this share of its test loss has not been trained."""
 
 STEP = 1e-3
 """By how much more samples a slope is taken."""
@@ -81,6 +87,60 @@ def forecast_head(
     return curve_of(pilot, sizes, estimator)
 
 
+def forecast(
+    problem: Problem,
+    sizes: Sequence[int],
+    penalty: float | Tensor | None = None,
+    refit: Refit | None = None,
+    level: Level = "auto",
+    estimator: str | Estimator = AUTO,
+    holdout: Samples | None = None,
+) -> LearningCurve:
+    r"""The expected test loss and accuracy of models trained as this one on k samples, from this one training.
+
+    The problem's model is taken to be where its training on the problem's samples ended. If all that moves is one
+    linear layer at its end, this is `forecast_head` on what goes into that layer. Any other model is described by its
+    tangent kernel (`suffice.curvature.tangent_kernel`): with H_0 the Gauss-Newton matrix and
+    :math:`H = H_0 + \Lambda`
+
+    .. math:: L(k) = L(k_0) - s \left( \frac1{k_0} - \frac1k \right), \qquad s = \tfrac12 \mathrm{Tr}[(H_0 H^{-1})^2]
+
+    This ``information`` slope needs :math:`\Lambda`. The ``symmetric`` slope is half of :math:`k_0` times what the loss
+    of samples that the model has not seen is above that of its own. ``combined`` is their geometric mean if the penalty
+    is known; otherwise the symmetric slope, and the information slope under the penalty with which
+    :math:`\mathrm{Tr}(H_0 H^{-1})` is the optimism that is found tells how far off it may be.
+
+    The weights of the model are the same after the call as before it.
+
+    Args:
+        problem: with the loss "cross_entropy" and the model as it was trained.
+        sizes: k, at least 2.
+        penalty: the diagonal of :math:`\Lambda`, the Hessian of the penalty on the mean loss: one value, or one for
+            each moving parameter; None where the recipe is not known. Of a head it is chosen by folds then.
+        refit: trains on some rows of the data set as the model was trained, and returns the weights that moved; for
+            five folds and two halves.
+        level: where the loss :math:`L(k_0)` of other samples comes from: "holdout", "folds", "leave_one_out"
+            (linearised, and mostly 7 to 28% off), or the first of these that can be had.
+        estimator: of the gain: a name of the above, "auto" for the first, or any other, such as a fitted curve.
+        holdout: samples that the model was not trained on.
+
+    Raises:
+        InputError: bad input of any kind, such as a hold-out with samples of the problem in it.
+
+    Example:
+        >>> import torch
+        >>> random = np.random.default_rng(0)
+        >>> def drawn(samples):
+        ...     x = torch.from_numpy(random.normal(size=(samples, 5)))
+        ...     return torch.utils.data.TensorDataset(x, (x[:, 0] + torch.randn(samples) > 0).long())
+        >>> problem = Problem(torch.nn.Linear(5, 2).double(), drawn(300))
+        >>> forecast(problem, [600, 1200], penalty=0.01, holdout=drawn(500)).status
+        'extrapolated'
+    """
+    _check_sizes(sizes)
+    return curve_of(measure_problem(problem, penalty, refit, level, holdout), sizes, estimator)
+
+
 def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AUTO) -> LearningCurve:
     """The forecast from what was measured; without numbers where the checks fail.
 
@@ -103,9 +163,10 @@ def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AU
     # the last place is the limit
     places = np.append(np.array(asked, dtype=np.float64), math.inf)
     gains, ahead = chosen.gain(places), 1 / pilot.samples - 1 / places
-    level = float(pilot.nearly_all.losses.mean() + chosen.gain(np.array([pilot.nearly_all.samples]))[0])
+    level = float(pilot.nearly_all.losses.mean() + chosen.gain(np.array([float(pilot.nearly_all.samples)]))[0])
     slope, slope_error = _slope(chosen), _slope_error(pilot, chosen)
-    loss_error = np.hypot(standard_error(pilot.nearly_all.losses), slope_error * ahead)
+    level_error = math.hypot(standard_error(pilot.nearly_all.losses), pilot.level_off * level)
+    loss_error = np.hypot(level_error, slope_error * ahead)
     wrong, wrong_error = error_rate(pilot, 1 / places, level - gains)
     wrong_error = np.hypot(wrong_error, slope_error * ahead * pilot.nearly_all.wrong.mean() / level)
     loss = _Line(level - gains, loss_error, (0.0, math.inf))
@@ -120,6 +181,7 @@ def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AU
         slope_error=slope_error,
         loss_limit=loss.limit,
         accuracy_limit=accuracy.limit,
+        penalty=pilot.penalty,
         estimator=chosen.name,
         status="extrapolated",
         explanation=(
@@ -170,10 +232,20 @@ class _Line:
 def _reason_against(pilot: Pilot, estimator: Estimator) -> str | None:
     """Why these samples allow no forecast, or None if they do."""
     shares = np.bincount(pilot.nearly_all.labels) / len(pilot.nearly_all.labels)
-    by_chance = -np.log(shares)[pilot.nearly_all.labels]
+    by_chance = -np.log(shares[pilot.nearly_all.labels])
     better = by_chance - pilot.nearly_all.calibrated.losses
     if better.mean() < WIDTH * standard_error(better):
         return "On samples left out the model is no better than the shares of the classes: the labels look random."
+    if pilot.newton_step > FAR * float(pilot.nearly_all.losses.mean()):
+        return (
+            "The model is far from stationary: a Newton step would lower its training loss by "
+            f"{pilot.newton_step:.3g}. Train it longer on these samples."
+        )
+    if _slope(estimator) <= 0:
+        return (
+            "The loss of other samples is not above that of the model's own: it was not fitted to these samples, or "
+            "has seen the others as well."
+        )
     if pilot.halves is None:
         return None
     falls = pilot.halves.losses - pilot.nearly_all.losses
@@ -220,7 +292,11 @@ def _check(
         raise InputError(
             f"class {int(counts.argmin())} has {counts.min()} samples: give at least two classes, with 2 or more each"
         )
-    if not sizes or min(sizes) < 2:
-        raise InputError(f"sizes are at least 2, not {min(sizes, default='none')}")
+    _check_sizes(sizes)
     if not 0 < l2 < math.inf:
         raise InputError(f"l2 = {l2}: must be positive")
+
+
+def _check_sizes(sizes: Sequence[int]) -> None:
+    if not len(sizes) or min(sizes) < 2:
+        raise InputError(f"sizes are at least 2, not {min(sizes, default='none')}")

@@ -97,24 +97,34 @@ class Pilot:
         nearly_all: of samples that the models have not seen, by those fitted to all or nearly all of the others.
         halves: the same by models fitted to half of the samples, or None where none were.
         estimators: of the gain by name, the one that is taken by default first.
+        penalty: on half of the squared weights that the training had or, where it is not known, acted as if it had.
         head: what was fitted to all samples, where the models are heads.
+        level_off: what the loss of samples that the models have not seen is off besides its noise, over itself.
+        newton_step: how far a Newton step would lower the training loss.
     """
 
     samples: int
     nearly_all: Predicted
     halves: Predicted | None
     estimators: Mapping[str, FirstOrder]
+    penalty: float
     head: Head | None = None
+    level_off: float = 0.0
+    newton_step: float = 0.0
 
     def class_slopes(self, seed: int = 0) -> ClassSlopes | None:
-        """What the noise of each class adds to the loss, or None where the models are not heads."""
-        if self.head is None:
+        """What the noise of each class adds to the loss, or None where the models are not heads fitted to folds."""
+        if self.head is None or self.halves is None:
             return None
         return class_slopes(self.head, self.nearly_all.outputs, self.nearly_all.labels, seed)
 
 
 def measure_pilot(
-    features: Float64[np.ndarray, "samples columns"], labels: Int64[np.ndarray, " samples"], l2: float, seed: int = 0
+    features: Float64[np.ndarray, "samples columns"],
+    labels: Int64[np.ndarray, " samples"],
+    l2: float,
+    seed: int = 0,
+    others: tuple[Float64[np.ndarray, "others columns"], Int64[np.ndarray, " others"]] | None = None,
 ) -> Pilot:
     """Fits the head once to all samples, and from there to all but each fold and to each half.
 
@@ -123,6 +133,7 @@ def measure_pilot(
         labels: 0 to K - 1, each at least twice.
         l2: the penalty on the mean loss.
         seed: of folds and random traces.
+        others: features and labels of samples to take the level from, in place of the folds.
     """
     classes = int(labels.max()) + 1
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
@@ -134,9 +145,10 @@ def measure_pilot(
     nearly_all = predicted(folds)
     return Pilot(
         samples=len(labels),
-        nearly_all=nearly_all,
-        halves=predicted(2),
+        nearly_all=nearly_all if others is None else Predicted(len(labels), head.predict(others[0]), others[1]),
+        halves=predicted(2) if others is None else None,
         estimators=_estimators(head, nearly_all, seed),
+        penalty=l2,
         head=head,
     )
 
