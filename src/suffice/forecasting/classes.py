@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from suffice.forecasting.head import Head
-from suffice.forecasting.slope import draws
+from suffice.forecasting.slope import SOLVED, draws
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ def class_slopes(
     random = np.random.default_rng(seed)
     drawn = head.pull(head.derivatives.draw(draws(head), random) * np.sqrt(len(labels)))
     penalised = np.sqrt(head.penalty) * random.choice([-1.0, 1.0], drawn.shape)
-    pushed = head.push(head.solve(drawn + penalised))
-    bias = head.push(head.solve(head.penalty * head.weights))
+    pushed = head.push(head.solve(drawn + penalised, SOLVED))
+    bias = head.push(head.solve(head.penalty * head.weights, SOLVED))
     right = head.pull(head.derivatives.curvature(pushed) + head.derivatives.bend(pushed, bias)) / 2
     own = (residuals * pushed).sum(-1)
-    other = (residuals * head.push(head.solve(right))).sum(-1) - (head.derivatives.curvature(bias) * pushed).sum(-1)
+    other = (residuals * head.push(head.solve(right, SOLVED))).sum(-1) - (head.derivatives.curvature(bias) * pushed).sum(-1)
     counts = np.bincount(labels)
     shares = counts / len(labels)
     noise = np.array([_covariance(own[:, of_class], other[:, of_class]) for of_class in _members(labels)])

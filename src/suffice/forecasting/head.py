@@ -77,7 +77,7 @@ class Head:
         """H_0 V: of the loss without the penalty."""
         return self.pull(self.derivatives.curvature(self.push(weights)))
 
-    def solve(self, right: Weights, tolerance: float = 1e-3) -> Weights:
+    def solve(self, right: Weights, tolerance: float) -> Weights:
         r"""H^-1 B by conjugate gradients, preconditioned by :math:`(\overline{x x^T} \otimes \bar S + \lambda)^{-1}`.
 
         The mean of the S_i takes the place of each; the product of the two means is diagonal in their eigenbases. What
