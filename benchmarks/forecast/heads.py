@@ -1,18 +1,18 @@
 """How well the gain of more samples is told for heads, by all methods, from one pilot of 5, 10 or 20% of a pool.
 
-Run as ``python benchmarks/forecast/heads.py SHARED [--pilots 10]``. The truth is the mean test loss of heads that are
-fitted to so many samples of the pool.
+Run as ``PYTHONPATH=benchmarks python benchmarks/forecast/heads.py SHARED``, SHARED being the folder of models and data.
+The truth is the mean test loss of heads that are fitted to so many samples of the pool.
 """
 
 import argparse
 import itertools
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from environment import save
 from jaxtyping import Int64
 from sklearn.linear_model import LogisticRegression
 from tasks import Task, all_tasks
@@ -130,30 +130,83 @@ def sub_sampled(head: Head, labels: Int64[np.ndarray, " samples"], seed: int) ->
         yield len(taken), float(losses.mean()), standard_error(losses)
 
 
+def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Root mean squares over pilots, at 8 times the pilot or the largest size."""
+    parts: dict[str, list[dict[str, Any]]] = {
+        "tuned on, 24 samples a class or more": [r for r in records if r["tuned"] and r["per_class"] >= 24],
+        "others, 24 samples a class or more": [r for r in records if not r["tuned"] and r["per_class"] >= 24],
+        "fewer samples a class": [r for r in records if r["per_class"] < 24],
+    }
+    return {name: _of_part(part) for name, part in parts.items()}
+
+
+def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
+    gains: dict[str, list[float]] = {}
+    found: dict[str, list[float]] = {name: [] for name in ("level", "floor", "loss", "accuracy", "covered", "accurate")}
+    refused = 0
+    for record in records:
+        truth = {point["size"]: point for point in record["truth"]}
+        for one in record["pilots"]:
+            if one["status"] == "cannot_tell":
+                refused += 1
+                continue
+            place = max(place for place, size in enumerate(one["sizes"]) if size <= 8 * one["size"])
+            now, then = truth[one["size"]], truth[one["sizes"][place]]
+            for name, values in one["gains"].items():
+                gains.setdefault(name, []).append(values[place - 1] / (now["loss"] - then["loss"]) - 1)
+            found["level"].append(one["level"] / now["loss"] - 1)
+            found["floor"].append(one["level_error"] / now["loss"])
+            found["loss"].append(one["loss"]["mean"][place] / then["loss"] - 1)
+            rise = (one["accuracy"]["mean"][place] - one["accuracy"]["mean"][0]) / (now["wrong"] - then["wrong"])
+            found["accuracy"].append(rise - 1)
+            found["covered"].append(one["loss"]["low"][place] <= then["loss"] <= one["loss"]["high"][place])
+            right = 1 - then["wrong"]
+            found["accurate"].append(one["accuracy"]["low"][place] <= right <= one["accuracy"]["high"][place])
+    return {
+        "pilots": len(found["loss"]),
+        "cannot_tell": refused,
+        "error_of_gain": {name: _rms(values) for name, values in gains.items()},
+        "error_of_level": _rms(found["level"]),
+        "noise_floor": _rms(found["floor"]),
+        "error_of_loss": _rms(found["loss"]),
+        "error_of_accuracy_gain": _rms(found["accuracy"]),
+        "coverage_of_loss": float(np.mean(found["covered"])),
+        "coverage_of_accuracy": float(np.mean(found["accurate"])),
+    }
+
+
+def _rms(values: list[float]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--pilots", type=int, default=10)
-    parser.add_argument("--only", type=str, default="")
-    parser.add_argument("--out", type=Path, default=Path("runs/forecast-benchmark/heads.jsonl"))
+    parser.add_argument("--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they are kept")
     arguments = parser.parse_args()
-    with arguments.out.open("w") as file:
-        for task in all_tasks(arguments.shared, arguments.out.parent):
-            if arguments.only not in task.name:
-                continue
-            sizes = [round(share * len(task.labels)) for share in SHARES]
-            ahead = sorted({k * t for k in sizes for t in (1, *TIMES) if k * t <= len(task.labels)})
-            start = time.perf_counter()
-            curve = [truth(task, size, 0) for size in ahead]
-            print(task.name, "truth", round(time.perf_counter() - start), "s", flush=True)
-            for size in sizes:
-                start = time.perf_counter()
-                pilots = [pilot(task, size, seed) for seed in range(arguments.pilots)]
-                taken = seconds(task, size)
-                print(task.name, size, round((time.perf_counter() - start) / arguments.pilots, 2), "s each", flush=True)
-                record = {"task": task.name, "tuned": task.tuned, "classes": task.classes, "l2": task.l2}
-                file.write(json.dumps(record | {"truth": curve, "pilots": pilots, "seconds": taken}) + "\n")
-                file.flush()
+    records = []
+    for task in all_tasks(arguments.shared, arguments.features):
+        sizes = [round(share * len(task.labels)) for share in SHARES]
+        ahead = sorted({k * times for k in sizes for times in (1, *TIMES) if k * times <= len(task.labels)})
+        curve = [truth(task, size, 0) for size in ahead]
+        for size in sizes:
+            records.append(
+                {
+                    "task": task.name,
+                    "tuned": task.tuned,
+                    "per_class": size / task.classes,
+                    "l2": task.l2,
+                    "truth": curve,
+                    "pilots": [pilot(task, size, seed) for seed in range(arguments.pilots)],
+                    "seconds": seconds(task, size),
+                }
+            )
+            print(task.name, size, flush=True)
+    for record in records:
+        record["summary"] = _of_part([record])
+    rows = [{name: value for name, value in record.items() if name != "pilots"} for record in records]
+    save("forecast_heads", {"summary": summary(records), "pilots_each": arguments.pilots, "tasks": rows})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from suffice.forecasting.curve_fits import (
     sufficient_size,
 )
 from suffice.forecasting.estimator import Estimator
+from suffice.forecasting.fine_tuned import effective_penalty
 from suffice.forecasting.forecast import CONFIDENCE, curve_of, forecast, forecast_head
 from suffice.forecasting.pilot import Pilot, choose_penalty, measure_pilot
 
@@ -24,6 +25,7 @@ __all__ = [
     "TwoPoint",
     "choose_penalty",
     "curve_of",
+    "effective_penalty",
     "fit_curve",
     "forecast",
     "forecast_head",

@@ -102,7 +102,9 @@ def class_slopes(
     bias = head.push(head.solve(head.penalty * head.weights, SOLVED))
     right = head.pull(head.derivatives.curvature(pushed) + head.derivatives.bend(pushed, bias)) / 2
     own = (residuals * pushed).sum(-1)
-    other = (residuals * head.push(head.solve(right, SOLVED))).sum(-1) - (head.derivatives.curvature(bias) * pushed).sum(-1)
+    other = (residuals * head.push(head.solve(right, SOLVED))).sum(-1) - (
+        head.derivatives.curvature(bias) * pushed
+    ).sum(-1)
     counts = np.bincount(labels)
     shares = counts / len(labels)
     noise = np.array([_covariance(own[:, of_class], other[:, of_class]) for of_class in _members(labels)])

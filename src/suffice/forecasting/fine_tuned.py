@@ -21,7 +21,7 @@ from suffice.forecasting.folds import fold_of
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.pilot import Pilot, Predicted, choose_penalty, measure_pilot
 from suffice.forecasting.slope import FirstOrder, Slope, between, symmetric_slope
-from suffice.problem import Problem, Samples
+from suffice.problem import TOGETHER, Problem, Samples, State
 
 Refit = Callable[[Int64[np.ndarray, " rows"]], Mapping[str, Tensor]]
 """Trains on some rows of the data set, as the model was trained, and gives the weights that moved."""
@@ -97,7 +97,8 @@ def _of_kernel(
     slopes = {"information": information, "symmetric": symmetric}
     if min(information.value, symmetric.value) > 0:
         # under a penalty that is guessed from the optimism, the information slope is always the smaller, and too small
-        slopes = {"combined": between(information, symmetric, 1.0 if penalty is None else 0.5)} | slopes
+        chosen = symmetric if penalty is None else min(information, symmetric)
+        slopes = {"combined": between(information, symmetric, float(chosen is symmetric))} | slopes
     return Pilot(
         samples=len(labels),
         nearly_all=unseen,
@@ -107,6 +108,46 @@ def _of_kernel(
         level_off=off,
         newton_step=kernel.newton_step(loss.at(outputs).residuals, factor),
     )
+
+
+def effective_penalty(problem: Problem, start: State) -> float:
+    r"""The penalty on the distance to the start that holds the weights where a training ended.
+
+    .. math:: \lambda = - \frac{\bar g^\top (w - w_0)}{||w - w_0||^2}
+
+    With it the gradient of the mean loss plus :math:`\frac\lambda2 ||w - w_0||^2` has no part along the way from the
+    start. A training that was stopped early acts as one with such a penalty that was not.
+
+    Args:
+        problem: with the model as it was trained.
+        start: the weights that moved, as they were before.
+
+    Raises:
+        InputError: the weights have not moved, or the loss still falls along the way from the start.
+
+    Example:
+        >>> x = torch.ones(3, 1, dtype=torch.float64)
+        >>> problem = Problem(nn.Linear(1, 1, bias=False).double(), torch.utils.data.TensorDataset(x, 2 * x), "mse")
+        >>> with problem.at({"weight": torch.tensor([[1.5]], dtype=torch.float64)}):  # dL/dw is 2 (1.5 - 2)
+        ...     effective_penalty(problem, {"weight": torch.tensor([[0.5]], dtype=torch.float64)})
+        1.0
+    """
+    gradients = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in problem.moving.items()}
+    with problem.measuring():
+        for first in range(0, len(problem), TOGETHER):
+            with torch.enable_grad():
+                losses = problem.losses(problem.batch(slice(first, first + TOGETHER))).sum() / len(problem)
+            found = torch.autograd.grad(losses, list(problem.moving.values()))
+            for name, gradient in zip(gradients, found, strict=True):
+                gradients[name] += gradient
+    way = {name: (value.detach() - start[name]).double() for name, value in problem.moving.items()}
+    along = sum(float((gradients[name] * way[name]).sum()) for name in way)
+    length = sum(float(part.square().sum()) for part in way.values())
+    if length == 0 or along >= 0:
+        raise InputError(
+            "the weights have not moved from the start, or the loss rises there on the way back: no penalty holds them"
+        )
+    return -along / length
 
 
 def _effective(kernel: TangentKernel, optimism: float) -> float:

@@ -106,9 +106,9 @@ def forecast(
     .. math:: L(k) = L(k_0) - s \left( \frac1{k_0} - \frac1k \right), \qquad s = \tfrac12 \mathrm{Tr}[(H_0 H^{-1})^2]
 
     This ``information`` slope needs :math:`\Lambda`. The ``symmetric`` slope is half of :math:`k_0` times what the loss
-    of samples that the model has not seen is above that of its own. ``combined`` is their geometric mean if the penalty
-    is known; otherwise the symmetric slope, and the information slope under the penalty with which
-    :math:`\mathrm{Tr}(H_0 H^{-1})` is the optimism that is found tells how far off it may be.
+    of samples that the model has not seen is above that of its own. ``combined`` is the smaller of the two, and how far
+    the other is from it tells how far off it may be. Where the penalty is not known it is the symmetric slope, and the
+    other is that under the penalty with which :math:`\mathrm{Tr}(H_0 H^{-1})` is the optimism that is found.
 
     The weights of the model are the same after the call as before it.
 
@@ -116,7 +116,8 @@ def forecast(
         problem: with the loss "cross_entropy" and the model as it was trained.
         sizes: k, at least 2.
         penalty: the diagonal of :math:`\Lambda`, the Hessian of the penalty on the mean loss: one value, or one for
-            each moving parameter; None where the recipe is not known. Of a head it is chosen by folds then.
+            each moving parameter. Where the recipe names none, `suffice.forecasting.effective_penalty` finds it from
+            where the training began; None where that is not known either. Of a head it is chosen by folds then.
         refit: trains on some rows of the data set as the model was trained, and returns the weights that moved; for
             five folds and two halves.
         level: where the loss :math:`L(k_0)` of other samples comes from: "holdout", "folds", "leave_one_out"

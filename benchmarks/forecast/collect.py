@@ -1,0 +1,120 @@
+"""Collect what a method says, retrain, ask again: how often too few are collected, and how many too many.
+
+Run as ``PYTHONPATH=benchmarks python benchmarks/forecast/collect.py SHARED``, the folder of models and data.
+
+From q0 samples the test loss of a head has to come down to what D* = 2, 4 or 8 q0 samples reach on average. In each of
+at most T rounds a method says how many are needed, and these are collected, at most ten times those at hand; it ends
+when D* is reached. Ours is asked with its slope, in the last round less one standard error. A run fails if
+q_T < D*; its cost ratio is (q_T - q0) / (D* - q0) - 1. The protocol is that of R. Mahmood et al., "Optimizing Data
+Collection for Machine Learning" (NeurIPS 2022), with the test part as their validation set.
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from environment import save
+from heads import FITS, PARTS, truth
+from jaxtyping import Int64
+from tasks import Task, all_tasks
+
+from suffice.forecasting import curve_of, fit_curve, measure_pilot, sufficient_size
+from suffice.forecasting.head import fit_head, refit
+from suffice.forecasting.losses import CrossEntropy
+from suffice.forecasting.slope import standard_error
+
+START = 0.05
+"""q0, over the pool."""
+
+TIMES = (2, 4, 8)
+"""D*, over q0."""
+
+ROUNDS = (1, 3, 5)
+
+MOST = 10
+"""Times the samples at hand: more are not collected in a round."""
+
+Ask = Callable[[Task, Int64[np.ndarray, " rows"], float, bool], float]
+
+
+def by_curvature(task: Task, rows: Int64[np.ndarray, " rows"], target: float, last: bool) -> float:
+    others = task.test_features, task.test_labels
+    curve = curve_of(measure_pilot(task.features[rows], task.labels[rows], task.l2, 0, others), [len(rows)])
+    if curve.slope is None or curve.slope_error is None or curve.level is None:
+        return math.inf
+    slope = curve.slope - curve.slope_error * last
+    left = 1 / len(rows) - (curve.level - target) / slope if slope > 0 else 0.0
+    return 1 / left if left > 0 else math.inf
+
+
+def by_fit(family: str) -> Ask:
+    def ask(task: Task, rows: Int64[np.ndarray, " rows"], target: float, last: bool) -> float:
+        del last
+        head = fit_head(task.features[rows], CrossEntropy(task.labels[rows], task.classes), task.classes, task.l2)
+        random, loss = np.random.default_rng([2, len(rows)]), CrossEntropy(task.test_labels, task.classes)
+        parts = [*(part for part in PARTS for _ in range(FITS)), 1.0]
+        points = []
+        for part in parts:
+            taken = random.permutation(len(rows))[: max(2, round(part * len(rows)))]
+            losses = loss.values(task.test_features @ head.axes @ refit(head, taken, 1e-3).weights)
+            points.append((float(len(taken)), float(losses.mean()), standard_error(losses)))
+        fit = fit_curve(family, *np.array(points).T, len(rows))
+        size = sufficient_size(fit, target, correction=0.0)
+        return math.inf if size is None else size
+
+    return ask
+
+
+METHODS: dict[str, Ask] = {"suffice": by_curvature} | {
+    family: by_fit(family) for family in ("power_law", "power_law_with_limit", "arctan")
+}
+
+
+def collected(task: Task, ask: Ask, order: Int64[np.ndarray, " pool"], start: int, times: int, rounds: int) -> float:
+    """q_T."""
+    size, target = float(start), truth(task, times * start, 0)["loss"]
+    for number in range(1, rounds + 1):
+        asked = ask(task, order[: int(size)], target, number == rounds)
+        size = max(size, min(asked, MOST * size))
+        if size >= times * start:
+            break
+    return size
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--pilots", type=int, default=5)
+    parser.add_argument("--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they are kept")
+    arguments = parser.parse_args()
+    found: dict[tuple[str, int, bool], list[tuple[bool, float]]] = {}
+    for task in all_tasks(arguments.shared, arguments.features):
+        start = round(START * len(task.labels))
+        for times in TIMES:
+            for seed in range(arguments.pilots):
+                order = np.random.default_rng([seed, 3]).permutation(len(task.labels))
+                for name, ask in METHODS.items():
+                    for rounds in ROUNDS:
+                        size = collected(task, ask, order, start, times, rounds)
+                        ratio = (size - start) / (times * start - start) - 1
+                        found.setdefault((name, rounds, task.tuned), []).append((size < times * start, ratio))
+            print(task.name, times, flush=True)
+    table: list[dict[str, Any]] = [
+        {
+            "method": name,
+            "rounds": rounds,
+            "tuned": tuned,
+            "runs": len(results),
+            "failure_rate": float(np.mean([failed for failed, _ in results])),
+            "median_cost_ratio": float(np.median([ratio for _, ratio in results])),
+        }
+        for (name, rounds, tuned), results in found.items()
+    ]
+    save("forecast_collect", {"table": table})
+
+
+if __name__ == "__main__":
+    main()
