@@ -25,6 +25,7 @@ from suffice.forecasting import curve_of, fit_curve, measure_pilot, sufficient_s
 from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.slope import standard_error
+from suffice.results import LearningCurve
 
 START = 0.05
 """q0, over the pool."""
@@ -39,10 +40,23 @@ MOST = 10
 
 Ask = Callable[[Task, Int64[np.ndarray, " rows"], float, bool], float]
 
+KNOWN: dict[tuple[str, str, bytes], Any] = {}
+"""What was computed for one method serves the others, and the other targets and rounds."""
+
+
+def once(kind: str, task: Task, rows: Int64[np.ndarray, " rows"], compute: Callable[[], Any]) -> Any:
+    key = kind, task.name, rows.tobytes()
+    if key not in KNOWN:
+        KNOWN[key] = compute()
+    return KNOWN[key]
+
 
 def by_curvature(task: Task, rows: Int64[np.ndarray, " rows"], target: float, last: bool) -> float:
-    others = task.test_features, task.test_labels
-    curve = curve_of(measure_pilot(task.features[rows], task.labels[rows], task.l2, 0, others), [len(rows)])
+    def forecast() -> LearningCurve:
+        others = task.test_features, task.test_labels
+        return curve_of(measure_pilot(task.features[rows], task.labels[rows], task.l2, 0, others), [len(rows)])
+
+    curve = once("forecast", task, rows, forecast)
     if curve.slope is None or curve.slope_error is None or curve.level is None:
         return math.inf
     slope = curve.slope - curve.slope_error * last
@@ -53,19 +67,23 @@ def by_curvature(task: Task, rows: Int64[np.ndarray, " rows"], target: float, la
 def by_fit(family: str) -> Ask:
     def ask(task: Task, rows: Int64[np.ndarray, " rows"], target: float, last: bool) -> float:
         del last
-        head = fit_head(task.features[rows], CrossEntropy(task.labels[rows], task.classes), task.classes, task.l2)
-        random, loss = np.random.default_rng([2, len(rows)]), CrossEntropy(task.test_labels, task.classes)
-        parts = [*(part for part in PARTS for _ in range(FITS)), 1.0]
-        points = []
-        for part in parts:
-            taken = random.permutation(len(rows))[: max(2, round(part * len(rows)))]
-            losses = loss.values(task.test_features @ head.axes @ refit(head, taken, 1e-3).weights)
-            points.append((float(len(taken)), float(losses.mean()), standard_error(losses)))
-        fit = fit_curve(family, *np.array(points).T, len(rows))
-        size = sufficient_size(fit, target, correction=0.0)
+        points = once("points", task, rows, lambda: sub_sampled(task, rows))
+        size = sufficient_size(fit_curve(family, *np.array(points).T, len(rows)), target, correction=0.0)
         return math.inf if size is None else size
 
     return ask
+
+
+def sub_sampled(task: Task, rows: Int64[np.ndarray, " rows"]) -> list[tuple[float, float, float]]:
+    """Size, test loss and its standard error, of heads fitted to parts of the samples at hand and to all."""
+    head = fit_head(task.features[rows], CrossEntropy(task.labels[rows], task.classes), task.classes, task.l2)
+    random, loss = np.random.default_rng([2, len(rows)]), CrossEntropy(task.test_labels, task.classes)
+    points = []
+    for part in [*(part for part in PARTS for _ in range(FITS)), 1.0]:
+        taken = random.permutation(len(rows))[: max(2, round(part * len(rows)))]
+        losses = loss.values(task.test_features @ head.axes @ refit(head, taken, 1e-3).weights)
+        points.append((float(len(taken)), float(losses.mean()), standard_error(losses)))
+    return points
 
 
 METHODS: dict[str, Ask] = {"suffice": by_curvature} | {
@@ -73,13 +91,15 @@ METHODS: dict[str, Ask] = {"suffice": by_curvature} | {
 }
 
 
-def collected(task: Task, ask: Ask, order: Int64[np.ndarray, " pool"], start: int, times: int, rounds: int) -> float:
+def collected(
+    task: Task, ask: Ask, order: Int64[np.ndarray, " pool"], start: int, enough: int, target: float, rounds: int
+) -> float:
     """q_T."""
-    size, target = float(start), truth(task, times * start, 0)["loss"]
+    size = float(start)
     for number in range(1, rounds + 1):
         asked = ask(task, order[: int(size)], target, number == rounds)
         size = max(size, min(asked, MOST * size))
-        if size >= times * start:
+        if size >= enough:
             break
     return size
 
@@ -94,13 +114,14 @@ def main() -> None:
     for task in all_tasks(arguments.shared, arguments.features):
         start = round(START * len(task.labels))
         for times in TIMES:
+            enough, target = times * start, truth(task, times * start, 0)["loss"]
             for seed in range(arguments.pilots):
                 order = np.random.default_rng([seed, 3]).permutation(len(task.labels))
                 for name, ask in METHODS.items():
                     for rounds in ROUNDS:
-                        size = collected(task, ask, order, start, times, rounds)
-                        ratio = (size - start) / (times * start - start) - 1
-                        found.setdefault((name, rounds, task.tuned), []).append((size < times * start, ratio))
+                        size = collected(task, ask, order, start, enough, target, rounds)
+                        ratio = (size - start) / (enough - start) - 1
+                        found.setdefault((name, rounds, task.tuned), []).append((size < enough, ratio))
             print(task.name, times, flush=True)
     table: list[dict[str, Any]] = [
         {

@@ -10,6 +10,7 @@ from torch.utils.data import TensorDataset
 import suffice
 from suffice import InputError, Problem
 from suffice.curvature import tangent_kernel
+from suffice.forecasting import effective_penalty
 from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
 
@@ -216,6 +217,15 @@ def test_a_model_that_has_hardly_been_trained_is_far_from_stationary():
     curve = suffice.forecast(problem, [600], penalty=0.01, holdout=samples(500, 9))
     assert curve.status == "cannot_tell"
     assert "stationary" in curve.explanation
+
+
+@pytest.mark.parametrize("penalty", [0.003, 0.1])
+def test_the_effective_penalty_of_a_penalised_minimum_is_its_penalty(penalty):
+    problem = trained(network(), samples(200, 5), penalty)
+    start = {name: torch.zeros_like(value) for name, value in problem.moving.items()}
+    assert effective_penalty(problem, start) == pytest.approx(penalty, rel=1e-3)
+    with pytest.raises(InputError, match="have not moved"):
+        effective_penalty(problem, problem.center())
 
 
 def test_bad_input_is_refused_in_one_line():

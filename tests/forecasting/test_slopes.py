@@ -6,7 +6,7 @@ from scipy.special import log_softmax
 
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy, SquaredError
-from suffice.forecasting.slope import information_slope, noise_slope
+from suffice.forecasting.slope import information_slope, noise_slope, symmetric_slope
 
 
 def dense_hessian(head):
@@ -111,3 +111,19 @@ def test_slopes_do_not_depend_on_the_order_of_samples_but_for_the_noise_of_the_t
         slopes.append(averaged(noise_slope, head, head.outputs))
     (first, of_first), (second, of_second) = slopes
     assert abs(first - second) < 4 * np.hypot(of_first, of_second)
+
+
+def test_the_symmetric_slope_of_least_squares_is_half_of_its_parameters_times_the_noise():
+    """Without a penalty the excess of the test loss and the lack of the training loss are both d sigma^2 / k."""
+    columns, count = 5, 400
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        x, unseen = random.normal(size=(2, count, columns))
+        y, other = x.sum(1) + random.normal(size=count), unseen.sum(1) + random.normal(size=count)
+        weights = np.linalg.lstsq(x, y, rcond=None)[0]
+        found.append(symmetric_slope((y - x @ weights) ** 2, (other - unseen @ weights) ** 2, count))
+    values = np.array([slope.value for slope in found])
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    assert values.mean() == pytest.approx(columns, abs=4 * error)
+    assert np.mean([slope.error for slope in found]) == pytest.approx(values.std(ddof=1), rel=0.2)
