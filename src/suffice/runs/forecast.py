@@ -167,7 +167,9 @@ def _class_gains(pilot: Pilot, names: Sequence[str]) -> list[ClassGain]:
             more=MORE[0],
             loss=alone[label],
             share=alone[label] / all_classes,
-            times=Estimate(value=times[label], low=times[label] - widths[label], high=times[label] + widths[label]),
+            times=Estimate(
+                value=times[label], low=max(0.0, times[label] - widths[label]), high=times[label] + widths[label]
+            ),
             up_to=int(slopes.counts[label] * np.sqrt(max(times[label], 0))),
         )
         for label in np.argsort(-times, kind="stable")
