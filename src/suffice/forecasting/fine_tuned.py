@@ -78,6 +78,8 @@ def _of_kernel(
     holdout: Samples | None,
     seed: int,
 ) -> Pilot:
+    if level == "leave_one_out" and penalty is None:
+        raise InputError("the loss of other samples is not known: give holdout=, refit=, or the training's penalty=")
     kernel = tangent_kernel(problem, 1.0 if penalty is None else penalty)
     outputs = problem.all_outputs().numpy()
     loss, off, halves = CrossEntropy(labels, outputs.shape[1]), 0.0, None
@@ -85,8 +87,6 @@ def _of_kernel(
         unseen = _predicted(problem.elsewhere(cast(Samples, holdout)), len(labels))
     elif level == "folds":
         unseen, halves = (_folded(problem, labels, cast(Refit, refit), folds, seed) for folds in (FOLDS, 2))
-    elif penalty is None:
-        raise InputError("the loss of other samples is not known: give holdout=, refit=, or the training's penalty=")
     else:
         left_out = outputs + kernel.left_out(loss.at(outputs).residuals)
         unseen, off = Predicted(len(labels) - 1, left_out, labels), LINEARISED
