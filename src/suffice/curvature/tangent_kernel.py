@@ -243,7 +243,7 @@ def tangent_kernel(
     kernel = torch.zeros(len(rows.owners), len(rows.owners), dtype=torch.float64, device=problem.device)
     for columns in _groups(problem, len(kernel), memory):
         gradients = output_gradients(problem, rows.owners, rows.directions, columns, progress)
-        gradients *= ridge[columns].rsqrt()
+        gradients *= ridge[columns].rsqrt().to(gradients.dtype)  # of two dtypes, torch would copy all in the wider one
         _add_products(kernel, gradients)
         del gradients  # before the next group is made
     for top, bottom in _blocks(len(kernel), PRODUCT_ROWS):
