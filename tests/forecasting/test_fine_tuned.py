@@ -232,6 +232,7 @@ def test_bad_input_is_refused_in_one_line():
     data = samples(60, 0)
     problem = Problem(network(), data, order="source")
     overlapping = TensorDataset(*(torch.cat([samples(20, 1).tensors[i], data.tensors[i][:5]]) for i in range(2)))
+    overlapping.tensors[1][-1] = (overlapping.tensors[1][-1] + 1) % CLASSES  # a label may differ
     rare = TensorDataset(data.tensors[0], torch.cat([torch.zeros(59, dtype=torch.int64), torch.ones(1).long()]))
     for make, message in (
         (lambda: suffice.forecast(problem, [100]), "give holdout=, refit=, or"),

@@ -242,14 +242,20 @@ def _features(problem: Problem) -> Features | None:
 
 
 def _check_apart(problem: Problem, holdout: Samples) -> None:
-    """No sample of the hold-out is among those of the training, by content."""
-    known = {_content(problem.dataset[int(row)]) for row in problem.index}
-    twice = [row for row in range(len(holdout)) if _content(holdout[row]) in known]
+    """No sample of the hold-out is among those of the training, by content, whatever its label."""
+    known = {_content(_input(problem.dataset[int(row)])) for row in problem.index}
+    twice = [row for row in range(len(holdout)) if _content(_input(holdout[row])) in known]
     if twice:
         raise InputError(
             f"{len(twice)} samples of the hold-out are among those to train on, the first in row {twice[0]}: its loss "
             "would be too low; take them out"
         )
+
+
+def _input(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return {key: value for key, value in item.items() if key != "labels"}
+    return item[0] if isinstance(item, tuple | list) and len(item) == 2 else item
 
 
 def _content(item: Any) -> bytes:
