@@ -23,7 +23,7 @@ from suffice.data import load_samples
 from suffice.models import adapted, load_classifier
 from suffice.problem import Problem
 from suffice.runs.study import study
-from suffice.studies import StudySamples
+from suffice.studies import ALL, StudySamples
 from suffice.training import FineTuning, fine_tune
 
 PIXELS = 56
@@ -46,7 +46,7 @@ def head(model: str, data: str) -> dict[str, Any]:
         steps=1000,
         landscape_seeds=0,
     )
-    used = StudySamples(config).used
+    used = StudySamples(config).tasks[ALL].used
     samples = suffice.data.Joined(load_samples(config.data), load_samples(str(config.test)))
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def head(model: str, data: str) -> dict[str, Any]:
         start = time.perf_counter()
         bare = bare_pass(model, samples, used)
         one_pass = time.perf_counter() - start
-        ours = suffice.studies.Learners(config, StudySamples(config), Path(folder)).features("head").tensor
+        ours = suffice.studies.Learners(config, StudySamples(config).tasks, Path(folder)).features("head").tensor
         difference = float((ours - bare).abs().max())
     assert difference < 1e-3, f"the features differ by {difference}"
     fits = sum(cell.seconds or 0.0 for cell in result.study.cells)

@@ -64,7 +64,7 @@ def main() -> None:
     asked = yaml.safe_load((Path("experiments") / arguments.experiment / "config.yaml").read_text())
     config = read_configuration(StudyConfig, asked | {"class_subsets": []})
     samples = StudySamples(config)
-    learners = Learners(config, samples, Path("runs/forecast-benchmark") / arguments.experiment)
+    learners = Learners(config, samples.tasks, Path("runs/forecast-benchmark") / arguments.experiment)
     test = samples.tasks[ALL].parts.test
     records = []
     for method in arguments.methods.split(","):

@@ -136,14 +136,14 @@ def _frozen(name: str, file: Path, study: dict[str, Any], tuned: bool, l2: float
         config = StudyConfig(**study, methods=["head"], seeds=1, sizes=[40], landscape_seeds=0)
         samples = StudySamples(config)
         with TemporaryDirectory() as folder:
-            learners = Learners(config, samples, Path(folder))
+            learners = Learners(config, samples.tasks, Path(folder))
             for shard in learners.plan_features("head"):
                 learners.run_features("head", shard)
             features = learners.features("head").tensor.flatten(1).numpy()
         task = samples.tasks[ALL]
-        labels = task.samples.labels[samples.used]
+        labels = task.samples.labels[task.used]
         pool, test = (
-            np.searchsorted(samples.used, np.sort(rows))
+            np.searchsorted(task.used, np.sort(rows))
             for rows in (np.concatenate([task.parts.pool, task.parts.validation]), task.parts.test)
         )
         file.parent.mkdir(parents=True, exist_ok=True)

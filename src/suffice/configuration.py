@@ -98,8 +98,8 @@ class AnalyzeConfig(ModelConfig):
     sizes: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
 
 
-class MethodConfig(BaseModel):
-    """How a method is studied."""
+class TrainingConfig(BaseModel):
+    """How a model is trained."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -107,12 +107,31 @@ class MethodConfig(BaseModel):
     train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
     learning_rate: float | None = Field(default=None, gt=0, description="peak learning rate; by default by method")
     weight_decay: float = Field(default=0.01, ge=0, description="weight decay of the training")
+
+
+class MethodConfig(TrainingConfig):
+    """How a method is studied."""
+
     landscape_seeds: int | None = Field(
         default=None, ge=0, description="measure the loss surface for so many of the seeds; for all by default"
     )
 
 
-class StudyConfig(MethodConfig, ModelConfig):
+class FineTunedConfig(ModelConfig):
+    """What commands that train models in several ways have in common."""
+
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
+    lora_targets: list[str] | None = Field(
+        default=None, description="linear maps that lora(r) adapts; queries and values by default"
+    )
+
+    @field_validator("lora_targets", mode="before")
+    @classmethod
+    def _split_targets(cls, value: Any) -> Any:
+        return _split(value)
+
+
+class StudyConfig(MethodConfig, FineTunedConfig):
     """The configuration of ``suffice study``."""
 
     methods: list[str] = Field(default=["head"], description="ways to train: head, last_layers(n), lora(r), full")
@@ -134,13 +153,9 @@ class StudyConfig(MethodConfig, ModelConfig):
     patience: int | None = Field(
         default=None, ge=1, description="stop early after so many looks at the validation loss without a better one"
     )
-    optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
     by_method: dict[str, dict[str, Any]] = Field(
         default={},
         description="of some methods other steps, batch sizes, rates, decays or landscape seeds; only in a file",
-    )
-    lora_targets: list[str] | None = Field(
-        default=None, description="linear maps that lora(r) adapts; queries and values by default"
     )
     metrics: list[Literal["f1", "auroc"]] = Field(default=[], description="measure these on the test part too")
     landscape_sizes: list[int] | None = Field(
@@ -153,7 +168,7 @@ class StudyConfig(MethodConfig, ModelConfig):
     tolerances: list[float] = Field(default=[0.02, 0.05, 0.1], description="of k*, relative to the mean loss at w*")
     threads: int = Field(default=1, ge=1, description="of each worker; other numbers give other last digits")
 
-    @field_validator("methods", "sizes", "metrics", "lora_targets", "landscape_sizes", "tolerances", mode="before")
+    @field_validator("methods", "sizes", "metrics", "landscape_sizes", "tolerances", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return _split(value)

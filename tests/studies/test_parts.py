@@ -32,7 +32,7 @@ def test_parts_have_no_sample_in_common_and_the_shares_asked_for():
     pool, validation, test = as_sets(samples.tasks[ALL].parts)
     assert [len(part) for part in (pool, validation, test)] == [110, 30, 60]
     assert len(pool | validation | test) == 200
-    assert pool | validation | test == set(samples.used.tolist())
+    assert pool | validation | test == set(samples.tasks[ALL].used.tolist())
 
 
 def test_every_part_has_all_classes_in_their_shares():

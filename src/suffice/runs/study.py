@@ -102,7 +102,7 @@ class _Work:
         self.config = config
         self.out = out
         self.samples = StudySamples(config)
-        self.learners = Learners(config, self.samples, out)
+        self.learners = Learners(config, self.samples.tasks, out)
         self.cells = Cells(out / "cells", list(self.samples.tasks))
         self.places = [
             Place(task, method, seed)
@@ -216,7 +216,7 @@ class _Work:
                 check=checks,
                 agreement=agreement_of(checks, self.config.seed),
             ),
-            notes=[*self.learners.notes, *_diverged(every)],
+            notes=[*self.learners.notes(self.config.methods), *_diverged(every)],
             confidence=CONFIDENCE,
             configuration=self.config.asked(),
             versions=versions(),
@@ -241,7 +241,8 @@ class _Work:
         self, shards: Sequence[_Step], cells: Sequence[_Step], surfaces: Sequence[_Step], workers: int
     ) -> str:
         """What will be done, and how long it should take, from the time of one batch."""
-        config, forward = self.config, self.learners.forward_seconds
+        config = self.config
+        forward = functools.partial(self.learners.forward_seconds, threads=config.threads)
         seconds = sum(forward("full") * (step.rows[1] - step.rows[0]) for step in shards)
         for step in cells:
             parts = self.samples.tasks[step.place.task].parts

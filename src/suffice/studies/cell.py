@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from sklearn.metrics import f1_score, roc_auc_score
 from torch.nn import functional
 
-from suffice.configuration import StudyConfig
+from suffice.configuration import FineTunedConfig, StudyConfig, TrainingConfig
 from suffice.landscape import fastest_batch_size
 from suffice.problem import Problem
 from suffice.results import Cell
@@ -88,6 +88,21 @@ class Cells:
         return self._folder / f"{self._tasks.index(place.task)}-{place.method}-{size}-{place.seed}.json"
 
 
+def training_of(
+    config: FineTunedConfig, asked: TrainingConfig, place: Place, patience: int | None = None
+) -> FineTuning:
+    """How a model is trained by a method, at the method's rate where none is asked for."""
+    return FineTuning(
+        steps=asked.steps,
+        learning_rate=asked.learning_rate or RATES[place.method.partition("(")[0]],
+        batch_size=asked.train_batch_size,
+        weight_decay=asked.weight_decay,
+        seed=place.seed,
+        optimizer=config.optimizer,
+        patience=patience,
+    )
+
+
 def train_cell(
     config: StudyConfig, learner: Learner, parts: Parts, order: Rows, place: Place, size: int
 ) -> tuple[Cell, Predictions | None]:
@@ -114,8 +129,9 @@ def train_cell(
         return float(predictions(validation, config.batch_size).losses.mean())
 
     start = time.perf_counter()
+    settings = training_of(config, config.of_method(place.method), place, config.patience)
     try:
-        fine_tune(train, _settings(config, place), validate=None if config.patience is None else validate)
+        fine_tune(train, settings, validate=None if config.patience is None else validate)
     except DivergedError:
         return diverged, None
     seconds = time.perf_counter() - start
@@ -157,19 +173,6 @@ def predictions(problem: Problem, batch_size: int | Literal["auto"]) -> Predicti
         probabilities=scores.softmax(1).numpy(),
         losses=functional.cross_entropy(scores, right, reduction="none").numpy(),
         labels=right.numpy(),
-    )
-
-
-def _settings(config: StudyConfig, place: Place) -> FineTuning:
-    asked = config.of_method(place.method)
-    return FineTuning(
-        steps=asked.steps,
-        learning_rate=asked.learning_rate or RATES[place.method.partition("(")[0]],
-        batch_size=asked.train_batch_size,
-        weight_decay=asked.weight_decay,
-        seed=place.seed,
-        optimizer=config.optimizer,
-        patience=config.patience,
     )
 
 

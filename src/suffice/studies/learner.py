@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from suffice.configuration import StudyConfig
+from suffice.configuration import FineTunedConfig
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.models import Classifier, Split, adapted, last_layers, layers_of, load_classifier, renew_head, split
 from suffice.problem import Problem
 from suffice.studies.features import FrozenFeatures
-from suffice.studies.parts import ALL, Place, Rows, StudySamples, Task
+from suffice.studies.parts import ALL, Place, Rows, Task
 
 TRIED = 32
 """Samples that are run for an estimate of the time."""
@@ -53,18 +53,27 @@ class Learner:
 
 
 class Learners:
-    """All models of a study. The one asked for last is kept, so tasks come in order of task, method and seed."""
+    """Models to be trained. The one asked for last is kept, so they are asked for by task, method and seed.
 
-    def __init__(self, config: StudyConfig, samples: StudySamples, out: Path) -> None:
+    Args:
+        config: which model.
+        tasks: what it is to be trained for, by name, that with all classes first.
+        out: the run's folder, where features are kept.
+        as_trained: the model has been trained for these classes: its head is kept, whatever it calls them.
+    """
+
+    def __init__(self, config: FineTunedConfig, tasks: Mapping[str, Task], out: Path, as_trained: bool = False) -> None:
         self._config = config
-        self._samples = samples
+        self._tasks = tasks
         self._out = out
+        self._as_trained = as_trained
         self.get = functools.lru_cache(maxsize=1)(self._make)
         self._frozen = functools.lru_cache(maxsize=1)(self._make_frozen)
         self.features = functools.lru_cache(maxsize=1)(self._open_features)
+        self._tried = functools.lru_cache(maxsize=1)(self._try)
 
     def _make(self, place: Place) -> Learner:
-        of_task = self._samples.tasks[place.task]
+        of_task = self._tasks[place.task]
         classifier, model = self._adapted(of_task, place.method, place.seed)
         features = self.features(place.method)
         cut = self._cut(classifier, model, of_task) if features.is_planned else None
@@ -72,7 +81,7 @@ class Learners:
         if cut is None:
             return Learner(model, functools.partial(_problem, classifier, model, of_task), _state(model))
         labels = torch.tensor(classifier.labels)[torch.from_numpy(of_task.samples.labels)]
-        places = torch.from_numpy(np.searchsorted(self._samples.used, of_task.rows))
+        places = torch.from_numpy(np.searchsorted(self._tasks[ALL].used, of_task.rows))
         rest = cut.rest
 
         def from_features(rows: Rows) -> Problem:
@@ -83,7 +92,7 @@ class Learners:
 
     def check(self, method: str) -> None:
         """Finds a bad method; what is made here is not kept, as there may be no features yet to train from."""
-        self._adapted(self._samples.tasks[ALL], method, self._config.seed)
+        self._adapted(self._tasks[ALL], method, self._config.seed)
 
     def plan_features(self, method: str) -> list[slice]:
         """Makes room for the features that a method trains from; the shards that are missing.
@@ -99,21 +108,20 @@ class Learners:
         if frozen is not None:
             self.features(method).run(*frozen, rows)
 
-    def forward_seconds(self, method: str) -> float:
+    def forward_seconds(self, method: str, threads: int) -> float:
         """About what a sample takes in a forward pass through the part that a method moves."""
-        seconds, layers = self._tried
         if method == "head":
             return 0.0
+        seconds, layers = self._tried(threads)
         return seconds * min(1.0, (last_layers(method) or layers) / layers)
 
-    @functools.cached_property
-    def _tried(self) -> tuple[float, int]:
-        """Seconds that a sample takes in the whole model, on as many threads as a worker has; and its layers."""
-        task = self._samples.tasks[ALL]
+    def _try(self, threads: int) -> tuple[float, int]:
+        """Seconds that a sample takes in the whole model, and its layers."""
+        task = self._tasks[ALL]
         classifier, model = self._adapted(task, "full", self._config.seed)
         problem = _problem(classifier, model, task, task.parts.pool[:TRIED])
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self._config.threads)
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
         try:
             with problem.measuring():
                 seconds = []
@@ -122,22 +130,23 @@ class Learners:
                     problem.losses(problem.batch(slice(None)))
                     seconds.append(time.perf_counter() - start)
         finally:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(before)
         return min(seconds) / len(problem), max(1, len(layers_of(model)[1]))
 
-    @property
-    def notes(self) -> list[str]:
-        """What a person should know of how model and samples were read."""
-        task = self._samples.tasks[ALL]
+    def notes(self, methods: Sequence[str]) -> list[str]:
+        """What a person should know of how model and samples were read for some methods."""
+        task = self._tasks[ALL]
         classifier = load_classifier(
             self._config.model, task.samples, self._config.image_size, self._config.seed, self._config.trust_remote_code
         )
-        notes = [*classifier.notes, *classifier.inputs(task.samples, self._samples.used).notes]
-        if _has_head_of_others(classifier):
+        notes = [*classifier.notes, *classifier.inputs(task.samples, task.used).notes]
+        if self._as_trained and not classifier.matched_by_name:
+            notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
+        elif _has_head_of_others(classifier):
             notes.append("The checkpoint's head is one for other classes: every training starts from a new one.")
         whole = [
             method
-            for method in self._config.methods
+            for method in methods
             if method.startswith(("head", "last_layers")) and not self.features(method).is_planned
         ]
         if whole:
@@ -146,10 +155,10 @@ class Learners:
 
     def _make_frozen(self, method: str) -> tuple[Problem, Split] | None:
         """All samples used and the model that makes features of them, which neither classes nor seed change."""
-        task = self._samples.tasks[ALL]
+        task = self._tasks[ALL]
         classifier, model = self._adapted(task, method, self._config.seed)
         cut = self._cut(classifier, model, task)
-        return None if cut is None else (_problem(classifier, model, task, self._samples.used), cut)
+        return None if cut is None else (_problem(classifier, model, task, task.used), cut)
 
     def _open_features(self, method: str) -> FrozenFeatures:
         return FrozenFeatures(self._out / "features" / method)
@@ -157,7 +166,9 @@ class Learners:
     def _adapted(self, task: Task, method: str, seed: int) -> tuple[Classifier, nn.Module]:
         config = self._config
         classifier = load_classifier(config.model, task.samples, config.image_size, seed, config.trust_remote_code)
-        if _has_head_of_others(classifier):
+        if self._as_trained and classifier.has_new_head:
+            raise InputError(f"{config.model} has no head for these classes: it was not trained on such data")
+        if not self._as_trained and _has_head_of_others(classifier):
             renew_head(classifier.model, seed)
         return classifier, adapted(classifier.model, method, config.lora_targets, seed).to(choose_device(config.device))
 

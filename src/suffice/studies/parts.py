@@ -54,13 +54,18 @@ class Task:
     rows: Rows
     parts: Parts
 
+    @property
+    def used(self) -> Rows:
+        """Rows of those in any part, ascending."""
+        used: Rows = np.sort(np.concatenate(list(vars(self.parts).values())))
+        return used
+
 
 class StudySamples:
     """All samples of a study, test data that come apart included, cut into the same parts for all its tasks.
 
     Attributes:
         samples: all of them.
-        used: rows of those in any part, ascending.
         tasks: by name, the one with all classes first.
         seeds: of the study.
         sizes: of the trainings of each task: those asked for, as far as a subset of the classes has so many samples, or
@@ -90,7 +95,6 @@ class StudySamples:
             parts = Parts(parts.pool, parts.validation, np.sort(chosen) + len(samples))
             samples = Joined(samples, apart)
         self.samples = samples
-        self.used = np.sort(np.concatenate([parts.pool, parts.validation, parts.test]))
         self.tasks = {ALL: Task(ALL, samples, np.arange(len(samples)), parts)}
         for names in config.class_subsets:
             subset = ClassSubset(samples, [name.strip() for name in names.split(",")])

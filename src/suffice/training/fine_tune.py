@@ -67,6 +67,20 @@ class FineTuning:
         if self.optimizer not in get_args(OptimizerName):
             raise InputError(f"optimizer is {', '.join(get_args(OptimizerName))}, not {self.optimizer!r}")
 
+    def samples_run(self, samples: int) -> int:
+        """How many samples all steps of a training on so many take together.
+
+        Example:
+            >>> FineTuning(epochs=3).samples_run(50), FineTuning(steps=3, batch_size=20).samples_run(50)
+            (150, 50)
+            >>> FineTuning(steps=4, batch_size=20).samples_run(50)
+            70
+        """
+        if self.steps is None:
+            return self.epochs * samples
+        whole, rest = divmod(self.steps, math.ceil(samples / self.batch_size))
+        return whole * samples + rest * self.batch_size
+
 
 def fine_tune(
     problem: Problem,
