@@ -2,10 +2,11 @@
 
 Run in the project's folder, with an experiment of ``suffice study``, as
 
-    PYTHONPATH=benchmarks python benchmarks/forecast/layers.py vit-fashion --methods "lora(4)" --sizes 250,500
+    PYTHONPATH=benchmarks python benchmarks/forecast/layers.py vit-fashion --methods "last_layers(1),lora(4)" \\
+        --sizes 250,500,1000
 
-The truth is the mean test loss over the seeds of the study, and so are the losses of smaller sizes that curves are
-fitted to; the pilots are trained here as there.
+The truth is the mean over the seeds of the study. Curves are fitted to its trainings at all sizes up to the pilot's, of
+all seeds; the forecasts have the one training, which is made here as there.
 """
 
 import argparse
@@ -20,9 +21,12 @@ import yaml
 from environment import save
 
 from suffice.configuration import StudyConfig, read_configuration
-from suffice.forecasting import FAMILIES, curve_of, effective_penalty, fit_curve
-from suffice.forecasting.fine_tuned import measure_problem
+from suffice.forecasting import FAMILIES, curve_of, effective_penalty, fit_curve, measure_problem
+from suffice.results import Band
 from suffice.studies import ALL, Learners, Place, StudySamples, train_cell
+
+FURTHEST = 8
+"""Times the pilot."""
 
 Cells = dict[tuple[str, int], list[dict[str, Any]]]
 
@@ -49,8 +53,13 @@ def by_curves(cells: Cells, method: str, size: int, ahead: list[int]) -> dict[st
             gains[name] = fit_curve(name, at, losses, np.full(len(at), 0.01), size).gain(sizes).tolist()
     before = sorted(set(at))[-2]
     fall = losses[at == before].mean() - losses[at == size].mean()
-    gains["a + b/n"] = (fall / (1 / before - 1 / size) * (1 / size - 1 / sizes)).tolist()
+    gains["two points"] = (fall / (1 / before - 1 / size) * (1 / size - 1 / sizes)).tolist()
+    gains["no improvement"] = [0.0] * len(ahead)
     return gains
+
+
+def means(cells: Cells, method: str, sizes: list[int], what: str) -> list[float]:
+    return [fmean(cell[what] for cell in cells[method, size]) for size in sizes]
 
 
 def main() -> None:
@@ -58,61 +67,64 @@ def main() -> None:
     parser.add_argument("experiment")
     parser.add_argument("--methods", required=True, help="such as last_layers(1),lora(4)")
     parser.add_argument("--sizes", required=True, help="of the pilots")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--information", action="store_true", help="the slope of the tangent kernel as well")
     arguments = parser.parse_args()
     cells = of_study(arguments.experiment)
     asked = yaml.safe_load((Path("experiments") / arguments.experiment / "config.yaml").read_text())
     config = read_configuration(StudyConfig, asked | {"class_subsets": []})
     samples = StudySamples(config)
     learners = Learners(config, samples.tasks, Path("runs/forecast-benchmark") / arguments.experiment)
-    test = samples.tasks[ALL].parts.test
+    parts = samples.tasks[ALL].parts
     records = []
     for method in arguments.methods.split(","):
         for shard in learners.plan_features(method):
             learners.run_features(method, shard)
         for size in map(int, arguments.sizes.split(",")):
-            ahead = sorted(at for name, at in cells if name == method and at > size)
-            now = fmean(cell["test_loss"] for cell in cells[method, size])
-            truth = [now - fmean(cell["test_loss"] for cell in cells[method, at]) for at in ahead]
+            ahead = sorted(at for name, at in cells if name == method and size < at <= FURTHEST * size)
+            losses = means(cells, method, [size, *ahead], "test_loss")
+            accuracies = means(cells, method, [size, *ahead], "test_accuracy")
             for seed in range(arguments.seeds):
                 learner = learners.get(Place(ALL, method, seed))
                 order = samples.order(ALL, seed)
                 start = time.perf_counter()
-                train_cell(config, learner, samples.tasks[ALL].parts, order, Place(ALL, method, seed), size)
+                train_cell(config, learner, parts, order, Place(ALL, method, seed), size)
                 trained = time.perf_counter()
                 problem = learner.problem(order[:size])
-                penalty = effective_penalty(problem, learner.initial)
-                pilot = measure_problem(problem, penalty, None, "holdout", learner.problem(test).dataset)
+                holdout = learner.problem(parts.test).dataset
+                pilot = measure_problem(problem, None, None, "holdout", holdout)
                 seconds = time.perf_counter() - trained
-                curve = curve_of(pilot, ahead)
-                gains = {
-                    name: one.gain(np.array(ahead, dtype=np.float64)).tolist() for name, one in pilot.estimators.items()
-                }
+                estimators = dict(pilot.estimators)
+                if arguments.information:
+                    penalty = effective_penalty(problem, learner.initial)
+                    found = measure_problem(problem, penalty, None, "holdout", holdout, estimator="information")
+                    estimators["information"] = found.estimators["information"]
+                curve = curve_of(pilot, [size, *ahead])
+                gains = {name: one.gain(np.array(ahead, dtype=float)).tolist() for name, one in estimators.items()}
                 records.append(
                     {
                         "method": method,
                         "size": size,
                         "seed": seed,
                         "ahead": ahead,
-                        "penalty": penalty,
-                        "true_gain": truth,
-                        "level_of_pilot": float(pilot.nearly_all.losses.mean()),
-                        "true_level": now,
+                        "true_loss": losses,
+                        "true_accuracy": accuracies,
+                        "loss": band(curve.loss),
+                        "accuracy": band(curve.accuracy),
                         "status": curve.status,
                         "explanation": curve.explanation,
-                        "gain_low": (curve.loss.mean[0] - curve.loss.high).tolist(),
+                        "own_loss": pilot.own_loss,
+                        "descent": pilot.descent,
                         "gains": gains | by_curves(cells, method, size, ahead),
                         "seconds": {"training": trained - start, "forecast": seconds},
                     }
                 )
                 print(json.dumps(records[-1]), flush=True)
-    names = sorted({name for record in records for name in record["gains"]})
-    errors = {
-        name: [record["gains"][name][-1] / record["true_gain"][-1] - 1 for record in records if name in record["gains"]]
-        for name in names
-    }
-    table = {name: float(np.sqrt(np.mean(np.square(values)))) for name, values in errors.items()}
-    save(f"forecast_layers_{arguments.experiment}", {"error_of_gain_to_the_largest_size": table, "pilots": records})
+    save(f"forecast_layers_{arguments.experiment}", {"pilots": records})
+
+
+def band(of: Band) -> dict[str, list[float]]:
+    return {name: getattr(of, name).tolist() for name in ("mean", "low", "high")}
 
 
 if __name__ == "__main__":

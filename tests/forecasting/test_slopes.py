@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import log_softmax
 
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy, SquaredError
-from suffice.forecasting.slope import information_slope, noise_slope, symmetric_slope
+from suffice.forecasting.slope import gcv_slope, information_slope, noise_slope, symmetric_slope
 
 
 def dense_hessian(head):
@@ -127,3 +129,28 @@ def test_the_symmetric_slope_of_least_squares_is_half_of_its_parameters_times_th
     error = values.std(ddof=1) / np.sqrt(len(values))
     assert values.mean() == pytest.approx(columns, abs=4 * error)
     assert np.mean([slope.error for slope in found]) == pytest.approx(values.std(ddof=1), rel=0.2)
+
+
+def test_the_gcv_slope_of_least_squares_is_what_its_noise_costs():
+    """With Gaussian inputs the expected test loss of a fit to k samples is 1 + P / (k - P - 1)."""
+    random, samples, columns = np.random.default_rng(0), 60, 20
+    own, unseen = [], []
+    for _ in range(400):
+        x, y = random.normal(size=(samples, columns)), random.normal(size=samples)
+        fitted = np.linalg.lstsq(x, y, rcond=None)[0]
+        own.append(np.square(y - x @ fitted).mean())
+        unseen.append(1 + np.square(fitted).sum())
+    slope = gcv_slope(np.array(own), np.array(unseen), samples, columns)
+    cost = columns / (samples - columns - 1)
+    assert slope.value / samples == pytest.approx(cost, rel=0.05)
+    assert symmetric_slope(np.array(own), np.array(unseen), samples).value / samples < 0.9 * cost
+
+
+@given(st.floats(1e-6, 0.999), st.floats(0.01, 10), st.integers(2, 10**6))
+def test_the_gcv_slope_of_many_directions_is_the_square_of_the_difference_of_roots(share, test_loss, samples):
+    own, unseen = np.full(3, share * test_loss), np.full(4, test_loss)
+    many, few = (gcv_slope(own, unseen, samples, factor * samples) for factor in (5, 0.01))
+    assert many.value == pytest.approx(samples * (np.sqrt(test_loss) - np.sqrt(share * test_loss)) ** 2)
+    assert many.value <= few.value * (1 + 1e-9)
+    assert many.value <= samples * (test_loss - share * test_loss) * (1 + 1e-9)
+    assert gcv_slope(unseen, own, samples, samples).value == 0

@@ -142,21 +142,6 @@ class TangentKernel:
             changes[place] = (moved / np.square(directions).sum(1)) @ directions
         return changes
 
-    def newton_step(self, residuals: Float64[np.ndarray, "samples outputs"], factor: float = 1.0) -> float:
-        r"""How far a Newton step would lower the mean loss: :math:`\frac12 \bar g^\top H^{-1} \bar g`.
-
-        It is near 0 where a training without a penalty has ended.
-
-        Args:
-            residuals: e_i, the gradients of the losses in the outputs.
-            factor: t, of the penalty.
-
-        Raises:
-            InputError: a factor that is not positive.
-        """
-        gradient = self._coefficients(residuals)
-        return float(gradient @ (gradient - factor * np.linalg.solve(self._penalised(factor), gradient))) / 2
-
     def _coefficients(self, residuals: Float64[np.ndarray, "samples outputs"]) -> Float64[np.ndarray, " rows"]:
         r"""r with :math:`\bar g = F^\top r`, of the mean gradient; its part of each sample is that of e_i / k."""
         along = np.einsum("ra,ra->r", self.directions, residuals[self.owners])

@@ -10,18 +10,24 @@ from suffice.forecasting.curve_fits import (
     sufficient_size,
 )
 from suffice.forecasting.estimator import Estimator
-from suffice.forecasting.fine_tuned import effective_penalty
+from suffice.forecasting.fine_tuned import FOLDS, effective_penalty, measure_problem, others_of_folds
 from suffice.forecasting.forecast import CONFIDENCE, curve_of, forecast, forecast_head
-from suffice.forecasting.pilot import Pilot, choose_penalty, measure_pilot
+from suffice.forecasting.overlap import repeated
+from suffice.forecasting.pilot import Pilot, Predicted, choose_penalty, measure_pilot
+from suffice.forecasting.slope import FirstOrder, Slope
 
 __all__ = [
     "CONFIDENCE",
     "FAMILIES",
+    "FOLDS",
     "ClassSlopes",
     "CurveFit",
     "Estimator",
+    "FirstOrder",
     "NoImprovement",
     "Pilot",
+    "Predicted",
+    "Slope",
     "TwoPoint",
     "choose_penalty",
     "curve_of",
@@ -30,5 +36,8 @@ __all__ = [
     "forecast",
     "forecast_head",
     "measure_pilot",
+    "measure_problem",
+    "others_of_folds",
+    "repeated",
     "sufficient_size",
 ]

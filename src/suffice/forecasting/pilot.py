@@ -72,11 +72,9 @@ class Predicted:
         """The outputs at their temperature."""
         return Predicted(self.samples, self.outputs / self.temperature, self.labels)
 
-    @cached_property
-    def cost_of_temperature(self) -> float:
-        """The second derivative of the mean loss of z / T by log T, for calibrated outputs: the mean of z^T S z."""
-        z = self.calibrated.outputs
-        return float((z * self._loss.at(z).curvature(z)).sum(1).mean())
+    def miscalibration(self, temperature: float) -> float:
+        """What the calibrated outputs lose by being multiplied by a temperature, such as that of the outputs."""
+        return float(self._loss.values(temperature * self.calibrated.outputs).mean() - self.calibrated.losses.mean())
 
     def sharpened(self, factor: float) -> tuple[float, float]:
         """Loss and error rate that are to be expected of the probabilities softmax(factor z) where they are true."""
@@ -97,20 +95,22 @@ class Pilot:
         nearly_all: of samples that the models have not seen, by those fitted to all or nearly all of the others.
         halves: the same by models fitted to half of the samples, or None where none were.
         estimators: of the gain by name, the one that is taken by default first.
-        penalty: on half of the squared weights that the training had or, where it is not known, acted as if it had.
+        penalty: on half of the squared weights that the training had or acted as if it had; None if it is not known.
         head: what was fitted to all samples, where the models are heads.
         level_off: what the loss of samples that the models have not seen is off besides its noise, over itself.
-        newton_step: how far a Newton step would lower the training loss.
+        own_loss: the training loss of the model.
+        descent: by how much a step along the gradient would lower the training loss.
     """
 
     samples: int
     nearly_all: Predicted
     halves: Predicted | None
     estimators: Mapping[str, FirstOrder]
-    penalty: float
+    penalty: float | None
     head: Head | None = None
     level_off: float = 0.0
-    newton_step: float = 0.0
+    own_loss: float = 0.0
+    descent: float = 0.0
 
     def class_slopes(self, seed: int = 0) -> ClassSlopes | None:
         """What the noise of each class adds to the loss, or None where the models are not heads fitted to folds."""
