@@ -47,6 +47,7 @@ MAY_IMPORT = {
         "engine",
         "studies",
         "forecasting",
+        "curvature",
     },
     "cli": {"errors", "results", "report", "runs", "configuration"},
 }

@@ -225,9 +225,25 @@ def _parts(item: Any) -> list[Any]:
     return item.split(",") if isinstance(item, str) else [item]
 
 
-class ForecastConfig(ModelConfig):
+class ForecastConfig(TrainingConfig, FineTunedConfig):
     """The configuration of ``suffice forecast``."""
 
+    method: str = Field(
+        default="head",
+        description="what is trained: head, last_layers(n), lora(r) or full; a head is fitted to the end, and the "
+        "settings of training are for the others",
+    )
+    estimator: str = Field(
+        default="auto",
+        description="of the gain: combined (which is auto) or symmetric, information; of heads also noise, of others "
+        "gcv",
+    )
+    trained: bool = Field(
+        default=False, description="the model was trained on these very samples: take it as it is; needs --test"
+    )
+    test: str | None = Field(
+        default=None, description="other samples to take the test loss from; by default from trainings on parts"
+    )
     samples: int | None = Field(default=None, ge=4, description="take this many of the data, drawn by the seed")
     sizes: list[Annotated[int, Field(ge=2)]] | None = Field(
         default=None,
@@ -254,6 +270,11 @@ class ForecastConfig(ModelConfig):
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return _split(value)
+
+    @field_validator("method")
+    @classmethod
+    def _in_one_spelling(cls, value: str) -> str:
+        return _method(value)
 
 
 class HessianConfig(Config):

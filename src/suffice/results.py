@@ -564,10 +564,14 @@ class ForecastResult(_Value):
     command: Literal["forecast"] = Field(default="forecast", description="what wrote this")
     model: str = Field(description="the checkpoint")
     data: str = Field(description="the samples")
+    method: str = Field(default="head", description="what is trained: head, last_layers(n), lora(r) or full")
     classes: list[str] = Field(description="names of the classes")
     samples: int = Field(description="k_0, samples at hand")
-    features: int = Field(description="numbers that the frozen part makes of a sample")
-    l2: float = Field(description="penalty of the head")
+    test_samples: int = Field(default=0, description="others that the level is from; 0 where it is from parts of these")
+    features: int | None = Field(
+        default=None, description="numbers that the frozen part makes of a sample; null where more than the head moves"
+    )
+    l2: float | None = Field(default=None, description="penalty of the head; null where more moves")
     forecast: LearningCurve = Field(description="the learning curve, from the samples at hand on")
     measured: list[Measured] = Field(description="trainings on halves and on nearly all of the samples at hand")
     gains: list[Gain] = Field(description="what more samples should bring")

@@ -10,9 +10,8 @@ from suffice.forecasting import choose_penalty, forecast_head
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy
 from suffice.results import ForecastResult
-from suffice.runs import forecast as run
 from suffice.runs.forecast import forecast
-from suffice.studies import FrozenFeatures
+from suffice.studies import FrozenFeatures, learner
 
 SMALL = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 300, "l2": 0.01}
 
@@ -139,6 +138,6 @@ def test_bad_input_is_refused_in_one_line(values, said, tmp_path):
 
 
 def test_a_model_that_cannot_be_cut_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "split", lambda *_: None)
+    monkeypatch.setattr(learner, "split", lambda *_: None)
     with pytest.raises(InputError, match="take suffice.forecast_head on features"):
         forecast(config_of(), tmp_path / "run")

@@ -55,6 +55,13 @@ def test_training_lowers_the_loss():
     assert history[-1] < 0.7 * history[0]
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, *(FineTuning(steps=steps, batch_size=8) for steps in (1, 3, 5, 6))])
+def test_the_samples_run_are_those_that_progress_tells(settings):
+    done = []
+    fine_tune(problem_of(), settings, progress=done.append)
+    assert sum(done) == settings.samples_run(SAMPLES)
+
+
 def test_a_seed_gives_the_same_weights_and_another_seed_others():
     history, weights = trained()
     torch.rand(7)  # whatever random numbers were drawn in between

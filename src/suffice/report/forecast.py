@@ -143,7 +143,7 @@ def _figure(
         title=f"Test {name} to be expected with more samples",
         caption=(
             f"Forecast from {result.samples:,} samples. The band is the {result.confidence:.0%} interval of the mean "
-            "over trainings. Circles: heads trained on halves and on nine tenths of these, tested on the others."
+            f"over trainings. {_circles(result)}"
         ),
         x_label="training samples",
         y_label=label,
@@ -155,10 +155,29 @@ def _figure(
     )
 
 
+def _circles(result: ForecastResult) -> str:
+    if result.test_samples:
+        return f"Circle: the training on these, tested on {result.test_samples:,} others."
+    sizes = " and ".join(f"{training.size:,}" for training in result.measured)
+    return f"Circles: trainings on {sizes} of these, tested on the rest."
+
+
+def _trained(method: str) -> str:
+    """
+    Example:
+        >>> _trained("head"), _trained("last_layers(2)"), _trained("lora(8)"), _trained("full")
+        ('a head on', 'the last 2 layers of', 'LoRA of rank 8 on', 'all of')
+    """
+    kind, _, number = method.rstrip(")").partition("(")
+    layers = "the last layer of" if number == "1" else f"the last {number} layers of"
+    return {"head": "a head on", "last_layers": layers, "lora": f"LoRA of rank {number} on", "full": "all of"}[kind]
+
+
 def _page(result: ForecastResult, figures: Sequence[Figure]) -> str:
     return TEMPLATES.get_template("forecast.html.j2").render(
         result=result,
         curve=result.forecast,
+        trained=_trained(result.method),
         rows=np.arange(len(result.forecast.sizes)) if figures else [],
         answer=forecast_answer(result),
         figures=figures,

@@ -24,6 +24,8 @@ CONTENTS = (
     "fine_tuning.pt",
     "moments",
     "features",
+    "trainings",
+    "pilot.npz",
     "cells",
     "surfaces",
     "cells.csv",

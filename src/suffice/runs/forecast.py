@@ -1,4 +1,4 @@
-"""From a model and the samples at hand to what more of them would bring: features, one fit, its curvature."""
+"""From a model and the samples at hand to what more of them would bring: one training, and its curvature."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ from jaxtyping import Float64, Int64
 from rich.console import Console
 
 from suffice.configuration import ForecastConfig
-from suffice.data import LabelledSamples, load_samples
-from suffice.engine import choose_device
-from suffice.errors import InputError
-from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot
-from suffice.models import Classifier, adapted, load_classifier, split
-from suffice.problem import Problem
+from suffice.data import Joined, LabelledSamples, load_samples
+from suffice.errors import InputError, nearest
+from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot, repeated
 from suffice.report import write_forecast_report
 from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningCurve, Measured, SufficientSize
 from suffice.runs.folder import open_folder, versions
+from suffice.runs.pilot import measure_trained
 from suffice.runs.progress import progress_bar
-from suffice.studies import FrozenFeatures
+from suffice.studies import ALL, Learners, Parts, Task
+
+Features = Float64[np.ndarray, "samples columns"]
 
 FREE = frozenset({"sizes", "target_accuracy", "target_loss", "excess", "cost_per_sample", "l2"})
 """What may change without running the model anew."""
@@ -37,13 +37,16 @@ COST_SIZES = np.geomspace(1, 1000, 200)
 def forecast(
     config: ForecastConfig, out: Path = Path("runs/forecast"), overwrite: bool = False, console: Console | None = None
 ) -> ForecastResult:
-    """Forecasts the learning curve of a new head on a frozen model, and writes ``out``.
+    """Forecasts the learning curve of a model, and writes ``out``.
+
+    What the frozen part of the model makes of the samples, each training and what was measured are stored when they are
+    finished; an earlier run of the same configuration in the same folder goes on.
 
     Args:
-        config: the model, the samples at hand, and what is asked.
-        out: the run's folder; what the frozen model made of the samples is kept there.
+        config: the model, what of it is trained, the samples at hand, and what is asked.
+        out: the run's folder.
         overwrite: replace a run of another configuration.
-        console: where to show progress; nowhere by default.
+        console: where to show estimates and progress; nowhere by default.
 
     Raises:
         InputError: bad input of any kind.
@@ -56,30 +59,67 @@ def forecast(
         (200, [200, 400, 800, 1600, 3200, 6400], 'extrapolated')
     """
     console = Console(quiet=True) if console is None else console
-    samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
+    _check(config)
+    task = _task(config)
+    learners = Learners(config, {ALL: task}, out, config.trained)
+    learners.check(config.method)
+    open_folder(out, config.asked(), task.samples.fingerprint(), overwrite, free=FREE)
+    if not (out / "result.json").exists():
+        _check_apart(task)
+    shards = learners.plan_features(config.method)
+    if shards:
+        with progress_bar(console, "frozen part", len(task.used)) as progress:
+            progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
+            for rows in shards:
+                learners.run_features(config.method, rows)
+                progress(rows.stop - rows.start)
+    features = None
+    if config.method == "head":
+        pilot, features = _measure_head(config, learners, task, console)
+    else:
+        pilot = measure_trained(config, learners, task, out, console)
+    result = _result(config, task, pilot, features, learners.notes([config.method]))
+    write_forecast_report(result, out)
+    return result
+
+
+def _check(config: ForecastConfig) -> None:
+    """That settings go together."""
+    known = ("auto", "combined", "symmetric", "information", "noise" if config.method == "head" else "gcv")
+    if config.estimator not in known:
+        raise InputError(
+            f"estimator = {config.estimator}: of --method {config.method} it is {', '.join(known)}"
+            f"{nearest(config.estimator, known)}"
+        )
+    if config.l2 is not None and config.method != "head":
+        raise InputError(
+            f"--l2 is the penalty of a head; with --method {config.method} set --weight-decay, and what holds the "
+            "weights is found from the training"
+        )
+    if config.trained and config.method == "head":
+        raise InputError("--trained is for --method last_layers(n) or full: a head is fitted anew, leave --trained out")
+    if config.trained and config.method.startswith("lora"):
+        raise InputError("--trained with a checkpoint that has an adapter: give --method full, which is the adapter")
+    if config.trained and config.test is None:
+        raise InputError("--trained needs --test: samples that the model has not seen, to take the test loss from")
+
+
+def _task(config: ForecastConfig) -> Task:
+    """The samples at hand as the pool, and those to take the level from as the test part."""
+    samples, test = _load(config, config.data), np.arange(0)
     if config.samples is not None and config.samples > len(samples):
         raise InputError(f"samples = {config.samples}: {config.data} has {len(samples)}")
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(samples))[: config.samples])
-    labels = samples.labels[rows]
-    _check_classes(samples, labels)
-    classifier = load_classifier(config.model, samples, config.image_size, config.seed, config.trust_remote_code)
-    inputs = classifier.inputs(samples, rows)
-    open_folder(out, config.asked(), samples.fingerprint(), overwrite, free=FREE)
-    problem = Problem(
-        adapted(classifier.model, "head").to(choose_device(config.device)),
-        inputs,
-        predict=classifier.predict,
-        order="source",
-        collate=classifier.collate,
-    )
-    features = _features(problem, classifier, out / "features" / "head", console)
-    with_intercept = np.hstack([features, np.ones((len(features), 1))])
-    with console.status("fitting heads"):
-        l2 = choose_penalty(with_intercept, labels, config.seed) if config.l2 is None else config.l2
-        pilot = measure_pilot(with_intercept, labels, l2, config.seed)
-    result = _result(config, samples, pilot, features.shape[1], l2, [*classifier.notes, *inputs.notes])
-    write_forecast_report(result, out)
-    return result
+    _check_classes(samples, samples.labels[rows])
+    if config.test is not None:
+        apart = _load(config, config.test)
+        test = len(samples) + np.arange(len(apart))
+        samples = Joined(samples, apart)
+    return Task(ALL, samples, np.arange(len(samples)), Parts(rows, np.arange(0), test))
+
+
+def _load(config: ForecastConfig, source: str) -> LabelledSamples:
+    return load_samples(source, config.text_column, config.label_column, config.threshold, config.classes)
 
 
 def _check_classes(samples: LabelledSamples, labels: Int64[np.ndarray, " taken"]) -> None:
@@ -92,37 +132,45 @@ def _check_classes(samples: LabelledSamples, labels: Int64[np.ndarray, " taken"]
         )
 
 
-def _features(
-    problem: Problem, classifier: Classifier, folder: Path, console: Console
-) -> Float64[np.ndarray, "samples features"]:
-    """What the frozen part makes of the samples: the input of the head."""
-    with problem.measuring():
-        cut = split(problem.model, classifier.predict, problem.batch(slice(0, 3)))
-    if cut is None:
+def _check_apart(task: Task) -> None:
+    at_hand, test = ((task.samples[int(row)] for row in rows) for rows in (task.parts.pool, task.parts.test))
+    twice = repeated(at_hand, test) if len(task.parts.test) else []
+    if twice:
+        raise InputError(
+            f"{len(twice)} of the test samples are among those at hand, first "
+            f"{task.samples.describe(int(task.parts.test[twice[0]]))}: their loss would be too low; take them out"
+        )
+
+
+def _measure_head(config: ForecastConfig, learners: Learners, task: Task, console: Console) -> tuple[Pilot, int]:
+    """The pilot, and how many features it is on."""
+    features = learners.features(config.method)
+    if not features.is_planned:
         raise InputError("the head of this model cannot be told from the rest: take suffice.forecast_head on features")
-    frozen = FrozenFeatures(folder)
-    shards = frozen.plan(problem, cut)
-    if shards:
-        with progress_bar(console, "frozen part", len(problem)) as progress:
-            progress(len(problem) - sum(rows.stop - rows.start for rows in shards))
-            for rows in shards:
-                frozen.run(problem, cut, rows)
-                progress(rows.stop - rows.start)
-    return frozen.tensor.flatten(1).double().numpy()
+
+    def of(rows: Int64[np.ndarray, " rows"]) -> tuple[Features, Int64[np.ndarray, " rows"]]:
+        chosen = features.tensor[np.searchsorted(task.used, rows)].flatten(1).double().numpy()
+        return np.hstack([chosen, np.ones((len(chosen), 1))]), task.samples.labels[rows]
+
+    at_hand, others = of(task.parts.pool), of(task.parts.test) if len(task.parts.test) else None
+    with console.status("fitting heads"):
+        l2 = choose_penalty(*at_hand, config.seed) if config.l2 is None else config.l2
+        return measure_pilot(*at_hand, l2, config.seed, others), at_hand[0].shape[1] - 1
 
 
-def _result(
-    config: ForecastConfig, samples: LabelledSamples, pilot: Pilot, features: int, l2: float, notes: list[str]
-) -> ForecastResult:
+def _result(config: ForecastConfig, task: Task, pilot: Pilot, features: int | None, notes: list[str]) -> ForecastResult:
     ahead = [pilot.samples * times for times in AHEAD] if config.sizes is None else config.sizes
-    curve = curve_of(pilot, sorted({pilot.samples, *ahead}))
+    curve = curve_of(pilot, sorted({pilot.samples, *ahead}), config.estimator)
+    classes = task.samples.classes
     return ForecastResult(
         model=config.model,
         data=config.data,
-        classes=list(samples.classes),
+        method=config.method,
+        classes=list(classes),
         samples=pilot.samples,
+        test_samples=len(task.parts.test),
         features=features,
-        l2=l2,
+        l2=None if pilot.head is None else pilot.penalty,
         forecast=curve,
         measured=[
             Measured(
@@ -131,8 +179,8 @@ def _result(
             for predicted in (pilot.halves, pilot.nearly_all)
             if predicted is not None
         ],
-        gains=_gains(pilot),
-        class_gains=_class_gains(pilot, samples.classes) if curve.status != "cannot_tell" else [],
+        gains=_gains(config, pilot),
+        class_gains=_class_gains(pilot, classes) if curve.status != "cannot_tell" else [],
         answers=_answers(config, pilot, curve),
         notes=notes,
         confidence=CONFIDENCE,
@@ -141,8 +189,8 @@ def _result(
     )
 
 
-def _gains(pilot: Pilot) -> list[Gain]:
-    curve = curve_of(pilot, [pilot.samples, *(pilot.samples + more for more in MORE)])
+def _gains(config: ForecastConfig, pilot: Pilot) -> list[Gain]:
+    curve = curve_of(pilot, [pilot.samples, *(pilot.samples + more for more in MORE)], config.estimator)
     if curve.status == "cannot_tell":
         return []
     loss, accuracy = curve.loss.mean, curve.accuracy.mean
@@ -181,5 +229,5 @@ def _answers(config: ForecastConfig, pilot: Pilot, curve: LearningCurve) -> list
     answers = [curve.sufficient_size(**{name: target}) for name, target in targets.items() if target is not None]
     if config.cost_per_sample is None:
         return answers
-    finer = curve_of(pilot, [round(size) for size in pilot.samples * COST_SIZES])
+    finer = curve_of(pilot, [round(size) for size in pilot.samples * COST_SIZES], config.estimator)
     return [*answers, finer.sufficient_size(cost_per_sample=config.cost_per_sample)]

@@ -1,0 +1,184 @@
+"""What the samples at hand say of a model that is trained on them: the trainings on all and on parts, the curvature."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from rich.console import Console
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from suffice.configuration import ForecastConfig
+from suffice.curvature import plan_tangent_kernel
+from suffice.errors import InputError
+from suffice.forecasting import (
+    FOLDS,
+    FirstOrder,
+    Pilot,
+    Predicted,
+    Slope,
+    effective_penalty,
+    measure_problem,
+    others_of_folds,
+)
+from suffice.problem import Problem
+from suffice.runs.progress import duration, progress_bar
+from suffice.storage import atomic_write
+from suffice.studies import ALL, Learner, Learners, Place, Task, training_of
+from suffice.training import FineTuning, fine_tune
+
+Places = Int64[np.ndarray, " _"]
+"""Some of the samples at hand, by their places among these."""
+
+PREDICTED = ("samples", "outputs", "labels")
+
+STEP = 5e-4
+"""About the seconds that a training step takes besides the model."""
+
+
+def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out: Path, console: Console) -> Pilot:
+    """The pilot of a model of which more than the head moves; read, if it has been measured before.
+
+    Args:
+        config: how to train.
+        learners: make the model.
+        task: the pool is at hand; the test part is where the level comes from, if there are any.
+        out: the run's folder; each training and the pilot are stored there when they are finished.
+        console: where to show estimates and progress.
+
+    Raises:
+        InputError: a training that diverges, or what `suffice.forecasting.measure_problem` raises.
+    """
+    file = out / "pilot.npz"
+    if file.exists():
+        return _read(file)
+    place = Place(ALL, config.method, config.seed)
+    learner = learners.get(place)
+    problem = learner.problem(task.parts.pool)
+    holdout = learner.problem(task.parts.test).dataset if len(task.parts.test) else None
+    refit = None
+    if not config.trained:
+        trainings = _Trainings(learner, task, training_of(config, config, place), out / "trainings")
+        parts = [np.arange(len(problem))]
+        if holdout is None:
+            labels = problem.all_targets().long().numpy()
+            parts += [places for folds in (FOLDS, 2) for places in others_of_folds(labels, folds, config.seed)]
+            refit = trainings.of
+        trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), console)
+        learner.load(trainings.of(parts[0]))
+    penalty = None if config.trained else _penalty(problem, learner)
+    with _curvature(config, problem, console) as progress:
+        pilot = measure_problem(problem, penalty, refit, "auto", holdout, config.seed, config.estimator, progress)
+    _write(pilot, file)
+    return pilot
+
+
+@contextmanager
+def _curvature(config: ForecastConfig, problem: Problem, console: Console) -> Iterator[Callable[[int], None]]:
+    """Tells of the gradients of a tangent kernel, if there is to be one."""
+    if config.estimator != "information":
+        with console.status("losses"):
+            yield lambda rows: None
+        return
+    plan = plan_tangent_kernel(problem)
+    console.print(
+        f"The curvature: {plan.rows:,} gradients of {plan.parameters:,} weights, and {plan.bytes / 1e9:.1f} GB for "
+        f"them; about {duration(plan.seconds)}."
+    )
+    with progress_bar(console, "curvature", plan.rows * plan.passes) as progress:
+        yield progress
+
+
+class _Trainings:
+    """The model trained on some of the samples at hand, each time from the same beginning and stored at the end."""
+
+    def __init__(self, learner: Learner, task: Task, settings: FineTuning, folder: Path) -> None:
+        self._learner = learner
+        self._rows = task.parts.pool
+        self._settings = settings
+        self._folder = folder
+
+    def run(self, parts: list[Places], forward: float, console: Console) -> None:
+        """Those that are missing; ``forward`` is what a sample takes in a forward pass."""
+        missing = [places for places in parts if not self._file(places).exists()]
+        if not missing:
+            return
+        samples = sum(self._settings.samples_run(len(places)) for places in missing)
+        # a training step costs about three forward passes
+        seconds = 3 * forward * samples + STEP * (self._settings.steps or 0) * len(missing)
+        console.print(
+            f"{len(missing)} {'training' if len(missing) == 1 else 'trainings'} of {self._settings.steps:,} steps, on "
+            f"all {len(self._rows):,} samples and on parts of them; about {duration(seconds)}."
+        )
+        with progress_bar(console, "training", samples) as progress:
+            for places in missing:
+                self._train(places, progress)
+
+    def of(self, places: Places) -> dict[str, Tensor]:
+        """The weights that moved, and the buffers."""
+        return load_file(self._file(places))
+
+    def _train(self, places: Places, progress: Callable[[int], None]) -> None:
+        self._learner.load(self._learner.initial)
+        fine_tune(self._learner.problem(self._rows[places]), self._settings, progress=progress)
+        self._folder.mkdir(exist_ok=True)
+        with atomic_write(self._file(places)) as stream:
+            stream.write(save({name: value.contiguous() for name, value in self._learner.state().items()}))
+
+    def _file(self, places: Places) -> Path:
+        content = hashlib.blake2b(places.astype("<i8").tobytes(), digest_size=8).hexdigest()
+        return self._folder / f"{len(places)}-{content}.safetensors"
+
+
+def _penalty(problem: Problem, learner: Learner) -> float | None:
+    try:
+        return effective_penalty(problem, learner.initial)
+    except InputError:  # nothing that the way from the start tells
+        return None
+
+
+def _write(pilot: Pilot, file: Path) -> None:
+    slopes = {name: estimator.slope for name, estimator in pilot.estimators.items()}
+    content: dict[str, Any] = {
+        "samples": pilot.samples,
+        "estimators": list(slopes),
+        "slopes": [(slope.value, slope.error, slope.optimism) for slope in slopes.values()],
+        "penalty": math.nan if pilot.penalty is None else pilot.penalty,
+        "level_off": pilot.level_off,
+        "own_loss": pilot.own_loss,
+        "descent": pilot.descent,
+    }
+    for name, predicted in (("nearly_all", pilot.nearly_all), ("halves", pilot.halves)):
+        if predicted is not None:
+            content |= {f"{name} {key}": getattr(predicted, key) for key in PREDICTED}
+    with atomic_write(file) as stream:
+        np.savez(stream, **content)
+
+
+def _read(file: Path) -> Pilot:
+    with np.load(file, allow_pickle=False) as stored:
+
+        def predicted(name: str) -> Predicted:
+            samples, outputs, labels = (stored[f"{name} {key}"] for key in PREDICTED)
+            return Predicted(float(samples), outputs, labels)
+
+        samples = int(stored["samples"])
+        return Pilot(
+            samples=samples,
+            nearly_all=predicted("nearly_all"),
+            halves=predicted("halves") if "halves samples" in stored else None,
+            estimators={
+                str(name): FirstOrder(str(name), samples, Slope(*map(float, slope)))
+                for name, slope in zip(stored["estimators"], stored["slopes"], strict=True)
+            },
+            penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
+            level_off=float(stored["level_off"]),
+            own_loss=float(stored["own_loss"]),
+            descent=float(stored["descent"]),
+        )
