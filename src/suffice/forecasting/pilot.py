@@ -28,6 +28,9 @@ PENALTIES = np.geomspace(1e-6, 1, 13)
 CLOSE = 1 / 3
 """A gap between test and training loss, in nats, from which on a fit is taken to follow each sample too closely."""
 
+ENOUGH = 24
+"""Samples of a class, from which on that gap tells so; that of fewer is mostly the level's noise."""
+
 TEMPERATURES = (math.log(1e-2), math.log(1e2))
 """Logarithms of the smallest and the largest temperature that are tried."""
 
@@ -160,7 +163,8 @@ def _estimators(head: Head, unseen: Predicted, seed: int) -> dict[str, FirstOrde
     - ``information``: with C = H_0; too large where the model is less sure than it could be.
     - ``symmetric``: half of the optimism; too large where a penalty holds the fit back.
     - ``combined``: the geometric mean of ``noise`` and the smaller of the others, which has the more weight the greater
-      the gap is between the loss of samples that the model has not seen and that of its own: all of it from `CLOSE` on.
+      the gap is between the loss of samples that the model has not seen and that of its own: all of it from `CLOSE` on,
+      where there are `ENOUGH` samples of a class, and in proportion less of it where there are fewer.
     """
     own = head.loss.values(head.outputs)
     slopes = {
@@ -170,8 +174,9 @@ def _estimators(head: Head, unseen: Predicted, seed: int) -> dict[str, FirstOrde
     }
     low = min(slopes["information"], slopes["symmetric"])
     if min(slopes["noise"].value, low.value) > 0:
-        gap = float(unseen.losses.mean() - own.mean())
-        slopes = {"combined": between(slopes["noise"], low, min(1.0, gap / CLOSE))} | slopes
+        gap, per_class = float(unseen.losses.mean() - own.mean()), len(own) / head.weights.shape[1]
+        share = min(1.0, gap / CLOSE) * min(1.0, per_class / ENOUGH)
+        slopes = {"combined": between(slopes["noise"], low, share)} | slopes
     return {name: FirstOrder(name, len(own), slope) for name, slope in slopes.items()}
 
 
