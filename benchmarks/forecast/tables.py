@@ -60,21 +60,122 @@ def tasks() -> str:
     return table(head.split(", "), rows)
 
 
+LAYERS = {
+    "combined": "combined",
+    "symmetric": "symmetric",
+    "gcv": "gcv",
+    "information": "information",
+    "power_law": "power law",
+    "power_law_with_limit": "power law with limit",
+    "arctan": "arctan",
+    "two points": "a + b/n",
+}
+"""Methods of the tables of last layers, LoRA and whole models."""
+
+TUNED = ("vit-digits", "text-movie")
+"""Studies in view when the default was chosen."""
+
+CLEAR = 0.1
+"""Of the loss of the pilot; a true gain that is less is not told relative to itself."""
+
+
+def of_layers() -> dict[str, list[dict[str, Any]]]:
+    files = sorted(RESULTS.glob("forecast_layers_*.json"))
+    return {file.stem.removeprefix("forecast_layers_"): json.loads(file.read_text())["pilots"] for file in files}
+
+
+def true_gain(pilot: dict[str, Any], place: int = -1) -> float:
+    return float(pilot["true_loss"][0] - pilot["true_loss"][1:][place])
+
+
 def layers() -> str:
-    names = ("combined", "information", "symmetric", "power_law", "power_law_with_limit", "arctan", "a + b/n")
+    """By method and size: predicted over true gain, the mean over seeds."""
     rows = []
-    for file in sorted(RESULTS.glob("forecast_layers_*.json")):
-        for pilot in json.loads(file.read_text())["pilots"]:
+    for study, pilots in of_layers().items():
+        for method, size in sorted({(pilot["method"], pilot["size"]) for pilot in pilots}):
+            alike = [pilot for pilot in pilots if (pilot["method"], pilot["size"]) == (method, size)]
+            first = alike[0]
             ratios = [
-                f"{pilot['gains'][name][-1] / pilot['true_gain'][-1]:.2f}" if name in pilot["gains"] else ""
-                for name in names
+                f"{np.mean([one['gains'][name][-1] / true_gain(one) for one in alike]):.2f}"
+                if name in first["gains"]
+                else ""
+                for name in LAYERS
             ]
-            study = file.stem.removeprefix("forecast_layers_")
-            seconds = "{forecast:.0f} / {training:.0f}".format(**pilot["seconds"])
-            told = "" if pilot["status"] == "extrapolated" else " (cannot tell)"
-            rows.append([study, pilot["method"], f"{pilot['size']}{told}", str(pilot["ahead"][-1]), *ratios, seconds])
-    head = ["study", "method", "pilot", "to", *(name.replace("_", " ") for name in names), "seconds, training's"]
+            told = np.mean([one["accuracy"]["mean"][-1] for one in alike])
+            seconds = [np.mean([one["seconds"][kind] for one in alike]) for kind in ("forecast", "training")]
+            rows.append(
+                [
+                    study,
+                    method,
+                    str(size),
+                    str(first["ahead"][-1]),
+                    f"{true_gain(first):.3f} of {first['true_loss'][0]:.2f}",
+                    *ratios,
+                    f"{told:.3f} / {first['true_accuracy'][-1]:.3f}",
+                    "{:.0f} / {:.0f}".format(*seconds),
+                ]
+            )
+    head = [
+        "study",
+        "method",
+        "pilot",
+        "to",
+        "true gain",
+        *LAYERS.values(),
+        "accuracy told / true",
+        "seconds, training's",
+    ]
     return table(head, rows)
+
+
+def layers_summary() -> str:
+    """Root mean squares over pilots with a clear gain, and coverage over all."""
+    found = of_layers()
+    groups = {
+        "tuned on": [pilot for study in TUNED for pilot in found.get(study, [])],
+        "others": [pilot for study, pilots in found.items() if study not in TUNED for pilot in pilots],
+    }
+    rows = []
+    for group, pilots in groups.items():
+        for times in (2, 4, 8):
+            at = [
+                (pilot, place)
+                for pilot in pilots
+                for place, size in enumerate(pilot["ahead"])
+                if times / 1.2 < size / pilot["size"] < times * 1.2
+            ]
+            clear = [(one, place) for one, place in at if true_gain(one, place) > CLEAR * one["true_loss"][0]]
+            errors = {
+                name: [
+                    one["gains"][name][place] / true_gain(one, place) - 1
+                    for one, place in clear
+                    if name in one["gains"]
+                ]
+                for name in LAYERS
+            }
+            told = [(one, place) for one, place in at if one["status"] == "extrapolated"]
+            covered = [
+                np.mean(
+                    [
+                        one[what]["low"][place + 1] <= one[f"true_{what}"][place + 1] <= one[what]["high"][place + 1]
+                        for one, place in told
+                    ]
+                )
+                for what in ("loss", "accuracy")
+            ]
+            rows.append(
+                [
+                    group,
+                    f"{times} times",
+                    f"{len(clear)} of {len(at)}",
+                    *(
+                        percent(np.sqrt(np.mean(np.square(of)))) if len(of) == len(clear) else ""
+                        for of in errors.values()
+                    ),
+                    *map(percent, covered),
+                ]
+            )
+    return table(["studies", "to", "pilots", *LAYERS.values(), "coverage of loss", "of accuracy"], rows)
 
 
 def collect() -> str:
@@ -94,7 +195,7 @@ def collect() -> str:
 
 def main() -> None:
     text = PAGE.read_text()
-    for make in (heads, tasks, layers, collect):
+    for make in (heads, tasks, layers_summary, layers, collect):
         name = make.__name__
         block = f"<!-- {name} -->\n{make()}\n<!-- end -->"
         text, count = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)

@@ -19,15 +19,24 @@ def forecast(
 ) -> None:
     """How good would a model be with more samples, and how many more would bring it to a target?
 
-    Trains a new head on the samples at hand, on what the model makes of them, and forecasts its learning curve from
-    the curvature of that one fit. Writes OUT/report.html, OUT/result.json and OUT/figures. A run that was interrupted
-    goes on where it stopped; another target takes no new run of the model.
+    Trains on the samples at hand, a new head by default, and forecasts the learning curve from where that ends. Of a
+    head ten folds tell the test loss, of other models --test data or seven trainings on parts. Writes OUT/report.html,
+    OUT/result.json and OUT/figures. A run that was interrupted goes on where it stopped; another target takes no
+    training.
 
     [bold]Examples[/bold]
 
     How many more images would bring the accuracy to 85%?
 
         suffice forecast ./dinov2-small ./images --image-size 56 --target-accuracy 0.85
+
+    And of LoRA on it, where 500 other images are there to test on?
+
+        suffice forecast ./dinov2-small ./images --image-size 56 --method "lora(4)" --steps 300 --test ./others
+
+    Of a model that was trained on these images elsewhere?
+
+        suffice forecast ./my-classifier ./images --method full --trained --test ./others
 
     What would 1,000, 5,000 and 20,000 sentences bring?
 
