@@ -1,5 +1,6 @@
 """Forecasting: how test loss and accuracy should go on with more samples, from one training or from curve fits."""
 
+from suffice.forecasting.checks import CONFIDENCE
 from suffice.forecasting.classes import ClassSlopes
 from suffice.forecasting.curve_fits import (
     FAMILIES,
@@ -11,7 +12,7 @@ from suffice.forecasting.curve_fits import (
 )
 from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.fine_tuned import FOLDS, effective_penalty, measure_problem, others_of_folds
-from suffice.forecasting.forecast import CONFIDENCE, curve_of, forecast, forecast_head
+from suffice.forecasting.forecast import curve_of, forecast, forecast_head
 from suffice.forecasting.overlap import repeated
 from suffice.forecasting.pilot import Pilot, Predicted, choose_penalty, measure_pilot
 from suffice.forecasting.slope import FirstOrder, Slope

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float, Float64, Int
@@ -11,16 +10,13 @@ from torch import Tensor
 
 from suffice.errors import InputError, nearest
 from suffice.forecasting.accuracy import error_rate
+from suffice.forecasting.checks import CONFIDENCE, WIDTH, doubts, reason_against, slope_of
 from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.fine_tuned import Level, Refit, measure_problem
 from suffice.forecasting.pilot import Pilot, measure_pilot
 from suffice.forecasting.slope import FirstOrder, standard_error
 from suffice.problem import Problem, Samples
 from suffice.results import Band, LearningCurve, Limit
-
-CONFIDENCE = 0.9
-WIDTH = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-"""Standard errors on each side of an interval."""
 
 AUTO = "auto"
 """The estimator of the gain that is chosen where none is asked for."""
@@ -30,17 +26,6 @@ ALWAYS_OFF, OFF_PER_CLASS = 0.1, 2.0
 
 Measured on the tasks to tune on of `benchmarks/forecast`, so that errors are about what they are said to be.
 """
-
-FAR, UNFITTED = 0.1, 0.75
-"""A model has hardly been trained where a step along the gradient lowers its training loss by more than the first share
-of its test loss, and the training loss is above the second share of it.
-
-Of the embedded ViT on 160 digits, 0.11 to 0.3 and 0.95 to 1 after 3 to 100 steps by each of three methods; 0.03 to 0.28
-and 0.6 after 300. A minimum under a penalty has a step of 0.15, at half of its test loss.
-"""
-
-STEP = 1e-3
-"""By how much more samples a slope is taken."""
 
 
 def forecast_head(
@@ -164,7 +149,7 @@ def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AU
     """
     asked = sorted({int(size) for size in sizes})
     chosen = _chosen(pilot, estimator)
-    reason = _reason_against(pilot, chosen)
+    reason = reason_against(pilot, chosen)
     if reason is not None:
         nothing = Band(**dict.fromkeys(("mean", "low", "high"), np.full(len(asked), math.nan)))
         return LearningCurve(
@@ -174,7 +159,7 @@ def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AU
     places = np.append(np.array(asked, dtype=np.float64), math.inf)
     gains, ahead = chosen.gain(places), 1 / pilot.samples - 1 / places
     level = float(pilot.nearly_all.losses.mean() + chosen.gain(np.array([float(pilot.nearly_all.samples)]))[0])
-    slope, slope_error = _slope(chosen), _slope_error(pilot, chosen)
+    slope, slope_error = slope_of(chosen), _slope_error(pilot, chosen)
     level_error = math.hypot(standard_error(pilot.nearly_all.losses), pilot.level_off * level)
     loss_error = np.hypot(level_error, slope_error * ahead)
     wrong, wrong_error = error_rate(pilot, 1 / places, level - gains)
@@ -198,6 +183,7 @@ def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AU
             f"{pilot.samples:,} samples give a test loss of about {level:.3g}; ever more should bring it to "
             f"{loss.limit.mean:.3g} ({loss.limit.low:.3g} to {loss.limit.high:.3g})."
         ),
+        doubts=doubts(pilot, chosen, slope_error),
         confidence=CONFIDENCE,
     )
 
@@ -239,47 +225,10 @@ class _Line:
         return {name: np.clip(end, *self.possible) for name, end in ends.items()}
 
 
-def _reason_against(pilot: Pilot, estimator: Estimator) -> str | None:
-    """Why these samples allow no forecast, or None if they do."""
-    shares = np.bincount(pilot.nearly_all.labels) / len(pilot.nearly_all.labels)
-    by_chance = -np.log(shares[pilot.nearly_all.labels])
-    better = by_chance - pilot.nearly_all.calibrated.losses
-    if better.mean() < WIDTH * standard_error(better):
-        return "On samples left out the model is no better than the shares of the classes: the labels look random."
-    test_loss = float(pilot.nearly_all.losses.mean())
-    if pilot.descent > FAR * test_loss and pilot.own_loss > UNFITTED * test_loss:
-        return (
-            "The model is far from stationary: a step along the gradient would lower its training loss by "
-            f"{pilot.descent:.3g}, which is {pilot.own_loss:.3g}. Train it longer on these samples."
-        )
-    if _slope(estimator) <= 0:
-        return (
-            "The loss of other samples is not above that of the model's own: it was not fitted to these samples, or "
-            "has seen the others as well."
-        )
-    if pilot.halves is None:
-        return None
-    falls = pilot.halves.losses - pilot.nearly_all.losses
-    less, more = estimator.gain(np.array([pilot.halves.samples, pilot.nearly_all.samples]))
-    # the two halves share what noise their models have, so the standard error over samples is too small
-    if more < less or falls.mean() < less - more - 2 * WIDTH * standard_error(falls):
-        return (
-            f"The loss does not fall with more samples (half of them: {pilot.halves.losses.mean():.3g}, nearly all: "
-            f"{pilot.nearly_all.losses.mean():.3g}): such a curve is not extrapolated."
-        )
-    return None
-
-
-def _slope(estimator: Estimator) -> float:
-    """Of the curve against 1/k at k_0."""
-    ahead = (1 + STEP) * estimator.samples
-    return float(estimator.gain(np.array([ahead]))[0] / (1 / estimator.samples - 1 / ahead))
-
-
 def _slope_error(pilot: Pilot, estimator: Estimator) -> float:
     """From its own, or for an estimate that tells none how far it is from the default; and what slopes were off."""
-    slope = _slope(estimator)
-    own = estimator.slope.error if isinstance(estimator, FirstOrder) else slope - _slope(_chosen(pilot, AUTO))
+    slope = slope_of(estimator)
+    own = estimator.slope.error if isinstance(estimator, FirstOrder) else slope - slope_of(_chosen(pilot, AUTO))
     classes = len(np.unique(pilot.nearly_all.labels))
     return math.hypot(own, slope * (ALWAYS_OFF + OFF_PER_CLASS * classes / pilot.samples))
 

@@ -99,9 +99,9 @@ class Pilot:
         halves: the same by models fitted to half of the samples, or None where none were.
         estimators: of the gain by name, the one that is taken by default first.
         penalty: on half of the squared weights that the training had or acted as if it had; None if it is not known.
+        own_loss: the training loss of the model.
         head: what was fitted to all samples, where the models are heads.
         level_off: what the loss of samples that the models have not seen is off besides its noise, over itself.
-        own_loss: the training loss of the model.
         descent: by how much a step along the gradient would lower the training loss.
     """
 
@@ -110,9 +110,9 @@ class Pilot:
     halves: Predicted | None
     estimators: Mapping[str, FirstOrder]
     penalty: float | None
+    own_loss: float
     head: Head | None = None
     level_off: float = 0.0
-    own_loss: float = 0.0
     descent: float = 0.0
 
     def class_slopes(self, seed: int = 0) -> ClassSlopes | None:
@@ -153,6 +153,7 @@ def measure_pilot(
         estimators=_estimators(head, nearly_all, seed),
         penalty=l2,
         head=head,
+        own_loss=float(head.loss.values(head.outputs).mean()),
     )
 
 

@@ -53,7 +53,8 @@ def forecast_answer(result: ForecastResult) -> list[str]:
         f"{gain.more:,} more should bring {100 * gain.accuracy:.1f} points of accuracy and {gain.loss:.3f} of loss"
         for gain in result.gains
     ]
-    return [*targets, f"{'; '.join(gains)}.", *_next_class(result), *_limits(result)]
+    doubts = [f"But: {doubt[0].lower()}{doubt[1:]}" for doubt in curve.doubts]
+    return [*targets, f"{'; '.join(gains)}.", *_next_class(result), *_limits(result), *doubts]
 
 
 def _target_sentence(samples: int, accuracy: float, loss: float, answer: SufficientSize) -> str:

@@ -1,0 +1,48 @@
+"""What makes a forecast doubtful is told, and nothing is where all is well."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from suffice.forecasting import curve_of, forecast_head, measure_pilot
+
+
+def drawn(samples, columns=6, seed=0, noise=1.0):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(samples, columns))
+    y = (1.5 * x[:, :3] + np.reshape(noise, (-1, 1)) * random.gumbel(size=(samples, 3))).argmax(1)
+    return x, y
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_doubted_of_samples_in_random_order(seed):
+    assert forecast_head(*drawn(400, seed=seed), [800], l2=0.01).doubts == []
+
+
+def test_samples_sorted_by_their_class_are_as_good_as_any():
+    x, y = drawn(400)
+    order = np.argsort(y, kind="stable")
+    assert forecast_head(x[order], y[order], [800], l2=0.01).doubts == []
+
+
+def test_samples_that_become_harder_along_their_order_are_doubted():
+    x, y = drawn(600, noise=np.linspace(0.2, 4, 600))
+    (doubt,) = forecast_head(x, y, [1200], l2=0.01).doubts
+    assert "not exchangeable" in doubt
+    shuffled = np.random.default_rng(0).permutation(600)
+    assert forecast_head(x[shuffled], y[shuffled], [1200], l2=0.01).doubts == []
+
+
+def test_a_head_that_follows_each_sample_is_doubted():
+    curve = forecast_head(*drawn(150, columns=40), [300], l2=1e-3)
+    assert any("pulls its own outputs" in doubt for doubt in curve.doubts)
+
+
+def test_halves_that_the_slope_does_not_foretell_are_doubted():
+    x, y = drawn(400)
+    pilot = measure_pilot(np.hstack([x, np.ones((400, 1))]), y, 0.01)
+    assert curve_of(pilot, [800]).doubts == []
+    worse = replace(pilot.halves, outputs=4 * pilot.halves.outputs)
+    (doubt,) = curve_of(replace(pilot, halves=worse), [800]).doubts
+    assert "no line in 1/k" in doubt
