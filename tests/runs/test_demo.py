@@ -16,3 +16,8 @@ def test_demo_answers_on_real_digits(tmp_path):
     for answer in result["sufficient_sizes"]:
         assert f"{answer['size']:,}" in done.stdout
     assert (tmp_path / "demo" / "report.html").stat().st_size < 6_000_000
+    forecast = json.loads((tmp_path / "demo" / "forecast" / "result.json").read_text())
+    (answer,) = forecast["answers"]
+    assert 300 < answer["size"] < 3000
+    assert f"{answer['size'] - 300:,} more samples" in done.stdout
+    assert (tmp_path / "demo" / "forecast" / "report.html").exists()

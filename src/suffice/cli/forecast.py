@@ -4,13 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from suffice.cli.answer import print_forecast
 from suffice.cli.flags import Config, Out, Overwrite, with_flags
 from suffice.configuration import WRITTEN, ForecastConfig, read_configuration
-from suffice.report import forecast_answer
-from suffice.results import ForecastResult
 
 
 @with_flags(ForecastConfig, WRITTEN)
@@ -53,27 +50,4 @@ def forecast(
     from suffice.runs.forecast import forecast as run  # noqa: PLC0415 -- transformers takes seconds to import
 
     console = Console()
-    _print(run(read_configuration(ForecastConfig, flags, config), out, overwrite, console), out, console)
-
-
-def _print(result: ForecastResult, out: Path, console: Console) -> None:
-    curve = result.forecast
-    if curve.status != "cannot_tell":
-        table = Table(title=f"Test loss and accuracy to be expected, with {result.confidence:.0%} intervals")
-        for title in ("samples", "accuracy", "interval", "loss", "interval"):
-            table.add_column(title, justify="right")
-        for place, size in enumerate(curve.sizes):
-            accuracy, loss = curve.accuracy, curve.loss
-            table.add_row(
-                f"{size:,}",
-                f"{accuracy.mean[place]:.1%}",
-                f"{accuracy.low[place]:.1%} to {accuracy.high[place]:.1%}",
-                f"{loss.mean[place]:.3f}",
-                f"{loss.low[place]:.3f} to {loss.high[place]:.3f}",
-            )
-        console.print(table)
-    for sentence in forecast_answer(result):
-        console.print(escape(sentence))
-    for note in result.notes:
-        console.print(f"Note: {escape(note)}")
-    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
+    print_forecast(run(read_configuration(ForecastConfig, flags, config), out, overwrite, console), out, console)

@@ -1,7 +1,9 @@
 """The report of ``suffice forecast``: the learning curve that is to be expected, and what it answers."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from suffice.report.drawing import save_figures
 from suffice.report.figures import BLACK, BLUE, GREEN, ORANGE, Curve, Figure, Mark
 from suffice.report.page import TEMPLATES, plotly_code, script_plots
-from suffice.results import Band, ForecastResult, SufficientSize
+from suffice.results import Band, ForecastResult, LearningCurve, SufficientSize
 from suffice.storage import atomic_write
 
 POINTS = 60
@@ -30,23 +32,13 @@ def write_forecast_report(result: ForecastResult, folder: Path) -> None:
 
 
 def forecast_answer(result: ForecastResult) -> list[str]:
-    """Plain sentences, the most important first.
-
-    Example:
-        >>> band = Band(mean=[0.7, 0.8], low=[0.6, 0.7], high=[0.8, 0.9])
-        >>> size = SufficientSize(
-        ...     criterion="target_accuracy", tolerance=0.75, relative=False, size=300, low=200, high=500,
-        ...     status="extrapolated", explanation="",
-        ... )
-        >>> _target_sentence(100, 0.7, 0.9, size)
-        '200 more samples (100 to 400) should bring the accuracy from 0.700 to 0.750.'
-    """
+    """Plain sentences, the most important first."""
     curve = result.forecast
     if curve.status == "cannot_tell":
         return [f"No forecast: {curve.explanation}"]
     now = curve.sizes.index(result.samples)
     targets = [
-        _target_sentence(result.samples, curve.accuracy.mean[now], curve.loss.mean[now], answer)
+        _target_sentence(curve, result.samples, curve.accuracy.mean[now], curve.loss.mean[now], answer)
         for answer in result.answers
     ]
     gains = [
@@ -57,7 +49,7 @@ def forecast_answer(result: ForecastResult) -> list[str]:
     return [*targets, f"{'; '.join(gains)}.", *_next_class(result), *_limits(result), *doubts]
 
 
-def _target_sentence(samples: int, accuracy: float, loss: float, answer: SufficientSize) -> str:
+def _target_sentence(curve: LearningCurve, samples: int, accuracy: float, loss: float, answer: SufficientSize) -> str:
     if answer.size is None or answer.low is None or answer.high is None or answer.criterion == "cost_per_sample":
         return answer.explanation
     more, fewest, most = (max(0, size - samples) for size in (answer.size, answer.low, answer.high))
@@ -70,7 +62,33 @@ def _target_sentence(samples: int, accuracy: float, loss: float, answer: Suffici
     what, now = ("accuracy", accuracy) if answer.criterion == "target_accuracy" else ("loss", loss)
     if more == 0:
         return f"The samples at hand should be enough for a test {what} of {target:.3f}: they give about {now:.3f}."
-    return f"{more:,} more samples ({ends}) should bring the {what} from {now:.3f} to {target:.3f}."
+    given = _given_the_level(curve, samples, answer.size)
+    return (
+        f"{more:,} more samples ({ends}; {given} if it is {now:.3f} now) should bring the {what} from {now:.3f} to "
+        f"{target:.3f}."
+    )
+
+
+def _given_the_level(curve: LearningCurve, samples: int, size: int) -> str:
+    """Between which numbers of more samples the loss falls by as much as it should at a size, by the slope's error.
+
+    Example:
+        >>> band = Band(mean=[0.7], low=[0.6], high=[0.8])
+        >>> curve = LearningCurve(
+        ...     sizes=[100], loss=band, accuracy=band, slope=40.0, slope_error=5.0, status="extrapolated"
+        ... )
+        >>> _given_the_level(curve, 100, 200)
+        '71 to 170'
+    """
+    # a curve without numbers has no sufficient size, and none is asked for here
+    width = NormalDist().inv_cdf((1 + curve.confidence) / 2) * (curve.slope_error or 0.0) / (curve.slope or 1.0)
+
+    def more(times: float) -> float:
+        left = 1 / samples - (1 / samples - 1 / size) / times if times > 0 else 0.0
+        return 1 / left - samples if left > 0 else math.inf
+
+    fewest, most = more(1 + width), more(1 - width)
+    return f"{fewest:,.0f} to {'no bound' if math.isinf(most) else format(most, ',.0f')}"
 
 
 def _next_class(result: ForecastResult) -> list[str]:
