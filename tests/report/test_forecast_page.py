@@ -79,7 +79,8 @@ def result(forecast=None, class_gains=(), **targets):
         ),
         (
             {"target_loss": 0.34},
-            "400 more samples (123 to no bound; 219 to 2,253 if it is 0.500 now) should bring the loss from 0.500 to 0.340.",
+            "400 more samples (123 to no bound; 219 to 2,253 if it is 0.500 now) should bring the loss from 0.500 to "
+            "0.340.",
         ),
         (
             {"excess": 0.05},
