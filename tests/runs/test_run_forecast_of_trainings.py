@@ -142,13 +142,15 @@ def test_with_test_data_there_is_one_training_and_the_level_is_theirs(tables, tm
     assert head.test_samples == 300
 
 
-def test_the_slope_of_the_tangent_kernel_is_had_on_request(tables, tmp_path):
+def test_the_slope_of_the_tangent_kernel_is_had_on_request_without_another_training(tables, tmp_path, monkeypatch):
     asked = {"data": str(tables / "train"), "test": str(tables / "test"), "samples": None, "method": "lora(2)"}
+    first = forecast(config_of(**asked), tmp_path / "run")
+    monkeypatch.setattr(run, "fine_tune", never)
     result = forecast(config_of(**asked, estimator="information"), tmp_path / "run")
-    assert result.forecast.estimator == "information"
-    assert result.forecast.slope != pytest.approx(
-        forecast(config_of(**asked), tmp_path / "other").forecast.slope, rel=0.01
-    )
+    assert (first.forecast.estimator, result.forecast.estimator) == ("combined", "information")
+    assert result.forecast.level == first.forecast.level
+    assert result.forecast.slope != pytest.approx(first.forecast.slope, rel=0.01)
+    assert result.forecast.penalty == first.forecast.penalty
 
 
 def test_test_samples_that_are_at_hand_are_refused(tables, tmp_path):

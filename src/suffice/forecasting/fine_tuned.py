@@ -73,10 +73,10 @@ def measure_problem(
             elsewhere = problem.elsewhere(holdout)
             others = cast(Features, _features(elsewhere)), elsewhere.all_targets().long().numpy()
         return measure_pilot(features, labels, l2, seed, others)
-    return _of_kernel(problem, labels, penalty, refit, level, holdout, seed, estimator, progress)
+    return _of_losses(problem, labels, penalty, refit, level, holdout, seed, estimator, progress)
 
 
-def _of_kernel(
+def _of_losses(
     problem: Problem,
     labels: Int64[np.ndarray, " samples"],
     penalty: float | Float[Tensor, " parameters"] | None,

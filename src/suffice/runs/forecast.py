@@ -21,8 +21,8 @@ from suffice.studies import ALL, Learners, Parts, Task
 
 Features = Float64[np.ndarray, "samples columns"]
 
-FREE = frozenset({"sizes", "target_accuracy", "target_loss", "excess", "cost_per_sample", "l2"})
-"""What may change without running the model anew."""
+FREE = frozenset({"sizes", "target_accuracy", "target_loss", "excess", "cost_per_sample", "l2", "estimator"})
+"""What may change without running the frozen part or training anew."""
 
 AHEAD = (1, 2, 4, 8, 16, 32)
 """Sizes by default, over the samples at hand."""

@@ -57,7 +57,9 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
     """
     file = out / "pilot.npz"
     if file.exists():
-        return _read(file)
+        pilot = _read(file)
+        if config.estimator in ("auto", *pilot.estimators):
+            return pilot
     place = Place(ALL, config.method, config.seed)
     learner = learners.get(place)
     problem = learner.problem(task.parts.pool)
