@@ -186,11 +186,12 @@ def collect() -> str:
             "tuned on" if row["tuned"] else "others",
             str(row["runs"]),
             percent(row["failure_rate"]),
+            percent(row["miss_rate"]),
             f"{row['median_cost_ratio']:.2f}",
         ]
         for row in sorted(read("forecast_collect")["table"], key=lambda row: (row["rounds"], row["tuned"]))
     ]
-    return table(["method", "rounds T", "tasks", "runs", "failure rate", "median cost ratio"], rows)
+    return table(["method", "rounds T", "tasks", "runs", "failure rate", "missed", "median cost ratio"], rows)
 
 
 def main() -> None:
