@@ -3,6 +3,7 @@
 python scripts/document_result.py
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -67,7 +68,7 @@ def _in_json(field: FieldInfo) -> object:
 
 def _type(annotation: object) -> str:
     name = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
-    return f"`{name.replace('typing.', '').replace('suffice.results.', '')}`".replace("|", "\\|")
+    return f"`{re.sub(r'typing[.]|suffice[.]results[.][a-z_]+[.]', '', name)}`".replace("|", "\\|")
 
 
 if __name__ == "__main__":
