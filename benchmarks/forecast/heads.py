@@ -137,7 +137,25 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
         "others, 24 samples a class or more": [r for r in records if not r["tuned"] and r["per_class"] >= 24],
         "fewer samples a class": [r for r in records if r["per_class"] < 24],
     }
-    return {name: _of_part(part) for name, part in parts.items()}
+    return {name: _of_part(part) | {"at": _at(part)} for name, part in parts.items()}
+
+
+def _at(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
+    """Errors of the gain at each of `TIMES` the pilot, where the pool has so many."""
+    gains: dict[int, dict[str, list[float]]] = {times: {} for times in TIMES}
+    for record in records:
+        losses = {point["size"]: point["loss"] for point in record["truth"]}
+        for one in record["pilots"]:
+            for place, size in enumerate(one["sizes"][1:]):
+                times, true = round(size / one["size"]), losses[one["size"]] - losses[size]
+                if one["status"] != "cannot_tell" and times in TIMES:
+                    for name, values in one["gains"].items():
+                        gains[times].setdefault(name, []).append(values[place] / true - 1)
+    return {
+        times: {"pilots": len(of["combined"])} | {name: _rms(values) for name, values in of.items()}
+        for times, of in gains.items()
+        if of
+    }
 
 
 def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -37,6 +37,16 @@ def heads() -> str:
     return table(["", *summary], rows)
 
 
+def times() -> str:
+    """Errors of the gain by how far ahead it is."""
+    rows = [
+        [part, f"{times} times", str(found["pilots"]), *(percent(found[name]) for name in AHEAD)]
+        for part, of in read("forecast_heads")["summary"].items()
+        for times, found in of["at"].items()
+    ]
+    return table(["tasks", "to", "pilots", *AHEAD], rows)
+
+
 def tasks() -> str:
     rows = []
     for task in read("forecast_heads")["tasks"]:
@@ -59,6 +69,9 @@ def tasks() -> str:
     head = "task, samples a class, gain, best curve fit, a + b/n, loss, noise floor, coverage, slopes over retrainings"
     return table(head.split(", "), rows)
 
+
+AHEAD = ("combined", "power law with limit", "arctan", "two points", "no improvement")
+"""Methods of the table of distances."""
 
 LAYERS = {
     "combined": "combined",
@@ -196,7 +209,7 @@ def collect() -> str:
 
 def main() -> None:
     text = PAGE.read_text()
-    for make in (heads, tasks, layers_summary, layers, collect):
+    for make in (heads, times, tasks, layers_summary, layers, collect):
         name = make.__name__
         block = f"<!-- {name} -->\n{make()}\n<!-- end -->"
         text, count = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)
