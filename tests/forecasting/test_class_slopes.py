@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from suffice.forecasting.classes import ClassSlopes, class_slopes
+from suffice.forecasting.classes import ClassSlopes, class_slopes, class_slopes_of_gaps
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy, SquaredError
 from suffice.forecasting.pilot import measure_pilot
@@ -141,3 +143,48 @@ def test_two_samples_of_a_class_have_an_error_as_large_as_their_slope():
     slopes = measure_pilot(x, y, 0.1).class_slopes()
     assert slopes.counts[3] == 2
     assert slopes.errors[3] == pytest.approx(abs(slopes.values[3]))
+
+
+def test_gaps_tell_the_slopes_of_least_squares():
+    """Classes with the same inputs and other noise: exactly, V_c is 5 / 2 times the variance of the noise."""
+    random = np.random.default_rng(0)
+    noises, labels = np.array([0.5, 1.0, 2.0]), np.repeat(np.arange(3), [1500, 1000, 500])
+
+    shares = np.bincount(labels) / len(labels)
+    slope = 5 / 2 * float(shares @ np.square(noises))
+    found = []
+    for _ in range(40):
+        x = random.normal(size=(len(labels), 5))
+        y = x.sum(1) + noises[labels] * random.normal(size=len(labels))
+        own = np.square(y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) / 2
+        left_out = own / np.square(1 - np.einsum("nr,rs,ns->n", x, np.linalg.inv(x.T @ x), x))
+        found.append(class_slopes_of_gaps((own, labels), (left_out, labels), slope).values)
+    expected = shares**2 * 5 / 2 * np.square(noises)
+    error = np.std(found, axis=0, ddof=1) / np.sqrt(len(found))
+    assert (np.abs(np.mean(found, axis=0) - expected) < 4 * error).all()
+    assert (error < 0.05 * expected).all()
+
+
+@given(
+    st.lists(st.tuples(st.integers(2, 50), st.floats(0.01, 1), st.floats(0.01, 1)), min_size=2, max_size=5),
+    st.floats(0.1, 100),
+)
+def test_slopes_of_gaps_make_up_the_slope_of_all(classes, slope):
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(classes)), [count for count, _, _ in classes])
+    own = np.concatenate([of_class * random.uniform(0.5, 1.5, count) for count, of_class, _ in classes])
+    gaps = np.concatenate([gap * random.uniform(0.5, 1.5, count) for count, _, gap in classes])
+    found = class_slopes_of_gaps((own, labels), (own + gaps, labels), slope)
+    assert found.counts.tolist() == [count for count, _, _ in classes]
+    assert found.alike(len(labels)) == pytest.approx(slope / len(labels) / 2)
+    assert (found.values > 0).all()
+    assert (found.errors >= found.values / np.sqrt(found.counts - 1) * (1 - 1e-9)).all()
+    other = random.permutation(len(labels))
+    again = class_slopes_of_gaps((own[other], labels[other]), ((own + gaps)[other], labels[other]), slope)
+    assert again.values == pytest.approx(found.values)
+
+
+def test_gaps_do_not_tell_where_a_class_is_not_among_the_others_or_the_model_does_no_better_on_its_own():
+    labels, ones = np.array([0, 0, 1, 1]), np.ones(4)
+    assert class_slopes_of_gaps((ones, labels), (ones[:3] + 1, labels[:3]), 1.0) is None
+    assert class_slopes_of_gaps((ones, labels), (ones - 0.5, labels), 1.0) is None

@@ -73,7 +73,9 @@ def test_the_forecast_is_that_of_trainings_on_all_samples_on_folds_and_on_halves
     assert [measured.size for measured in result.measured] == [60, 96]
     assert (result.method, result.samples, result.test_samples) == ("lora(2)", 120, 0)
     assert (result.features, result.l2) == (None, None)
-    assert result.class_gains == []
+    times, counts = np.array([(gain.times.value, gain.samples) for gain in result.class_gains]).T
+    assert np.average(times, weights=counts) == pytest.approx(1)
+    assert counts.sum() == 120
     assert [answer.criterion for answer in result.answers] == ["target_loss"]
     assert result.forecast.status == "extrapolated"
 

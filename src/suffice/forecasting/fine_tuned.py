@@ -40,6 +40,9 @@ LINEARISED = 0.15
 STEPS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Steps along the gradient that are tried: the shares of the loss by which they would lower it, were it a plane."""
 
+UNKNOWN = 2.0
+"""Times as far off may be the slope of a training of which nothing is known: the other two are within one error."""
+
 EFFECTIVE = (1e-12, 1e6)
 """Where an effective penalty is searched."""
 
@@ -90,7 +93,7 @@ def _of_losses(
     if level == "leave_one_out" and penalty is None:
         raise InputError("the loss of other samples is not known: give holdout=, refit=, or the training's penalty=")
     outputs = problem.all_outputs().numpy()
-    loss, off, halves = CrossEntropy(labels, outputs.shape[1]), 0.0, None
+    off, halves = 0.0, None
     kernel = None
     if estimator == "information" or level == "leave_one_out":
         kernel = tangent_kernel(problem, 1.0 if penalty is None else penalty, progress=progress)
@@ -99,15 +102,19 @@ def _of_losses(
     elif level == "folds":
         unseen, halves = (_folded(problem, labels, cast(Refit, refit), folds, seed) for folds in (FOLDS, 2))
     else:
-        left_out = outputs + cast(TangentKernel, kernel).left_out(loss.at(outputs).residuals)
+        residuals = CrossEntropy(labels, outputs.shape[1]).at(outputs).residuals
+        left_out = outputs + cast(TangentKernel, kernel).left_out(residuals)
         unseen, off = Predicted(len(labels) - 1, left_out, labels), LINEARISED
-    own = loss.values(outputs)
+    own = Predicted(len(labels), outputs, labels)
     directions = sum(value.numel() for value in problem.moving.values()) / (outputs.shape[1] - 1)
-    symmetric = symmetric_slope(own, unseen.losses, unseen.samples)
-    gcv = gcv_slope(own, unseen.losses, unseen.samples, directions)
+    symmetric = symmetric_slope(own.losses, unseen.losses, unseen.samples)
+    gcv = gcv_slope(own.losses, unseen.losses, unseen.samples, directions)
     slopes = {"symmetric": symmetric, "gcv": gcv}
     if min(symmetric.value, gcv.value) > 0:
-        slopes = {"combined": between(symmetric, gcv, 0.5)} | slopes
+        combined = between(symmetric, gcv, 0.5)
+        if penalty is None and refit is None:
+            combined = combined._replace(error=UNKNOWN * combined.error)
+        slopes = {"combined": combined} | slopes
     known = None if penalty is None else float(torch.as_tensor(penalty).double().mean())
     if kernel is not None:
         factor = _effective(kernel, symmetric.optimism) if penalty is None else 1.0
@@ -120,7 +127,7 @@ def _of_losses(
         estimators={name: FirstOrder(name, len(labels), slope) for name, slope in slopes.items()},
         penalty=known,
         level_off=off,
-        own_loss=float(own.mean()),
+        own=own,
         descent=_descent(problem),
     )
 

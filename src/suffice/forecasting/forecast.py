@@ -110,7 +110,8 @@ def forecast(
         penalty: the diagonal of :math:`\Lambda`, the Hessian of the penalty on the mean loss: one value, or one for
             each moving parameter. Where the recipe names none, `suffice.forecasting.effective_penalty` finds it from
             where the training began; None where that is not known either. Of a head it is chosen by folds then. Other
-            models need it for the "information" slope and for "leave_one_out".
+            models need it for the "information" slope and for "leave_one_out", and the error of their slope is twice as
+            large where there is no ``refit`` either: nothing is known of the training then.
         refit: trains on some rows of the data set as the model was trained, and returns the weights that moved; for
             five folds and two halves.
         level: where the loss :math:`L(k_0)` of other samples comes from: "holdout", "folds", "leave_one_out"

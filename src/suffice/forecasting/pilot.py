@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from suffice.forecasting.classes import ClassSlopes, class_slopes
+from suffice.forecasting.classes import ClassSlopes, class_slopes, class_slopes_of_gaps
 from suffice.forecasting.folds import FOLDS, out_of_fold
 from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
@@ -99,7 +99,7 @@ class Pilot:
         halves: the same by models fitted to half of the samples, or None where none were.
         estimators: of the gain by name, the one that is taken by default first.
         penalty: on half of the squared weights that the training had or acted as if it had; None if it is not known.
-        own_loss: the training loss of the model.
+        own: of the model's own samples, by itself.
         head: what was fitted to all samples, where the models are heads.
         level_off: what the loss of samples that the models have not seen is off besides its noise, over itself.
         descent: by how much a step along the gradient would lower the training loss.
@@ -110,16 +110,26 @@ class Pilot:
     halves: Predicted | None
     estimators: Mapping[str, FirstOrder]
     penalty: float | None
-    own_loss: float
+    own: Predicted
     head: Head | None = None
     level_off: float = 0.0
     descent: float = 0.0
 
+    @property
+    def own_loss(self) -> float:
+        """The training loss of the model."""
+        return float(self.own.losses.mean())
+
     def class_slopes(self, seed: int = 0) -> ClassSlopes | None:
-        """What the noise of each class adds to the loss, or None where the models are not heads fitted to folds."""
-        if self.head is None or self.halves is None:
-            return None
-        return class_slopes(self.head, self.nearly_all.outputs, self.nearly_all.labels, seed)
+        """What the noise of each class adds to the loss: from the gradients of heads fitted to folds, else by gaps.
+
+        None where these do not tell.
+        """
+        if self.head is not None and self.halves is not None:
+            return class_slopes(self.head, self.nearly_all.outputs, self.nearly_all.labels, seed)
+        slope = next(iter(self.estimators.values())).slope.value
+        own, unseen = ((part.losses, part.labels) for part in (self.own, self.nearly_all))
+        return class_slopes_of_gaps(own, unseen, slope)
 
 
 def measure_pilot(
@@ -153,7 +163,7 @@ def measure_pilot(
         estimators=_estimators(head, nearly_all, seed),
         penalty=l2,
         head=head,
-        own_loss=float(head.loss.values(head.outputs).mean()),
+        own=Predicted(len(labels), head.outputs, labels),
     )
 
 

@@ -30,7 +30,7 @@ class ClassGain(Value):
 
     name: str = Field(description="the class")
     samples: int = Field(description="of the class at hand")
-    recall: float = Field(description="share of these that is classified right by heads that have not seen them")
+    recall: float = Field(description="share of the class that is classified right by models that have not seen it")
     more: int = Field(description="samples of the class to add")
     loss: float = Field(description="fall of the test loss with so many more")
     share: float = Field(description="this over what as many more of all classes bring, in the shares at hand")

@@ -153,10 +153,9 @@ def _write(pilot: Pilot, file: Path) -> None:
         "slopes": [(slope.value, slope.error, slope.optimism) for slope in slopes.values()],
         "penalty": math.nan if pilot.penalty is None else pilot.penalty,
         "level_off": pilot.level_off,
-        "own_loss": pilot.own_loss,
         "descent": pilot.descent,
     }
-    for name, predicted in (("nearly_all", pilot.nearly_all), ("halves", pilot.halves)):
+    for name, predicted in (("own", pilot.own), ("nearly_all", pilot.nearly_all), ("halves", pilot.halves)):
         if predicted is not None:
             content |= {f"{name} {key}": getattr(predicted, key) for key in PREDICTED}
     with atomic_write(file) as stream:
@@ -181,6 +180,6 @@ def _read(file: Path) -> Pilot:
             },
             penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
             level_off=float(stored["level_off"]),
-            own_loss=float(stored["own_loss"]),
+            own=predicted("own"),
             descent=float(stored["descent"]),
         )
