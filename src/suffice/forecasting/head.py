@@ -32,7 +32,6 @@ class Head:
         loss: of the samples.
         penalty: lambda, positive, on the mean loss.
         weights: W in these axes, (rank, outputs).
-        curved_at: outputs at which the derivatives of the loss are taken; the head's own by default.
     """
 
     axes: Float64[np.ndarray, "columns rank"]
@@ -40,7 +39,6 @@ class Head:
     loss: OutputLoss
     penalty: float
     weights: Weights
-    curved_at: Float64[np.ndarray, "samples outputs"] | None = None
 
     @cached_property
     def outputs(self) -> Outputs:
@@ -50,8 +48,8 @@ class Head:
 
     @cached_property
     def derivatives(self) -> Derivatives:
-        """Of the loss, at these outputs or where they are to be taken."""
-        return self.loss.at(self.outputs if self.curved_at is None else self.curved_at)
+        """Of the loss, at these outputs."""
+        return self.loss.at(self.outputs)
 
     @property
     def objective(self) -> float:
