@@ -127,4 +127,7 @@ def test_figures_are_written_as_png_and_pdf(small_run):
     folder, _ = small_run
     for name in ("settling", "order", "geometry"):
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        assert (folder / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        page = (folder / "figures" / f"{name}.pdf").read_bytes()
+        assert page.startswith(b"%PDF")
+        assert b"/TrueType" in page or b"/CIDFontType2" in page
+        assert b"/Type3" not in page

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -11,7 +12,8 @@ from suffice.report.figures import Figure
 from suffice.storage import atomic_write
 
 LINES = {"solid": "-", "dashed": "--", "dotted": ":", "joined": "o-", "points": "o", "circles": "o"}
-STYLE = {"font.size": 10, "pdf.fonttype": 42}
+TRUE_TYPE = 42
+"""Letters in a PDF that journals take and that can be edited; Matplotlib's own default is Type 3."""
 
 
 def save_figures(figures: Sequence[Figure], folder: Path) -> None:
@@ -20,7 +22,7 @@ def save_figures(figures: Sequence[Figure], folder: Path) -> None:
     for figure in figures:
         canvas = draw(figure)
         for suffix in ("png", "pdf"):
-            with atomic_write(folder / f"{figure.name}.{suffix}") as file:
+            with atomic_write(folder / f"{figure.name}.{suffix}") as file, rc_context({"pdf.fonttype": TRUE_TYPE}):
                 # without dates, so that the same result gives the same file
                 metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": "suffice"}
                 canvas.savefig(file, format=suffix, dpi=150, metadata=metadata)
