@@ -99,7 +99,7 @@ class _AtLogits:
         return vectors
 
     def _centred(self, a: Outputs) -> Outputs:
-        centred: Outputs = a - (self._p * a).sum(-1, keepdims=True)
+        centred: Outputs = a - np.einsum("...k,...k->...", self._p, a)[..., None]
         return centred
 
 

@@ -10,11 +10,11 @@ from jaxtyping import Float64
 from suffice.forecasting.head import Head, Weights
 from suffice.forecasting.losses import Outputs
 
-DRAWS = (4, 64)
+DRAWS = (4, 32)
 """Fewest and most random vectors of a trace."""
 
-DRAWN = 20_000
-"""Weights in all of them together: a trace is then off by 2 to 5%, far less than its slope may be."""
+DRAWN = 10_000
+"""Weights in all of them together: a trace is then off by 1 to 5%, far less than its slope may be."""
 
 SOLVED = 0.03
 """Where solutions with the Hessian end; it changes slopes by about a percent."""
