@@ -4,27 +4,35 @@ Run as ``PYTHONPATH=benchmarks python benchmarks/forecast/collect.py SHARED``, t
 
 From q0 samples the test loss of a head has to come down to what D* = 2, 4 or 8 q0 samples reach on average. In each of
 at most T rounds a method says how many are needed, and these are collected, at most ten times those at hand; it ends
-when D* is reached. Ours is asked with its slope, in the last round less one standard error. A run fails if
-q_T < D*; its cost ratio is (q_T - q0) / (D* - q0) - 1. Some runs are lucky: their head has the target loss with fewer
-samples than are needed on average, and is asked for no more. Those that have neither D* nor the loss miss the target.
-The protocol is that of R. Mahmood et al., "Optimizing Data
-Collection for Machine Learning" (NeurIPS 2022), with the test part as their validation set.
+when D* is reached. A run fails if q_T < D*; its cost ratio is (q_T - q0) / (D* - q0) - 1. Ours is asked with its slope
+less a share of one standard error: that of the rounds made, this one included. All methods have the same level, in one
+of two ways:
+
+- mean: the mean test loss of heads with so many samples, straight in 1/k between the sizes where it was measured. So
+  are the rounds simulated in R. Mahmood et al., "How Much More Data Do I Need?" (CVPR 2022), and "Optimizing Data
+  Collection for Machine Learning" (NeurIPS 2022); the test part is their validation set. Curves are fitted to these
+  means, and with each round to one more; the slope is from the samples at hand.
+- own: the test loss of the one head that is fitted to what was collected; curves are fitted to heads on parts of the
+  first q0, and to one more with each round. Some of these heads are lucky, have the target loss with fewer samples than
+  are needed on average, and ask for no more. Those that have neither D* nor the loss miss.
 """
 
 import argparse
-import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from collecting import by_fit, by_slope
 from environment import save
 from heads import FITS, PARTS, truth
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from tasks import Task, all_tasks
 
-from suffice.forecasting import curve_of, fit_curve, measure_pilot, sufficient_size
-from suffice.forecasting.head import fit_head, refit
+from suffice.forecasting import curve_of, fit_curve, measure_pilot
+from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.slope import standard_error
 from suffice.results import LearningCurve
@@ -35,86 +43,119 @@ START = 0.05
 TIMES = (2, 4, 8)
 """D*, over q0."""
 
+KNOTS = (1, 1.5, 2, 3, 4, 6, 8)
+"""Where the mean test loss is measured, over q0, besides `PARTS` of it."""
+
 ROUNDS = (1, 3, 5)
 
-MOST = 10
-"""Times the samples at hand: more are not collected in a round."""
+LEVELS = ("mean", "own")
 
-Ask = Callable[[Task, Int64[np.ndarray, " rows"], float, bool], float]
-
-KNOWN: dict[tuple[str, str, bytes], Any] = {}
-"""What was computed for one method serves the others, and the other targets and rounds."""
+EVEN = 0.01
+"""The error of every mean, of which fits only see that they are alike."""
 
 
-def once(kind: str, task: Task, rows: Int64[np.ndarray, " rows"], compute: Callable[[], Any]) -> Any:
-    key = kind, task.name, rows.tobytes()
-    if key not in KNOWN:
-        KNOWN[key] = compute()
-    return KNOWN[key]
+@dataclass(frozen=True)
+class Collection:
+    """Samples of a task that come in some order.
+
+    Attributes:
+        start: q0.
+        means: the mean test loss of heads with so many samples.
+        known: what was computed for one method serves the others, and the other targets, levels and rounds.
+    """
+
+    task: Task
+    order: Int64[np.ndarray, " pool"]
+    start: int
+    means: dict[int, float]
+    known: dict[tuple[str, int], Any] = field(default_factory=dict)
+
+    def mean(self, size: int) -> float:
+        return float(np.interp(-1 / size, [-1 / knot for knot in self.means], list(self.means.values())))
+
+    def own(self, size: int) -> Float64[np.ndarray, " test"]:
+        """The test losses of the head that is fitted to the first so many."""
+        return np.asarray(self._once(size, self._tested))
+
+    def forecast(self, size: int) -> LearningCurve:
+        """From the first so many."""
+        curve = self._once(size, self._forecast)
+        assert isinstance(curve, LearningCurve)
+        return curve
+
+    def points(self, level: str, sizes: list[int]) -> list[tuple[float, float, float]]:
+        """Size, test loss and its standard error: of parts of the first q0, and of all that was collected since."""
+        if level == "mean":
+            before = [knot for knot in self.means if knot < self.start]
+            return [(size, self.mean(size), EVEN) for size in (*before, *sizes)]
+        own = [(size, float(self.own(size).mean()), standard_error(self.own(size))) for size in sizes]
+        return [*self._once(self.start, self._sub_sampled), *own]
+
+    def _once(self, size: int, compute: Callable[[int], Any]) -> Any:
+        key = compute.__name__, size
+        if key not in self.known:
+            self.known[key] = compute(size)
+        return self.known[key]
+
+    def _tested(self, size: int) -> Float64[np.ndarray, " test"]:
+        return self._on_test(self._head(size))
+
+    def _forecast(self, size: int) -> LearningCurve:
+        rows = self.order[:size]
+        return curve_of(measure_pilot(self.task.features[rows], self.task.labels[rows], self.task.l2), [size])
+
+    def _sub_sampled(self, size: int) -> list[tuple[float, float, float]]:
+        head, random, points = self._head(size), np.random.default_rng([2, size]), []
+        for part, _ in product(PARTS, range(FITS)):
+            taken = random.permutation(size)[: round(part * size)]
+            losses = self._on_test(refit(head, taken, 1e-3))
+            points.append((float(len(taken)), float(losses.mean()), standard_error(losses)))
+        return points
+
+    def _head(self, size: int) -> Head:
+        x, y = self.task.features[self.order[:size]], self.task.labels[self.order[:size]]
+        return fit_head(x, CrossEntropy(y, self.task.classes), self.task.classes, self.task.l2)
+
+    def _on_test(self, head: Head) -> Float64[np.ndarray, " test"]:
+        losses = CrossEntropy(self.task.test_labels, self.task.classes).values(head.predict(self.task.test_features))
+        return np.asarray(losses)
 
 
-def by_curvature(task: Task, rows: Int64[np.ndarray, " rows"], target: float, last: bool) -> float:
-    def forecast() -> LearningCurve:
-        others = task.test_features, task.test_labels
-        return curve_of(measure_pilot(task.features[rows], task.labels[rows], task.l2, 0, others), [len(rows)])
-
-    curve = once("forecast", task, rows, forecast)
-    if curve.slope is None or curve.slope_error is None or curve.level is None:
-        return math.inf
-    slope = curve.slope - curve.slope_error * last
-    left = 1 / len(rows) - (curve.level - target) / slope if slope > 0 else 0.0
-    return 1 / left if left > 0 else math.inf
+Ask = Callable[[Collection, str, list[int], float, float], int]
+"""How many samples are needed: from the level, all sizes so far, and how far the loss has to fall from the last of
+them; and which share of the rounds this one ends."""
 
 
-def by_fit(family: str) -> Ask:
-    def ask(task: Task, rows: Int64[np.ndarray, " rows"], target: float, last: bool) -> float:
-        del last
-        points = once("points", task, rows, lambda: sub_sampled(task, rows))
-        size = sufficient_size(fit_curve(family, *np.array(points).T, len(rows)), target, correction=0.0)
-        return math.inf if size is None else size
+def by_curvature(run: Collection, level: str, sizes: list[int], fall: float, caution: float) -> int:
+    del level
+    curve = run.forecast(sizes[-1])
+    return by_slope(sizes[-1], fall, curve.slope or 0.0, curve.slope_error or 0.0, caution)
+
+
+def by_curve(family: str) -> Ask:
+    def ask(run: Collection, level: str, sizes: list[int], fall: float, caution: float) -> int:
+        del caution
+        return by_fit(sizes[-1], fall, fit_curve(family, *np.array(run.points(level, sizes)).T, sizes[-1]))
 
     return ask
 
 
-def sub_sampled(task: Task, rows: Int64[np.ndarray, " rows"]) -> list[tuple[float, float, float]]:
-    """Size, test loss and its standard error, of heads fitted to parts of the samples at hand and to all."""
-    head = fit_head(task.features[rows], CrossEntropy(task.labels[rows], task.classes), task.classes, task.l2)
-    random, loss = np.random.default_rng([2, len(rows)]), CrossEntropy(task.test_labels, task.classes)
-    points = []
-    for part in [*(part for part in PARTS for _ in range(FITS)), 1.0]:
-        taken = random.permutation(len(rows))[: max(2, round(part * len(rows)))]
-        losses = loss.values(task.test_features @ head.axes @ refit(head, taken, 1e-3).weights)
-        points.append((float(len(taken)), float(losses.mean()), standard_error(losses)))
-    return points
-
-
 METHODS: dict[str, Ask] = {"suffice": by_curvature} | {
-    family: by_fit(family) for family in ("power_law", "power_law_with_limit", "arctan")
+    family: by_curve(family) for family in ("power_law", "power_law_with_limit", "arctan")
 }
 
 
-def collected(
-    task: Task, ask: Ask, order: Int64[np.ndarray, " pool"], start: int, enough: int, target: float, rounds: int
-) -> float:
+def collected(run: Collection, ask: Ask, level: str, enough: int, rounds: int) -> int:
     """q_T."""
-    size = float(start)
+    sizes = [run.start]
     for number in range(1, rounds + 1):
-        asked = ask(task, order[: int(size)], target, number == rounds)
-        size = max(size, min(asked, MOST * size))
+        now = run.mean(sizes[-1]) if level == "mean" else float(run.own(sizes[-1]).mean())
+        size = ask(run, level, sizes, now - run.mean(enough), number / rounds)
         if size >= enough:
-            break
-    return size
-
-
-def misses(task: Task, rows: Int64[np.ndarray, " rows"], target: float) -> bool:
-    """Whether the head that is fitted to the samples collected loses more than the target."""
-
-    def fitted() -> float:
-        head = fit_head(task.features[rows], CrossEntropy(task.labels[rows], task.classes), task.classes, task.l2)
-        loss = CrossEntropy(task.test_labels, task.classes)
-        return float(loss.values(head.predict(task.test_features)).mean())
-
-    return bool(once("loss", task, rows, fitted) > target)
+            return size
+        if size > sizes[-1]:
+            sizes.append(size)
+    return sizes[-1]
 
 
 def main() -> None:
@@ -123,24 +164,26 @@ def main() -> None:
     parser.add_argument("--pilots", type=int, default=5)
     parser.add_argument("--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they are kept")
     arguments = parser.parse_args()
-    found: dict[tuple[str, int, bool], list[tuple[bool, bool, float]]] = {}
+    found: dict[tuple[str, str, int, bool], list[tuple[bool, bool, float]]] = {}
     for task in all_tasks(arguments.shared, arguments.features):
         start = round(START * len(task.labels))
-        for times in TIMES:
-            enough, target = times * start, truth(task, times * start, 0)["loss"]
-            for seed in range(arguments.pilots):
-                order = np.random.default_rng([seed, 3]).permutation(len(task.labels))
-                for name, ask in METHODS.items():
-                    for rounds in ROUNDS:
-                        size = collected(task, ask, order, start, enough, target, rounds)
-                        ratio = (size - start) / (enough - start) - 1
-                        failed = size < enough
-                        missed = failed and misses(task, order[: int(size)], target)
-                        found.setdefault((name, rounds, task.tuned), []).append((failed, missed, ratio))
-            print(task.name, times, flush=True)
+        knots = sorted({max(2, round(knot * start)) for knot in (*PARTS, *KNOTS)})
+        means = {size: truth(task, size, 0)["loss"] for size in knots}
+        for seed in range(arguments.pilots):
+            order = np.random.default_rng([seed, 3]).permutation(len(task.labels))
+            run = Collection(task, order, start, means)
+            for times, level, rounds, (name, ask) in product(TIMES, LEVELS, ROUNDS, METHODS.items()):
+                enough = times * start
+                size = collected(run, ask, level, enough, rounds)
+                failed = size < enough
+                missed = failed and float(run.own(size).mean()) > run.mean(enough)
+                ratio = (size - start) / (enough - start) - 1
+                found.setdefault((name, level, rounds, task.tuned), []).append((failed, missed, ratio))
+        print(task.name, flush=True)
     table: list[dict[str, Any]] = [
         {
             "method": name,
+            "level": level,
             "rounds": rounds,
             "tuned": tuned,
             "runs": len(results),
@@ -148,7 +191,7 @@ def main() -> None:
             "miss_rate": float(np.mean([missed for _, missed, _ in results])),
             "median_cost_ratio": float(np.median([ratio for _, _, ratio in results])),
         }
-        for (name, rounds, tuned), results in found.items()
+        for (name, level, rounds, tuned), results in found.items()
     ]
     save("forecast_collect", {"table": table})
 

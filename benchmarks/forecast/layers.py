@@ -6,60 +6,92 @@ Run in the project's folder, with an experiment of ``suffice study``, as
         --sizes 250,500,1000
 
 The truth is the mean over the seeds of the study. Curves are fitted to its trainings at all sizes up to the pilot's, of
-all seeds; the forecasts have the one training, which is made here as there.
+all seeds; the forecasts have the one training, which is made here as there. And the first round of ``collect.py``, at
+the mean level: how many samples each method says to collect for the loss of each larger size.
 """
 
 import argparse
 import json
 import time
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import yaml
+from collecting import by_fit, by_slope
 from environment import save
 
 from suffice.configuration import StudyConfig, read_configuration
-from suffice.forecasting import FAMILIES, curve_of, effective_penalty, fit_curve, measure_problem
-from suffice.results import Band
-from suffice.studies import ALL, Learners, Place, StudySamples, train_cell
+from suffice.forecasting import (
+    FAMILIES,
+    CurveFit,
+    Estimator,
+    FirstOrder,
+    NoImprovement,
+    Slope,
+    curve_of,
+    effective_penalty,
+    fit_curve,
+    measure_problem,
+)
+from suffice.results import Band, LearningCurve
+from suffice.studies import Learners, Place, StudySamples, train_cell
 
 FURTHEST = 8
 """Times the pilot."""
 
-Cells = dict[tuple[str, int], list[dict[str, Any]]]
+COLLECTING = ("power_law", "power_law_with_limit", "arctan")
+"""Curves that are asked how many samples to collect, besides the forecast."""
+
+Cells = dict[tuple[str, str, int], list[dict[str, Any]]]
+"""Trainings by task, method and size."""
 
 
 def of_study(experiment: str) -> Cells:
-    """The trainings on all classes, by method and size."""
     found: Cells = {}
     result = json.loads((Path("experiments") / experiment / "result.json").read_text())
     for cell in result["study"]["cells"]:
-        if cell["task"] == "all" and cell["status"] == "finished":
-            found.setdefault((cell["method"], cell["size"]), []).append(cell)
+        if cell["status"] == "finished":
+            found.setdefault((cell["task"], cell["method"], cell["size"]), []).append(cell)
     return found
 
 
-def by_curves(cells: Cells, method: str, size: int, ahead: list[int]) -> dict[str, list[float]]:
-    """Gains that curves tell which are fitted to the real trainings at sizes up to the pilot's."""
-    smaller = [cell for (name, at), some in cells.items() if name == method and at <= size for cell in some]
+def by_curves(cells: Cells, task: str, method: str, size: int) -> list[CurveFit | FirstOrder | NoImprovement]:
+    """Fitted to the real trainings at sizes up to the pilot's."""
+    smaller = [
+        cell for (of, by, at), some in cells.items() if (of, by) == (task, method) and at <= size for cell in some
+    ]
     at = np.array([float(cell["size"]) for cell in smaller])
     losses = np.array([cell["test_loss"] for cell in smaller])
-    sizes = np.array(ahead, dtype=np.float64)
-    gains = {}
-    for name, family in FAMILIES.items():
-        if len(set(at)) >= family.free:
-            gains[name] = fit_curve(name, at, losses, np.full(len(at), 0.01), size).gain(sizes).tolist()
     before = sorted(set(at))[-2]
     fall = losses[at == before].mean() - losses[at == size].mean()
-    gains["two points"] = (fall / (1 / before - 1 / size) * (1 / size - 1 / sizes)).tolist()
-    gains["no improvement"] = [0.0] * len(ahead)
-    return gains
+    return [
+        *(
+            fit_curve(name, at, losses, np.full(len(at), 0.01), size)
+            for name, family in FAMILIES.items()
+            if len(set(at)) >= family.free
+        ),
+        FirstOrder("two points", size, Slope(fall / (1 / before - 1 / size), 0.0, 0.0)),
+        NoImprovement(size),
+    ]
 
 
-def means(cells: Cells, method: str, sizes: list[int], what: str) -> list[float]:
-    return [fmean(cell[what] for cell in cells[method, size]) for size in sizes]
+def asked(
+    falls: list[float], size: int, curve: LearningCurve, curves: list[CurveFit | FirstOrder | NoImprovement]
+) -> dict[str, list[int]]:
+    """How many samples each method says to collect, in one round, for so far a fall of the loss."""
+    slope, error = curve.slope or 0.0, curve.slope_error or 0.0
+    found = {"suffice": [by_slope(size, fall, slope, error, caution=1.0) for fall in falls]}
+    for one in curves:
+        if isinstance(one, CurveFit) and one.family in COLLECTING:
+            found[one.family] = [by_fit(size, fall, one) for fall in falls]
+    return found
+
+
+def means(cells: Cells, task: str, method: str, sizes: list[int], what: str) -> list[float]:
+    return [fmean(cell[what] for cell in cells[task, method, size]) for size in sizes]
 
 
 def main() -> None:
@@ -71,55 +103,61 @@ def main() -> None:
     parser.add_argument("--information", action="store_true", help="the slope of the tangent kernel as well")
     arguments = parser.parse_args()
     cells = of_study(arguments.experiment)
-    asked = yaml.safe_load((Path("experiments") / arguments.experiment / "config.yaml").read_text())
-    config = read_configuration(StudyConfig, asked | {"class_subsets": []})
+    recipe = yaml.safe_load((Path("experiments") / arguments.experiment / "config.yaml").read_text())
+    config = read_configuration(StudyConfig, recipe)
     samples = StudySamples(config)
     learners = Learners(config, samples.tasks, Path("runs/forecast-benchmark") / arguments.experiment)
-    parts = samples.tasks[ALL].parts
-    records = []
-    for method in arguments.methods.split(","):
+    methods, sizes = arguments.methods.split(","), [int(size) for size in arguments.sizes.split(",")]
+    for method in methods:
         for shard in learners.plan_features(method):
             learners.run_features(method, shard)
-        for size in map(int, arguments.sizes.split(",")):
-            ahead = sorted(at for name, at in cells if name == method and size < at <= FURTHEST * size)
-            losses = means(cells, method, [size, *ahead], "test_loss")
-            accuracies = means(cells, method, [size, *ahead], "test_accuracy")
-            for seed in range(arguments.seeds):
-                learner = learners.get(Place(ALL, method, seed))
-                order = samples.order(ALL, seed)
-                start = time.perf_counter()
-                train_cell(config, learner, parts, order, Place(ALL, method, seed), size)
-                trained = time.perf_counter()
-                problem = learner.problem(order[:size])
-                holdout = learner.problem(parts.test).dataset
-                pilot = measure_problem(problem, None, None, "holdout", holdout)
-                seconds = time.perf_counter() - trained
-                estimators = dict(pilot.estimators)
-                if arguments.information:
-                    penalty = effective_penalty(problem, learner.initial)
-                    found = measure_problem(problem, penalty, None, "holdout", holdout, estimator="information")
-                    estimators["information"] = found.estimators["information"]
-                curve = curve_of(pilot, [size, *ahead])
-                gains = {name: one.gain(np.array(ahead, dtype=float)).tolist() for name, one in estimators.items()}
-                records.append(
-                    {
-                        "method": method,
-                        "size": size,
-                        "seed": seed,
-                        "ahead": ahead,
-                        "true_loss": losses,
-                        "true_accuracy": accuracies,
-                        "loss": band(curve.loss),
-                        "accuracy": band(curve.accuracy),
-                        "status": curve.status,
-                        "explanation": curve.explanation,
-                        "own_loss": pilot.own_loss,
-                        "descent": pilot.descent,
-                        "gains": gains | by_curves(cells, method, size, ahead),
-                        "seconds": {"training": trained - start, "forecast": seconds},
-                    }
-                )
-                print(json.dumps(records[-1]), flush=True)
+    records = []
+    for task, method, size in product(samples.tasks, methods, sizes):
+        parts = samples.tasks[task].parts
+        ahead = sorted(at for of, by, at in cells if (of, by) == (task, method) and size < at <= FURTHEST * size)
+        losses = means(cells, task, method, [size, *ahead], "test_loss")
+        accuracies = means(cells, task, method, [size, *ahead], "test_accuracy")
+        curves = by_curves(cells, task, method, size)
+        for seed in range(arguments.seeds):
+            place = Place(task, method, seed)
+            learner = learners.get(place)
+            order = samples.order(task, seed)
+            start = time.perf_counter()
+            train_cell(config, learner, parts, order, place, size)
+            trained = time.perf_counter()
+            problem = learner.problem(order[:size])
+            holdout = learner.problem(parts.test).dataset
+            penalty = effective_penalty(problem, learner.initial)
+            pilot = measure_problem(problem, penalty, None, "holdout", holdout)
+            seconds = time.perf_counter() - trained
+            estimators: list[Estimator] = [*pilot.estimators.values(), *curves]
+            if arguments.information:
+                found = measure_problem(problem, penalty, None, "holdout", holdout, estimator="information")
+                estimators.append(found.estimators["information"])
+            curve = curve_of(pilot, [size, *ahead])
+            records.append(
+                {
+                    "task": task,
+                    "method": method,
+                    "size": size,
+                    "seed": seed,
+                    "ahead": ahead,
+                    "true_loss": losses,
+                    "true_accuracy": accuracies,
+                    "loss": band(curve.loss),
+                    "accuracy": band(curve.accuracy),
+                    "status": curve.status,
+                    "explanation": curve.explanation,
+                    "slope": curve.slope,
+                    "slope_error": curve.slope_error,
+                    "own_loss": pilot.own_loss,
+                    "descent": pilot.descent,
+                    "gains": {one.name: one.gain(np.array(ahead, dtype=float)).tolist() for one in estimators},
+                    "asked": asked([losses[0] - loss for loss in losses[1:]], size, curve, curves),
+                    "seconds": {"training": trained - start, "forecast": seconds},
+                }
+            )
+            print(json.dumps(records[-1]), flush=True)
     save(f"forecast_layers_{arguments.experiment}", {"pilots": records})
 
 
