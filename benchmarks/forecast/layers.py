@@ -11,19 +11,23 @@ the mean level: how many samples each method says to collect for the loss of eac
 """
 
 import argparse
+import functools
 import json
 import time
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from collecting import by_fit, by_slope
 from environment import save
 
 from suffice.configuration import StudyConfig, read_configuration
+from suffice.engine import Workers
 from suffice.forecasting import (
     FAMILIES,
     CurveFit,
@@ -41,6 +45,9 @@ from suffice.studies import Learners, Place, StudySamples, train_cell
 
 FURTHEST = 8
 """Times the pilot."""
+
+KEPT = Path("runs/forecast-benchmark")
+"""Where features and what came of each pilot are left."""
 
 COLLECTING = ("power_law", "power_law_with_limit", "arctan")
 """Curves that are asked how many samples to collect, besides the forecast."""
@@ -94,70 +101,108 @@ def means(cells: Cells, task: str, method: str, sizes: list[int], what: str) -> 
     return [fmean(cell[what] for cell in cells[task, method, size]) for size in sizes]
 
 
+@dataclass(frozen=True)
+class Pilot:
+    """What is trained, and forecast.
+
+    Attributes:
+        experiment: whose recipe and samples are taken.
+        information: whether the slope of the tangent kernel is told as well.
+        place: classes, method and seed.
+        size: number of samples.
+    """
+
+    experiment: str
+    information: bool
+    place: Place
+    size: int
+
+    @property
+    def file(self) -> Path:
+        """Where the result is left."""
+        return KEPT / self.experiment / "pilots" / f"{'-'.join(map(str, self.place))}-{self.size}.json"
+
+
+@functools.cache
+def opened(experiment: str) -> tuple[StudyConfig, StudySamples, Learners]:
+    recipe = yaml.safe_load((Path("experiments") / experiment / "config.yaml").read_text())
+    config = read_configuration(StudyConfig, recipe)
+    samples = StudySamples(config)
+    return config, samples, Learners(config, samples.tasks, KEPT / experiment)
+
+
+def measure(pilot: Pilot) -> None:
+    """Trains, forecasts, and writes what came of it."""
+    config, samples, learners = opened(pilot.experiment)
+    cells, place, size = of_study(pilot.experiment), pilot.place, pilot.size
+    task, method, seed = place
+    parts = samples.tasks[task].parts
+    ahead = sorted(at for of, by, at in cells if (of, by) == (task, method) and size < at <= FURTHEST * size)
+    losses = means(cells, task, method, [size, *ahead], "test_loss")
+    learner = learners.get(place)
+    order = samples.order(task, seed)
+    start = time.perf_counter()
+    train_cell(config, learner, parts, order, place, size)
+    trained = time.perf_counter()
+    problem = learner.problem(order[:size])
+    holdout = learner.problem(parts.test).dataset
+    penalty = effective_penalty(problem, learner.initial)
+    found = measure_problem(problem, penalty, None, "holdout", holdout)
+    seconds = time.perf_counter() - trained
+    curves = by_curves(cells, task, method, size)
+    estimators: list[Estimator] = [*found.estimators.values(), *curves]
+    if pilot.information:
+        with_kernel = measure_problem(problem, penalty, None, "holdout", holdout, estimator="information")
+        estimators.append(with_kernel.estimators["information"])
+    curve = curve_of(found, [size, *ahead])
+    record = {
+        "task": task,
+        "method": method,
+        "size": size,
+        "seed": seed,
+        "ahead": ahead,
+        "true_loss": losses,
+        "true_accuracy": means(cells, task, method, [size, *ahead], "test_accuracy"),
+        "loss": band(curve.loss),
+        "accuracy": band(curve.accuracy),
+        "status": curve.status,
+        "explanation": curve.explanation,
+        "slope": curve.slope,
+        "slope_error": curve.slope_error,
+        "own_loss": found.own_loss,
+        "descent": found.descent,
+        "gains": {one.name: one.gain(np.array(ahead, dtype=float)).tolist() for one in estimators},
+        "asked": asked([losses[0] - loss for loss in losses[1:]], size, curve, curves),
+        "seconds": {"training": trained - start, "forecast": seconds},
+    }
+    pilot.file.parent.mkdir(parents=True, exist_ok=True)
+    pilot.file.write_text(json.dumps(record))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment")
     parser.add_argument("--methods", required=True, help="such as last_layers(1),lora(4)")
     parser.add_argument("--sizes", required=True, help="of the pilots")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--information", action="store_true", help="the slope of the tangent kernel as well")
+    parser.add_argument("--workers", type=int, default=1, help="processes; with more than one no times are told")
     arguments = parser.parse_args()
-    cells = of_study(arguments.experiment)
-    recipe = yaml.safe_load((Path("experiments") / arguments.experiment / "config.yaml").read_text())
-    config = read_configuration(StudyConfig, recipe)
-    samples = StudySamples(config)
-    learners = Learners(config, samples.tasks, Path("runs/forecast-benchmark") / arguments.experiment)
+    _, samples, learners = opened(arguments.experiment)
     methods, sizes = arguments.methods.split(","), [int(size) for size in arguments.sizes.split(",")]
     for method in methods:
         for shard in learners.plan_features(method):
             learners.run_features(method, shard)
-    records = []
-    for task, method, size in product(samples.tasks, methods, sizes):
-        parts = samples.tasks[task].parts
-        ahead = sorted(at for of, by, at in cells if (of, by) == (task, method) and size < at <= FURTHEST * size)
-        losses = means(cells, task, method, [size, *ahead], "test_loss")
-        accuracies = means(cells, task, method, [size, *ahead], "test_accuracy")
-        curves = by_curves(cells, task, method, size)
-        for seed in range(arguments.seeds):
-            place = Place(task, method, seed)
-            learner = learners.get(place)
-            order = samples.order(task, seed)
-            start = time.perf_counter()
-            train_cell(config, learner, parts, order, place, size)
-            trained = time.perf_counter()
-            problem = learner.problem(order[:size])
-            holdout = learner.problem(parts.test).dataset
-            penalty = effective_penalty(problem, learner.initial)
-            pilot = measure_problem(problem, penalty, None, "holdout", holdout)
-            seconds = time.perf_counter() - trained
-            estimators: list[Estimator] = [*pilot.estimators.values(), *curves]
-            if arguments.information:
-                found = measure_problem(problem, penalty, None, "holdout", holdout, estimator="information")
-                estimators.append(found.estimators["information"])
-            curve = curve_of(pilot, [size, *ahead])
-            records.append(
-                {
-                    "task": task,
-                    "method": method,
-                    "size": size,
-                    "seed": seed,
-                    "ahead": ahead,
-                    "true_loss": losses,
-                    "true_accuracy": accuracies,
-                    "loss": band(curve.loss),
-                    "accuracy": band(curve.accuracy),
-                    "status": curve.status,
-                    "explanation": curve.explanation,
-                    "slope": curve.slope,
-                    "slope_error": curve.slope_error,
-                    "own_loss": pilot.own_loss,
-                    "descent": pilot.descent,
-                    "gains": {one.name: one.gain(np.array(ahead, dtype=float)).tolist() for one in estimators},
-                    "asked": asked([losses[0] - loss for loss in losses[1:]], size, curve, curves),
-                    "seconds": {"training": trained - start, "forecast": seconds},
-                }
-            )
-            print(json.dumps(records[-1]), flush=True)
+    pilots = [
+        Pilot(arguments.experiment, arguments.information, Place(task, method, seed), size)
+        for task, method, size, seed in product(samples.tasks, methods, sizes, range(arguments.seeds))
+    ]
+    with Workers(arguments.workers, torch.get_num_threads() if arguments.workers == 1 else 1) as workers:
+        workers.run(measure, pilots, lambda pilot: print(pilot.place, pilot.size, flush=True))
+    records = [json.loads(pilot.file.read_text()) for pilot in pilots]
+    if arguments.workers > 1:
+        for record in records:
+            del record["seconds"]
     save(f"forecast_layers_{arguments.experiment}", {"pilots": records})
 
 

@@ -114,7 +114,10 @@ def layers() -> str:
                 for name in LAYERS
             ]
             told = np.mean([one["accuracy"]["mean"][-1] for one in alike])
-            seconds = [np.mean([one["seconds"][kind] for one in alike]) for kind in ("forecast", "training")]
+            seconds = [
+                f"{np.mean([one['seconds'][kind] for one in alike]):.0f}" if "seconds" in first else ""
+                for kind in ("forecast", "training")
+            ]
             rows.append(
                 [
                     study,
@@ -124,7 +127,7 @@ def layers() -> str:
                     f"{true_gain(first):.3f} of {first['true_loss'][0]:.2f}",
                     *ratios,
                     f"{told:.3f} / {first['true_accuracy'][-1]:.3f}",
-                    "{:.0f} / {:.0f}".format(*seconds),
+                    " / ".join(filter(None, seconds)),
                 ]
             )
     head = ["study", "method", "pilot", "to", "true gain", *LAYERS, "accuracy told / true", "seconds, training's"]
