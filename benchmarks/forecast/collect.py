@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--pilots", type=int, default=5)
     parser.add_argument("--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they are kept")
     arguments = parser.parse_args()
-    found: dict[tuple[str, str, int, bool], list[tuple[bool, bool, float]]] = {}
+    found: dict[tuple[str, str, int, str], list[tuple[bool, bool, int, float]]] = {}
     for task in all_tasks(arguments.shared, arguments.features):
         start = round(START * len(task.labels))
         knots = sorted({max(2, round(knot * start)) for knot in (*PARTS, *KNOTS)})
@@ -178,20 +178,23 @@ def main() -> None:
                 failed = size < enough
                 missed = failed and float(run.own(size).mean()) > run.mean(enough)
                 ratio = (size - start) / (enough - start) - 1
-                found.setdefault((name, level, rounds, task.tuned), []).append((failed, missed, ratio))
+                found.setdefault((name, level, rounds, task.group), []).append((failed, missed, times, ratio))
         print(task.name, flush=True)
     table: list[dict[str, Any]] = [
         {
             "method": name,
             "level": level,
             "rounds": rounds,
-            "tuned": tuned,
+            "tasks": group,
             "runs": len(results),
-            "failure_rate": float(np.mean([failed for failed, _, _ in results])),
-            "miss_rate": float(np.mean([missed for _, missed, _ in results])),
-            "median_cost_ratio": float(np.median([ratio for _, _, ratio in results])),
+            "failure_rate": float(np.mean([failed for failed, *_ in results])),
+            "miss_rate": float(np.mean([missed for _, missed, *_ in results])),
+            "median_cost_ratio": float(np.median([ratio for *_, ratio in results])),
+            "median_cost_ratio_of": {
+                times: float(np.median([ratio for *_, of, ratio in results if of == times])) for times in TIMES
+            },
         }
-        for (name, level, rounds, tuned), results in found.items()
+        for (name, level, rounds, group), results in found.items()
     ]
     save("forecast_collect", {"table": table})
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 from environment import alternate, save
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from sklearn.linear_model import LogisticRegression
-from tasks import Task, all_tasks
+from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON, Task, all_tasks
 
 from suffice.forecasting import FAMILIES, Estimator, NoImprovement, TwoPoint, curve_of, fit_curve, measure_pilot
+from suffice.forecasting.checks import WIDTH
 from suffice.forecasting.folds import out_of_fold
 from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
@@ -34,25 +35,46 @@ PARTS = (0.1, 0.2, 0.4, 0.6, 0.8)
 
 FITS = 3
 
+ENOUGH = 24
+"""Samples of a class; pilots with fewer are told apart."""
+
+DRAWS = (10, 100)
+"""Fewest and most heads of a size that are fitted for the truth."""
+
+DRAWN = 150_000
+"""Samples that all of them have together, between these."""
+
 REPEATS = 3
 """Of each time, after one that is not counted; the least is told."""
 
 
 def truth(task: Task, size: int, seed: int) -> dict[str, float]:
-    """Expected test loss and error rate of heads fitted to so many samples of the pool, with standard errors."""
-    count = 10 if size <= len(task.labels) // 2 else 4
+    """Expected test loss and error rate of heads fitted to so many samples of the pool, with standard errors.
+
+    That of the draws is in gains as well, that of the test part in losses alone, as the gains have the same.
+    """
+    count = int(np.clip(DRAWN // size, *DRAWS))
     random = np.random.default_rng([seed, size])
     found = np.array([tested(task, random.permutation(len(task.labels))[:size]) for _ in range(count)])
-    loss, wrong = found.mean(0)
-    error = found[:, 0].std(ddof=1) / np.sqrt(count)
-    return {"size": size, "loss": loss, "loss_error": error, "wrong": wrong}
+    loss, wrong = found.mean((0, 2))
+    error = found[:, 0].mean(1).std(ddof=1) / np.sqrt(count)
+    tests = found.mean(0)
+    return {
+        "size": size,
+        "loss": loss,
+        "loss_error": error,
+        "loss_test_error": standard_error(tests[0]),
+        "wrong": wrong,
+        "wrong_test_error": standard_error(tests[1]),
+    }
 
 
-def tested(task: Task, rows: Int64[np.ndarray, " rows"]) -> tuple[float, float]:
+def tested(task: Task, rows: Int64[np.ndarray, " rows"]) -> Float64[np.ndarray, "2 test"]:
+    """Losses of the test part, and 1 where it is wrong."""
     head = fit_head(task.features[rows], CrossEntropy(task.labels[rows], task.classes), task.classes, task.l2)
     outputs = head.predict(task.test_features)
     losses = CrossEntropy(task.test_labels, task.classes).values(outputs)
-    return float(losses.mean()), float((outputs.argmax(1) != task.test_labels).mean())
+    return np.stack([losses, outputs.argmax(1) != task.test_labels])
 
 
 def pilot(task: Task, size: int, seed: int) -> dict[str, Any]:
@@ -136,12 +158,16 @@ def sub_sampled(head: Head, labels: Int64[np.ndarray, " samples"], seed: int) ->
 
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Root mean squares over pilots, at 8 times the pilot or the largest size."""
-    parts: dict[str, list[dict[str, Any]]] = {
-        "tuned on, 24 samples a class or more": [r for r in records if r["tuned"] and r["per_class"] >= 24],
-        "others, 24 samples a class or more": [r for r in records if not r["tuned"] and r["per_class"] >= 24],
-        "fewer samples a class": [r for r in records if r["per_class"] < 24],
+    parts = {
+        f"{group}, {ENOUGH} samples a class or more": [
+            record for record in records if record["group"] == group and record["per_class"] >= ENOUGH
+        ]
+        for group in (TUNED_ON, IN_VIEW, NOT_IN_VIEW)
+    } | {
+        f"{group}, fewer": [record for record in records if record["group"] == group and record["per_class"] < ENOUGH]
+        for group in (TUNED_ON, IN_VIEW, NOT_IN_VIEW)
     }
-    return {name: _of_part(part) | {"at": _at(part)} for name, part in parts.items()}
+    return {name: _of_part(part) | {"at": _at(part)} for name, part in parts.items() if part}
 
 
 def _at(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
@@ -162,9 +188,16 @@ def _at(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
     }
 
 
+KINDS = (
+    *("level", "floor", "loss", "accuracy", "true_gain"),
+    *("loss_covered", "loss_covered_by_both", "accuracy_covered", "accuracy_covered_by_both"),
+)
+"""What is counted of each pilot."""
+
+
 def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
     gains: dict[str, list[float]] = {}
-    found: dict[str, list[float]] = {name: [] for name in ("level", "floor", "loss", "accuracy", "covered", "accurate")}
+    found: dict[str, list[float]] = {name: [] for name in KINDS}
     refused = 0
     for record in records:
         truth = {point["size"]: point for point in record["truth"]}
@@ -181,9 +214,15 @@ def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
             found["loss"].append(one["loss"]["mean"][place] / then["loss"] - 1)
             rise = (one["accuracy"]["mean"][place] - one["accuracy"]["mean"][0]) / (now["wrong"] - then["wrong"])
             found["accuracy"].append(rise - 1)
-            found["covered"].append(one["loss"]["low"][place] <= then["loss"] <= one["loss"]["high"][place])
-            right = 1 - then["wrong"]
-            found["accurate"].append(one["accuracy"]["low"][place] <= right <= one["accuracy"]["high"][place])
+            found["true_gain"].append(np.hypot(now["loss_error"], then["loss_error"]) / (now["loss"] - then["loss"]))
+            for name, true, noise in (
+                ("loss", then["loss"], then["loss_test_error"]),
+                ("accuracy", 1 - then["wrong"], then["wrong_test_error"]),
+            ):
+                mean, low, high = (one[name][end][place] for end in ("mean", "low", "high"))
+                room = mean - low if true < mean else high - mean
+                found[f"{name}_covered"].append(abs(true - mean) <= room)
+                found[f"{name}_covered_by_both"].append(abs(true - mean) <= np.hypot(room, WIDTH * noise))
     return {
         "pilots": len(found["loss"]),
         "cannot_tell": refused,
@@ -192,8 +231,11 @@ def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
         "noise_floor": _rms(found["floor"]),
         "error_of_loss": _rms(found["loss"]),
         "error_of_accuracy_gain": _rms(found["accuracy"]),
-        "coverage_of_loss": float(np.mean(found["covered"])),
-        "coverage_of_accuracy": float(np.mean(found["accurate"])),
+        "noise_of_true_gain": _rms(found["true_gain"]),
+        "coverage_of_loss": float(np.mean(found["loss_covered"])),
+        "coverage_of_loss_noise_of_test_part_added": float(np.mean(found["loss_covered_by_both"])),
+        "coverage_of_accuracy": float(np.mean(found["accuracy_covered"])),
+        "coverage_of_accuracy_noise_of_test_part_added": float(np.mean(found["accuracy_covered_by_both"])),
     }
 
 
@@ -216,7 +258,7 @@ def main() -> None:
             records.append(
                 {
                     "task": task.name,
-                    "tuned": task.tuned,
+                    "group": task.group,
                     "per_class": size / task.classes,
                     "l2": task.l2,
                     "truth": curve,

@@ -80,7 +80,7 @@ def by_curves(cells: Cells, task: str, method: str, size: int) -> list[CurveFit 
             for name, family in FAMILIES.items()
             if len(set(at)) >= family.free
         ),
-        FirstOrder("two points", size, Slope(fall / (1 / before - 1 / size), 0.0, 0.0)),
+        FirstOrder("two points", size, Slope(fall / (1 / before - 1 / size), 0.0)),
         NoImprovement(size),
     ]
 

@@ -10,11 +10,18 @@ from jaxtyping import Float64, Int64
 from sklearn.datasets import load_digits
 
 from suffice.configuration import StudyConfig
+from suffice.forecasting import choose_penalty
 from suffice.studies import Learners, StudySamples
 from suffice.studies.parts import ALL
 
 TEST_SHARE = 0.33
-"""Of the digits."""
+"""Of data that have no test part."""
+
+PILOT = 0.1
+"""Of the pool: the pilot on which a penalty is chosen, where none is set."""
+
+TUNED_ON, IN_VIEW, NOT_IN_VIEW = "tuned on", "others, in view", "others, not in view"
+"""Groups of tasks: methods were chosen by the first, with the second in view; the third was measured once, after it."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +30,14 @@ class Task:
 
     Attributes:
         name: of data and features.
-        tuned: whether methods were chosen with this task in view. The others are what is reported.
+        group: `TUNED_ON`, `IN_VIEW` or `NOT_IN_VIEW`.
         features, labels: of the pool.
         test_features, test_labels: of the test part.
         l2: penalty of the head, the same at all sizes.
     """
 
     name: str
-    tuned: bool
+    group: str
     features: Float64[np.ndarray, "pool columns"]
     labels: Int64[np.ndarray, " pool"]
     test_features: Float64[np.ndarray, "test columns"]
@@ -42,14 +49,14 @@ class Task:
         """K."""
         return int(self.labels.max()) + 1
 
-    def subset(self, classes: list[int], tuned: bool) -> "Task":
+    def subset(self, classes: list[int], group: str) -> "Task":
         """The samples of some classes, counted anew."""
         new = np.full(self.classes, -1)
         new[classes] = np.arange(len(classes))
         pool, test = new[self.labels] >= 0, new[self.test_labels] >= 0
         return Task(
             f"{self.name}, {len(classes)} classes",
-            tuned,
+            group,
             self.features[pool],
             new[self.labels[pool]],
             self.test_features[test],
@@ -59,7 +66,7 @@ class Task:
 
 
 def all_tasks(shared: Path, folder: Path) -> list[Task]:
-    """Eight tasks, half of them to tune on.
+    """Eight tasks, half of them to tune on, and five that nothing was chosen by.
 
     Args:
         shared: where models and data are.
@@ -69,7 +76,7 @@ def all_tasks(shared: Path, folder: Path) -> list[Task]:
     test = np.random.default_rng(0).random(len(digits.target)) < TEST_SHARE
     pixels = Task(
         "digits, pixels",
-        True,
+        TUNED_ON,
         _with_intercept(digits.data[~test] / 16),
         digits.target[~test],
         _with_intercept(digits.data[test] / 16),
@@ -81,7 +88,7 @@ def all_tasks(shared: Path, folder: Path) -> list[Task]:
         "digits, embedded ViT",
         folder / "vit-digits.npz",
         {"model": "builtin:tiny-vit", "data": "builtin:digits", "test_share": TEST_SHARE, "validation_share": 0.01},
-        tuned=False,
+        IN_VIEW,
         l2=1e-2,
     )
     fashion = _frozen(
@@ -96,12 +103,12 @@ def all_tasks(shared: Path, folder: Path) -> list[Task]:
             "test_samples": 5000,
             "validation_share": 0.0112,
         },
-        tuned=False,
+        IN_VIEW,
         l2=3e-2,
     )
-    reviews, very_positive = (
+    reviews, very_positive, not_very_negative = (
         _frozen(
-            f"movie reviews {name}, MiniLM",
+            f"movie reviews above {threshold:g}, MiniLM",
             folder / file,
             {
                 "model": str(models / "minilm-l6-v2"),
@@ -110,13 +117,37 @@ def all_tasks(shared: Path, folder: Path) -> list[Task]:
                 "label_column": "2",
                 "threshold": threshold,
             },
-            tuned=tuned,
+            group,
             l2=1e-3,
         )
-        for name, file, threshold, tuned in (
-            ("above 0", "reviews.npz", 0.0, True),
-            ("above 1.5", "reviews-positive.npz", 1.5, False),
+        for file, threshold, group in (
+            ("reviews.npz", 0.0, TUNED_ON),
+            ("reviews-positive.npz", 1.5, IN_VIEW),
+            ("reviews-negative.npz", -1.5, NOT_IN_VIEW),
         )
+    )
+    dino_digits = _frozen(
+        "digits, DINOv2-S",
+        folder / "dino-digits.npz",
+        {
+            "model": str(models / "dinov2-small"),
+            "data": "builtin:digits",
+            "image_size": 56,
+            "test_share": TEST_SHARE,
+            "validation_share": 0.01,
+        },
+        NOT_IN_VIEW,
+    )
+    vit_fashion = _frozen(
+        "Fashion-MNIST, embedded ViT",
+        folder / "vit-fashion.npz",
+        {
+            "model": "builtin:tiny-vit",
+            "data": str(data / "fashion-mnist" / "t10k-images-idx3-ubyte.gz"),
+            "test_share": TEST_SHARE,
+            "validation_share": 0.01,
+        },
+        NOT_IN_VIEW,
     )
     return [
         pixels,
@@ -124,14 +155,22 @@ def all_tasks(shared: Path, folder: Path) -> list[Task]:
         fashion,
         reviews,
         very_positive,
-        pixels.subset([1, 3, 5, 8, 9], tuned=False),
-        vit.subset([0, 2, 4, 6, 7], tuned=True),
-        fashion.subset([0, 2, 3, 4, 6], tuned=True),
+        pixels.subset([1, 3, 5, 8, 9], IN_VIEW),
+        vit.subset([0, 2, 4, 6, 7], TUNED_ON),
+        fashion.subset([0, 2, 3, 4, 6], TUNED_ON),
+        dino_digits,
+        vit_fashion,
+        not_very_negative,
+        dino_digits.subset([1, 3, 5, 8, 9], NOT_IN_VIEW),
+        vit_fashion.subset([0, 2, 3, 4, 6], NOT_IN_VIEW),
     ]
 
 
-def _frozen(name: str, file: Path, study: dict[str, Any], tuned: bool, l2: float) -> Task:
-    """What the frozen part of a model makes of the samples, from the file where it is kept."""
+def _frozen(name: str, file: Path, study: dict[str, Any], group: str, l2: float | None = None) -> Task:
+    """What the frozen part of a model makes of the samples, from the file where it is kept.
+
+    Without an l2 it is the one that folds of a pilot choose, as `suffice forecast` does.
+    """
     if not file.exists():
         config = StudyConfig(**study, methods=["head"], seeds=1, sizes=[40], landscape_seeds=0)
         samples = StudySamples(config)
@@ -149,14 +188,12 @@ def _frozen(name: str, file: Path, study: dict[str, Any], tuned: bool, l2: float
         file.parent.mkdir(parents=True, exist_ok=True)
         np.savez(file, X=features[pool], y=labels[pool], Xt=features[test], yt=labels[test])
     with np.load(file) as kept:
+        features, labels = _with_intercept(kept["X"].astype(np.float64)), kept["y"]
+        if l2 is None:
+            rows = np.random.default_rng(0).permutation(len(labels))[: round(PILOT * len(labels))]
+            l2 = choose_penalty(features[rows], labels[rows])
         return Task(
-            name,
-            tuned,
-            _with_intercept(kept["X"].astype(np.float64)),
-            kept["y"],
-            _with_intercept(kept["Xt"].astype(np.float64)),
-            kept["yt"],
-            l2,
+            name, group, features, labels, _with_intercept(kept["Xt"].astype(np.float64)), kept["yt"], float(l2)
         )
 
 

@@ -33,16 +33,16 @@ def _with_ones(x):
 
 @pytest.mark.parametrize("l2", [0.001, 0.03])
 def test_forecasts_of_logistic_regression_are_those_of_many_retrainings(l2):
-    """Forecasts of 20 pilots of 150 samples, and the mean over retrainings, tested on 20,000."""
-    pilot, size, pilots = 150, 1200, 20
+    """Forecasts of 20 pilots of 800 samples, and the mean over retrainings, tested on 20,000."""
+    pilot, size, pilots = 800, 6400, 20
     test = classified(20_000, 10**6)
-    before, after = (expected(k, l2, test, classified, 60) for k in (pilot, size))
+    before, after = (expected(k, l2, test, classified, 100) for k in (pilot, size))
     gain = before[0] - after[0]
     by_noise = [forecast_head(*classified(pilot, 1000 + seed), [pilot, size], l2, 0, "noise") for seed in range(pilots)]
-    assert np.mean([curve.loss.mean[0] - curve.loss.mean[1] for curve in by_noise]) == pytest.approx(gain, rel=0.15)
+    assert np.mean([curve.loss.mean[0] - curve.loss.mean[1] for curve in by_noise]) == pytest.approx(gain, rel=0.1)
     curves = [forecast_head(*classified(pilot, 1000 + seed), [pilot, size], l2) for seed in range(pilots)]
     gains = np.array([curve.loss.mean[0] - curve.loss.mean[1] for curve in curves])
-    assert np.sqrt(np.mean((gains - gain) ** 2)) < 0.25 * gain
+    assert np.sqrt(np.mean((gains - gain) ** 2)) < 0.2 * gain
     levels = np.array([curve.level for curve in curves])
     assert abs(levels.mean() - before[0]) < 3 * levels.std(ddof=1) / np.sqrt(pilots)
     inside = np.mean([curve.loss.low[1] <= after[0] <= curve.loss.high[1] for curve in curves])

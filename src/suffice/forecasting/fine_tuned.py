@@ -20,7 +20,7 @@ from suffice.forecasting.folds import fold_of
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.overlap import repeated
 from suffice.forecasting.pilot import Pilot, Predicted, choose_penalty, measure_pilot
-from suffice.forecasting.slope import FirstOrder, Slope, between, gcv_slope, symmetric_slope
+from suffice.forecasting.slope import FirstOrder, Slope, gcv_slope, geometric_mean, symmetric_slope
 from suffice.problem import TOGETHER, Problem, Samples, State
 
 Refit = Callable[[Int64[np.ndarray, " rows"]], Mapping[str, Tensor]]
@@ -111,14 +111,14 @@ def _of_losses(
     gcv = gcv_slope(own.losses, unseen.losses, unseen.samples, directions)
     slopes = {"symmetric": symmetric, "gcv": gcv}
     if min(symmetric.value, gcv.value) > 0:
-        combined = between(symmetric, gcv, 0.5)
+        combined = geometric_mean(symmetric, gcv)
         if penalty is None and refit is None:
             combined = combined._replace(error=UNKNOWN * combined.error)
         slopes = {"combined": combined} | slopes
     known = None if penalty is None else float(torch.as_tensor(penalty).double().mean())
     if kernel is not None:
-        factor = _effective(kernel, symmetric.optimism) if penalty is None else 1.0
-        slopes["information"] = Slope(kernel.df2(factor) / 2, 0.0, kernel.effective_dimension(factor))
+        factor = _effective(kernel, 2 * symmetric.value) if penalty is None else 1.0
+        slopes["information"] = Slope(kernel.df2(factor) / 2, 0.0)
         known = factor if known is None else known
     return Pilot(
         samples=len(labels),

@@ -16,7 +16,7 @@ from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.slope import (
     FirstOrder,
-    between,
+    geometric_mean,
     information_slope,
     noise_slope,
     symmetric_slope,
@@ -25,11 +25,12 @@ from suffice.forecasting.slope import (
 PENALTIES = np.geomspace(1e-6, 1, 13)
 """Penalties that are tried, over the mean squared length of the features."""
 
-CLOSE = 1 / 3
-"""A gap between test and training loss, in nats, from which on a fit is taken to follow each sample too closely."""
-
 ENOUGH = 24
-"""Samples of a class, from which on that gap tells so; that of fewer is mostly the level's noise."""
+"""Samples of a class from which on the best outputs are taken to be half-way between a head's own and those without the
+sample. With fewer they are nearer to the latter, in proportion: the loss between the two is far from a parabola.
+
+Chosen on the tasks to tune on of `benchmarks/forecast`.
+"""
 
 TEMPERATURES = (math.log(1e-2), math.log(1e2))
 """Logarithms of the smallest and the largest temperature that are tried."""
@@ -126,7 +127,7 @@ class Pilot:
         None where these do not tell.
         """
         if self.head is not None and self.halves is not None:
-            return class_slopes(self.head, self.nearly_all.outputs, self.nearly_all.labels, seed)
+            return class_slopes(self.head, _best(self.head, self.nearly_all), self.nearly_all.labels, seed)
         slope = next(iter(self.estimators.values())).slope.value
         own, unseen = ((part.losses, part.labels) for part in (self.own, self.nearly_all))
         return class_slopes_of_gaps(own, unseen, slope)
@@ -170,25 +171,32 @@ def measure_pilot(
 def _estimators(head: Head, unseen: Predicted, seed: int) -> dict[str, FirstOrder]:
     r"""The slope by several routes.
 
-    - ``noise``: from the gradients, exact for many samples; too large where a fit follows each sample closely.
+    - ``noise``: from the gradients, with the residuals of about the best head.
     - ``information``: with C = H_0; too large where the model is less sure than it could be.
     - ``symmetric``: half of the optimism; too large where a penalty holds the fit back.
-    - ``combined``: the geometric mean of ``noise`` and the smaller of the others, which has the more weight the greater
-      the gap is between the loss of samples that the model has not seen and that of its own: all of it from `CLOSE` on,
-      where there are `ENOUGH` samples of a class, and in proportion less of it where there are fewer.
+    - ``combined``: the geometric mean of ``noise`` and ``information``, as one trusts the labels and the other the
+      model.
     """
-    own = head.loss.values(head.outputs)
     slopes = {
-        "noise": noise_slope(head, unseen.outputs, seed),
+        "noise": noise_slope(head, _best(head, unseen), seed),
         "information": information_slope(head, seed),
-        "symmetric": symmetric_slope(own, unseen.losses, unseen.samples),
+        "symmetric": symmetric_slope(head.loss.values(head.outputs), unseen.losses, unseen.samples),
     }
-    low = min(slopes["information"], slopes["symmetric"])
-    if min(slopes["noise"].value, low.value) > 0:
-        gap, per_class = float(unseen.losses.mean() - own.mean()), len(own) / head.weights.shape[1]
-        share = min(1.0, gap / CLOSE) * min(1.0, per_class / ENOUGH)
-        slopes = {"combined": between(slopes["noise"], low, share)} | slopes
-    return {name: FirstOrder(name, len(own), slope) for name, slope in slopes.items()}
+    if slopes["noise"].value > 0:
+        slopes = {"combined": geometric_mean(slopes["noise"], slopes["information"])} | slopes
+    return {name: FirstOrder(name, len(head.outputs), slope) for name, slope in slopes.items()}
+
+
+def _best(head: Head, unseen: Predicted) -> Float64[np.ndarray, "samples classes"]:
+    """About the outputs of the best head, for many samples: between those of a head and those without the sample.
+
+    Residuals at the former are too small, as the head has followed each sample, and at the latter too large, as they
+    have the noise of the head in them. To first order the best are half-way, as the best loss is (`symmetric_slope`).
+    """
+    samples, classes = head.outputs.shape
+    share = 1 - min(1.0, samples / classes / ENOUGH) / 2
+    between: Float64[np.ndarray, "samples classes"] = (1 - share) * head.outputs + share * unseen.outputs
+    return between
 
 
 def choose_penalty(

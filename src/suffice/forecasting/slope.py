@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.forecasting.head import Head, Weights
+from suffice.forecasting.head import Head
 from suffice.forecasting.losses import Outputs
 
 DRAWS = (4, 32)
@@ -15,6 +15,9 @@ DRAWS = (4, 32)
 
 DRAWN = 10_000
 """Weights in all of them together: a trace is then off by 1 to 5%, far less than its slope may be."""
+
+APART = 0.5
+"""What the mean of two estimates is off, over how far it is from each of them (logarithms)."""
 
 SOLVED = 0.03
 """Where solutions with the Hessian end; it changes slopes by about a percent."""
@@ -26,12 +29,10 @@ class Slope(NamedTuple):
     Attributes:
         value: s.
         error: from random traces, or from the noise of losses.
-        optimism: :math:`\mathrm{Tr}(H^{-1} C)`: k times what the loss of new samples is above that of the model's own.
     """
 
     value: float
     error: float
-    optimism: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class FirstOrder:
         slope: s.
 
     Example:
-        >>> FirstOrder("noise", 100, Slope(20.0, 1.0, 40.0)).gain(np.array([50.0, 200.0, np.inf]))
+        >>> FirstOrder("noise", 100, Slope(20.0, 1.0)).gain(np.array([50.0, 200.0, np.inf]))
         array([-0.2,  0.1,  0.2])
     """
 
@@ -57,21 +58,21 @@ class FirstOrder:
         return np.asarray(self.slope.value * (1 / self.samples - 1 / sizes))
 
 
-def between(one: Slope, other: Slope, share: float) -> Slope:
-    r"""The geometric mean :math:`s_1^{1 - w} s_2^w`; half of how far the two are apart is its error, besides their own.
+def geometric_mean(one: Slope, other: Slope) -> Slope:
+    """Of two estimates that mostly err to different sides: half of how far it is from each is its error, and their own.
 
     Args:
         one, other: positive.
-        share: w, of the other.
 
     Example:
-        >>> round(between(Slope(40.0, 0.0, 80.0), Slope(10.0, 0.0, 80.0), 0.5).value)
-        20
+        >>> mean = geometric_mean(Slope(40.0, 0.0), Slope(10.0, 0.0))
+        >>> round(mean.value), round(mean.error, 1)
+        (20, 6.9)
     """
-    value = one.value ** (1 - share) * other.value**share
-    apart = math.log(one.value / other.value) / 2
-    own = math.hypot((1 - share) * one.error / one.value, share * other.error / other.value)
-    return Slope(value, value * math.hypot(apart, own), one.optimism ** (1 - share) * other.optimism**share)
+    value = math.sqrt(one.value * other.value)
+    apart = APART * math.log(one.value / value)
+    own = math.hypot(one.error / one.value, other.error / other.value) / 2
+    return Slope(value, value * math.hypot(apart, own))
 
 
 def symmetric_slope(
@@ -97,7 +98,7 @@ def symmetric_slope(
     gap = float(unseen.mean() - own.mean())
     paired = len(own) == len(unseen)
     error = standard_error(unseen - own) if paired else math.hypot(standard_error(unseen), standard_error(own))
-    return Slope(samples * gap / 2, samples * error / 2, samples * gap)
+    return Slope(samples * gap / 2, samples * error / 2)
 
 
 def gcv_slope(
@@ -134,13 +135,13 @@ def gcv_slope(
     tau = 1 - math.sqrt(min(1.0, float(own.mean() / unseen.mean())))
     value = samples * float(unseen.mean()) * tau * min(1.0, tau / min(1.0, directions / samples))
     # it goes with at most the square of the gap
-    return Slope(value, 2 * value * symmetric.error / max(abs(symmetric.value), 1e-300), symmetric.optimism)
+    return Slope(value, 2 * value * symmetric.error / max(abs(symmetric.value), 1e-300))
 
 
 def noise_slope(head: Head, outputs: Float64[np.ndarray, "samples outputs"], seed: int = 0) -> Slope:
     r"""The slope from the gradients of the samples, with the bias of the penalty.
 
-    With :math:`g_i = J_i^T e_i` at outputs that a head without sample i gives, C their covariance,
+    With :math:`g_i = J_i^T e_i` at the outputs given, C their covariance,
     :math:`u_i = H^{-1} (g_i - \bar g)`, :math:`b = H^{-1} \lambda W` and the third derivative of the loss
     :math:`\mathcal T`,
 
@@ -155,8 +156,9 @@ def noise_slope(head: Head, outputs: Float64[np.ndarray, "samples outputs"], see
 
     Args:
         head: fitted to its samples.
-        outputs: of each sample, by heads that were fitted without it. Those of the head itself give a C that is too
-            small by as much as the head is fitted to each sample.
+        outputs: of each sample, at which its gradient is taken. At those of the head itself C is too small, since the
+            head has followed each sample; at those of heads that were fitted without it C is too large, since their own
+            noise is in it.
         seed: of the signs.
 
     Example:
@@ -180,7 +182,7 @@ def noise_slope(head: Head, outputs: Float64[np.ndarray, "samples outputs"], see
     # E over signs of b^T (sum_i signs_i h_i) u is the sum over i of b^T h_i u_i
     drift = ((signs - signs.mean(1, keepdims=True)) * bent * pushed).mean(1).sum(-1)
     third = head.derivatives.third(pushed, bias).mean(-1)
-    return _mean(_excess(head, pushed) - drift + third / 2, drawn, changes)
+    return _mean(_excess(head, pushed) - drift + third / 2)
 
 
 def information_slope(head: Head, seed: int = 0) -> Slope:
@@ -203,9 +205,8 @@ def information_slope(head: Head, seed: int = 0) -> Slope:
         10
     """
     residuals = head.derivatives.draw(draws(head), np.random.default_rng(seed)) * np.sqrt(len(head.features))
-    drawn = head.pull(residuals)
-    changes = head.solve(drawn, SOLVED)
-    return _mean(_excess(head, head.push(changes)), drawn, changes)
+    changes = head.solve(head.pull(residuals), SOLVED)
+    return _mean(_excess(head, head.push(changes)))
 
 
 def draws(head: Head) -> int:
@@ -219,9 +220,8 @@ def _excess(head: Head, pushed: Outputs) -> Float64[np.ndarray, " draws"]:
     return halves
 
 
-def _mean(of_draws: Float64[np.ndarray, " draws"], drawn: Weights, changes: Weights) -> Slope:
-    optimism = float((drawn * changes).sum((-2, -1)).mean())
-    return Slope(float(of_draws.mean()), float(of_draws.std(ddof=1) / np.sqrt(len(of_draws))), optimism)
+def _mean(of_draws: Float64[np.ndarray, " draws"]) -> Slope:
+    return Slope(float(of_draws.mean()), float(of_draws.std(ddof=1) / np.sqrt(len(of_draws))))
 
 
 def standard_error(values: Float64[np.ndarray, " samples"]) -> float:

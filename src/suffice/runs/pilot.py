@@ -150,7 +150,7 @@ def _write(pilot: Pilot, file: Path) -> None:
     content: dict[str, Any] = {
         "samples": pilot.samples,
         "estimators": list(slopes),
-        "slopes": [(slope.value, slope.error, slope.optimism) for slope in slopes.values()],
+        "slopes": [tuple(slope) for slope in slopes.values()],
         "penalty": math.nan if pilot.penalty is None else pilot.penalty,
         "level_off": pilot.level_off,
         "descent": pilot.descent,
