@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collecting import by_fit, by_slope
+from collecting import MARGIN_OF_HEADS, by_fit, by_slope
 from environment import save
 from heads import FITS, PARTS, truth
 from jaxtyping import Float64, Int64
@@ -129,7 +129,7 @@ them; and which share of the rounds this one ends."""
 def by_curvature(run: Collection, level: str, sizes: list[int], fall: float, caution: float) -> int:
     del level
     curve = run.forecast(sizes[-1])
-    return by_slope(sizes[-1], fall, curve.slope or 0.0, curve.slope_error or 0.0, caution)
+    return by_slope(sizes[-1], fall, curve.slope or 0.0, curve.slope_error or 0.0, caution * MARGIN_OF_HEADS)
 
 
 def by_curve(family: str) -> Ask:

@@ -9,16 +9,16 @@ from suffice.forecasting import CurveFit, sufficient_size
 MOST = 10
 """Times the samples at hand: more are not collected in a round."""
 
-MARGIN = 0.3
+MARGIN_OF_HEADS, MARGIN_OF_OTHERS = 0.3, 0.5
 """Standard errors that are taken off the slope in the last round; before it less, in proportion to the rounds made.
 
 So chosen that on the tasks to tune on about a tenth of single rounds fails.
 """
 
 
-def by_slope(samples: int, fall: float, slope: float, error: float, caution: float) -> int:
-    """From L(k) = L(k_0) - s (1 / k_0 - 1 / k), with a slope that is less by a share of the margin."""
-    left = 1 / samples - fall / max(slope - MARGIN * caution * error, 1e-300)
+def by_slope(samples: int, fall: float, slope: float, error: float, margin: float) -> int:
+    """From L(k) = L(k_0) - s (1 / k_0 - 1 / k), with a slope that is less by a margin of standard errors."""
+    left = 1 / samples - fall / max(slope - margin * error, 1e-300)
     return _capped(samples, 1 / left if left > 0 else math.inf)
 
 

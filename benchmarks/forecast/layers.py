@@ -6,8 +6,7 @@ Run in the project's folder, with an experiment of ``suffice study``, as
         --sizes 250,500,1000
 
 The truth is the mean over the seeds of the study. Curves are fitted to its trainings at all sizes up to the pilot's, of
-all seeds; the forecasts have the one training, which is made here as there. And the first round of ``collect.py``, at
-the mean level: how many samples each method says to collect for the loss of each larger size.
+all seeds; the forecasts have the one training, which is made here as there.
 """
 
 import argparse
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from collecting import by_fit, by_slope
+from collecting import by_fit
 from environment import save
 
 from suffice.configuration import StudyConfig, read_configuration
@@ -40,7 +39,7 @@ from suffice.forecasting import (
     fit_curve,
     measure_problem,
 )
-from suffice.results import Band, LearningCurve
+from suffice.results import Band
 from suffice.studies import Learners, Place, StudySamples, train_cell
 
 FURTHEST = 8
@@ -50,7 +49,7 @@ KEPT = Path("runs/forecast-benchmark")
 """Where features and what came of each pilot are left."""
 
 COLLECTING = ("power_law", "power_law_with_limit", "arctan")
-"""Curves that are asked how many samples to collect, besides the forecast."""
+"""Curves that are asked how many samples to collect, for the loss that a larger size has."""
 
 Cells = dict[tuple[str, str, int], list[dict[str, Any]]]
 """Trainings by task, method and size."""
@@ -85,16 +84,13 @@ def by_curves(cells: Cells, task: str, method: str, size: int) -> list[CurveFit 
     ]
 
 
-def asked(
-    falls: list[float], size: int, curve: LearningCurve, curves: list[CurveFit | FirstOrder | NoImprovement]
-) -> dict[str, list[int]]:
-    """How many samples each method says to collect, in one round, for so far a fall of the loss."""
-    slope, error = curve.slope or 0.0, curve.slope_error or 0.0
-    found = {"suffice": [by_slope(size, fall, slope, error, caution=1.0) for fall in falls]}
-    for one in curves:
-        if isinstance(one, CurveFit) and one.family in COLLECTING:
-            found[one.family] = [by_fit(size, fall, one) for fall in falls]
-    return found
+def asked(falls: list[float], size: int, curves: list[CurveFit | FirstOrder | NoImprovement]) -> dict[str, list[int]]:
+    """How many samples each curve says to collect, in one round, for so far a fall of the loss."""
+    return {
+        one.family: [by_fit(size, fall, one) for fall in falls]
+        for one in curves
+        if isinstance(one, CurveFit) and one.family in COLLECTING
+    }
 
 
 def means(cells: Cells, task: str, method: str, sizes: list[int], what: str) -> list[float]:
@@ -172,7 +168,7 @@ def measure(pilot: Pilot) -> None:
         "own_loss": found.own_loss,
         "descent": found.descent,
         "gains": {one.name: one.gain(np.array(ahead, dtype=float)).tolist() for one in estimators},
-        "asked": asked([losses[0] - loss for loss in losses[1:]], size, curve, curves),
+        "asked": asked([losses[0] - loss for loss in losses[1:]], size, curves),
         "seconds": {"training": trained - start, "forecast": seconds},
     }
     pilot.file.parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from collecting import MARGIN_OF_OTHERS, by_slope
 from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON
 
+from suffice.forecasting import FAMILIES, fit_curve
 from suffice.forecasting.checks import WIDTH
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +90,9 @@ LAYERS = ("combined", "symmetric", "gcv", "information", "power law", "power law
 GROUPS = {"vit-digits, all": TUNED_ON, "text-movie, all": TUNED_ON, "vit-fashion, all": IN_VIEW}
 """Studies and their classes that were looked at when the default was chosen; the rest was measured once, after it."""
 
+EVEN = 0.01
+"""The error of every training, of which fits only see that they are alike."""
+
 CLEAR = 0.1
 """Of the loss of the pilot; a true gain that is less is not told relative to itself."""
 
@@ -104,6 +109,18 @@ def of_layers() -> dict[str, list[dict[str, Any]]]:
 
 def true_gain(pilot: dict[str, Any], place: int = -1) -> float:
     return float(pilot["true_loss"][0] - pilot["true_loss"][1:][place])
+
+
+def is_clear(pilot: dict[str, Any], place: int) -> bool:
+    return true_gain(pilot, place) > CLEAR * pilot["true_loss"][0]
+
+
+def asked(pilot: dict[str, Any]) -> dict[str, list[int]]:
+    """How many samples each method says to collect in one round for each larger size, ours with the margin of now."""
+    falls = [true_gain(pilot, place) for place in range(len(pilot["ahead"]))]
+    slope, error = pilot["slope"] or 0.0, pilot["slope_error"] or 0.0
+    ours = [by_slope(pilot["size"], fall, slope, error, MARGIN_OF_OTHERS) for fall in falls]
+    return {"suffice": ours} | {name: sizes for name, sizes in pilot["asked"].items() if name != "suffice"}
 
 
 def layers() -> str:
@@ -140,13 +157,64 @@ def layers() -> str:
     return table(head, rows)
 
 
+def layers_best() -> str:
+    """The forecast beside the best family of curves, fitted to the trainings of all seeds, and of the pilot's own."""
+    rows = []
+    for group, pilots in groups().items():
+        for times in (2, 4, 8):
+            clear = [(one, place) for one, place in ahead(pilots, times) if is_clear(one, place)]
+            if not clear:
+                continue
+            alike: dict[str, list[float]] = {}
+            own: dict[str, list[float]] = {}
+            for one, place in clear:
+                for found, gains in ((alike, one["gains"]), (own, own_gains(one))):
+                    for name, gain in gains.items():
+                        found.setdefault(name, []).append(gain[place] / true_gain(one, place) - 1)
+            rows.append(
+                [
+                    group,
+                    f"{times} times",
+                    str(len(clear)),
+                    percent(rms(alike["combined"])),
+                    *(best(found, len(clear)) for found in (alike, own)),
+                    percent(rms([truth_error(one, place) for one, place in clear])),
+                ]
+            )
+    head = "studies, to, pilots, combined, best curve fit, best from the pilot's own samples, noise of the true gain"
+    return table(head.split(", "), rows)
+
+
+def best(errors: dict[str, list[float]], pilots: int) -> str:
+    """Of the curves that could be fitted to the pilots of at least two of the three sizes."""
+    found = {name: rms(errors[name]) for name in CURVES if len(errors.get(name, [])) > pilots / 2}
+    name = min(found, key=lambda name: found[name])
+    return f"{percent(found[name])} ({name})"
+
+
+def own_gains(pilot: dict[str, Any]) -> dict[str, list[float]]:
+    """By curves that are fitted to the trainings on the pilot's own samples and on the first of these."""
+    trainings = [
+        (float(cell["size"]), cell["test_loss"])
+        for cell in cells(pilot["study"])
+        if all(cell[key] == pilot[key] for key in ("task", "method", "seed")) and cell["size"] <= pilot["size"]
+    ]
+    sizes, losses = np.array(trainings).T
+    fits = [
+        fit_curve(name, sizes, losses, np.full(len(sizes), EVEN), pilot["size"])
+        for name, family in FAMILIES.items()
+        if len(sizes) >= family.free
+    ]
+    return {fit.name: fit.gain(np.array(pilot["ahead"], dtype=np.float64)).tolist() for fit in fits}
+
+
 def layers_summary() -> str:
     """Root mean squares over pilots with a clear gain, and coverage over all."""
     rows = []
     for group, pilots in groups().items():
         for times in (2, 4, 8):
             at = ahead(pilots, times)
-            clear = [(one, place) for one, place in at if true_gain(one, place) > CLEAR * one["true_loss"][0]]
+            clear = [(one, place) for one, place in at if is_clear(one, place)]
             errors = {
                 name: [
                     one["gains"][name][place] / true_gain(one, place) - 1
@@ -229,7 +297,7 @@ def collect_layers() -> str:
     rows = []
     for group, pilots in groups().items():
         at = [place for times in (2, 4, 8) for place in ahead(pilots, times)]
-        clear = [(one, place) for one, place in at if true_gain(one, place) > CLEAR * one["true_loss"][0]]
+        clear = [(one | {"asked": asked(one)}, place) for one, place in at if is_clear(one, place)]
         for name in dict.fromkeys(name for one, _ in clear for name in one["asked"]):
             runs = [
                 (one["asked"][name][place], one["ahead"][place], one["size"])
@@ -294,7 +362,7 @@ def ahead(pilots: list[dict[str, Any]], times: float) -> list[tuple[dict[str, An
 
 def main() -> None:
     text = PAGE.read_text()
-    for make in (heads, times, tasks, layers_summary, layers, collect, collect_layers, classes):
+    for make in (heads, times, tasks, layers_best, layers_summary, layers, collect, collect_layers, classes):
         name = make.__name__
         block = f"<!-- {name} -->\n{make()}\n<!-- end -->"
         text, count = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)

@@ -40,6 +40,9 @@ LINEARISED = 0.15
 STEPS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Steps along the gradient that are tried: the shares of the loss by which they would lower it, were it a plane."""
 
+APART = 1.0
+"""What the mean of the two slopes is off, over how far it is from each."""
+
 UNKNOWN = 2.0
 """Times as far off may be the slope of a training of which nothing is known: the other two are within one error."""
 
@@ -111,7 +114,7 @@ def _of_losses(
     gcv = gcv_slope(own.losses, unseen.losses, unseen.samples, directions)
     slopes = {"symmetric": symmetric, "gcv": gcv}
     if min(symmetric.value, gcv.value) > 0:
-        combined = geometric_mean(symmetric, gcv)
+        combined = geometric_mean(symmetric, gcv, APART)
         if penalty is None and refit is None:
             combined = combined._replace(error=UNKNOWN * combined.error)
         slopes = {"combined": combined} | slopes

@@ -44,8 +44,9 @@ def forecast_head(
     .. math:: L(k) = L(k_0) - s \left( \frac1{k_0} - \frac1k \right)
 
     The level :math:`L(k_0)` comes from ten folds, moved from nine tenths to all by the slope; the slope s from the
-    Hessian, the gradients and the optimism at the one fit, see `suffice.forecasting.Pilot.estimators`; the accuracy
-    from the loss, see `suffice.forecasting.accuracy.error_rate`.
+    Hessian and the gradients at the one fit, the geometric mean of `suffice.forecasting.slope.noise_slope` and
+    `suffice.forecasting.slope.information_slope`; the accuracy from the loss, see
+    `suffice.forecasting.accuracy.error_rate`.
 
     The intervals are those of the expected loss of a training on k samples: of the noise of the level, and of the
     slope, of which two estimates that mostly err to different sides are an idea.

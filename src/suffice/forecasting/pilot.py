@@ -32,6 +32,9 @@ sample. With fewer they are nearer to the latter, in proportion: the loss betwee
 Chosen on the tasks to tune on of `benchmarks/forecast`.
 """
 
+APART = 0.5
+"""What the mean of two slopes is off, over how far it is from each; on the tasks to tune on somewhat less."""
+
 TEMPERATURES = (math.log(1e-2), math.log(1e2))
 """Logarithms of the smallest and the largest temperature that are tried."""
 
@@ -183,7 +186,7 @@ def _estimators(head: Head, unseen: Predicted, seed: int) -> dict[str, FirstOrde
         "symmetric": symmetric_slope(head.loss.values(head.outputs), unseen.losses, unseen.samples),
     }
     if slopes["noise"].value > 0:
-        slopes = {"combined": geometric_mean(slopes["noise"], slopes["information"])} | slopes
+        slopes = {"combined": geometric_mean(slopes["noise"], slopes["information"], APART)} | slopes
     return {name: FirstOrder(name, len(head.outputs), slope) for name, slope in slopes.items()}
 
 

@@ -16,9 +16,6 @@ DRAWS = (4, 32)
 DRAWN = 10_000
 """Weights in all of them together: a trace is then off by 1 to 5%, far less than its slope may be."""
 
-APART = 0.5
-"""What the mean of two estimates is off, over how far it is from each of them (logarithms)."""
-
 SOLVED = 0.03
 """Where solutions with the Hessian end; it changes slopes by about a percent."""
 
@@ -58,19 +55,20 @@ class FirstOrder:
         return np.asarray(self.slope.value * (1 / self.samples - 1 / sizes))
 
 
-def geometric_mean(one: Slope, other: Slope) -> Slope:
-    """Of two estimates that mostly err to different sides: half of how far it is from each is its error, and their own.
+def geometric_mean(one: Slope, other: Slope, off: float) -> Slope:
+    """Of two estimates that mostly err to different sides.
 
     Args:
         one, other: positive.
+        off: what the mean is off, over how far it is from each of the two (in logarithms), besides their own errors.
 
     Example:
-        >>> mean = geometric_mean(Slope(40.0, 0.0), Slope(10.0, 0.0))
+        >>> mean = geometric_mean(Slope(40.0, 0.0), Slope(10.0, 0.0), off=0.5)
         >>> round(mean.value), round(mean.error, 1)
         (20, 6.9)
     """
     value = math.sqrt(one.value * other.value)
-    apart = APART * math.log(one.value / value)
+    apart = off * math.log(one.value / value)
     own = math.hypot(one.error / one.value, other.error / other.value) / 2
     return Slope(value, value * math.hypot(apart, own))
 
