@@ -6,6 +6,7 @@ The truth is the mean test loss of heads that are fitted to so many samples of t
 
 import argparse
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -130,8 +131,10 @@ def seconds(task: Task, size: int) -> dict[str, float]:
         noise_slope(fresh, outputs)
         information_slope(fresh)
 
+    several = [part for part in parts if len(set(y[part])) > 1]  # it refuses samples of one class
+
     def by_scikit_learn() -> None:
-        for part in parts:
+        for part in several:
             model = LogisticRegression(C=1 / (len(part) * task.l2), fit_intercept=False, max_iter=10_000)
             model.fit(x[part], y[part])
 
@@ -243,29 +246,38 @@ def _rms(values: list[float]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
+def once(file: Path, compute: Callable[[], Any]) -> Any:
+    """What is in a file; computed and written first, if it is not there."""
+    if not file.exists():
+        file.write_text(json.dumps(compute()))
+    return json.loads(file.read_text())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--pilots", type=int, default=10)
-    parser.add_argument("--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they are kept")
+    parser.add_argument(
+        "--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they and finished pilots are kept"
+    )
     arguments = parser.parse_args()
+    kept = arguments.features / "heads"
+    kept.mkdir(parents=True, exist_ok=True)
     records = []
     for task in all_tasks(arguments.shared, arguments.features):
         sizes = [round(share * len(task.labels)) for share in SHARES]
         ahead = sorted({k * times for k in sizes for times in (1, *TIMES) if k * times <= len(task.labels)})
-        curve = [truth(task, size, 0) for size in ahead]
+        curve = once(kept / f"{task.name}.json", lambda task=task, ahead=ahead: [truth(task, at, 0) for at in ahead])
         for size in sizes:
-            records.append(
-                {
-                    "task": task.name,
-                    "group": task.group,
-                    "per_class": size / task.classes,
-                    "l2": task.l2,
-                    "truth": curve,
+            found = once(
+                kept / f"{task.name}, {size}.json",
+                lambda task=task, size=size: {
                     "pilots": [pilot(task, size, seed) for seed in range(arguments.pilots)],
                     "seconds": seconds(task, size),
-                }
+                },
             )
+            of_task = {"task": task.name, "group": task.group, "per_class": size / task.classes, "l2": task.l2}
+            records.append(of_task | {"truth": curve} | found)
             print(task.name, size, flush=True)
     for record in records:
         record["summary"] = _of_part([record])
