@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collecting import MARGIN_OF_HEADS, by_fit, by_slope
+from collecting import MARGINS, by_fit, by_slope
 from environment import save
 from heads import FITS, PARTS, truth
 from jaxtyping import Float64, Int64
-from tasks import Task, all_tasks
+from tasks import Task, all_tasks, once
 
 from suffice.forecasting import curve_of, fit_curve, measure_pilot
 from suffice.forecasting.head import Head, fit_head, refit
@@ -45,6 +45,9 @@ TIMES = (2, 4, 8)
 
 KNOTS = (1, 1.5, 2, 3, 4, 6, 8)
 """Where the mean test loss is measured, over q0, besides `PARTS` of it."""
+
+DRAWN = 40_000
+"""Samples that all heads of a size have together, of which the mean is taken; see ``heads.py``."""
 
 ROUNDS = (1, 3, 5)
 
@@ -126,10 +129,13 @@ Ask = Callable[[Collection, str, list[int], float, float], int]
 them; and which share of the rounds this one ends."""
 
 
-def by_curvature(run: Collection, level: str, sizes: list[int], fall: float, caution: float) -> int:
-    del level
-    curve = run.forecast(sizes[-1])
-    return by_slope(sizes[-1], fall, curve.slope or 0.0, curve.slope_error or 0.0, caution * MARGIN_OF_HEADS)
+def by_curvature(margin: float) -> Ask:
+    def ask(run: Collection, level: str, sizes: list[int], fall: float, caution: float) -> int:
+        del level
+        curve = run.forecast(sizes[-1])
+        return by_slope(sizes[-1], fall, curve.slope or 0.0, curve.slope_error or 0.0, caution * margin)
+
+    return ask
 
 
 def by_curve(family: str) -> Ask:
@@ -140,7 +146,7 @@ def by_curve(family: str) -> Ask:
     return ask
 
 
-METHODS: dict[str, Ask] = {"suffice": by_curvature} | {
+METHODS = {f"suffice, {margin:g}": by_curvature(margin) for margin in MARGINS} | {
     family: by_curve(family) for family in ("power_law", "power_law_with_limit", "arctan")
 }
 
@@ -164,39 +170,56 @@ def main() -> None:
     parser.add_argument("--pilots", type=int, default=5)
     parser.add_argument("--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they are kept")
     arguments = parser.parse_args()
-    found: dict[tuple[str, str, int, str], list[tuple[bool, bool, int, float]]] = {}
+    kept = arguments.features / "collect"
+    kept.mkdir(parents=True, exist_ok=True)
+    runs: list[dict[str, Any]] = []
     for task in all_tasks(arguments.shared, arguments.features):
-        start = round(START * len(task.labels))
-        knots = sorted({max(2, round(knot * start)) for knot in (*PARTS, *KNOTS)})
-        means = {size: truth(task, size, 0)["loss"] for size in knots}
-        for seed in range(arguments.pilots):
-            order = np.random.default_rng([seed, 3]).permutation(len(task.labels))
-            run = Collection(task, order, start, means)
-            for times, level, rounds, (name, ask) in product(TIMES, LEVELS, ROUNDS, METHODS.items()):
-                enough = times * start
-                size = collected(run, ask, level, enough, rounds)
-                failed = size < enough
-                missed = failed and float(run.own(size).mean()) > run.mean(enough)
-                ratio = (size - start) / (enough - start) - 1
-                found.setdefault((name, level, rounds, task.group), []).append((failed, missed, times, ratio))
+        runs += once(kept / f"{task.name}.json", lambda task=task: of_task(task, arguments.pilots))
         print(task.name, flush=True)
-    table: list[dict[str, Any]] = [
-        {
-            "method": name,
-            "level": level,
-            "rounds": rounds,
-            "tasks": group,
-            "runs": len(results),
-            "failure_rate": float(np.mean([failed for failed, *_ in results])),
-            "miss_rate": float(np.mean([missed for _, missed, *_ in results])),
-            "median_cost_ratio": float(np.median([ratio for *_, ratio in results])),
+    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for run in runs:
+        alike.setdefault(tuple(run[key] for key in ("method", "level", "rounds", "tasks")), []).append(run)
+    table = [
+        dict(zip(("method", "level", "rounds", "tasks"), key, strict=True))
+        | {
+            "runs": len(of),
+            "failure_rate": float(np.mean([run["failed"] for run in of])),
+            "miss_rate": float(np.mean([run["missed"] for run in of])),
+            "median_cost_ratio": float(np.median([run["ratio"] for run in of])),
             "median_cost_ratio_of": {
-                times: float(np.median([ratio for *_, of, ratio in results if of == times])) for times in TIMES
+                times: float(np.median([run["ratio"] for run in of if run["times"] == times])) for times in TIMES
             },
         }
-        for (name, level, rounds, group), results in found.items()
+        for key, of in alike.items()
     ]
     save("forecast_collect", {"table": table})
+
+
+def of_task(task: Task, pilots: int) -> list[dict[str, Any]]:
+    """What became of each run."""
+    start = round(START * len(task.labels))
+    knots = sorted({max(2, round(knot * start)) for knot in (*PARTS, *KNOTS)})
+    means = {size: truth(task, size, 0, DRAWN)["loss"] for size in knots}
+    runs = []
+    for seed in range(pilots):
+        order = np.random.default_rng([seed, 3]).permutation(len(task.labels))
+        run = Collection(task, order, start, means)
+        for times, level, rounds, (name, ask) in product(TIMES, LEVELS, ROUNDS, METHODS.items()):
+            enough = times * start
+            size = collected(run, ask, level, enough, rounds)
+            runs.append(
+                {
+                    "method": name,
+                    "level": level,
+                    "rounds": rounds,
+                    "tasks": task.group,
+                    "times": times,
+                    "failed": size < enough,
+                    "missed": size < enough and float(run.own(size).mean()) > run.mean(enough),
+                    "ratio": (size - start) / (enough - start) - 1,
+                }
+            )
+    return runs
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The truth is the mean test loss of heads that are fitted to so many samples of t
 
 import argparse
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from environment import alternate, save
 from jaxtyping import Float64, Int64
 from sklearn.linear_model import LogisticRegression
-from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON, Task, all_tasks
+from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON, Task, all_tasks, once
 
 from suffice.forecasting import FAMILIES, Estimator, NoImprovement, TwoPoint, curve_of, fit_curve, measure_pilot
 from suffice.forecasting.checks import WIDTH
@@ -49,12 +48,12 @@ REPEATS = 3
 """Of each time, after one that is not counted; the least is told."""
 
 
-def truth(task: Task, size: int, seed: int) -> dict[str, float]:
+def truth(task: Task, size: int, seed: int, drawn: int = DRAWN) -> dict[str, float]:
     """Expected test loss and error rate of heads fitted to so many samples of the pool, with standard errors.
 
     That of the draws is in gains as well, that of the test part in losses alone, as the gains have the same.
     """
-    count = int(np.clip(DRAWN // size, *DRAWS))
+    count = int(np.clip(drawn // size, *DRAWS))
     random = np.random.default_rng([seed, size])
     found = np.array([tested(task, random.permutation(len(task.labels))[:size]) for _ in range(count)])
     loss, wrong = found.mean((0, 2))
@@ -201,8 +200,10 @@ KINDS = (
 def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
     gains: dict[str, list[float]] = {}
     found: dict[str, list[float]] = {name: [] for name in KINDS}
-    refused = 0
+    refused, scatter = 0, []
     for record in records:
+        slopes = [one["slope"] for one in record["pilots"] if one["slope"] is not None]
+        scatter.append(np.std(slopes, ddof=1) / np.mean(slopes))
         truth = {point["size"]: point for point in record["truth"]}
         for one in record["pilots"]:
             if one["status"] == "cannot_tell":
@@ -235,6 +236,7 @@ def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
         "error_of_loss": _rms(found["loss"]),
         "error_of_accuracy_gain": _rms(found["accuracy"]),
         "noise_of_true_gain": _rms(found["true_gain"]),
+        "noise_of_slope_from_pilot_to_pilot": _rms(scatter),
         "coverage_of_loss": float(np.mean(found["loss_covered"])),
         "coverage_of_loss_noise_of_test_part_added": float(np.mean(found["loss_covered_by_both"])),
         "coverage_of_accuracy": float(np.mean(found["accuracy_covered"])),
@@ -244,13 +246,6 @@ def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _rms(values: list[float]) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
-
-
-def once(file: Path, compute: Callable[[], Any]) -> Any:
-    """What is in a file; computed and written first, if it is not there."""
-    if not file.exists():
-        file.write_text(json.dumps(compute()))
-    return json.loads(file.read_text())
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collecting import MARGIN_OF_OTHERS, by_slope
+from collecting import MARGIN, by_slope
 from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON
 
 from suffice.forecasting import FAMILIES, fit_curve
@@ -119,7 +119,7 @@ def asked(pilot: dict[str, Any]) -> dict[str, list[int]]:
     """How many samples each method says to collect in one round for each larger size, ours with the margin of now."""
     falls = [true_gain(pilot, place) for place in range(len(pilot["ahead"]))]
     slope, error = pilot["slope"] or 0.0, pilot["slope_error"] or 0.0
-    ours = [by_slope(pilot["size"], fall, slope, error, MARGIN_OF_OTHERS) for fall in falls]
+    ours = [by_slope(pilot["size"], fall, slope, error, MARGIN) for fall in falls]
     return {"suffice": ours} | {name: sizes for name, sizes in pilot["asked"].items() if name != "suffice"}
 
 
@@ -262,34 +262,41 @@ def rms(values: list[float]) -> float:
 
 
 def collect() -> str:
+    """All methods at both levels, ours with the margin that is told elsewhere."""
+    ours = f"suffice, {MARGIN:g}"
     rows = [
-        [
-            row["method"].replace("_", " "),
-            row["level"],
-            str(row["rounds"]),
-            row["tasks"],
-            str(row["runs"]),
-            percent(row["failure_rate"]),
-            percent(row["miss_rate"]),
-            f"{row['median_cost_ratio']:.2f}",
-            ", ".join(f"{cost:.2f}" for cost in row["median_cost_ratio_of"].values()),
-        ]
+        ["suffice" if row["method"] == ours else row["method"].replace("_", " "), row["level"], *of_collecting(row)]
         for row in sorted(
             read("forecast_collect")["table"], key=lambda row: (row["level"], row["rounds"], row["tasks"])
         )
+        if row["method"] == ours or not row["method"].startswith("suffice")
     ]
-    head = [
-        "method",
-        "level",
-        "rounds T",
-        "tasks",
-        "runs",
-        "failure rate",
-        "missed",
-        "median cost ratio",
-        "to 2, 4, 8 times",
+    return table(["method", "level", *COLLECTED], rows)
+
+
+def collect_margins() -> str:
+    """Ours by its margin, at the mean level."""
+    rows = [
+        [row["method"].removeprefix("suffice, "), *of_collecting(row)]
+        for row in sorted(read("forecast_collect")["table"], key=lambda row: (row["rounds"], row["tasks"]))
+        if row["method"].startswith("suffice") and row["level"] == "mean"
     ]
-    return table(head, rows)
+    return table(["margin, standard errors", *COLLECTED], rows)
+
+
+COLLECTED = ("rounds T", "tasks", "runs", "failure rate", "missed", "median cost ratio", "to 2, 4, 8 times")
+
+
+def of_collecting(row: dict[str, Any]) -> list[str]:
+    return [
+        str(row["rounds"]),
+        row["tasks"],
+        str(row["runs"]),
+        percent(row["failure_rate"]),
+        percent(row["miss_rate"]),
+        f"{row['median_cost_ratio']:.2f}",
+        ", ".join(f"{cost:.2f}" for cost in row["median_cost_ratio_of"].values()),
+    ]
 
 
 def collect_layers() -> str:
@@ -362,7 +369,18 @@ def ahead(pilots: list[dict[str, Any]], times: float) -> list[tuple[dict[str, An
 
 def main() -> None:
     text = PAGE.read_text()
-    for make in (heads, times, tasks, layers_best, layers_summary, layers, collect, collect_layers, classes):
+    for make in (
+        heads,
+        times,
+        tasks,
+        layers_best,
+        layers_summary,
+        layers,
+        collect,
+        collect_margins,
+        collect_layers,
+        classes,
+    ):
         name = make.__name__
         block = f"<!-- {name} -->\n{make()}\n<!-- end -->"
         text, count = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)

@@ -1,5 +1,7 @@
 """The tasks of the forecast benchmark: features of real data by frozen models, computed once."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -199,3 +201,10 @@ def _frozen(name: str, file: Path, study: dict[str, Any], group: str, l2: float 
 
 def _with_intercept(features: Float64[np.ndarray, "samples columns"]) -> Float64[np.ndarray, "samples more"]:
     return np.hstack([features, np.ones((len(features), 1))])
+
+
+def once(file: Path, compute: Callable[[], Any]) -> Any:
+    """What is in a file; computed and written first, if it is not there."""
+    if not file.exists():
+        file.write_text(json.dumps(compute()))
+    return json.loads(file.read_text())

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from suffice.forecasting.estimator import Estimator
-from suffice.forecasting.pilot import Pilot, Predicted
+from suffice.forecasting.pilot import ENOUGH, Pilot, Predicted
 from suffice.forecasting.slope import standard_error
 
 CONFIDENCE = 0.9
@@ -70,14 +70,24 @@ def reason_against(pilot: Pilot, estimator: Estimator) -> str | None:
 
 
 def doubts(pilot: Pilot, estimator: Estimator, slope_error: float) -> list[str]:
-    """What makes a forecast doubtful, beyond its interval: leverage, the curve below k_0, the order of the samples.
+    """What makes a forecast doubtful, beyond its interval: few samples, leverage, the curve below k_0, their order.
 
     Args:
         pilot: what was measured.
         estimator: of the gain.
         slope_error: the standard error of its slope.
     """
-    return [*_leverage(pilot), *_disagreement(pilot, estimator, slope_error), *_drift(pilot)]
+    return [*_fewness(pilot), *_leverage(pilot), *_disagreement(pilot, estimator, slope_error), *_drift(pilot)]
+
+
+def _fewness(pilot: Pilot) -> list[str]:
+    per_class = pilot.samples / len(np.unique(pilot.own.labels))
+    if per_class >= ENOUGH:
+        return []
+    return [
+        f"There are {per_class:.0f} samples of a class on average: with fewer than {ENOUGH} the test loss at hand is "
+        "mostly noise, and that of 8 times as many was forecast half too large or too small."
+    ]
 
 
 def _leverage(pilot: Pilot) -> list[str]:
