@@ -81,8 +81,8 @@ class LearningCurve(Value):
     explanation: str = Field(default="Measured by training.", description="one plain sentence")
     doubts: list[str] = Field(
         default=[],
-        description="why a forecast may be off by more than its intervals say: leverage, disagreement with "
-        "trainings on half of the samples, samples that change along their order",
+        description="why a forecast may be off by more than its intervals say: few samples of a class, leverage, "
+        "disagreement with trainings on half of the samples, samples that change along their order",
     )
     confidence: float = Field(default=0.9, gt=0, lt=1, description="confidence of the intervals")
 
