@@ -2,14 +2,22 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from tables import CURVES, PAGE, ahead, groups, is_clear, read, rms, true_gain
+from tables import PAGE, ahead, groups, is_clear, read, rms, true_gain
 from tasks import TUNED_ON
 
-METHODS = {"combined": ("#0072b2", "o"), "best curve fit": ("#d55e00", "s"), "two points": ("#888888", "^")}
-"""Colour and marker; two points are a + b/k through the pilot and half of it."""
+METHODS = {
+    "combined": ("suffice", "#0072b2", "o"),
+    "arctan": ("arctan, fitted to 15 retrainings or more", "#d55e00", "s"),
+    "power law": ("power law, likewise", "#e69f00", "D"),
+    "two points": ("a + b / k through the pilot and half of it", "#888888", "^"),
+}
+"""Label, colour and marker."""
 
 ENOUGH = 24
 """Samples of a class."""
+
+SHOWN = (1, 1000)
+"""Percent."""
 
 AT = 8
 """Times the pilot that the gain of other models is told for."""
@@ -22,8 +30,7 @@ def heads() -> dict[str, dict[str, float]]:
         if task["per_class"] >= ENOUGH:
             errors = task["summary"]["error_of_gain"]
             name = f"{task['task']}, {task['per_class']:.0f} a class" + "*" * (task["group"] == TUNED_ON)
-            best = min(errors[curve] for curve in CURVES)
-            found[name] = {"best curve fit": best, **{method: errors[method] for method in ("combined", "two points")}}
+            found[name] = {method: errors[method] for method in METHODS}
     return found
 
 
@@ -37,12 +44,7 @@ def layers() -> dict[str, dict[str, float]]:
                 for method, gain in one["gains"].items():
                     errors.setdefault(name, {}).setdefault(method, []).append(gain[place] / true_gain(one, place) - 1)
     return {
-        name: {
-            "combined": rms(of["combined"]),
-            "best curve fit": min(rms(of[curve]) for curve in CURVES if curve in of),
-            "two points": rms(of["two points"]),
-        }
-        for name, of in errors.items()
+        name: {method: rms(of[method]) if method in of else np.nan for method in METHODS} for name, of in errors.items()
     }
 
 
@@ -54,17 +56,18 @@ def main() -> None:
     )
     for axes, (title, part) in zip(panels, parts.items(), strict=True):
         places = np.arange(len(part))[::-1]
-        axes.hlines(places, 1, 500, color="#eeeeee", zorder=0)
-        for method, (color, marker) in METHODS.items():
-            axes.plot([100 * of[method] for of in part.values()], places, marker, color=color, label=method)
-        axes.set(yticks=places, yticklabels=list(part), xscale="log", xlim=(1, 500), title=title)
+        axes.hlines(places, *SHOWN, color="#eeeeee", zorder=0)
+        for method, (label, color, marker) in reversed(METHODS.items()):
+            axes.plot([100 * of[method] for of in part.values()], places, marker, color=color, ms=5, label=label)
+        axes.set(yticks=places, yticklabels=list(part), xscale="log", xlim=SHOWN, title=title)
         axes.axvline(25 if part is parts["Heads, by the size of the pilot"] else 35, color="black", ls=":", lw=1)
         axes.tick_params(labelsize=8)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
-    panels[0].legend(loc="upper left", bbox_to_anchor=(-0.42, 1.12), frameon=False, fontsize=8)
+    panels[0].legend(loc="upper left", bbox_to_anchor=(-0.5, 1.1), frameon=False, fontsize=8)
     panels[-1].set_xlabel("error of the predicted gain, %, root mean square over pilots")
-    panels[-1].set_xticks([1, 2, 5, 10, 20, 50, 100, 200, 500], ["1", "2", "5", "10", "20", "50", "100", "200", "500"])
+    ticks = [digit * power for power in (1, 10, 100) for digit in (1, 2, 5)]
+    panels[-1].set_xticks(ticks, [str(tick) for tick in ticks])
     figure.savefig(PAGE.with_name("forecast_errors.png"), dpi=120)
 
 

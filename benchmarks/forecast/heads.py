@@ -44,6 +44,9 @@ DRAWS = (10, 100)
 DRAWN = 150_000
 """Samples that all of them have together, between these."""
 
+CLEAR = 0.01
+"""Rise of the accuracy, from which on its error is told relative to it."""
+
 REPEATS = 3
 """Of each time, after one that is not counted; the least is told."""
 
@@ -216,8 +219,10 @@ def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
             found["level"].append(one["level"] / now["loss"] - 1)
             found["floor"].append(one["level_error"] / now["loss"])
             found["loss"].append(one["loss"]["mean"][place] / then["loss"] - 1)
-            rise = (one["accuracy"]["mean"][place] - one["accuracy"]["mean"][0]) / (now["wrong"] - then["wrong"])
-            found["accuracy"].append(rise - 1)
+            rise = now["wrong"] - then["wrong"]
+            if rise > CLEAR:
+                told = one["accuracy"]["mean"][place] - one["accuracy"]["mean"][0]
+                found["accuracy"].append(told / rise - 1)
             found["true_gain"].append(np.hypot(now["loss_error"], then["loss_error"]) / (now["loss"] - then["loss"]))
             for name, true, noise in (
                 ("loss", then["loss"], then["loss_test_error"]),
@@ -244,8 +249,8 @@ def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _rms(values: list[float]) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+def _rms(values: list[float]) -> float | None:
+    return float(np.sqrt(np.mean(np.square(values)))) if values else None
 
 
 def main() -> None:

@@ -29,8 +29,8 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.0f}%"
+def percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.0f}%"
 
 
 def heads() -> str:
