@@ -71,8 +71,7 @@ def class_slopes(
 ) -> ClassSlopes:
     r"""The slopes of the classes, from the gradients of their samples.
 
-    With :math:`g_i = J_i^T e_i` at outputs that a head without sample i gives, :math:`C_c` their covariance within
-    class c, and b and the third derivative :math:`\mathcal T` as in `suffice.forecasting.slope.noise_slope`,
+    With :math:`g_i = J_i^T e_i` at the outputs given, :math:`C_c` their covariance within class c, and b and the third derivative :math:`\mathcal T` as in `suffice.forecasting.slope.noise_slope`,
 
     .. math:: V_c = \tfrac12 \mathrm{Tr}(H^{-1} H_0 H^{-1} C_c) - \mathrm{Cov}_{i \in c}(h_i b, H^{-1} g_i)
             + \tfrac12 \mathcal T[b, H^{-1} C_c H^{-1}]
@@ -87,7 +86,7 @@ def class_slopes(
 
     Args:
         head: fitted to its samples.
-        outputs: of each sample, by heads that were fitted without it.
+        outputs: of each sample, at which its gradient is taken, as for `suffice.forecasting.slope.noise_slope`.
         labels: 0 to K - 1, each at least twice.
         seed: of the random vectors.
 
