@@ -192,6 +192,7 @@ def test_an_untrained_model_and_random_labels_are_not_extrapolated():
     data = samples(150, 8)
     curve = suffice.forecast(Problem(network(), data, order="source"), [300], penalty=0.01, holdout=samples(500, 9))
     assert curve.status == "cannot_tell"
+    assert "stationary" in curve.explanation
     random = TensorDataset(data.tensors[0], torch.randint(CLASSES, (150,), generator=torch.Generator().manual_seed(0)))
     other = TensorDataset(samples(500, 9).tensors[0], torch.randint(CLASSES, (500,)))
     curve = suffice.forecast(trained(network(), random, 0.01), [300], penalty=0.01, holdout=other)

@@ -40,17 +40,17 @@ def slope_of(estimator: Estimator) -> float:
 
 def reason_against(pilot: Pilot, estimator: Estimator) -> str | None:
     """Why these samples allow no forecast, or None if they do."""
-    shares = np.bincount(pilot.nearly_all.labels) / len(pilot.nearly_all.labels)
-    by_chance = -np.log(shares[pilot.nearly_all.labels])
-    better = by_chance - pilot.nearly_all.calibrated.losses
-    if better.mean() < WIDTH * standard_error(better):
-        return "On samples left out the model is no better than the shares of the classes: the labels look random."
     test_loss = float(pilot.nearly_all.losses.mean())
     if pilot.descent > FAR * test_loss and pilot.own_loss > UNFITTED * test_loss:
         return (
             "The model is far from stationary: a step along the gradient would lower its training loss by "
             f"{pilot.descent:.3g}, which is {pilot.own_loss:.3g}. Train it longer on these samples."
         )
+    shares = np.bincount(pilot.nearly_all.labels) / len(pilot.nearly_all.labels)
+    by_chance = -np.log(shares[pilot.nearly_all.labels])
+    better = by_chance - pilot.nearly_all.calibrated.losses
+    if better.mean() < WIDTH * standard_error(better):
+        return "On samples left out the model is no better than the shares of the classes: the labels look random."
     if slope_of(estimator) <= 0:
         return (
             "The loss of other samples is not above that of the model's own: it was not fitted to these samples, or "
