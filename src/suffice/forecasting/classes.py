@@ -71,7 +71,8 @@ def class_slopes(
 ) -> ClassSlopes:
     r"""The slopes of the classes, from the gradients of their samples.
 
-    With :math:`g_i = J_i^T e_i` at the outputs given, :math:`C_c` their covariance within class c, and b and the third derivative :math:`\mathcal T` as in `suffice.forecasting.slope.noise_slope`,
+    With :math:`g_i = J_i^T e_i` at the outputs given, :math:`C_c` their covariance within class c, and b and the third
+    derivative :math:`\mathcal T` as in `suffice.forecasting.slope.noise_slope`,
 
     .. math:: V_c = \tfrac12 \mathrm{Tr}(H^{-1} H_0 H^{-1} C_c) - \mathrm{Cov}_{i \in c}(h_i b, H^{-1} g_i)
             + \tfrac12 \mathcal T[b, H^{-1} C_c H^{-1}]
