@@ -185,7 +185,7 @@ def _estimators(head: Head, unseen: Predicted, seed: int) -> dict[str, FirstOrde
         "information": information_slope(head, seed),
         "symmetric": symmetric_slope(head.loss.values(head.outputs), unseen.losses, unseen.samples),
     }
-    if slopes["noise"].value > 0:
+    if min(slopes["noise"].value, slopes["information"].value) > 0:
         slopes = {"combined": geometric_mean(slopes["noise"], slopes["information"], APART)} | slopes
     return {name: FirstOrder(name, len(head.outputs), slope) for name, slope in slopes.items()}
 
