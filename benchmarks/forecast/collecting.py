@@ -13,8 +13,8 @@ MARGINS = (0.0, 0.3, 0.5, 1.0)
 """Standard errors that are taken off the slope in the last round; before it less, in proportion to the rounds made."""
 
 MARGIN = 0.5
-"""Of these, what is told where one is told: on the tasks to tune on 2% of single rounds of heads and 10% of those of
-other models fail with it."""
+"""Of these, what is told where one is told: on the tasks to tune on no single round of heads fails with it, and a tenth
+of those of other models."""
 
 
 def by_slope(samples: int, fall: float, slope: float, error: float, margin: float) -> int:
