@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from environment import save
 from scipy.stats import spearmanr
-from tasks import Task, all_tasks, once
+from tasks import Task, all_tasks, kept, once
 
 from suffice.configuration import StudyConfig, read_configuration
 from suffice.forecasting import measure_pilot, measure_problem
@@ -114,15 +114,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they are kept")
     arguments = parser.parse_args()
-    kept = arguments.features / "classes"
-    kept.mkdir(parents=True, exist_ok=True)
+    folder = kept(arguments.features / "classes", arguments.seeds)
     tasks = [task for task in all_tasks(arguments.shared, arguments.features) if task.classes >= FEWEST]
     heads = [
-        once(kept / f"{task.name}, {size}.json", lambda task=task, size=size: of_head(task, size))
+        once(folder / f"{task.name}, {size}.json", lambda task=task, size=size: of_head(task, size))
         for task in tasks
         for size in (round(share * len(task.labels)) for share in SHARES)
     ]
-    again = once(kept / f"retrained, {arguments.seeds}.json", lambda: retrained(arguments.seeds))
+    again = once(folder / "retrained.json", lambda: retrained(arguments.seeds))
     save("forecast_classes", {"heads": heads, "retrained": again})
 
 

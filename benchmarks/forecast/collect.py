@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collecting import MARGINS, by_fit, by_slope
+from collecting import EVEN, MARGINS, by_fit, by_slope
 from environment import save
 from heads import FITS, PARTS, truth
 from jaxtyping import Float64, Int64
-from tasks import Task, all_tasks, once
+from tasks import Task, all_tasks, kept, once
 
 from suffice.forecasting import curve_of, fit_curve, measure_pilot
 from suffice.forecasting.head import Head, fit_head, refit
@@ -52,9 +52,6 @@ DRAWN = 40_000
 ROUNDS = (1, 3, 5)
 
 LEVELS = ("mean", "own")
-
-EVEN = 0.01
-"""The error of every mean, of which fits only see that they are alike."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +167,10 @@ def main() -> None:
     parser.add_argument("--pilots", type=int, default=5)
     parser.add_argument("--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they are kept")
     arguments = parser.parse_args()
-    kept = arguments.features / "collect"
-    kept.mkdir(parents=True, exist_ok=True)
+    folder = kept(arguments.features / "collect", arguments.pilots)
     runs: list[dict[str, Any]] = []
     for task in all_tasks(arguments.shared, arguments.features):
-        runs += once(kept / f"{task.name}.json", lambda task=task: of_task(task, arguments.pilots))
+        runs += once(folder / f"{task.name}.json", lambda task=task: of_task(task, arguments.pilots))
         print(task.name, flush=True)
     alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for run in runs:

@@ -9,6 +9,9 @@ from suffice.forecasting import CurveFit, sufficient_size
 MOST = 10
 """Times the samples at hand: more are not collected in a round."""
 
+EVEN = 0.01
+"""The error of every loss that curves are fitted to, of which fits only see that they are alike."""
+
 MARGINS = (0.0, 0.3, 0.5, 1.0)
 """Standard errors that are taken off the slope in the last round; before it less, in proportion to the rounds made."""
 

@@ -5,6 +5,8 @@ import numpy as np
 from tables import PAGE, ahead, groups, is_clear, read, rms, true_gain
 from tasks import TUNED_ON
 
+from suffice.forecasting.pilot import ENOUGH
+
 METHODS = {
     "combined": ("suffice", "#0072b2", "o"),
     "arctan": ("arctan, fitted to 15 retrainings or more", "#d55e00", "s"),
@@ -12,9 +14,6 @@ METHODS = {
     "two points": ("a + b / k through the pilot and half of it", "#888888", "^"),
 }
 """Label, colour and marker."""
-
-ENOUGH = 24
-"""Samples of a class."""
 
 SHOWN = (1, 1000)
 """Percent."""
@@ -49,18 +48,18 @@ def layers() -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    parts = {"Heads, by the size of the pilot": heads(), "Last layers, LoRA, whole models": layers()}
-    rows = [len(part) for part in parts.values()]
+    parts = (("Heads, by the size of the pilot", 25, heads()), ("Last layers, LoRA, whole models", 35, layers()))
+    rows = [len(part) for _, _, part in parts]
     figure, panels = plt.subplots(
         len(parts), 1, figsize=(9, 0.27 * sum(rows) + 1.8), height_ratios=rows, sharex=True, layout="constrained"
     )
-    for axes, (title, part) in zip(panels, parts.items(), strict=True):
+    for axes, (title, target, part) in zip(panels, parts, strict=True):
         places = np.arange(len(part))[::-1]
         axes.hlines(places, *SHOWN, color="#eeeeee", zorder=0)
         for method, (label, color, marker) in reversed(METHODS.items()):
             axes.plot([100 * of[method] for of in part.values()], places, marker, color=color, ms=5, label=label)
         axes.set(yticks=places, yticklabels=list(part), xscale="log", xlim=SHOWN, title=title)
-        axes.axvline(25 if part is parts["Heads, by the size of the pilot"] else 35, color="black", ls=":", lw=1)
+        axes.axvline(target, color="black", ls=":", lw=1)
         axes.tick_params(labelsize=8)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)

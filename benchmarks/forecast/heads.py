@@ -15,13 +15,14 @@ import numpy as np
 from environment import alternate, save
 from jaxtyping import Float64, Int64
 from sklearn.linear_model import LogisticRegression
-from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON, Task, all_tasks, once
+from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON, Task, all_tasks, kept, once
 
 from suffice.forecasting import FAMILIES, Estimator, NoImprovement, TwoPoint, curve_of, fit_curve, measure_pilot
 from suffice.forecasting.checks import WIDTH
 from suffice.forecasting.folds import out_of_fold
 from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
+from suffice.forecasting.pilot import ENOUGH
 from suffice.forecasting.slope import information_slope, noise_slope, standard_error
 
 SHARES = (0.05, 0.1, 0.2)
@@ -34,9 +35,6 @@ PARTS = (0.1, 0.2, 0.4, 0.6, 0.8)
 """Of a pilot: the sub-sampled fits of the curve fits, three each."""
 
 FITS = 3
-
-ENOUGH = 24
-"""Samples of a class; pilots with fewer are told apart."""
 
 DRAWS = (10, 100)
 """Fewest and most heads of a size that are fitted for the truth."""
@@ -261,16 +259,15 @@ def main() -> None:
         "--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they and finished pilots are kept"
     )
     arguments = parser.parse_args()
-    kept = arguments.features / "heads"
-    kept.mkdir(parents=True, exist_ok=True)
+    folder = kept(arguments.features / "heads", arguments.pilots)
     records = []
     for task in all_tasks(arguments.shared, arguments.features):
         sizes = [round(share * len(task.labels)) for share in SHARES]
         ahead = sorted({k * times for k in sizes for times in (1, *TIMES) if k * times <= len(task.labels)})
-        curve = once(kept / f"{task.name}.json", lambda task=task, ahead=ahead: [truth(task, at, 0) for at in ahead])
+        curve = once(folder / f"{task.name}.json", lambda task=task, ahead=ahead: [truth(task, at, 0) for at in ahead])
         for size in sizes:
             found = once(
-                kept / f"{task.name}, {size}.json",
+                folder / f"{task.name}, {size}.json",
                 lambda task=task, size=size: {
                     "pilots": [pilot(task, size, seed) for seed in range(arguments.pilots)],
                     "seconds": seconds(task, size),

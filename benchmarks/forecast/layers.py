@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from collecting import by_fit
+from collecting import EVEN, by_fit
 from environment import save
 
 from suffice.configuration import StudyConfig, read_configuration
@@ -75,7 +75,7 @@ def by_curves(cells: Cells, task: str, method: str, size: int) -> list[CurveFit 
     fall = losses[at == before].mean() - losses[at == size].mean()
     return [
         *(
-            fit_curve(name, at, losses, np.full(len(at), 0.01), size)
+            fit_curve(name, at, losses, np.full(len(at), EVEN), size)
             for name, family in FAMILIES.items()
             if len(set(at)) >= family.free
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collecting import MARGIN, by_slope
+from collecting import EVEN, MARGIN, by_slope
 from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON
 
 from suffice.forecasting import FAMILIES, fit_curve
@@ -89,9 +89,6 @@ LAYERS = ("combined", "symmetric", "gcv", "information", "power law", "power law
 
 GROUPS = {"vit-digits, all": TUNED_ON, "text-movie, all": TUNED_ON, "vit-fashion, all": IN_VIEW}
 """Studies and their classes that were looked at when the default was chosen; the rest was measured once, after it."""
-
-EVEN = 0.01
-"""The error of every training, of which fits only see that they are alike."""
 
 CLEAR = 0.1
 """Of the loss of the pilot; a true gain that is less is not told relative to itself."""

@@ -1,5 +1,6 @@
 """The tasks of the forecast benchmark: features of real data by frozen models, computed once."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from sklearn.datasets import load_digits
 
+from suffice import forecasting
 from suffice.configuration import StudyConfig
 from suffice.forecasting import choose_penalty
 from suffice.studies import Learners, StudySamples
@@ -201,6 +203,15 @@ def _frozen(name: str, file: Path, study: dict[str, Any], group: str, l2: float 
 
 def _with_intercept(features: Float64[np.ndarray, "samples columns"]) -> Float64[np.ndarray, "samples more"]:
     return np.hstack([features, np.ones((len(features), 1))])
+
+
+def kept(folder: Path, asked: int) -> Path:
+    """A folder for what is finished, of its own for each state of the code and number of pilots or seeds asked for."""
+    code = [*Path(__file__).parent.glob("*.py"), *Path(forecasting.__file__).parent.glob("*.py")]
+    digest = hashlib.blake2b(b"".join(file.read_bytes() for file in sorted(code)), digest_size=8).hexdigest()
+    made = folder / f"{digest}-{asked}"
+    made.mkdir(parents=True, exist_ok=True)
+    return made
 
 
 def once(file: Path, compute: Callable[[], Any]) -> Any:
