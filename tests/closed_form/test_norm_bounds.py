@@ -370,8 +370,8 @@ def test_the_values_of_an_attention_layer_have_the_hessian_that_their_bound_says
     """(2 / (L d)) (A X)' (A X) (x) I; of many tokens a priori, A X is known by the longest x alone."""
     drawn = {"width": width, "key_width": 2, "causal": causal}
     case = Scaled(drawn, "mse", samples=samples, tokens=1 if kind == "a_priori" else tokens, seed=seed)
-    Q, K, _ = case.module.queries_keys_values(case.inputs)
-    AX = case.module.attend(Q, K)[:, 0] @ case.inputs
+    Q, K, _ = case.module.attention.queries_keys_values(case.inputs)
+    AX = case.module.attention.attend(Q, K)[:, 0] @ case.inputs
     exact = (2 * torch.linalg.matrix_norm(AX, 2).square() / case.inputs[0].numel()).mean().item()
     found = case.bound(kind)
     tolerance = ROUNDING * found["total"]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from suffice.closed_form.dense import Assembly, places_in_order
 from suffice.closed_form.kronecker import KroneckerSum, Summand, WeightMatrix, Workspace, pieces
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
+from suffice.closed_form.layers import Block, Classifier, Mask, SelfAttention, Tokens, TransformerBlock, check_word
 from suffice.closed_form.losses import SampleLoss, check_targets
 from suffice.closed_form.norms import COLUMNS, Norm, Operator, norm_of, of_matrix
 from suffice.closed_form.summands import Part, summands, weight_matrices
@@ -32,7 +32,7 @@ SMALL_BYTES = 256 << 20
 
 @overload
 def hessian(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = ...,
@@ -44,7 +44,7 @@ def hessian(
 
 @overload
 def hessian(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = ...,
@@ -56,7 +56,7 @@ def hessian(
 
 
 def hessian(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = "mse",
@@ -122,10 +122,10 @@ def hessian(
 
 
 def check_inputs(
-    module: SelfAttention | Classifier, X: Tensor, targets: Tensor, loss: str | SampleLoss, mask: Tensor | None
+    module: Block | Classifier, X: Tensor, targets: Tensor, loss: str | SampleLoss, mask: Tensor | None
 ) -> None:
     """Raises an InputError for what does not fit together."""
-    if not isinstance(module, SelfAttention | Classifier):
+    if not isinstance(module, SelfAttention | TransformerBlock | Classifier):
         raise InputError(
             f"a {type(module).__name__} has no closed form here: give a SelfAttention, TransformerBlock or Classifier "
             "of suffice.closed_form"
@@ -157,14 +157,15 @@ def check_inputs(
 
 
 def _bytes_per_sample(
-    module: SelfAttention | Classifier, matrices: Collection[WeightMatrix], X: Tensor, coupled: bool
+    module: Block | Classifier, matrices: Collection[WeightMatrix], X: Tensor, coupled: bool
 ) -> int:
     """About how much the expansion of one sample takes."""
     block = module.block if isinstance(module, Classifier) else module
     tokens = X.shape[1]
-    level = block.width + block.heads * tokens
+    heads = block.config.heads
+    level = block.width + heads * tokens
     columns = sum(sum(matrix.shape) for matrix in matrices)
-    tokenwise = tokens * (2 * level * columns + 3 * block.heads * tokens * level)
+    tokenwise = tokens * (2 * level * columns + 3 * heads * tokens * level)
     outputs = module.classes if isinstance(module, Classifier) else tokens * block.width * coupled
     return X.element_size() * (tokenwise + 2 * outputs * sum(matrix.size for matrix in matrices))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from suffice.closed_form.attention import through_attention
 from suffice.closed_form.kronecker import Coupling, Meeting, Side, Summand, Term, WeightMatrix
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, TransformerBlock, normalize
+from suffice.closed_form.layers import Block, Classifier, Mask, SelfAttention, Tokens, normalize
 from suffice.closed_form.level import Level, identity, one, with_one
 from suffice.closed_form.losses import SampleLoss, loss_derivatives
 from suffice.closed_form.tokenwise import through_feed_forward, through_normalization
@@ -34,7 +34,7 @@ NEGLIGIBLE = 1e-16
 """Eigenvalues of a loss's Hessian below this share of the largest are rounding."""
 
 
-def weight_matrices(module: SelfAttention | Classifier) -> dict[str, WeightMatrix]:
+def weight_matrices(module: Block | Classifier) -> dict[str, WeightMatrix]:
     """The weights of a module with their biases, by the matrix's own name: "W_Q", also in a classifier's block."""
     shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
     matrices = {}
@@ -49,7 +49,7 @@ def weight_matrices(module: SelfAttention | Classifier) -> dict[str, WeightMatri
 
 
 def summands(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     matrices: Mapping[str, WeightMatrix],
     X: Tokens,
     targets: Tensor,
@@ -114,28 +114,31 @@ def summands(
 
 
 def _through_block(
-    level: Level, block: SelfAttention, X: Tokens, mask: Mask | None, matrices: Mapping[str, WeightMatrix]
+    level: Level, block: Block, X: Tokens, mask: Mask | None, matrices: Mapping[str, WeightMatrix]
 ) -> Iterator[Meeting | Term]:
     """From the level of the output down through all layers."""
-    if not isinstance(block, TransformerBlock):
-        yield from through_attention(level, block, X, mask, matrices)
-    elif block.norm == "post":
+    gamma_1, gamma_2 = matrices.get("gamma_1"), matrices.get("gamma_2")
+    if isinstance(block, SelfAttention):
+        yield from through_attention(level, block.attention, X, mask, matrices)
+        return
+    feed_forward, W = block.feed_forward, (matrices["W_1"], matrices["W_2"])
+    if block.norm == "post":
         R = X + block.attention(X, mask)
-        Y = block.normalize_1(R)
-        yield from through_normalization(level, block, 2, Y + block.feed_forward(Y), matrices)
-        yield from through_feed_forward(level, block, Y, matrices)
-        yield from through_normalization(level, block, 1, R, matrices)
-        yield from through_attention(level, block, X, mask, matrices)
+        Y = block.norm_1(R)
+        yield from through_normalization(level, block.norm_2, Y + feed_forward(Y), gamma_2)
+        yield from through_feed_forward(level, feed_forward, Y, *W)
+        yield from through_normalization(level, block.norm_1, R, gamma_1)
+        yield from through_attention(level, block.attention, X, mask, matrices)
     elif block.norm == "pre":
-        X_1 = block.normalize_1(X)
+        X_1 = block.norm_1(X)
         R = X + block.attention(X_1, mask)
-        yield from through_feed_forward(level, block, block.normalize_2(R), matrices, around=True)
-        yield from through_normalization(level, block, 2, R, matrices, around=True)
-        n = normalize(X, block.eps) if "gamma_1" in matrices else None
-        yield from through_attention(level, block, X_1, mask, matrices, n)
+        yield from through_feed_forward(level, feed_forward, block.norm_2(R), *W, around=True)
+        yield from through_normalization(level, block.norm_2, R, gamma_2, around=True)
+        n = None if gamma_1 is None else normalize(X, block.eps)
+        yield from through_attention(level, block.attention, X_1, mask, matrices, n)
     else:
-        yield from through_feed_forward(level, block, X + block.attention(X, mask), matrices)
-        yield from through_attention(level, block, X, mask, matrices)
+        yield from through_feed_forward(level, feed_forward, X + block.attention(X, mask), *W)
+        yield from through_attention(level, block.attention, X, mask, matrices)
 
 
 def _eigen(

@@ -20,7 +20,7 @@ from suffice.closed_form.bounds.family import (
 )
 from suffice.closed_form.bounds.scores import Metric
 from suffice.closed_form.bounds.vectors import Diagonal, Known, Number, spectral_bound
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, TransformerBlock, normalize
+from suffice.closed_form.layers import Block, Classifier, Mask, Tokens, TransformerBlock, normalize
 from suffice.closed_form.losses import SampleLoss, loss_derivatives, sample_losses, sum_of_others
 
 
@@ -37,7 +37,7 @@ class Activations:
 
     def __init__(
         self,
-        module: SelfAttention | Classifier,
+        module: Block | Classifier,
         X: Tokens,
         targets: Tensor,
         loss: str | SampleLoss,
@@ -51,24 +51,24 @@ class Activations:
         self.unit = X.new_ones(1, 1, 1)
         self.x = X
         if isinstance(block, TransformerBlock) and block.norm == "pre":
-            self.x = block.normalize_1(X)
-        self.Q, self.K, self.V = block.queries_keys_values(self.x)
-        self.A = block.attend(self.Q, self.K, mask)
-        self.joined = block.join(self.A @ self.V)
-        Z = block.project(self.joined)
+            self.x = block.norm_1(X)
+        self.Q, self.K, self.V = block.attention.queries_keys_values(self.x)
+        self.A = block.attention.attend(self.Q, self.K, mask)
+        self.joined = block.attention.join(self.A @ self.V)
+        Z = block.attention.project(self.joined)
         self.normalized = {1: X}
         if isinstance(block, TransformerBlock):
             R = X + Z
             if block.norm == "post":
-                self.Y, self.normalized = block.normalize_1(R), {1: R}
+                self.Y, self.normalized = block.norm_1(R), {1: R}
             else:
-                self.Y = block.normalize_2(R) if block.norm == "pre" else R
+                self.Y = block.norm_2(R) if block.norm == "pre" else R
                 self.normalized[2] = R
             self.B = self.Y @ block.W_1 + block.b_1
             self.S = block.activation.value(self.B)
             Z = (self.Y if block.norm == "post" else R) + self.S @ block.W_2 + block.b_2
             if block.norm == "post":
-                self.normalized[2], Z = Z, block.normalize_2(Z)
+                self.normalized[2], Z = Z, block.norm_2(Z)
         self.Z, self.outputs = Z, Z if self.classifier is None else self.classifier.head(Z, mask)
         self.loss_gradient, self.loss_hessian = loss_derivatives(loss, self.outputs, targets, mask)
         # tokens that the loss does not see, such as padding, move nothing
@@ -185,18 +185,18 @@ class Activations:
         block, x, Q, K, V, A = self.block, self.x, self.Q, self.K, self.V, self.A
         W_O = self.x.new_ones(1, 1) if block.W_O is None else block.W_O
         g = f.v[:, 0] if block.W_O is None else f.v[:, 0] @ W_O.mT
-        o = block.split(g)
+        o = block.attention.split(g)
         u = o @ V.mT
         weights = A
-        if block.linear:
-            weights = block.allowed(Q, self.mask).to(A).expand_as(A)
+        if block.config.linear:
+            weights = block.attention.allowed(Q, self.mask).to(A).expand_as(A)
             q, bend = weights * u, torch.zeros_like(A[..., 0])
         else:
             spread = u - (A * u).sum(-1, keepdim=True)
             q = A * spread
             bend = torch.where(A > 0, spread.abs(), 0).amax(-1)
-        self.metric, self.q, self.o = Metric(weights, softmax=not block.linear), q, o
-        each, scale, ones = x[:, None], block.scale, torch.ones_like(self.seen)
+        self.metric, self.q, self.o = Metric(weights, softmax=not block.config.linear), q, o
+        each, scale, ones = x[:, None], block.config.scale, torch.ones_like(self.seen)
         nothing = torch.zeros_like(self.unit)
         norm, root = self.metric.norm, self.metric.root
         q_x = scale * (q @ each)
@@ -219,10 +219,10 @@ class Activations:
             q_1=Known(q_1),
             VK=scale * norm(V, K),
             Vx=scale * norm(V, each),
-            V1=scale * norm(V, ones) if block.linear else nothing,
+            V1=scale * norm(V, ones) if block.config.linear else nothing,
             root_x=root(each),
             root_K=root(K),
-            root_1=root(ones) if block.linear else nothing,
+            root_1=root(ones) if block.config.linear else nothing,
             bend=bend,
             cross=tuple(spectral_bound(part, 1).amax(1) for part in cross),
             scale=scale,
@@ -232,14 +232,14 @@ class Activations:
     def input_norm(self) -> InputNormNorms[Known]:
         block, X = self.block, self.normalized[1]
         n = normalize(X, block.eps)
-        Q, K, q, o, heads = self.Q, self.K, self.q, self.o, block.heads
-        W_Q, W_V = (block.W_QK if block.merged else block.W_Q), block.W_V
+        Q, K, q, o, heads = self.Q, self.K, self.q, self.o, block.config.heads
+        W_Q, W_V = (block.W_QK if block.config.merged else block.W_Q), block.W_V
         W_Q, W_V = (W.unflatten(-1, (heads, -1)).movedim(1, 0)[None] for W in (W_Q, W_V))
         W_K = torch.eye(X.shape[-1]).to(X).expand(1, 1, -1, -1)
-        if not block.merged:
+        if not block.config.merged:
             W_K = block.W_K.unflatten(-1, (heads, -1)).movedim(1, 0)[None]
         q_K, q_Q = q @ K, q.mT @ Q
-        x_f = block.scale * (q_K @ W_Q.mT + q_Q @ W_K.mT) + (self.A.mT @ o) @ W_V.mT
+        x_f = block.config.scale * (q_K @ W_Q.mT + q_Q @ W_K.mT) + (self.A.mT @ o) @ W_V.mT
         x_f = x_f.sum(1)
         each = n[:, None]
         to_K, to_V, KQ = Q @ W_K.mT, o @ W_V.mT, K @ W_Q.mT
@@ -247,15 +247,15 @@ class Activations:
             every=Known(torch.ones_like(X[:, None, :, :1])),
             n=Diagonal(each * self.seen),
             A_n=Diagonal(self.A @ each * self.seen),
-            q_n=Diagonal(block.scale * (q @ each)),
+            q_n=Diagonal(block.config.scale * (q @ each)),
             to_K=Known(to_K * self.seen),
             to_V=Known(to_V),
             diagonal_K=Diagonal(to_K * self.seen),
             diagonal_V=Diagonal(to_V),
             root_n=self.metric.root(each),
             root_KQ=self.metric.root(KQ),
-            Vn=block.scale * self.metric.norm(self.V, each),
-            VKQ=block.scale * self.metric.norm(self.V, KQ),
+            Vn=block.config.scale * self.metric.norm(self.V, each),
+            VKQ=block.config.scale * self.metric.norm(self.V, KQ),
             W_Q=_norm(W_Q),
             W_K=_norm(W_K),
             W_V=_norm(W_V),

@@ -15,7 +15,7 @@ from suffice.closed_form.bounds.vectors import spectral_bound
 from suffice.closed_form.bounds.walk import collect
 from suffice.closed_form.bounds.weight_norms import WeightNorms
 from suffice.closed_form.hessian import check_inputs
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
+from suffice.closed_form.layers import Block, Classifier, Mask, Tokens, check_word
 from suffice.closed_form.losses import SampleLoss
 
 Kind: TypeAlias = Literal["a_priori", "data"]
@@ -28,7 +28,7 @@ ROUNDING = 1e-9
 
 
 def hessian_norm(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = "mse",
@@ -77,7 +77,7 @@ def hessian_norm(
 
 
 def gradient_norm(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = "mse",
@@ -119,7 +119,7 @@ class SampleBounds(NamedTuple):
 
 @torch.no_grad()
 def sample_bounds(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss,
@@ -135,7 +135,7 @@ def sample_bounds(
 
 
 def _chunks(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     X: Tokens,
     targets: Tensor,
     loss: str | SampleLoss,
@@ -151,7 +151,7 @@ def _chunks(
         targets = targets.double()
     block = module.block if isinstance(module, Classifier) else module
     tokens, width = X.shape[1:]
-    each = X.element_size() * tokens * (8 * width**2 + block.heads * tokens * (min(tokens, width) + tokens))
+    each = X.element_size() * tokens * (8 * width**2 + block.config.heads * tokens * (min(tokens, width) + tokens))
     chunk = max(1, CHUNK_BYTES // each)
     for start in range(0, len(X), chunk):
         some = slice(start, start + chunk)

@@ -14,7 +14,7 @@ from torch.func import functional_call, grad, jvp, vmap
 
 from suffice.closed_form.bounds.norms import sample_bounds
 from suffice.closed_form.hessian import check_inputs
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
+from suffice.closed_form.layers import Block, Classifier, Mask, Tokens, check_word
 from suffice.closed_form.losses import SampleLoss, sample_losses
 from suffice.errors import InputError
 from suffice.results import SufficientSize
@@ -28,7 +28,7 @@ CONFIDENCE = 0.9
 
 
 def sufficient_size(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     radius: float,
@@ -148,7 +148,7 @@ def _smallest(constant: float, tolerance: float) -> int:
 
 
 def _bounded(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss,
@@ -167,7 +167,7 @@ def _bounded(
 
 
 def _measured(
-    module: SelfAttention | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
+    module: Block | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
 ) -> _Spreads:
     """From exact derivatives of each sample, by automatic differentiation, in float64."""
     module, X = copy.deepcopy(module).double().requires_grad_(False), X.double()

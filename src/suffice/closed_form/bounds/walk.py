@@ -10,10 +10,10 @@ from typing import Generic
 from suffice.closed_form.bounds.family import AttentionNorms, Family, HeadNorms, NormalizationNorms, V
 from suffice.closed_form.bounds.level import Blocks, Branch, Level, Side
 from suffice.closed_form.bounds.vectors import Number, Vectors
-from suffice.closed_form.layers import Classifier, SelfAttention, TransformerBlock
+from suffice.closed_form.layers import Block, Classifier, TransformerBlock
 
 
-def collect(module: SelfAttention | Classifier, family: Family[V], samples: int) -> Blocks:
+def collect(module: Block | Classifier, family: Family[V], samples: int) -> Blocks:
     """The bounds of all blocks of a module.
 
     Args:

@@ -21,7 +21,7 @@ from suffice.closed_form.bounds.family import (
     NormalizationNorms,
 )
 from suffice.closed_form.bounds.vectors import Bounded, Number
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, TransformerBlock
+from suffice.closed_form.layers import Block, Classifier, Mask, Tokens, TransformerBlock
 from suffice.closed_form.losses import SampleLoss
 from suffice.errors import InputError
 
@@ -35,7 +35,7 @@ class WeightNorms:
 
     def __init__(
         self,
-        module: SelfAttention | Classifier,
+        module: Block | Classifier,
         X: Tokens,
         targets: Tensor,
         loss: str | SampleLoss,
@@ -70,18 +70,18 @@ class WeightNorms:
         if isinstance(block, TransformerBlock) and block.norm == "pre":
             self.inverse_1 = self._inverse(self.deviation)
             self.x, self.ball = self._normalized(1), Bounded(self._scale(1) * math.sqrt(block.width), self.tokens)
-        merged = block.merged
+        merged = block.config.merged
         W_Q, b_Q = (block.W_QK if merged else block.W_Q), block.b_Q
         self.W_Q, self.W_V = self._by_head(W_Q), self._by_head(block.W_V)
-        self.W_K = self.unit.expand(1, block.heads, 1) if merged else self._by_head(block.W_K)
+        self.W_K = self.unit.expand(1, block.config.heads, 1) if merged else self._by_head(block.W_K)
         self.Q = self.x.times(self.W_Q).plus(self._bias(b_Q))
         self.K = self.x.times(self.W_K)
         if not merged:
             self.K = self.K.plus(self._bias(block.b_K))
         self.V = self.x.times(self.W_V).plus(self._bias(block.b_V))
         root = math.sqrt(self.tokens)
-        if block.linear:
-            T = block.scale * self.K.spectral * self.Q.norms  # of a row
+        if block.config.linear:
+            T = block.config.scale * self.K.spectral * self.Q.norms  # of a row
             self.A_x, self.A_1 = Bounded(T * self.x.spectral, self.tokens), Bounded(T * root, self.tokens)
             heads = T * self.V.spectral
         else:
@@ -169,10 +169,10 @@ class WeightNorms:
         )
 
     def attention(self, f: Bounded) -> AttentionNorms[Bounded]:
-        block, x, scale, nothing = self.block, self.x, self.block.scale, torch.zeros_like(self.unit)
+        block, x, scale, nothing = self.block, self.x, self.block.config.scale, torch.zeros_like(self.unit)
         W_O = self.unit if block.W_O is None else self._norm(block.W_O)
         o = f.times(W_O)
-        if block.linear:
+        if block.config.linear:
             root_x, root_K, root_V = x.spectral, self.K.spectral, self.V.spectral
             root_1, bend = self.unit * math.sqrt(self.tokens), nothing
         else:
@@ -209,14 +209,14 @@ class WeightNorms:
         )
 
     def input_norm(self) -> InputNormNorms[Bounded]:
-        block, o, tokens, scale = self.block, self.o, self.tokens, self.block.scale
+        block, o, tokens, scale = self.block, self.o, self.tokens, self.block.config.scale
         root_K, root_V = self.roots
         largest, length = self.unit * math.sqrt(block.width - 1), self.unit * math.sqrt(block.width)
         n = Bounded(largest, tokens)
-        root_n = length * (math.sqrt(tokens) if block.linear else 1.0)
+        root_n = length * (math.sqrt(tokens) if block.config.linear else 1.0)
         to_K, to_V = self.Q.times(self.W_K), o.times(self.W_V)
         # a token is attended to by all: at most so much of every other token's gradient arrives there
-        if block.linear:
+        if block.config.linear:
             columns, q = self.A_1.norms, o.norms * self.V.norms
         else:
             columns, q = self.unit, self.bending
@@ -289,11 +289,11 @@ class WeightNorms:
 
     def _by_head(self, W: Tensor) -> Number:
         """The norm of each head's columns."""
-        return torch.linalg.matrix_norm(W.unflatten(-1, (self.block.heads, -1)).movedim(1, 0), 2)[None, :, None]  # type: ignore[no-any-return]
+        return torch.linalg.matrix_norm(W.unflatten(-1, (self.block.config.heads, -1)).movedim(1, 0), 2)[None, :, None]  # type: ignore[no-any-return]
 
     def _bias(self, b: Tensor | None) -> Bounded:
         """A bias by head."""
-        norms = torch.zeros_like(self.unit) if b is None else b.view(self.block.heads, -1).norm(dim=-1)[None, :, None]
+        norms = torch.zeros_like(self.unit) if b is None else b.view(self.block.config.heads, -1).norm(dim=-1)[None, :, None]
         return Bounded(norms, self.tokens)
 
     def _shift(self, b: Tensor | None) -> Bounded:
