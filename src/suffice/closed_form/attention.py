@@ -1,4 +1,4 @@
-"""Self-attention, in which the tokens meet."""
+"""The second derivatives through self-attention, which couples the tokens."""
 
 from collections.abc import Iterator, Mapping
 
@@ -24,12 +24,13 @@ def through_attention(
 ) -> Iterator[Meeting | Term]:
     """From F = concat_h(A_h V_h) W_O + b_O down to its weights.
 
-    With o the gradient at A V, q that at the scores T, P = dA/dT, and x a token, with a one where there are biases:
+    Let o be the gradient at A V, q the gradient at the scores T, P = dA/dT, and x a token, with a one appended where
+    there are biases.
 
-    - A = softmax(T) is bent by itself;
-    - A V is bilinear: W_V meets the scores, since its vector c_t = sum_s A_ts x_s moves with them;
-    - T is bilinear: W_Q meets W_K in sum_ts q_ts x_t x_s', for each column of a head;
-    - where x = gamma_1 * n + beta_1, gamma_1 and beta_1 move c_t directly, and both factors of T.
+    - A = softmax(T) has second derivatives of its own.
+    - A V is bilinear: W_V meets the scores, since its vector c_t = sum_s A_ts x_s moves with them.
+    - T is bilinear: W_Q meets W_K in sum_ts q_ts x_t x_s', for each column of a head.
+    - Where x = gamma_1 * n + beta_1, gamma_1 and beta_1 move c_t and both factors of T.
 
     Args:
         level: the level of F.
@@ -37,7 +38,7 @@ def through_attention(
         X: the input of the attention.
         mask: which tokens are real.
         matrices: the weight matrices of the layer.
-        n: the normalised tokens that X is made of, if gamma_1 and beta_1 are weights.
+        n: the normalised tokens in X = gamma_1 * n + beta_1, if gamma_1 and beta_1 are weights.
     """
     config, d, heads = layer.config, X.shape[2], range(layer.config.heads)
     Q, K, V = layer.queries_keys_values(X)
@@ -79,9 +80,7 @@ def through_attention(
         yield from norm.meet_scores(level, Q, K, q, of_query)
 
 
-def _through_projection(
-    level: Level, output: Affine, joined: Tokens, matrix: WeightMatrix
-) -> Iterator[Meeting | Term]:
+def _through_projection(level: Level, output: Affine, joined: Tokens, matrix: WeightMatrix) -> Iterator[Meeting | Term]:
     """From F = (A V) W_O + b_O to A V."""
     d = joined.shape[-1]
     moved = Side(matrix, level.gradient, rows=slice(d), transposed=True)
@@ -91,7 +90,7 @@ def _through_projection(
 
 
 class _InputNorm:
-    """Gamma_1 and beta_1 of a normalisation before the attention: they move queries, keys and values of every token."""
+    """Gamma_1 and beta_1 of a normalisation before the attention: they move queries, keys and values of all tokens."""
 
     def __init__(
         self, layer: Attention, matrices: Mapping[str, WeightMatrix], n: Tokens, x: Float[Tensor, "s t rows"]
@@ -148,13 +147,13 @@ def _split(columns: int, heads: int) -> list[slice]:
 
 
 def _of_head(h: int, rows: Float[Tensor, "*batch rows columns"], heads: int) -> Float[Tensor, "*batch all columns"]:
-    """A matrix with the rows of one head, and zeros in those of the others."""
+    """A matrix with the given rows for one head, and zeros for the others."""
     each = rows.shape[-2]
     return functional.pad(rows, (0, 0, h * each, (heads - 1 - h) * each))
 
 
 def _identity_of_head(h: int, d: int, o: Float[Tensor, "samples heads tokens each"]) -> Tensor | None:
-    """The columns of one head in the identity; None if they are all of it."""
+    """The columns of one head in the identity; None for a single head, which has all of them."""
     heads, each = o.shape[1], o.shape[3]
     return None if heads == 1 else _of_head(h, identity(each, each, o), heads)
 
@@ -162,12 +161,12 @@ def _identity_of_head(h: int, d: int, o: Float[Tensor, "samples heads tokens eac
 def _heads_in_rows(
     x: Float[Tensor, "samples heads tokens rows columns"],
 ) -> Float[Tensor, "samples tokens all columns"]:
-    """The matrices of the heads of a token, one below the other."""
+    """The matrices of the heads of a token, stacked."""
     return x.transpose(1, 2).flatten(2, 3)
 
 
 def _block_diagonal(x: Float[Tensor, "samples heads tokens rows columns"]) -> Float[Tensor, "samples tokens all each"]:
-    """The matrices of the heads of a token, along the diagonal of one."""
+    """The matrices of the heads of a token, as the diagonal blocks of one."""
     samples, heads, tokens, rows, columns = x.shape
     if heads == 1:
         return x[:, 0]

@@ -1,4 +1,4 @@
-"""From a module, its samples and a loss to all that its Hessian is the sum of."""
+"""The summands of a Hessian, from a module, its samples and a loss."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
@@ -28,14 +28,14 @@ BIASES = {
     "gamma_2": "beta_2",
     "W_C": "b_C",
 }
-"""What shares the columns of each matrix, if it is there."""
+"""The bias of each matrix, or the shift of each scale, which share a `WeightMatrix`."""
 
 NEGLIGIBLE = 1e-16
-"""Eigenvalues of a loss's Hessian below this share of the largest are rounding."""
+"""Eigenvalues of a loss's Hessian below this share of the largest are rounding errors."""
 
 
 def weight_matrices(module: Block | Classifier) -> dict[str, WeightMatrix]:
-    """The weights of a module with their biases, by the matrix's own name: "W_Q", also in a classifier's block."""
+    """The weights of a module with their biases, under the name in the layer: "W_Q", also in a classifier's block."""
     shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
     matrices = {}
     for name, shape in shapes.items():
@@ -58,17 +58,17 @@ def summands(
     mask: Mask | None,
     scale: float,
 ) -> Iterator[Summand]:
-    """What the Hessian is the sum of, for ``scale`` times the sum of the losses of some samples.
+    """The summands of the Hessian of ``scale`` times the sum of the losses of some samples.
 
     Args:
         module: an attention layer, a block or a classifier.
         matrices: its weights.
         X: the samples.
-        targets: one a sample.
+        targets: one per sample.
         loss: as for `loss_derivatives`.
-        part: "outer" leaves out the gradient of the loss, "functional" its Hessian, "full" neither.
+        part: "outer" omits the gradient of the loss, "functional" its Hessian, "full" neither.
         mask: which tokens are real.
-        scale: what the losses are multiplied with.
+        scale: the factor of the losses.
     """
     classifier = module if isinstance(module, Classifier) else None
     block = module.block if isinstance(module, Classifier) else module
@@ -90,7 +90,7 @@ def summands(
         values, vectors = _eigen(hessian)
         hessian, directions = torch.diag_embed(values), vectors.unflatten(1, Z.shape[1:])
 
-    if directions is not None:  # as if they were weights, so that they meet all others
+    if directions is not None:  # treated as weights, so that they meet all others
         level.couple(Side(WeightMatrix({}, (1, directions.shape[-1])), one(Z)), directions)
     if classifier is not None:
         moved = Side(matrices["W_C"], gradient[:, None], rows=slice(block.width), transposed=True)
@@ -144,7 +144,7 @@ def _through_block(
 def _eigen(
     hessian: Float[Tensor, "samples n n"],
 ) -> tuple[Float[Tensor, "samples rank"], Float[Tensor, "samples n rank"]]:
-    """Eigenvalues and eigenvectors, but for those that are negligible in every sample."""
+    """Eigenvalues and eigenvectors, without those that are negligible in every sample."""
     values, vectors = torch.linalg.eigh(hessian)
     sizes = values.abs()
     kept = (sizes > NEGLIGIBLE * sizes.amax(-1, keepdim=True)).sum(-1).amax()
@@ -154,7 +154,7 @@ def _eigen(
 
 def _add_jacobian(jacobian: dict[WeightMatrix, Tensor], meeting: Meeting) -> None:
     """Adds the derivatives of the directions in the weights of a side, summed over the tokens of each sample."""
-    K, side = meeting.K[..., meeting.places[0]], meeting.side
+    K, side = meeting.K[..., meeting.columns[0]], meeting.side
     GK = K if meeting.G is None else meeting.G.mT @ K
     part = torch.einsum("sta,stbr->srab", side.vector.expand(*GK.shape[:2], -1), GK)
     if side.matrix not in jacobian:
@@ -163,7 +163,7 @@ def _add_jacobian(jacobian: dict[WeightMatrix, Tensor], meeting: Meeting) -> Non
 
 
 def _without_first(meeting: Meeting) -> Meeting:
-    """The meeting with the weights alone."""
-    start = meeting.places[0].stop
-    places = [slice(place.start - start, place.stop - start) for place in meeting.places[1:]]
-    return Meeting(meeting.side, meeting.G, meeting.others[1:], meeting.K[..., start:], places)
+    """The meeting without the directions of the outputs."""
+    start = meeting.columns[0].stop
+    columns = [slice(some.start - start, some.stop - start) for some in meeting.columns[1:]]
+    return Meeting(meeting.side, meeting.G, meeting.others[1:], meeting.K[..., start:], columns)

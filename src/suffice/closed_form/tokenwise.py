@@ -1,4 +1,4 @@
-"""Normalisation and feed-forward network, which act on each token separately."""
+"""The second derivatives through a normalisation and a feed-forward network, which act on each token separately."""
 
 from collections.abc import Iterator
 
