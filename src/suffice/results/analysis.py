@@ -71,10 +71,11 @@ class Settling(Value):
     loss: float = Field(description="mean loss at w* of the samples that the spread is taken from")
 
 
-class Result(Value):
+class AnalysisResult(Value):
     """The content of ``result.json`` of ``suffice analyze``."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")
+    command: Literal["analyze"] = Field(default="analyze", description="what made it")
     problem: ProblemSummary = Field(description="what was measured")
     landscape: Landscape = Field(description="the curves")
     settling: list[Settling] = Field(description="the spreads behind the sufficient sizes")

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from suffice.results.learning_curve import LearningCurve
 from suffice.results.sufficient_size import SufficientSize
@@ -44,7 +44,9 @@ class ClassGain(Value):
 class ForecastResult(Value):
     """The result of ``suffice forecast``."""
 
-    schema_version: Literal[1] = Field(default=1, description="rises when a field changes its meaning or goes")
+    schema_version: Literal[2] = Field(
+        default=2, description="version of this layout; in version 1 an answer without an upper end had 1,000 k_0 there"
+    )
     command: Literal["forecast"] = Field(default="forecast", description="what wrote this")
     model: str = Field(description="the checkpoint")
     data: str = Field(description="the samples")
@@ -67,3 +69,23 @@ class ForecastResult(Value):
     confidence: float = Field(gt=0, lt=1, description="confidence of all intervals")
     configuration: dict[str, Any] = Field(description="what was asked; config.yaml replays it")
     versions: dict[str, str] = Field(description="the software that ran")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, content: Any) -> Any:
+        """In version 1 a number stood for no upper end."""
+        if not isinstance(content, dict) or content.get("schema_version") != 1:
+            return content
+        answers = content.get("answers")
+        if isinstance(answers, list):
+            answers = [_without_stand_in(answer, content.get("samples")) for answer in answers]
+        return content | {"schema_version": 2, "answers": answers}
+
+
+def _without_stand_in(answer: Any, samples: Any) -> Any:
+    """An answer of version 1, where 1,000 times the samples at hand, or the size if larger, stood for no upper end."""
+    if not isinstance(answer, dict) or answer.get("criterion") not in ("target_loss", "target_accuracy"):
+        return answer
+    size, high = answer.get("size"), answer.get("high")
+    stands_in = isinstance(size, int) and isinstance(samples, int) and high == max(1000 * samples, size)
+    return answer | {"high": None} if stands_in else answer

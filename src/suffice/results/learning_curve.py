@@ -9,11 +9,8 @@ from jaxtyping import Float64
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from suffice.errors import InputError
-from suffice.results.sufficient_size import Status, SufficientSize, Target
+from suffice.results.sufficient_size import Status, SufficientSize, Target, interval_in_words
 from suffice.results.value import Value
-
-NO_BOUND = 1000
-"""How many times the samples at hand stand for no bound."""
 
 _TARGETS: dict[Target, str] = {
     "target_loss": "A test loss of {:.3g}",
@@ -96,11 +93,10 @@ class LearningCurve(Value):
         r"""The smallest k from which on the curve keeps a target.
 
         The interval is where the upper and the lower end of the band cross the target; for an excess, which is
-        :math:`s / k`, it is that of the slope s. Where the worse end never does, it is open, and its upper end is given
-        as 1,000 times the samples at hand, or the most that were tried. For a cost c, k is where the accuracy less
-        :math:`c k` is largest. Its interval is that of the slope of the accuracy: all gains are larger or smaller by
-        the share of itself by which the gain from the first size to the limit is, that is, by how much wider the band
-        of the accuracy becomes between these.
+        :math:`s / k`, it is that of the slope s. Where the worse end never crosses it, the interval has no upper end:
+        ``high`` is None. For a cost c, k is where the accuracy less :math:`c k` is largest. Its interval is that of the
+        slope of the accuracy: all gains are larger or smaller by the share of itself by which the gain from the first
+        size to the limit is, that is, by how much wider the band of the accuracy becomes between these.
 
         Args:
             target_loss: test loss at most this.
@@ -133,14 +129,11 @@ class LearningCurve(Value):
         if likely is None:
             return self._cannot_tell(name, target, self._out_of_reach(name, target))
         size, low = math.ceil(likely), math.ceil(likely if best is None else min(best, likely))
-        most = NO_BOUND * (self.samples or self.sizes[-1])
-        high = max(most, size) if worst is None else math.ceil(max(worst, likely))
-        ends = f"{low:,} to {high:,}" if worst is not None else f"{low:,} to no bound"
-        return self._told(
-            name, target, (low, size, high), f"{_TARGETS[name].format(target)} with {size:,} samples ({ends})."
-        )
+        high = None if worst is None else math.ceil(max(worst, likely))
+        explanation = f"{_TARGETS[name].format(target)} with {size:,} samples ({interval_in_words(low, high)})."
+        return self._told(name, target, (low, size, high), explanation)
 
-    def _told(self, name: Target, target: float, ends: tuple[int, int, int], explanation: str) -> SufficientSize:
+    def _told(self, name: Target, target: float, ends: tuple[int, int, int | None], explanation: str) -> SufficientSize:
         low, size, high = ends
         measured = size <= (self.samples or self.sizes[-1])
         return SufficientSize(
@@ -166,7 +159,7 @@ class LearningCurve(Value):
             math.floor(_best_net(self.sizes, self.accuracy.mean, limit, cost / factor if factor > 0 else math.inf))
             for factor in (1 - share, 1.0, 1 + share)
         )
-        ends = f"{low:,} to {high:,}"
+        ends = interval_in_words(low, high)
         if self.samples is not None and size <= self.samples:
             explanation = f"One more sample than the {self.samples:,} at hand costs more than it brings ({ends})."
         else:

@@ -67,7 +67,7 @@ class Check(Value):
     tolerance: float = Field(description="of k*, relative to the mean loss at w*")
     k_star: int | None = Field(description="k* at w*_m; None if it cannot be told")
     k_star_low: int | None = Field(description="lower end of its interval")
-    k_star_high: int | None = Field(description="upper end of its interval")
+    k_star_high: int | None = Field(description="upper end of its interval; None where it has none")
     quantity: Literal["loss", "accuracy"] = Field(description="what has to settle on the test part")
     within: float = Field(description="how near to its final value, at the largest size; of the loss, a share of it")
     held_out_size: int = Field(description="the size from which on it is as near as that")

@@ -4,7 +4,7 @@ from suffice.configuration import AnalyzeConfig, ForecastConfig
 from suffice.data import DIGITS
 from suffice.models import TINY_VIT
 
-DEMO = AnalyzeConfig(model=TINY_VIT, data=DIGITS, fine_tune="all", epochs=10, learning_rate=1e-3)
+DEMO = AnalyzeConfig(model=TINY_VIT, data=DIGITS, method="full", epochs=10, learning_rate=1e-3)
 """How many are enough, of the model fine-tuned."""
 
 DEMO_FORECAST = ForecastConfig(model=TINY_VIT, data=DIGITS, samples=300, target_accuracy=0.82)

@@ -6,17 +6,15 @@ from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from rich.console import Console
 
 from suffice.configuration import ForecastConfig
 from suffice.data import Joined, LabelledSamples, load_samples
 from suffice.errors import InputError, nearest
 from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot, repeated
-from suffice.report import write_forecast_report
 from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningCurve, Measured, SufficientSize
-from suffice.runs.folder import open_folder, versions
+from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.pilot import measure_trained
-from suffice.runs.progress import progress_bar
+from suffice.runs.watch import SILENT, Watch
 from suffice.studies import ALL, Learners, Parts, Task
 
 Features = Float64[np.ndarray, "samples columns"]
@@ -35,7 +33,7 @@ COST_SIZES = np.geomspace(1, 1000, 200)
 
 
 def forecast(
-    config: ForecastConfig, out: Path = Path("runs/forecast"), overwrite: bool = False, console: Console | None = None
+    config: ForecastConfig, out: Path = Path("runs/forecast"), overwrite: bool = False, watch: Watch = SILENT
 ) -> ForecastResult:
     """Forecasts the learning curve of a model, and writes ``out``.
 
@@ -46,7 +44,7 @@ def forecast(
         config: the model, what of it is trained, the samples at hand, and what is asked.
         out: the run's folder.
         overwrite: replace a run of another configuration.
-        console: where to show estimates and progress; nowhere by default.
+        watch: told what is done and how long it should take; silent by default.
 
     Raises:
         InputError: bad input of any kind.
@@ -58,28 +56,27 @@ def forecast(
         >>> result.samples, result.forecast.sizes, result.forecast.status
         (200, [200, 400, 800, 1600, 3200, 6400], 'extrapolated')
     """
-    console = Console(quiet=True) if console is None else console
     _check(config)
     task = _task(config)
     learners = Learners(config, {ALL: task}, out, config.trained)
     learners.check(config.method)
-    open_folder(out, config.asked(), task.samples.fingerprint(), overwrite, free=FREE)
+    open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE)
     if not (out / "result.json").exists():
         _check_apart(task)
     shards = learners.plan_features(config.method)
     if shards:
-        with progress_bar(console, "frozen part", len(task.used)) as progress:
+        with watch.progress("frozen part", len(task.used)) as progress:
             progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
             for rows in shards:
                 learners.run_features(config.method, rows)
                 progress(rows.stop - rows.start)
     features = None
     if config.method == "head":
-        pilot, features = _measure_head(config, learners, task, console)
+        pilot, features = _measure_head(config, learners, task, watch)
     else:
-        pilot = measure_trained(config, learners, task, out, console)
+        pilot = measure_trained(config, learners, task, out, watch)
     result = _result(config, task, pilot, features, learners.notes([config.method]))
-    write_forecast_report(result, out)
+    write_result(result, out, indent=1)
     return result
 
 
@@ -142,7 +139,7 @@ def _check_apart(task: Task) -> None:
         )
 
 
-def _measure_head(config: ForecastConfig, learners: Learners, task: Task, console: Console) -> tuple[Pilot, int]:
+def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch: Watch) -> tuple[Pilot, int]:
     """The pilot, and how many features it is on."""
     features = learners.features(config.method)
     if not features.is_planned:
@@ -153,7 +150,7 @@ def _measure_head(config: ForecastConfig, learners: Learners, task: Task, consol
         return np.hstack([chosen, np.ones((len(chosen), 1))]), task.samples.labels[rows]
 
     at_hand, others = of(task.parts.pool), of(task.parts.test) if len(task.parts.test) else None
-    with console.status("fitting heads"):
+    with watch.progress("fitting heads"):
         l2 = choose_penalty(*at_hand, config.seed) if config.l2 is None else config.l2
         return measure_pilot(*at_hand, l2, config.seed, others), at_hand[0].shape[1] - 1
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from PIL import Image
-from rich.console import Console
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -21,10 +20,17 @@ from suffice.configuration import HessianConfig
 from suffice.data import ImageArray, ImageFolder, load_images
 from suffice.errors import InputError
 from suffice.problem import Problem
-from suffice.report import heat_map_file, write_hessian_report
-from suffice.results import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
-from suffice.runs.folder import open_folder, versions
-from suffice.runs.progress import duration, progress_bar
+from suffice.results import (
+    BoundName,
+    HessianResult,
+    HessianSummary,
+    Moment,
+    NormBounds,
+    PartName,
+    heat_map_file,
+)
+from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.watch import SILENT, Watch, duration
 from suffice.storage import atomic_write
 from suffice.training import FineTuning, fine_tune
 
@@ -35,9 +41,7 @@ RANKS = 200
 """About so many eigenvalues are stored, the largest and the smallest all, the others at even ratios."""
 
 
-def measure_hessian(
-    config: HessianConfig, out: Path, overwrite: bool = False, console: Console | None = None
-) -> HessianResult:
+def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT) -> HessianResult:
     """Trains a block with a linear classifier, and measures its Hessian from initialisation on.
 
     Each image becomes grey and square; its patches are the tokens, with sinusoidal positions added (A. Vaswani et al.,
@@ -47,7 +51,7 @@ def measure_hessian(
         config: the block, the data, the training, and how often to look.
         out: the run's folder.
         overwrite: replace a run of another configuration.
-        console: where to show estimates and progress; nowhere by default.
+        watch: told what is done and how long it should take; silent by default.
 
     Raises:
         InputError: bad input of any kind.
@@ -59,7 +63,6 @@ def measure_hessian(
         >>> [moment.epoch for moment in result.moments], result.tokens, result.width
         ([0, 1], 16, 4)
     """
-    console = Console(quiet=True) if console is None else console
     if config.image_size % config.patch_size:
         raise InputError(
             f"image_size = {config.image_size} is not a multiple of patch_size = {config.patch_size}: take one that is"
@@ -71,17 +74,17 @@ def measure_hessian(
     size = sum(parameter.numel() for parameter in model.parameters())
     # the Hessian, its eigenvalues and room for both
     check_memory(next(model.parameters()), 3, size, size)
-    open_folder(out, config.asked(), images.fingerprint(), overwrite)
+    open_folder(out, config, images.fingerprint(), overwrite)
     rows = np.random.default_rng(config.seed).permutation(len(images))[: config.samples]
     X, y = _tokens(images, rows, config), torch.from_numpy(images.labels[rows])
 
     epochs = moments_of(config.epochs, config.moments)
-    console.print(
+    watch.say(
         f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {config.epochs} epochs of training, and the "
         f"Hessian at {len(epochs)} moments; about {duration(len(epochs) * _seconds_each(model, X, y, size))}."
     )
     moments = []
-    with progress_bar(console, "measuring", len(epochs)) as progress:
+    with watch.progress("measuring", len(epochs)) as progress:
         for epoch in _training(model, X, y, config, epochs):
             moments.append(_stored_moment(model, X, y, epoch, out))
             progress(1)
@@ -96,7 +99,7 @@ def measure_hessian(
         configuration=config.asked(),
         versions=versions(),
     )
-    write_hessian_report(result, out)
+    write_result(result, out, indent=1)
     return result
 
 

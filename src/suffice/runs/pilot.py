@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int64
-from rich.console import Console
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -28,7 +27,7 @@ from suffice.forecasting import (
     others_of_folds,
 )
 from suffice.problem import Problem
-from suffice.runs.progress import duration, progress_bar
+from suffice.runs.watch import Watch, duration
 from suffice.storage import atomic_write
 from suffice.studies import ALL, Learner, Learners, Place, Task, training_of
 from suffice.training import FineTuning, fine_tune
@@ -42,7 +41,7 @@ STEP = 5e-4
 """About the seconds that a training step takes besides the model."""
 
 
-def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out: Path, console: Console) -> Pilot:
+def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out: Path, watch: Watch) -> Pilot:
     """The pilot of a model of which more than the head moves; read, if it has been measured before.
 
     Args:
@@ -50,7 +49,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
         learners: make the model.
         task: the pool is at hand; the test part is where the level comes from, if there are any.
         out: the run's folder; each training and the pilot are stored there when they are finished.
-        console: where to show estimates and progress.
+        watch: told what is done and how long it should take.
 
     Raises:
         InputError: a training that diverges, or what `suffice.forecasting.measure_problem` raises.
@@ -72,28 +71,28 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
             labels = problem.all_targets().long().numpy()
             parts += [places for folds in (FOLDS, 2) for places in others_of_folds(labels, folds, config.seed)]
             refit = trainings.of
-        trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), console)
+        trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), watch)
         learner.load(trainings.of(parts[0]))
     penalty = None if config.trained else _penalty(problem, learner)
-    with _curvature(config, problem, console) as progress:
+    with _curvature(config, problem, watch) as progress:
         pilot = measure_problem(problem, penalty, refit, "auto", holdout, config.seed, config.estimator, progress)
     _write(pilot, file)
     return pilot
 
 
 @contextmanager
-def _curvature(config: ForecastConfig, problem: Problem, console: Console) -> Iterator[Callable[[int], None]]:
+def _curvature(config: ForecastConfig, problem: Problem, watch: Watch) -> Iterator[Callable[[int], None]]:
     """Tells of the gradients of a tangent kernel, if there is to be one."""
     if config.estimator != "information":
-        with console.status("losses"):
-            yield lambda rows: None
+        with watch.progress("losses") as progress:
+            yield progress
         return
     plan = plan_tangent_kernel(problem)
-    console.print(
+    watch.say(
         f"The curvature: {plan.rows:,} gradients of {plan.parameters:,} weights, and {plan.bytes / 1e9:.1f} GB for "
         f"them; about {duration(plan.seconds)}."
     )
-    with progress_bar(console, "curvature", plan.rows * plan.passes) as progress:
+    with watch.progress("curvature", plan.rows * plan.passes) as progress:
         yield progress
 
 
@@ -106,7 +105,7 @@ class _Trainings:
         self._settings = settings
         self._folder = folder
 
-    def run(self, parts: list[Places], forward: float, console: Console) -> None:
+    def run(self, parts: list[Places], forward: float, watch: Watch) -> None:
         """Those that are missing; ``forward`` is what a sample takes in a forward pass."""
         missing = [places for places in parts if not self._file(places).exists()]
         if not missing:
@@ -114,11 +113,11 @@ class _Trainings:
         samples = sum(self._settings.samples_run(len(places)) for places in missing)
         # a training step costs about three forward passes
         seconds = 3 * forward * samples + STEP * (self._settings.steps or 0) * len(missing)
-        console.print(
+        watch.say(
             f"{len(missing)} {'training' if len(missing) == 1 else 'trainings'} of {self._settings.steps:,} steps, on "
             f"all {len(self._rows):,} samples and on parts of them; about {duration(seconds)}."
         )
-        with progress_bar(console, "training", samples) as progress:
+        with watch.progress("training", samples) as progress:
             for places in missing:
                 self._train(places, progress)
 

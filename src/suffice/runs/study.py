@@ -1,20 +1,19 @@
 """The ground truth: training at each size and seed, the loss surface where that ends, and what k* is worth."""
 
+import csv
 import functools
+import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rich.console import Console
-
 from suffice.configuration import StudyConfig
 from suffice.engine import Workers, choose_device
 from suffice.errors import InputError
-from suffice.report import write_study_report
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
-from suffice.runs.folder import open_folder, versions
-from suffice.runs.progress import duration, progress_bar
+from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.watch import SILENT, Watch, duration
 from suffice.storage import atomic_write
 from suffice.studies import (
     ALL,
@@ -42,7 +41,7 @@ def study(
     out: Path = Path("runs/study"),
     workers: int | None = None,
     overwrite: bool = False,
-    console: Console | None = None,
+    watch: Watch = SILENT,
 ) -> StudyResult:
     """Trains by each method on each size with each seed, measures, checks k* against it, and writes ``out``.
 
@@ -56,7 +55,7 @@ def study(
         workers: processes that train at the same time; one for each ``config.threads`` cores by default. The results
             do not depend on it.
         overwrite: replace a run of another configuration.
-        console: where to show estimates and progress; nowhere by default.
+        watch: told what is done and how long it should take; silent by default.
 
     Raises:
         InputError: bad input of any kind; what was finished stays in the folder.
@@ -70,19 +69,20 @@ def study(
         >>> len(result.study.cells), list(result.study.curves), result.study.curves["head"].sizes
         (2, ['head'], [20, 100])
     """
-    console = Console(quiet=True) if console is None else console
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
     by_default = 1 if choose_device(config.device).type == "cuda" else max(1, (os.cpu_count() or 1) // config.threads)
     work = _work(config.model_dump_json(), str(out))
     try:
         work.check()
-        open_folder(out, config.asked(), work.samples.samples.fingerprint(), overwrite)
-        work.run(workers or by_default, console)
+        open_folder(out, config, work.samples.samples.fingerprint(), overwrite)
+        work.run(workers or by_default, watch)
         result = _short(work.result())
     finally:
         _work.cache_clear()
-    write_study_report(result, out)
+    write_result(result, out)
+    with atomic_write(out / "cells.csv") as file:
+        file.write(_table(result.study.cells).encode())
     return result
 
 
@@ -119,7 +119,7 @@ class _Work:
         for method in self.config.methods:
             self.learners.check(method)
 
-    def run(self, workers: int, console: Console) -> None:
+    def run(self, workers: int, watch: Watch) -> None:
         """Does what is missing, one kind of steps after the other."""
         shards = [
             _Step("features", Place(ALL, method, self.config.seed), rows=(rows.start, rows.stop))
@@ -133,12 +133,12 @@ class _Work:
             if not self.cells.has(place, size)
         ]
         surfaces = [_Step("retrained", place) for place in self._measured() if not self._surface_file(place).exists()]
-        console.print(self._announcement(shards, cells, surfaces, workers))
+        watch.say(self._announcement(shards, cells, surfaces, workers))
         call = functools.partial(_do, self.config.model_dump_json(), str(self.out))
         with Workers(workers, self.config.threads) as processes:
             for what, steps in (("frozen part", shards), ("training", cells), ("loss surface", surfaces)):
                 if steps:
-                    with progress_bar(console, what, len(steps)) as progress:
+                    with watch.progress(what, len(steps)) as progress:
                         processes.run(call, steps, functools.partial(_advance, progress))
 
     def do(self, step: _Step) -> None:
@@ -261,6 +261,15 @@ class _Work:
             f"{len(cells):,} trainings, and the loss surface at {len(surfaces):,} of their "
             f"ends, in {workers} {'process' if workers == 1 else 'processes'}: {at_most}about {duration(seconds)}."
         )
+
+
+def _table(cells: Sequence[Cell]) -> str:
+    """A row for each training; what it does not have is empty."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(Cell.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cell.model_dump() for cell in cells)
+    return table.getvalue()
 
 
 def _short(result: StudyResult) -> StudyResult:

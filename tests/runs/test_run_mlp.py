@@ -1,16 +1,16 @@
-"""The base experiment: what it stores is what a computation by hand gives, and it resumes."""
+"""The MLP experiment: what it stores is what a computation by hand gives, and it resumes."""
 
 import numpy as np
 import pytest
 import torch
 
 from suffice import Probes, Problem
-from suffice.configuration import BaseConfig, read_analysis
+from suffice.configuration import MLPConfig, read_analysis
 from suffice.data import SyntheticRegression
 from suffice.errors import InputError
-from suffice.results import BaseResult
-from suffice.runs import base as run
-from suffice.runs.base import measure_base
+from suffice.results import MLPResult
+from suffice.runs import mlp as run
+from suffice.runs.mlp import measure_mlps
 
 SMALL = {
     "model": "builtin:mlp",
@@ -25,22 +25,10 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def without_figures():
-    """Figures take longer than all networks here; tests/report looks at them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "write_base_report", lambda result, out: write(out, result))
-        yield
-
-
-def write(folder, result):
-    (folder / "result.json").write_text(result.model_dump_json())
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("base") / "run"
-    return folder, measure_base(read_analysis(SMALL), folder)
+    folder = tmp_path_factory.mktemp("mlp") / "run"
+    return folder, measure_mlps(read_analysis(SMALL), folder)
 
 
 @pytest.fixture(scope="module")
@@ -145,17 +133,17 @@ def test_an_interrupted_run_goes_on_to_the_same_file(small, tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(run, "_network", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            measure_base(config, tmp_path / "run")
+            measure_mlps(config, tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr(run, "_network", lambda *given: done.append(given[-1]) or original(*given))
-        measure_base(config, tmp_path / "run")
+        measure_mlps(config, tmp_path / "run")
     assert len(done) == len(set(done)) == 4
     assert (tmp_path / "run" / "result.json").read_bytes() == (folder / "result.json").read_bytes()
 
 
 def test_the_result_reads_back(small):
     folder, result = small
-    assert BaseResult.model_validate_json((folder / "result.json").read_bytes()) == result
+    assert MLPResult.model_validate_json((folder / "result.json").read_bytes()) == result
 
 
 @pytest.mark.parametrize(
@@ -179,6 +167,6 @@ def test_bad_configurations_are_one_line(values, said):
 
 
 def test_a_training_that_diverges_names_its_network(tmp_path):
-    config = BaseConfig(**SMALL | {"learning_rate": 1e200})
+    config = MLPConfig(**SMALL | {"learning_rate": 1e200})
     with pytest.raises(InputError, match=r"^linear, width 3, depth 2: training diverged in epoch \d"):
-        measure_base(config, tmp_path / "run")
+        measure_mlps(config, tmp_path / "run")

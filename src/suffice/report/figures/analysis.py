@@ -1,69 +1,18 @@
-"""The figures of a report, as plain values: what to draw, not how."""
+"""Figures of ``suffice analyze``: how the surface settles, the order of the samples, the geometry around w*."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from dataclasses import replace
 
-from suffice.results import Result, Settling
-
-# Okabe and Ito's colours, which people with any colour vision can tell apart
-BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222"
-
-SKY, PURPLE, AMBER = "#56B4E9", "#CC79A7", "#E69F00"
-
-Style: TypeAlias = Literal["solid", "dashed", "dotted", "joined", "points", "circles"]
-"""Lines without points, points joined by lines, and points alone, full or empty."""
+from suffice.report.figures.figure import BLACK, BLUE, GREEN, GREY, ORANGE, Curve, Figure, Mark, Style
+from suffice.results import AnalysisResult, Settling
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One line or cloud of points, with a band around it if it has one. Without a name it is not in the legend."""
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
-    color: str
-    style: Style = "solid"
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A straight line at a place of one axis, with a label if that is not empty."""
-
-    axis: Literal["x", "y"]
-    place: float
-    label: str
-    color: str
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Curves on common axes. ``name`` is the file's name and the page's anchor.
-
-    ``log`` names the logarithmic axes. A linear y axis starts at 0 unless ``from_zero`` is off. ``ticks`` are the
-    places of the x axis that have numbers; without them the axis chooses its own.
-    """
-
-    name: str
-    title: str
-    caption: str
-    x_label: str
-    y_label: str
-    curves: Sequence[Curve]
-    log: Literal["xy", "x", "y", ""] = "xy"
-    marks: Sequence[Mark] = field(default=())
-    from_zero: bool = True
-    ticks: Sequence[float] = field(default=())
-
-
-def figures_of(result: Result) -> list[Figure]:
-    """Settling, order and geometry: the three figures of an analysis."""
+def analysis_figures(result: AnalysisResult) -> list[Figure]:
+    """How the surface settles, whether the order of the samples matters, and what the geometry adds."""
     return [_settling(result), _order(result), _geometry(result)]
 
 
-def _settling(result: Result) -> Figure:
+def _settling(result: AnalysisResult) -> Figure:
     landscape, samples = result.landscape, result.problem.samples
     remaining, difference = result.settling
     relative = remaining.relative is not None and difference.relative is not None
@@ -84,9 +33,9 @@ def _settling(result: Result) -> Figure:
     marks = []
     end = samples
     for answer, color in zip(result.sufficient_sizes, (BLUE, ORANGE), strict=True):
-        if answer.size is not None and answer.high is not None:
+        if answer.size is not None:
             marks.append(Mark("x", answer.size, f"k* = {answer.size:,}", color))
-            end = max(end, answer.high)
+            end = max(end, answer.size if answer.high is None else answer.high)
     if relative:
         tolerance = 100 * result.sufficient_sizes[0].tolerance
         marks.append(Mark("y", tolerance, f"tolerance {tolerance:.4g}%", BLACK))
@@ -116,7 +65,7 @@ def _settling(result: Result) -> Figure:
     )
 
 
-def _order(result: Result) -> Figure:
+def _order(result: AnalysisResult) -> Figure:
     landscape = result.landscape
     return Figure(
         name="order",
@@ -144,9 +93,9 @@ def _order(result: Result) -> Figure:
     )
 
 
-def _geometry(result: Result) -> Figure:
+def _geometry(result: AnalysisResult) -> Figure:
     probes = result.landscape.probes
-    places = list(range(len(probes)))
+    numbers = list(range(len(probes)))
     return Figure(
         name="geometry",
         title="What the geometry around w* adds",
@@ -158,10 +107,10 @@ def _geometry(result: Result) -> Figure:
         x_label="probe (0 is w*)",
         y_label="loss",
         curves=[
-            Curve("spread S(w)", places, [probe.spread for probe in probes], ORANGE, "points"),
-            Curve("mean loss L(w)", places, [probe.loss for probe in probes], BLUE, "points"),
-            Curve("S(w*)", places, [probes[0].spread] * len(probes), ORANGE, "dotted"),
-            Curve("L(w*)", places, [probes[0].loss] * len(probes), BLUE, "dotted"),
+            Curve("spread S(w)", numbers, [probe.spread for probe in probes], ORANGE, "points"),
+            Curve("mean loss L(w)", numbers, [probe.loss for probe in probes], BLUE, "points"),
+            Curve("S(w*)", numbers, [probes[0].spread] * len(probes), ORANGE, "dotted"),
+            Curve("L(w*)", numbers, [probes[0].loss] * len(probes), BLUE, "dotted"),
         ],
         log="",
     )

@@ -1,20 +1,24 @@
-"""The report of the base experiment: Figure 1, widths and depths, heights, and what a moving average makes of it."""
+"""Figures of the MLP experiment: Figure 1, widths and depths, heights, and what a moving average makes of them."""
 
 import itertools
-import math
 from collections.abc import Sequence
-from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import median
 
-import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
-
-from suffice.report.drawing import save_figures
-from suffice.report.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, Curve, Figure, Style
-from suffice.report.page import TEMPLATES, plotly_code, script_plots
-from suffice.results import BaseResult, Network, Surrounding
-from suffice.storage import atomic_write
+from suffice.report.answers.mlp import comparison, growths_of, middle_of, ratios_of
+from suffice.report.figures.figure import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    Curve,
+    Figure,
+    Style,
+    shade,
+)
+from suffice.results import MLPResult, Network, Surrounding
 
 RADIUS_COLORS = (BLUE, GREEN, ORANGE, PURPLE, SKY, GREY)
 
@@ -23,98 +27,25 @@ STYLES: dict[str, Style] = {"teacher": "solid", "linear": "dashed"}
 
 TARGETS = {"teacher": "teacher network", "linear": "linear teacher"}
 
-COMPARED = (100, 500)
-"""Sizes at which moving averages are compared with what they were made of, where there are so many samples."""
 
-
-def write_base_report(result: BaseResult, folder: Path) -> None:
-    """Writes ``result.json``, the figures, and the self-contained ``report.html``."""
-    with atomic_write(folder / "result.json") as file:
-        file.write(result.model_dump_json().encode())
+def mlp_figures(result: MLPResult) -> list[Figure]:
+    """Those of each target, then those of all networks."""
     of_targets = [
         draw(result, target) for draw in (_figure_1, _widths, _depths, _spreads) for target in _targets(result)
     ]
-    figures = [*of_targets, _heights(result), _ema(result), _ratio(result)]
-    save_figures(figures, folder / "figures")
-    with atomic_write(folder / "report.html") as file:
-        file.write(_page(result, figures).encode())
+    return [*of_targets, _heights(result), _ema(result), _ratio(result)]
 
 
-def base_answer(result: BaseResult) -> list[str]:
-    """What was found, in sentences, the headline first."""
-    centers = _centers(result)
-    slopes = [center.slope for center in centers]
-    of_orders = fmean(center.slope_of_orders for center in centers)
-    error = f" ± {stdev(slopes) / math.sqrt(len(slopes)):.3f}" if len(slopes) > 1 else ""
-    spreads = [center.spread for center in centers]
-    sentences = [
-        f"In order, |L(k+1) − L(k)| at w* falls with slope {fmean(slopes):.3f}{error} "
-        f"(mean over networks: {len(slopes)}); in random orders of the same losses with {of_orders:.3f}, in "
-        f"expectation with {result.law_slope:.3f}: the slope is arithmetic, for any model.",
-        f"Only the height is measured: S(w*) runs from {min(spreads):.3g} to {max(spreads):.3g}, and S(w)/S(w*) is "
-        f"{_growth(result)}.",
-    ]
-    for size, exact, _, middle, _ in _comparison(result):
-        sentences.append(
-            f"At k = {size} a moving average of factor {result.configuration['smoothing']:g} draws an exact 1/k "
-            f"{exact:.2g} times too high, and these curves {middle:.2g} times (median)."
-        )
-    return sentences
+def location(surrounding: Surrounding) -> str:
+    """How far from w*, in words."""
+    return f"{surrounding.radius:g} ||w*|| away" if surrounding.radius else "at w*"
 
 
-def _growth(result: BaseResult) -> str:
-    growths = zip(*(_growths(network) for network in result.networks), strict=True)
-    radii = [surrounding.radius for surrounding in result.networks[0].surroundings[1:]]
-    grown = [f"{median(column):.3g} at {radius:g}" for column, radius in zip(growths, radii, strict=True)]
-    return f"{', '.join(grown)} ||w*|| from w* (medians)"
-
-
-def _page(result: BaseResult, figures: Sequence[Figure]) -> str:
-    centers = _centers(result)
-    return TEMPLATES.get_template("base.html.j2").render(
-        result=result,
-        answer=base_answer(result),
-        figures=figures,
-        radii=[_place(surrounding) for surrounding in result.networks[0].surroundings],
-        compared=_comparison(result),
-        within=sum(abs(center.slope - center.slope_of_orders) <= 2 * center.slope_error for center in centers),
-        orders=fmean(center.slope_of_orders for center in centers),
-        deviation=fmean(center.slope_of_orders_deviation for center in centers),
-        error=fmean(center.slope_error for center in centers),
-        plots=script_plots(figures),
-        plotly=plotly_code(),
-    )
-
-
-def _comparison(result: BaseResult) -> list[tuple[int, float, float, float, float]]:
-    """k; how many times too high the moving average of 1/k is; that of the networks at w*: 10%, median, 90%."""
-    places = [result.sizes.index(size) for size in COMPARED if size in result.sizes]
-    return [
-        (result.sizes[place], result.smoothed_exact[place] * result.sizes[place], *_middle_of(_ratios(result, place)))
-        for place in places
-    ]
-
-
-def _middle_of(values: Sequence[float]) -> tuple[float, float, float]:
-    """The 10% quantile, the median and the 90% quantile."""
-    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9]).tolist()
-    return low, middle, high
-
-
-def _ratios(result: BaseResult, place: int) -> list[float]:
-    """The moving average of the curve in order over the expected curve, at w*, one a network."""
-    return [center.smoothed[place] / center.expected[place] for center in _centers(result)]
-
-
-def _centers(result: BaseResult) -> list[Surrounding]:
-    return [network.surroundings[0] for network in result.networks]
-
-
-def _targets(result: BaseResult) -> list[str]:
+def _targets(result: MLPResult) -> list[str]:
     return list(dict.fromkeys(network.target for network in result.networks))
 
 
-def _middle(result: BaseResult, target: str) -> Network:
+def _middle(result: MLPResult, target: str) -> Network:
     """The network of a target in the middle of the widths and depths."""
     networks = [network for network in result.networks if network.target == target]
     return networks[len(networks) // 2]
@@ -124,16 +55,12 @@ def _name(network: Network) -> str:
     return f"{TARGETS[network.target]}, width {network.width}, depth {network.depth}"
 
 
-def _place(surrounding: Surrounding) -> str:
-    return f"{surrounding.radius:g} ||w*|| away" if surrounding.radius else "at w*"
-
-
-def _figure_1(result: BaseResult, target: str) -> Figure:
+def _figure_1(result: MLPResult, target: str) -> Figure:
     network = _middle(result, target)
     curves = []
     for surrounding, color in zip(network.surroundings, itertools.cycle(RADIUS_COLORS), strict=False):
         low, high = surrounding.band
-        name = f"{_place(surrounding)}, S = {surrounding.spread:.3g}"
+        name = f"{location(surrounding)}, S = {surrounding.spread:.3g}"
         curves.append(Curve(name, result.sizes, surrounding.expected, color, low=low, high=high))
         curves.append(Curve("", result.sizes, surrounding.in_order, color, "points"))
     return Figure(
@@ -151,30 +78,30 @@ def _figure_1(result: BaseResult, target: str) -> Figure:
     )
 
 
-def _widths(result: BaseResult, target: str) -> Figure:
+def _widths(result: MLPResult, target: str) -> Figure:
     depth = _middle(result, target).depth
     networks = [network for network in result.networks if (network.target, network.depth) == (target, depth)]
     members = [(f"width {network.width}", network) for network in networks]
     return _family(result, members, f"widths_{target}", f"Every width ({TARGETS[target]}, depth {depth})")
 
 
-def _depths(result: BaseResult, target: str) -> Figure:
+def _depths(result: MLPResult, target: str) -> Figure:
     width = _middle(result, target).width
     networks = [network for network in result.networks if (network.target, network.width) == (target, width)]
     members = [(f"depth {network.depth}", network) for network in networks]
     return _family(result, members, f"depths_{target}", f"Every depth ({TARGETS[target]}, width {width})")
 
 
-def _family(result: BaseResult, members: Sequence[tuple[str, Network]], name: str, title: str) -> Figure:
+def _family(result: MLPResult, members: Sequence[tuple[str, Network]], name: str, title: str) -> Figure:
     """The expected curves of some networks, at w* and at the largest radius."""
     curves = []
     radius = members[0][1].surroundings[-1].radius
-    for place, (member, network) in enumerate(members):
-        color = _shade(place, len(members))
+    for index, (member, network) in enumerate(members):
+        color = shade(index, len(members))
         at_center, away = network.surroundings[0], network.surroundings[-1]
         named = f"{member}: S = {at_center.spread:.3g}, away {away.spread:.3g}"
         curves.append(Curve(named, result.sizes, at_center.expected, color))
-        last = place == len(members) - 1
+        last = index == len(members) - 1
         named = f"the same, {radius:g} ||w*|| away" if last else ""
         curves.append(Curve(named, result.sizes, away.expected, color, "dashed"))
     return Figure(
@@ -190,10 +117,10 @@ def _family(result: BaseResult, members: Sequence[tuple[str, Network]], name: st
     )
 
 
-def _heights(result: BaseResult) -> Figure:
+def _heights(result: MLPResult) -> Figure:
     """Growth of the spread with the distance: medians over the widths, and the range of all networks."""
     radii = [surrounding.radius for surrounding in result.networks[0].surroundings[1:]]
-    growths = [_growths(network) for network in result.networks]
+    growths = [growths_of(network) for network in result.networks]
     curves = [
         Curve(
             "median of all networks, and their range",
@@ -205,13 +132,13 @@ def _heights(result: BaseResult) -> Figure:
         )
     ]
     depths = _depths_of(result)
-    for target, (place, depth) in itertools.product(_targets(result), enumerate(depths)):
+    for target, (index, depth) in itertools.product(_targets(result), enumerate(depths)):
         chosen = [
-            _growths(network) for network in result.networks if (network.target, network.depth) == (target, depth)
+            growths_of(network) for network in result.networks if (network.target, network.depth) == (target, depth)
         ]
         medians = [median(column) for column in zip(*chosen, strict=True)]
         name = f"depth {depth}, {TARGETS[target]}"
-        curves.append(Curve(name, radii, medians, _shade(place, len(depths)), STYLES[target]))
+        curves.append(Curve(name, radii, medians, shade(index, len(depths)), STYLES[target]))
     return Figure(
         name="heights",
         title="How the height grows away from w*",
@@ -225,19 +152,19 @@ def _heights(result: BaseResult) -> Figure:
     )
 
 
-def _spreads(result: BaseResult, target: str) -> Figure:
+def _spreads(result: MLPResult, target: str) -> Figure:
     """The spread at w* over the samples at hand and over fresh ones."""
     curves = []
     depths = _depths_of(result)
-    for place, depth in enumerate(depths):
+    for index, depth in enumerate(depths):
         chosen = [network for network in result.networks if (network.target, network.depth) == (target, depth)]
         chosen.sort(key=lambda network: network.width)
-        color = _shade(place, len(depths))
+        color = shade(index, len(depths))
         widths = [network.width for network in chosen]
         low, high = zip(*(network.surroundings[0].spread_interval for network in chosen), strict=True)
         spreads = [network.surroundings[0].spread for network in chosen]
         curves.append(Curve(f"depth {depth}", widths, spreads, color, low=low, high=high))
-        name = "the same over fresh samples" if place == len(depths) - 1 else ""
+        name = "the same over fresh samples" if index == len(depths) - 1 else ""
         curves.append(Curve(name, widths, [network.fresh_spread for network in chosen], color, "dotted"))
     return Figure(
         name=f"spreads_{target}",
@@ -253,7 +180,7 @@ def _spreads(result: BaseResult, target: str) -> Figure:
     )
 
 
-def _ema(result: BaseResult) -> Figure:
+def _ema(result: MLPResult) -> Figure:
     network = _middle(result, _targets(result)[0])
     center = network.surroundings[0]
     factor = result.configuration["smoothing"]
@@ -277,11 +204,11 @@ def _ema(result: BaseResult) -> Figure:
     )
 
 
-def _ratio(result: BaseResult) -> Figure:
-    ratios = [_middle_of(_ratios(result, place)) for place in range(len(result.sizes))]
+def _ratio(result: MLPResult) -> Figure:
+    ratios = [middle_of(ratios_of(result, index)) for index in range(len(result.sizes))]
     exact = [value * size for value, size in zip(result.smoothed_exact, result.sizes, strict=True)]
     low, middle, high = zip(*ratios, strict=True)
-    known = ", ".join(f"{exact:.2g} at k = {size}" for size, exact, *_ in _comparison(result))
+    known = ", ".join(f"{exact:.2g} at k = {size}" for size, exact, *_ in comparison(result))
     return Figure(
         name="ema_ratio",
         title="How many times too high a moving average is",
@@ -300,14 +227,5 @@ def _ratio(result: BaseResult) -> Figure:
     )
 
 
-def _growths(network: Network) -> list[float]:
-    center, *around = network.surroundings
-    return [surrounding.spread / center.spread for surrounding in around]
-
-
-def _depths_of(result: BaseResult) -> list[int]:
+def _depths_of(result: MLPResult) -> list[int]:
     return sorted({network.depth for network in result.networks})
-
-
-def _shade(place: int, count: int) -> str:
-    return to_hex(colormaps["viridis"](0.9 * place / max(1, count - 1)))

@@ -1,42 +1,19 @@
-"""The report as its readers meet it: in a real browser, without a network."""
+"""The report of ``suffice analyze`` in a real browser, without a network."""
 
 import json
-import os
-import shutil
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from suffice.report import write_report
-from suffice.results import Result
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    driver = shutil.which("chromedriver")
-    if driver is None and "SUFFICE_REQUIRE_BROWSER" not in os.environ:
-        pytest.skip("no chromedriver: install Debian's chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"):
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
-        chrome.execute_cdp_cmd("Network.enable", {})
-        chrome.execute_cdp_cmd(
-            "Network.emulateNetworkConditions",
-            {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
-        )
-        yield chrome
+from suffice.results import AnalysisResult
 
 
 @pytest.fixture
-def opened(browser, small_run):
+def opened(browser, small_run, small_report):
     """The report of a small real run, open."""
-    folder, result = small_run
-    browser.get((folder / "report.html").as_uri())
+    _, result = small_run
+    browser.get((small_report / "report.html").as_uri())
     return browser, result
 
 
@@ -84,18 +61,20 @@ def test_slider_and_field_move_together(opened):
     assert shown_size(browser, "remaining") > before
 
 
+@pytest.mark.usefixtures("without_figure_files")
 def test_text_from_the_user_is_shown_as_text(browser, small_run, tmp_path):
     _, result = small_run
     hostile = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
     values = json.loads(result.model_dump_json())
     values["problem"]["model"] = values["configuration"]["model"] = hostile
     values["problem"]["notes"] = [hostile]
-    write_report(Result.model_validate(values), tmp_path)
+    write_report(AnalysisResult.model_validate(values), tmp_path)
     browser.get((tmp_path / "report.html").as_uri())
     assert hostile in browser.title
     assert hostile in browser.find_element(By.CLASS_NAME, "question").text
 
 
+@pytest.mark.usefixtures("without_figure_files")
 def test_page_without_a_relative_answer_offers_absolute_tolerances(browser, small_run, tmp_path):
     _, result = small_run
     values = json.loads(result.model_dump_json())
@@ -103,7 +82,7 @@ def test_page_without_a_relative_answer_offers_absolute_tolerances(browser, smal
         settling["relative"] = None
     for answer in values["sufficient_sizes"]:
         answer.update(size=None, low=None, high=None, status="cannot_tell", explanation="It cannot be told: because.")
-    write_report(Result.model_validate(values), tmp_path)
+    write_report(AnalysisResult.model_validate(values), tmp_path)
     browser.get((tmp_path / "report.html").as_uri())
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     assert browser.find_element(By.ID, "answer").text == "It cannot be told: because."
@@ -111,23 +90,23 @@ def test_page_without_a_relative_answer_offers_absolute_tolerances(browser, smal
     assert shown_size(browser, "remaining") == pytest.approx(100, abs=1)
 
 
+@pytest.mark.usefixtures("without_figure_files")
 def test_criterion_that_cannot_be_told_says_so_and_leaves_the_other(browser, small_run, tmp_path):
     _, result = small_run
     values = json.loads(result.model_dump_json())
     values["settling"][1]["relative"] = None
     values["sufficient_sizes"][1].update(size=None, low=None, high=None, status="cannot_tell", explanation="Why.")
-    write_report(Result.model_validate(values), tmp_path)
+    write_report(AnalysisResult.model_validate(values), tmp_path)
     browser.get((tmp_path / "report.html").as_uri())
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     assert shown_size(browser, "remaining") == result.sufficient_sizes[0].size
     assert "cannot tell" in browser.find_element(By.ID, "status-difference").text
 
 
-def test_figures_are_written_as_png_and_pdf(small_run):
-    folder, _ = small_run
+def test_figures_are_written_as_png_and_pdf(small_report):
     for name in ("settling", "order", "geometry"):
-        assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        page = (folder / "figures" / f"{name}.pdf").read_bytes()
+        assert (small_report / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        page = (small_report / "figures" / f"{name}.pdf").read_bytes()
         assert page.startswith(b"%PDF")
         assert b"/TrueType" in page or b"/CIDFontType2" in page
         assert b"/Type3" not in page

@@ -1,8 +1,8 @@
-"""What the base experiment answers."""
+"""Results of the MLP experiment: fully connected networks on synthetic data."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from suffice.results.value import Value
 
@@ -43,11 +43,13 @@ class Network(Value):
     surroundings: list[Surrounding] = Field(description="the curves, those at w* first")
 
 
-class BaseResult(Value):
-    """The content of ``result.json`` of ``suffice analyze builtin:mlp``, the base experiment."""
+class MLPResult(Value):
+    """The content of ``result.json`` of ``suffice analyze builtin:mlp``, the MLP experiment."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")
-    command: Literal["base"] = Field(default="base", description="what made it")
+    command: Annotated[Literal["mlp"], BeforeValidator(lambda name: "mlp" if name == "base" else name)] = Field(
+        default="mlp", description="what made it; files of earlier versions say base"
+    )
     samples: int = Field(description="m: the samples of each network, that it was trained on")
     noise_floor: float = Field(description="variance of the noise: no mean squared error over fresh data is below it")
     sizes: list[int] = Field(description="k: how many samples are taken")

@@ -1,4 +1,4 @@
-"""The figures of a study, as plain values."""
+"""Figures of ``suffice study``: learning curves, k* beside where test loss settles, the retrained surfaces."""
 
 import itertools
 import math
@@ -7,7 +7,8 @@ from statistics import fmean
 
 import numpy as np
 
-from suffice.report.figures import (
+from suffice.report.answers.study import ALL, checks_of, k_stars, largest_size, share_of_loss
+from suffice.report.figures.figure import (
     AMBER,
     BLACK,
     BLUE,
@@ -21,7 +22,6 @@ from suffice.report.figures import (
     Mark,
     Style,
 )
-from suffice.report.study_answers import ALL, checks_of, k_stars, largest_size, share_of_loss
 from suffice.results import Band, Retrained, StudyResult
 
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)

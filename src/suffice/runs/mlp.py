@@ -1,4 +1,4 @@
-"""The base experiment: |L_{k+1} - L_k| of fully connected networks on data from a known distribution."""
+"""The MLP experiment: |L_{k+1} - L_k| of fully connected networks on data from a known distribution."""
 
 import itertools
 import time
@@ -11,19 +11,17 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
-from rich.console import Console
 from torch.utils.data import TensorDataset
 
-from suffice.configuration import BaseConfig
+from suffice.configuration import MLPConfig
 from suffice.data import SyntheticRegression, Target
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, log_slope, moving_average, record, root_mean_square
 from suffice.models import mlp
 from suffice.problem import Problem
-from suffice.report import write_base_report
-from suffice.results import BaseResult, Network, Surrounding
-from suffice.runs.folder import open_folder, versions
-from suffice.runs.progress import duration, progress_bar
+from suffice.results import MLPResult, Network, Surrounding
+from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.watch import SILENT, Watch, duration
 from suffice.storage import atomic_write
 from suffice.training import FineTuning, fine_tune
 
@@ -40,7 +38,7 @@ ORDERS = 100
 """Random orders of the samples that slopes in order are compared with."""
 
 
-def measure_base(config: BaseConfig, out: Path, overwrite: bool = False, console: Console | None = None) -> BaseResult:
+def measure_mlps(config: MLPConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT) -> MLPResult:
     """Trains a network for each target, width and depth, and measures how the loss surface around it settles.
 
     Each has samples of its own, so that the networks are independent; those of one target have the same function to
@@ -50,7 +48,7 @@ def measure_base(config: BaseConfig, out: Path, overwrite: bool = False, console
         config: the data, the networks, the training, and where around w* to look.
         out: the run's folder.
         overwrite: replace a run of another configuration.
-        console: where to show estimates and progress; nowhere by default.
+        watch: told what is done and how long it should take; silent by default.
 
     Raises:
         InputError: bad input of any kind, or a training that diverges; what was finished stays in the folder.
@@ -59,28 +57,27 @@ def measure_base(config: BaseConfig, out: Path, overwrite: bool = False, console
 
     Example:
         >>> import pathlib, tempfile
-        >>> config = BaseConfig(targets=["linear"], widths=[4], depths=[1, 2], samples=60, epochs=2, radii=[0.1])
-        >>> result = measure_base(config, pathlib.Path(tempfile.mkdtemp()))
+        >>> config = MLPConfig(targets=["linear"], widths=[4], depths=[1, 2], samples=60, epochs=2, radii=[0.1])
+        >>> result = measure_mlps(config, pathlib.Path(tempfile.mkdtemp()))
         >>> [(network.width, network.depth, len(network.surroundings)) for network in result.networks]
         [(4, 1, 2), (4, 2, 2)]
     """
-    console = Console(quiet=True) if console is None else console
     regressions = {
         target: SyntheticRegression(target, config.dimension, config.noise, config.seed) for target in config.targets
     }
     asked = [_Asked(*one) for one in itertools.product(config.targets, config.widths, config.depths)]
-    open_folder(out, config.asked(), " ".join(each.fingerprint() for each in regressions.values()), overwrite)
+    open_folder(out, config, " ".join(each.fingerprint() for each in regressions.values()), overwrite)
     (out / "networks").mkdir(exist_ok=True)
     missing = [one for one in asked if not one.file(out).exists()]
     if missing:
         middle = missing[len(missing) // 2]
         each = _seconds_each(config, regressions[middle.target], middle)
-        console.print(
+        watch.say(
             f"{len(asked)} networks, {len(asked) - len(missing)} of them done: {config.epochs} epochs of training on "
             f"{config.samples:,} samples each, and their losses at {1 + config.probes * len(config.radii)} points; "
             f"about {duration(each * len(missing))}."
         )
-    with progress_bar(console, "networks", len(asked)) as progress:
+    with watch.progress("networks", len(asked)) as progress:
         progress(len(asked) - len(missing))
         for one in missing:
             try:
@@ -93,7 +90,7 @@ def measure_base(config: BaseConfig, out: Path, overwrite: bool = False, console
     k = np.arange(1.0, config.samples)
     exact = moving_average(1 / k, config.smoothing)
     at = _slope_sizes(config.samples)
-    result = BaseResult(
+    result = MLPResult(
         samples=config.samples,
         noise_floor=config.noise**2,
         sizes=_sizes(config.samples).tolist(),
@@ -105,7 +102,7 @@ def measure_base(config: BaseConfig, out: Path, overwrite: bool = False, console
         configuration=config.asked(),
         versions=versions(),
     )
-    write_base_report(result, out)
+    write_result(result, out)
     return result
 
 
@@ -125,7 +122,7 @@ class _Asked(NamedTuple):
         return [int(drawn) for drawn in np.random.SeedSequence(key).generate_state(4)]
 
 
-def _problem(config: BaseConfig, regression: SyntheticRegression, one: _Asked) -> tuple[Problem, Problem]:
+def _problem(config: MLPConfig, regression: SyntheticRegression, one: _Asked) -> tuple[Problem, Problem]:
     """The network with the samples that it is to be trained on, and the same network with fresh ones."""
     of_samples, of_fresh, of_weights, _ = one.seeds(config.seed)
     model = mlp(config.dimension, one.width, one.depth, of_weights)
@@ -136,7 +133,7 @@ def _problem(config: BaseConfig, regression: SyntheticRegression, one: _Asked) -
     return Problem(model, samples, loss="mse", order="source"), Problem(model, fresh, loss="mse", order="source")
 
 
-def _settings(config: BaseConfig, one: _Asked) -> FineTuning:
+def _settings(config: MLPConfig, one: _Asked) -> FineTuning:
     return FineTuning(
         epochs=config.epochs,
         learning_rate=config.learning_rate,
@@ -147,7 +144,7 @@ def _settings(config: BaseConfig, one: _Asked) -> FineTuning:
     )
 
 
-def _network(config: BaseConfig, regression: SyntheticRegression, one: _Asked) -> Network:
+def _network(config: MLPConfig, regression: SyntheticRegression, one: _Asked) -> Network:
     problem, fresh = _problem(config, regression, one)
     fine_tune(problem, _settings(config, one))
     surroundings = _surroundings(config, problem)
@@ -164,7 +161,7 @@ def _network(config: BaseConfig, regression: SyntheticRegression, one: _Asked) -
     )
 
 
-def _surroundings(config: BaseConfig, problem: Problem) -> list[Surrounding]:
+def _surroundings(config: MLPConfig, problem: Problem) -> list[Surrounding]:
     """At w* and at each radius; the directions of the probes are the same at all radii."""
     center = record(problem, Probes.points(problem, []))
     found = [_surrounding(config, 0.0, center)]
@@ -174,7 +171,7 @@ def _surroundings(config: BaseConfig, problem: Problem) -> list[Surrounding]:
     return found
 
 
-def _surrounding(config: BaseConfig, radius: float, ledger: Ledger) -> Surrounding:
+def _surrounding(config: MLPConfig, radius: float, ledger: Ledger) -> Surrounding:
     curves = Convergence(ledger, seed=config.seed)
     sizes, at = _sizes(config.samples), _slope_sizes(config.samples)
     steps = root_mean_square(curves.in_order(np.arange(1, config.samples)))
@@ -226,7 +223,7 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _seconds_each(config: BaseConfig, regression: SyntheticRegression, one: _Asked) -> float:
+def _seconds_each(config: MLPConfig, regression: SyntheticRegression, one: _Asked) -> float:
     """About what a network takes: training goes by the epoch, and the measurement is done once."""
     problem, _ = _problem(config, regression, one)
     epoch = replace(_settings(config, one), epochs=1, learning_rate=1e-9)
