@@ -6,9 +6,11 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float64
 
+from suffice.forecasting.calibration import Calibrated
 from suffice.forecasting.estimator import Estimator
-from suffice.forecasting.pilot import ENOUGH, Pilot, Predicted
-from suffice.forecasting.slope import standard_error
+from suffice.forecasting.pilot import ENOUGH, Pilot
+from suffice.forecasting.slopes import standard_error
+from suffice.training.predictions import Predictions
 
 CONFIDENCE = 0.9
 WIDTH = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
@@ -48,7 +50,7 @@ def reason_against(pilot: Pilot, estimator: Estimator) -> str | None:
         )
     shares = np.bincount(pilot.nearly_all.labels) / len(pilot.nearly_all.labels)
     by_chance = -np.log(shares[pilot.nearly_all.labels])
-    better = by_chance - pilot.nearly_all.calibrated.losses
+    better = by_chance - Calibrated(pilot.nearly_all).losses
     if better.mean() < WIDTH * standard_error(better):
         return "On samples left out the model is no better than the shares of the classes: the labels look random."
     if slope_of(estimator) <= 0:
@@ -138,7 +140,7 @@ def _largest_sum(classes: list[Float64[np.ndarray, " _"]]) -> float:
     return max((float(np.abs(of.cumsum()).max() / (of.std() * np.sqrt(len(of)))) for of in classes), default=0.0)
 
 
-def _fall_told(estimator: Estimator, halves: Predicted, nearly_all: Predicted) -> float:
+def _fall_told(estimator: Estimator, halves: Predictions, nearly_all: Predictions) -> float:
     """What the forecast has the loss fall by from the halves to nearly all."""
     less, more = estimator.gain(np.array([halves.samples, nearly_all.samples]))
     return float(more - less)

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from suffice.forecasting.head import Head
-from suffice.forecasting.slope import SOLVED, draws, symmetric_slope
+from suffice.forecasting.slopes import optimism_slope
+from suffice.forecasting.slopes.traces import SOLVED, draws
 
 LossesOfClasses = tuple[Float64[np.ndarray, " _"], Int64[np.ndarray, " _"]]
 """Losses of samples, and their classes, 0 to K - 1."""
@@ -72,7 +73,7 @@ def class_slopes(
     r"""The slopes of the classes, from the gradients of their samples.
 
     With :math:`g_i = J_i^T e_i` at the outputs given, :math:`C_c` their covariance within class c, and b and the third
-    derivative :math:`\mathcal T` as in `suffice.forecasting.slope.noise_slope`,
+    derivative :math:`\mathcal T` as in `suffice.forecasting.slopes.sandwich_slope`,
 
     .. math:: V_c = \tfrac12 \mathrm{Tr}(H^{-1} H_0 H^{-1} C_c) - \mathrm{Cov}_{i \in c}(h_i b, H^{-1} g_i)
             + \tfrac12 \mathcal T[b, H^{-1} C_c H^{-1}]
@@ -87,7 +88,7 @@ def class_slopes(
 
     Args:
         head: fitted to its samples.
-        outputs: of each sample, at which its gradient is taken, as for `suffice.forecasting.slope.noise_slope`.
+        outputs: of each sample, at which its gradient is taken, as for `suffice.forecasting.slopes.sandwich_slope`.
         labels: 0 to K - 1, each at least twice.
         seed: of the random vectors.
 
@@ -147,7 +148,7 @@ def class_slopes_of_gaps(own: LossesOfClasses, unseen: LossesOfClasses, slope: f
         return None
     samples = int(counts.sum())
     gaps = [
-        symmetric_slope(own[0][own[1] == name], unseen[0][unseen[1] == name], samples) for name in range(len(counts))
+        optimism_slope(own[0][own[1] == name], unseen[0][unseen[1] == name], samples) for name in range(len(counts))
     ]
     noise, errors = (np.array([getattr(gap, what) for gap in gaps]) for what in ("value", "error"))
     total = float(counts @ noise) / samples

@@ -12,9 +12,10 @@ from suffice.errors import InputError, nearest
 from suffice.forecasting.accuracy import error_rate
 from suffice.forecasting.checks import CONFIDENCE, WIDTH, doubts, reason_against, slope_of
 from suffice.forecasting.estimator import Estimator
-from suffice.forecasting.fine_tuned import Level, Refit, measure_problem
+from suffice.forecasting.fine_tuned import LevelSource, measure_problem
+from suffice.forecasting.levels import Refit
 from suffice.forecasting.pilot import Pilot, measure_pilot
-from suffice.forecasting.slope import FirstOrder, standard_error
+from suffice.forecasting.slopes import FirstOrder, standard_error
 from suffice.problem import Problem, Samples
 from suffice.results import Band, LearningCurve, Limit
 
@@ -44,8 +45,8 @@ def forecast_head(
     .. math:: L(k) = L(k_0) - s \left( \frac1{k_0} - \frac1k \right)
 
     The level :math:`L(k_0)` comes from ten folds, moved from nine tenths to all by the slope; the slope s from the
-    Hessian and the gradients at the one fit, the geometric mean of `suffice.forecasting.slope.noise_slope` and
-    `suffice.forecasting.slope.information_slope`; the accuracy from the loss, see
+    Hessian and the gradients at the one fit, the geometric mean of `suffice.forecasting.slopes.sandwich_slope` and
+    `suffice.forecasting.slopes.effective_dimension_slope`; the accuracy from the loss, see
     `suffice.forecasting.accuracy.error_rate`.
 
     The intervals are those of the expected loss of a training on k samples: of the noise of the level, and of the
@@ -83,7 +84,7 @@ def forecast(
     sizes: Sequence[int],
     penalty: float | Tensor | None = None,
     refit: Refit | None = None,
-    level: Level = "auto",
+    level: LevelSource = "auto",
     estimator: str | Estimator = AUTO,
     holdout: Samples | None = None,
 ) -> LearningCurve:
@@ -97,7 +98,7 @@ def forecast(
 
     is told by the losses of its own samples and of others. ``symmetric`` has both meet half-way; ``gcv`` is that of
     generalised cross-validation for a fit that follows all directions equally, see
-    `suffice.forecasting.slope.gcv_slope`; ``combined`` is the geometric mean of the two, and how far they are apart
+    `suffice.forecasting.slopes.gcv_slope`; ``combined`` is the geometric mean of the two, and how far they are apart
     tells how far off it may be. ``information``, on request, is :math:`\tfrac12 \mathrm{Tr}[(H_0 H^{-1})^2]` with the
     Gauss-Newton matrix :math:`H_0` and :math:`H = H_0 + \Lambda`, by the tangent kernel
     (`suffice.curvature.tangent_kernel`), whose cost goes with the square of the samples. Where the penalty is not known
@@ -157,14 +158,14 @@ def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AU
         return LearningCurve(
             sizes=asked, loss=nothing, accuracy=nothing, samples=pilot.samples, status="cannot_tell", explanation=reason
         )
-    # the last place is the limit
-    places = np.append(np.array(asked, dtype=np.float64), math.inf)
-    gains, ahead = chosen.gain(places), 1 / pilot.samples - 1 / places
+    # the last is the limit
+    with_limit = np.append(np.array(asked, dtype=np.float64), math.inf)
+    gains, ahead = chosen.gain(with_limit), 1 / pilot.samples - 1 / with_limit
     level = float(pilot.nearly_all.losses.mean() + chosen.gain(np.array([float(pilot.nearly_all.samples)]))[0])
     slope, slope_error = slope_of(chosen), _slope_error(pilot, chosen)
     level_error = math.hypot(standard_error(pilot.nearly_all.losses), pilot.level_off * level)
     loss_error = np.hypot(level_error, slope_error * ahead)
-    wrong, wrong_error = error_rate(pilot, 1 / places, level - gains)
+    wrong, wrong_error = error_rate(pilot, 1 / with_limit, level - gains)
     wrong_error = np.hypot(wrong_error, slope_error * ahead * pilot.nearly_all.wrong.mean() / level)
     loss = _Line(level - gains, loss_error, (0.0, math.inf))
     accuracy = _Line(1 - wrong, wrong_error, (0.0, 1.0))
@@ -205,8 +206,8 @@ def _chosen(pilot: Pilot, estimator: str | Estimator) -> Estimator:
 class _Line:
     """Values at the sizes, and last at the limit, with standard errors; cut off where there can be none."""
 
-    values: Float64[np.ndarray, " places"]
-    errors: Float64[np.ndarray, " places"]
+    values: Float64[np.ndarray, " sizes"]
+    errors: Float64[np.ndarray, " sizes"]
     possible: tuple[float, float]
 
     @property
@@ -218,7 +219,7 @@ class _Line:
         return Limit(**{name: float(end[-1]) for name, end in self._ends.items()})
 
     @property
-    def _ends(self) -> dict[str, Float64[np.ndarray, " places"]]:
+    def _ends(self) -> dict[str, Float64[np.ndarray, " sizes"]]:
         ends = {
             "mean": self.values,
             "low": self.values - WIDTH * self.errors,

@@ -3,24 +3,22 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from suffice.forecasting.classes import ClassSlopes, class_slopes, class_slopes_of_gaps
-from suffice.forecasting.folds import FOLDS, out_of_fold
 from suffice.forecasting.head import Head, fit_head, refit
+from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy
-from suffice.forecasting.slope import (
+from suffice.forecasting.slopes import (
     FirstOrder,
+    effective_dimension_slope,
     geometric_mean,
-    information_slope,
-    noise_slope,
-    symmetric_slope,
+    optimism_slope,
+    sandwich_slope,
 )
+from suffice.training.predictions import Predictions
 
 PENALTIES = np.geomspace(1e-6, 1, 13)
 """Penalties that are tried, over the mean squared length of the features."""
@@ -34,63 +32,6 @@ Chosen on the tasks to tune on of `benchmarks/forecast`.
 
 APART = 0.5
 """What the mean of two slopes is off, over how far it is from each; on the tasks to tune on somewhat less."""
-
-TEMPERATURES = (math.log(1e-2), math.log(1e2))
-"""Logarithms of the smallest and the largest temperature that are tried."""
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Outputs for samples by heads that were fitted to so many others.
-
-    Attributes:
-        samples: to which each head was fitted.
-        outputs: z.
-        labels: the right classes.
-    """
-
-    samples: float
-    outputs: Float64[np.ndarray, "samples classes"]
-    labels: Int64[np.ndarray, " samples"]
-
-    @cached_property
-    def losses(self) -> Float64[np.ndarray, " samples"]:
-        """Cross-entropy of each sample."""
-        return self._loss.values(self.outputs)
-
-    @cached_property
-    def wrong(self) -> Float64[np.ndarray, " samples"]:
-        """1 where the most probable class is another."""
-        wrong: Float64[np.ndarray, " samples"] = np.not_equal(self.outputs.argmax(1), self.labels).astype(np.float64)
-        return wrong
-
-    @cached_property
-    def temperature(self) -> float:
-        """The T at which the mean loss of z / T is smallest; above 1 the outputs are too sure."""
-        found = minimize_scalar(
-            lambda log: float(self._loss.values(self.outputs / math.exp(log)).mean()),
-            bounds=TEMPERATURES,
-            method="bounded",
-        )
-        return math.exp(found.x)
-
-    @cached_property
-    def calibrated(self) -> "Predicted":
-        """The outputs at their temperature."""
-        return Predicted(self.samples, self.outputs / self.temperature, self.labels)
-
-    def miscalibration(self, temperature: float) -> float:
-        """What the calibrated outputs lose by being multiplied by a temperature, such as that of the outputs."""
-        return float(self._loss.values(temperature * self.calibrated.outputs).mean() - self.calibrated.losses.mean())
-
-    def sharpened(self, factor: float) -> tuple[float, float]:
-        """Loss and error rate that are to be expected of the probabilities softmax(factor z) where they are true."""
-        p = np.exp(log_softmax(factor * self.outputs, axis=1))
-        return float(-(p * np.log(np.maximum(p, np.finfo(float).tiny))).sum(1).mean()), float(1 - p.max(1).mean())
-
-    @property
-    def _loss(self) -> CrossEntropy:
-        return CrossEntropy(self.labels, self.outputs.shape[1])
 
 
 @dataclass(frozen=True)
@@ -110,11 +51,11 @@ class Pilot:
     """
 
     samples: int
-    nearly_all: Predicted
-    halves: Predicted | None
+    nearly_all: Predictions
+    halves: Predictions | None
     estimators: Mapping[str, FirstOrder]
     penalty: float | None
-    own: Predicted
+    own: Predictions
     head: Head | None = None
     level_off: float = 0.0
     descent: float = 0.0
@@ -156,22 +97,22 @@ def measure_pilot(
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
     folds = min(FOLDS, len(labels))
 
-    def predicted(folds: int) -> Predicted:
-        return Predicted(len(labels) * (1 - 1 / folds), out_of_fold(head, labels, folds, seed), labels)
+    def predicted(folds: int) -> Predictions:
+        return Predictions(len(labels) * (1 - 1 / folds), out_of_fold(head, labels, folds, seed), labels)
 
     nearly_all = predicted(folds)
     return Pilot(
         samples=len(labels),
-        nearly_all=nearly_all if others is None else Predicted(len(labels), head.predict(others[0]), others[1]),
+        nearly_all=nearly_all if others is None else Predictions(len(labels), head.predict(others[0]), others[1]),
         halves=predicted(2) if others is None else None,
         estimators=_estimators(head, nearly_all, seed),
         penalty=l2,
         head=head,
-        own=Predicted(len(labels), head.outputs, labels),
+        own=Predictions(len(labels), head.outputs, labels),
     )
 
 
-def _estimators(head: Head, unseen: Predicted, seed: int) -> dict[str, FirstOrder]:
+def _estimators(head: Head, unseen: Predictions, seed: int) -> dict[str, FirstOrder]:
     r"""The slope by several routes.
 
     - ``noise``: from the gradients, with the residuals of about the best head.
@@ -181,20 +122,20 @@ def _estimators(head: Head, unseen: Predicted, seed: int) -> dict[str, FirstOrde
       model.
     """
     slopes = {
-        "noise": noise_slope(head, _best(head, unseen), seed),
-        "information": information_slope(head, seed),
-        "symmetric": symmetric_slope(head.loss.values(head.outputs), unseen.losses, unseen.samples),
+        "noise": sandwich_slope(head, _best(head, unseen), seed),
+        "information": effective_dimension_slope(head, seed),
+        "symmetric": optimism_slope(head.loss.values(head.outputs), unseen.losses, unseen.samples),
     }
     if min(slopes["noise"].value, slopes["information"].value) > 0:
         slopes = {"combined": geometric_mean(slopes["noise"], slopes["information"], APART)} | slopes
     return {name: FirstOrder(name, len(head.outputs), slope) for name, slope in slopes.items()}
 
 
-def _best(head: Head, unseen: Predicted) -> Float64[np.ndarray, "samples classes"]:
+def _best(head: Head, unseen: Predictions) -> Float64[np.ndarray, "samples classes"]:
     """About the outputs of the best head, for many samples: between those of a head and those without the sample.
 
     Residuals at the former are too small, as the head has followed each sample, and at the latter too large, as they
-    have the noise of the head in them. To first order the best are half-way, as the best loss is (`symmetric_slope`).
+    have the noise of the head in them. To first order the best are half-way, as the best loss is (`optimism_slope`).
     """
     samples, classes = head.outputs.shape
     share = 1 - min(1.0, samples / classes / ENOUGH) / 2

@@ -17,7 +17,7 @@ from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningC
 from suffice.runs.folder import open_folder, versions
 from suffice.runs.pilot import measure_trained
 from suffice.runs.progress import progress_bar
-from suffice.studies import ALL, Learners, Parts, Task
+from suffice.training import ALL, Learners, Parts, Task
 
 Features = Float64[np.ndarray, "samples columns"]
 

@@ -160,8 +160,8 @@ def _agreement(checks: Sequence[Check], seed: int) -> Agreement:
 def _estimate(checks: Sequence[Check], statistic: Callable[[np.ndarray], float], seed: int) -> Estimate | None:
     """A statistic of k*, held-out sizes and CV, with its interval; None where it has no meaning."""
     groups: Mapping[tuple[str, str], list[int]] = defaultdict(list)
-    for place, check in enumerate(checks):
-        groups[check.task, check.method].append(place)
+    for index, check in enumerate(checks):
+        groups[check.task, check.method].append(index)
     columns = np.array(
         [(check.k_star, check.held_out_size, check.coefficient_of_variation) for check in checks], dtype=np.float64
     )
@@ -169,11 +169,11 @@ def _estimate(checks: Sequence[Check], statistic: Callable[[np.ndarray], float],
         return None
     value = statistic(columns)
     draw = np.random.default_rng(seed)
-    places = list(groups.values())
+    indices = list(groups.values())
     drawn = np.array(
         [
             statistic(
-                columns[np.concatenate([places[group] for group in draw.integers(len(places), size=len(places))])]
+                columns[np.concatenate([indices[group] for group in draw.integers(len(indices), size=len(indices))])]
             )
             for _ in range(DRAWS)
         ]

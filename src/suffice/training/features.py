@@ -11,9 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from suffice.landscape import fastest_batch_size
 from suffice.models import Split
-from suffice.problem import Problem
+from suffice.problem import Problem, fastest_batch_size
 from suffice.storage import RowShards, atomic_write
 
 SHARD_SAMPLES = 256

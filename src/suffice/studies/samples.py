@@ -1,64 +1,15 @@
 """The samples of a study: what is trained on, what is tested on, in which order and sizes."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import numpy as np
-from jaxtyping import Int64
 
 from suffice.configuration import StudyConfig
 from suffice.data import ClassSubset, Joined, LabelledSamples, load_samples
 from suffice.errors import InputError
-from suffice.studies.order import smallest_with_all, stratified_order
-
-Rows = Int64[np.ndarray, " _"]
-"""Places in a data set; as many as there are."""
-
-ALL = "all"
-"""The task with all classes."""
+from suffice.training.order import smallest_with_all, stratified_order
+from suffice.training.parts import ALL, Parts, Rows, Task
 
 GRID = 6
 """Sizes by default."""
-
-
-class Place(NamedTuple):
-    """What a model is trained for, how, and with which seed."""
-
-    task: str
-    method: str
-    seed: int
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Rows to train on, to choose by and to test on, in ascending order."""
-
-    pool: Rows
-    validation: Rows
-    test: Rows
-
-
-@dataclass(frozen=True)
-class Task:
-    """Which classes are told apart.
-
-    Attributes:
-        name: "all", or the names of the classes.
-        samples: those of these classes.
-        rows: where they stand among all samples.
-        parts: of these rows.
-    """
-
-    name: str
-    samples: LabelledSamples
-    rows: Rows
-    parts: Parts
-
-    @property
-    def used(self) -> Rows:
-        """Rows of those in any part, ascending."""
-        used: Rows = np.sort(np.concatenate(list(vars(self.parts).values())))
-        return used
 
 
 class StudySamples:
