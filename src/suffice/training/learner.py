@@ -1,4 +1,4 @@
-"""Models that are ready to be trained in one way: whole, or from the features of their frozen part on."""
+"""Models that are ready to be trained by one method: whole, or from frozen features on."""
 
 import functools
 import time
@@ -20,7 +20,7 @@ from suffice.training.features import FrozenFeatures
 from suffice.training.parts import ALL, Rows, Series, Task
 
 TRIED = 32
-"""Samples that are run for an estimate of the time."""
+"""Samples of the trial run for an estimate of the time."""
 
 
 @dataclass(frozen=True)
