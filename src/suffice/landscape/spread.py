@@ -64,8 +64,8 @@ class Spread:
         if self.center_loss > error:
             return None
         return (
-            f"the mean loss at w* is {self.center_loss:.3g} ± {error:.3g}, indistinguishable from zero; give an absolute "
-            "tolerance, since one relative to it is undefined"
+            f"the mean loss at w* is {self.center_loss:.3g} ± {error:.3g}, indistinguishable from zero; give an "
+            "absolute tolerance, since one relative to it is undefined"
         )
 
     def open_end(self, confidence: float, relative: bool) -> str | None:
