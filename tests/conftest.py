@@ -1,4 +1,8 @@
-"""Shapes and types are enforced in tests, and hypothesis draws the same examples on every run."""
+"""Shapes and types are enforced in tests, and hypothesis draws the same examples on every run.
+
+The environment variable ``SUFFICE_TESTS`` is "quick", which `make test` runs, or "deep": with more examples, and the
+tests that are marked so.
+"""
 
 import os
 import pathlib
@@ -45,6 +49,8 @@ def type_checked(function):
 
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never ask the hub
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the cores are shared by the workers
 install_import_hook("suffice", f"{__name__}.type_checked")
 
 import hypothesis  # noqa: E402
@@ -56,14 +62,15 @@ from torch.utils.data import TensorDataset  # noqa: E402
 
 import suffice  # noqa: E402
 
-hypothesis.settings.register_profile(
-    "suffice",
-    deadline=None,
-    derandomize=True,
-    max_examples=30,
-    phases=set(hypothesis.Phase) - {hypothesis.Phase.explain},  # slow, and only when a test fails
-)
-hypothesis.settings.load_profile("suffice")
+for profile, examples in {"quick": 8, "deep": 40}.items():
+    hypothesis.settings.register_profile(
+        profile,
+        deadline=None,
+        derandomize=True,
+        max_examples=examples,
+        phases=set(hypothesis.Phase) - {hypothesis.Phase.explain},  # slow, and only when a test fails
+    )
+hypothesis.settings.load_profile(os.environ.get("SUFFICE_TESTS", "quick"))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy
 from suffice.results import ForecastResult
 from suffice.runs.forecast import forecast
-from suffice.studies import FrozenFeatures, learner
+from suffice.training import FrozenFeatures, learner
 
 SMALL = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 300, "l2": 0.01}
 

@@ -13,9 +13,9 @@ from suffice.configuration import AnalyzeConfig
 from suffice.data import LabelledSamples, load_samples
 from suffice.engine import choose_device
 from suffice.errors import InputError
-from suffice.landscape import Convergence, Ledger, Probes, fastest_batch_size, record, root_mean_square
+from suffice.landscape import Convergence, Ledger, Probes, record, root_mean_square
 from suffice.models import Classifier, load_classifier, moving_parameters
-from suffice.problem import Batch, Problem
+from suffice.problem import Batch, Problem, fastest_batch_size
 from suffice.results import AnalysisResult, Criterion, Estimate, Landscape, Probe, ProblemSummary, Settling
 from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.watch import SILENT, Watch, duration

@@ -15,7 +15,7 @@ from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningC
 from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.pilot import measure_trained
 from suffice.runs.watch import SILENT, Watch
-from suffice.studies import ALL, Learners, Parts, Task
+from suffice.training import ALL, Learners, Parts, Task
 
 Features = Float64[np.ndarray, "samples columns"]
 

@@ -1,4 +1,4 @@
-"""Models that are ready to be trained in one way: whole, or from the features of their frozen part on."""
+"""Models that are ready to be trained by one method: whole, or from frozen features on."""
 
 import functools
 import time
@@ -16,11 +16,11 @@ from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.models import Classifier, Split, adapted, last_layers, layers_of, load_classifier, renew_head, split
 from suffice.problem import Problem
-from suffice.studies.features import FrozenFeatures
-from suffice.studies.parts import ALL, Place, Rows, Task
+from suffice.training.features import FrozenFeatures
+from suffice.training.parts import ALL, Rows, Series, Task
 
 TRIED = 32
-"""Samples that are run for an estimate of the time."""
+"""Samples of the trial run for an estimate of the time."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +72,21 @@ class Learners:
         self.features = functools.lru_cache(maxsize=1)(self._open_features)
         self._tried = functools.lru_cache(maxsize=1)(self._try)
 
-    def _make(self, place: Place) -> Learner:
-        of_task = self._tasks[place.task]
-        classifier, model = self._adapted(of_task, place.method, place.seed)
-        features = self.features(place.method)
+    def _make(self, series: Series) -> Learner:
+        of_task = self._tasks[series.task]
+        classifier, model = self._adapted(of_task, series.method, series.seed)
+        features = self.features(series.method)
         cut = self._cut(classifier, model, of_task) if features.is_planned else None
 
         if cut is None:
             return Learner(model, functools.partial(_problem, classifier, model, of_task), _state(model))
         labels = torch.tensor(classifier.labels)[torch.from_numpy(of_task.samples.labels)]
-        places = torch.from_numpy(np.searchsorted(self._tasks[ALL].used, of_task.rows))
+        stored = torch.from_numpy(np.searchsorted(self._tasks[ALL].used, of_task.rows))
         rest = cut.rest
 
         def from_features(rows: Rows) -> Problem:
             chosen = torch.from_numpy(rows)
-            return Problem(rest, TensorDataset(features.tensor[places[chosen]], labels[chosen]), order="source")
+            return Problem(rest, TensorDataset(features.tensor[stored[chosen]], labels[chosen]), order="source")
 
         return Learner(rest, from_features, _state(rest))
 

@@ -1,79 +1,29 @@
-"""The samples of a study: what is trained on, what is tested on, in which order and sizes."""
-
-from dataclasses import dataclass
-from typing import NamedTuple
+"""The samples of a study: the parts to train and to test on, the order and the sizes."""
 
 import numpy as np
-from jaxtyping import Int64
 
 from suffice.configuration import StudyConfig
 from suffice.data import ClassSubset, Joined, LabelledSamples, load_samples
 from suffice.errors import InputError
-from suffice.studies.order import smallest_with_all, stratified_order
-
-Rows = Int64[np.ndarray, " _"]
-"""Places in a data set; as many as there are."""
-
-ALL = "all"
-"""The task with all classes."""
+from suffice.training.order import smallest_with_all, stratified_order
+from suffice.training.parts import ALL, Parts, Rows, Task
 
 GRID = 6
 """Sizes by default."""
 
 
-class Place(NamedTuple):
-    """What a model is trained for, how, and with which seed."""
-
-    task: str
-    method: str
-    seed: int
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Rows to train on, to choose by and to test on, in ascending order."""
-
-    pool: Rows
-    validation: Rows
-    test: Rows
-
-
-@dataclass(frozen=True)
-class Task:
-    """Which classes are told apart.
-
-    Attributes:
-        name: "all", or the names of the classes.
-        samples: those of these classes.
-        rows: where they stand among all samples.
-        parts: of these rows.
-    """
-
-    name: str
-    samples: LabelledSamples
-    rows: Rows
-    parts: Parts
-
-    @property
-    def used(self) -> Rows:
-        """Rows of those in any part, ascending."""
-        used: Rows = np.sort(np.concatenate(list(vars(self.parts).values())))
-        return used
-
-
 class StudySamples:
-    """All samples of a study, test data that come apart included, cut into the same parts for all its tasks.
+    """All samples of a study, separate test data included, divided into the same parts for all its tasks.
 
     Attributes:
         samples: all of them.
         tasks: by name, the one with all classes first.
         seeds: of the study.
-        sizes: of the trainings of each task: those asked for, as far as a subset of the classes has so many samples, or
-            a log grid.
+        sizes: of the trainings of each task: the requested ones, as far as the task has so many samples, or a log grid.
 
     Raises:
-        InputError: samples or classes that are not there, parts that are too small, or a size that is larger than the
-        pool or so small that a class is missing.
+        InputError: missing samples or classes, parts that are too small, or a size that is larger than the pool or so
+            small that a class is missing.
 
     Example:
         >>> config = StudyConfig(model="builtin:tiny-vit", data="builtin:digits", samples=200, sizes=[10, 40])
@@ -103,7 +53,7 @@ class StudySamples:
         self.sizes = {task: self._sizes(task) for task in self.tasks}
 
     def order(self, task: str, seed: int) -> Rows:
-        """The pool in the order of a seed: a training on k samples takes the first k, whatever the method."""
+        """The pool in the order of a seed: a training on k samples takes the first k, by every method."""
         pool = self.tasks[task].parts.pool
         order: Rows = pool[stratified_order(self.tasks[task].samples.labels[pool], [self._config.seed, seed])]
         return order
@@ -142,14 +92,14 @@ def _load(config: StudyConfig, source: str) -> LabelledSamples:
 
 
 def _first(samples: LabelledSamples, count: int | None, asked: str, seed: int) -> Rows:
-    """Of a stratified order all samples, or as many as are asked for."""
+    """The first ``count`` samples of a stratified order; all by default."""
     if count is not None and count > len(samples):
         raise InputError(f"{asked} has {len(samples):,}")
     return stratified_order(samples.labels, [seed])[:count]
 
 
 def _cut(config: StudyConfig, samples: LabelledSamples) -> Parts:
-    """Stratified parts; that to test on is empty where test data come apart."""
+    """Stratified parts; the test part is empty where there are separate test data."""
     order = _first(samples, config.samples, f"samples = {config.samples}: {config.data}", config.seed)
     tested = 0 if config.test is not None else round(config.test_share * len(order))
     validated = round(config.validation_share * len(order))

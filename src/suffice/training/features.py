@@ -1,4 +1,4 @@
-"""What the frozen part of a model makes of the samples: computed once for all sizes and seeds, kept on disk."""
+"""Frozen features: the outputs of the frozen part of a model, computed once for all sizes and seeds, kept on disk."""
 
 import functools
 import json
@@ -11,9 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from suffice.landscape import fastest_batch_size
 from suffice.models import Split
-from suffice.problem import Problem
+from suffice.problem import Problem, fastest_batch_size
 from suffice.storage import RowShards, atomic_write
 
 SHARD_SAMPLES = 256

@@ -9,8 +9,8 @@ from transformers import AutoModelForSequenceClassification, BertConfig, ViTConf
 from suffice import Problem
 from suffice.data import load_samples
 from suffice.models import Split, adapted, load_classifier, split
-from suffice.studies import features as module
-from suffice.studies.features import FrozenFeatures
+from suffice.training import features as module
+from suffice.training.features import FrozenFeatures
 
 SHARD = 8
 

@@ -6,7 +6,8 @@ import pytest
 from suffice.configuration import StudyConfig
 from suffice.data import load_samples
 from suffice.errors import InputError
-from suffice.studies import ALL, StudySamples
+from suffice.studies import StudySamples
+from suffice.training import ALL
 
 GIVEN = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 200}
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 
-from suffice.studies.order import smallest_with_all, stratified_order
+from suffice.training.order import smallest_with_all, stratified_order
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=80).map(np.array)
 SEEDS = st.integers(0, 5)
