@@ -75,11 +75,11 @@ def result(forecast=None, class_gains=(), **targets):
     [
         (
             {"target_accuracy": 0.76},
-            "67 more samples (12 to 234; 53 to 92 if it is 0.733 now) should bring the accuracy from 0.733 to 0.760.",
+            "67 more samples (12 to 234; if it is 0.733 now, 53 to 92) should bring the accuracy from 0.733 to 0.760.",
         ),
         (
             {"target_loss": 0.34},
-            "400 more samples (123 or more, no upper end; 219 to 2,253 if it is 0.500 now) should bring the loss from "
+            "400 more samples (123 or more, no upper end; if it is 0.500 now, 219 to 2,253) should bring the loss from "
             "0.500 to 0.340.",
         ),
         (

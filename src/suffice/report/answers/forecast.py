@@ -42,7 +42,7 @@ def _target_sentence(curve: LearningCurve, samples: int, accuracy: float, loss: 
         return f"The samples at hand should be enough for a test {what} of {target:.3f}: they give about {now:.3f}."
     given = _given_the_level(curve, samples, answer.size)
     return (
-        f"{more:,} more samples ({ends}; {given} if it is {now:.3f} now) should bring the {what} from {now:.3f} to "
+        f"{more:,} more samples ({ends}; if it is {now:.3f} now, {given}) should bring the {what} from {now:.3f} to "
         f"{target:.3f}."
     )
 
@@ -51,6 +51,7 @@ def _given_the_level(curve: LearningCurve, samples: int, size: int) -> str:
     """Between which numbers of more samples the loss falls by as much as it should at a size, by the slope's error.
 
     Example:
+        >>> from suffice.results import Band
         >>> band = Band(mean=[0.7], low=[0.6], high=[0.8])
         >>> curve = LearningCurve(
         ...     sizes=[100], loss=band, accuracy=band, slope=40.0, slope_error=5.0, status="extrapolated"
