@@ -1,6 +1,7 @@
 """Imports point one way: along the data, from what is studied to what people read."""
 
 import ast
+import functools
 from collections import defaultdict
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def files_of(room):
     return [file] if file.exists() else sorted((SOURCE / room).rglob("*.py"))
 
 
+@functools.cache
 def imports_of_rooms():
     homes = public_names()
     found = defaultdict(set)
