@@ -26,7 +26,9 @@ class SufficientSize(Value):
         (740, None, 0.9)
     """
 
-    criterion: Criterion | Literal["bound"] | Target = Field(description="what has to stay within the tolerance")
+    criterion: Criterion | Literal["bound"] | Target = Field(
+        description="quantity that has to stay within the tolerance, or target to reach"
+    )
     tolerance: float = Field(gt=0, allow_inf_nan=False, description="the tolerance")
     relative: bool = Field(description="whether the tolerance is a share of the mean loss at w*")
     size: int | None = Field(ge=1, description="the estimate of k*; None for cannot_tell")
@@ -34,7 +36,7 @@ class SufficientSize(Value):
     high: int | None = Field(description="upper end of the interval; None where it has none, and for cannot_tell")
     confidence: float = Field(default=0.9, gt=0, lt=1, description="confidence of the interval")
     status: Status = Field(description="reached: k* <= m; extrapolated: k* > m; cannot_tell: see the explanation")
-    explanation: str = Field(description="one plain sentence for people; nothing reads it")
+    explanation: str = Field(description="one plain sentence for people, which no program reads")
 
     @model_validator(mode="after")
     def _sizes_are_ordered(self) -> "SufficientSize":

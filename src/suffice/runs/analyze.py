@@ -18,7 +18,7 @@ from suffice.models import Classifier, load_classifier, moving_parameters
 from suffice.problem import Batch, Problem, fastest_batch_size
 from suffice.results import AnalysisResult, Criterion, Estimate, Landscape, Probe, ProblemSummary, Settling
 from suffice.runs.folder import open_folder, versions, write_result
-from suffice.runs.watch import SILENT, Watch, duration
+from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.training import FineTuning, fine_tune
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
@@ -31,16 +31,16 @@ DRAWN = frozenset({"tolerance", "points"})
 def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT) -> AnalysisResult:
     """Measures how the loss surface settles around a classifier, and writes ``result.json``.
 
-    What was finished by an earlier run of the same configuration in the same folder is used, not computed again.
+    A run with the same settings in the same folder is resumed.
 
     Args:
-        config: what to measure.
+        config: the settings.
         out: the run's folder.
-        overwrite: replace a run of another configuration.
+        overwrite: replace a run with other settings.
         watch: told what is done and how long it should take; silent by default.
 
     Raises:
-        InputError: bad input of any kind; what was finished stays in the folder.
+        InputError: bad input of any kind; finished work stays in the folder.
 
     Example:
         >>> import pathlib, tempfile
@@ -72,7 +72,7 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
 
 @dataclass(frozen=True)
 class _Parts:
-    """The samples at hand, over which k counts, and those set aside."""
+    """The samples at hand, over which k counts, and the held-out samples."""
 
     at_hand: Problem
     held_out: Problem | None
@@ -88,11 +88,13 @@ def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifi
     held_out = round(config.held_out * len(taken))
     if config.held_out > 0 and held_out < 3:
         raise InputError(
-            f"{len(taken)} samples: a held-out share of {config.held_out} is {held_out}, and at least 3 are needed; "
-            "give more samples, a larger --held-out, or --held-out 0"
+            f"{len(taken)} samples: a held-out share of {config.held_out} is {held_out} of them, and at least 3 are "
+            "needed; give more samples, a larger --held-out, or --held-out 0"
         )
     if len(taken) - held_out < 3:
-        raise InputError(f"{len(taken)} samples, {held_out} of them set aside: at least 3 must be left to measure")
+        raise InputError(
+            f"{len(taken)} samples, {held_out} of them held out: at least 3 must remain; give more samples"
+        )
     if classifier.has_new_head and config.method is None:
         raise InputError(
             f"{config.model} has no head for the {len(samples.classes)} classes of {config.data}: train one first with "
@@ -127,7 +129,7 @@ def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifi
 
 
 def _announce(config: AnalyzeConfig, parts: _Parts, watch: Watch) -> None:
-    """Says what will be done and how long it should take, from the time of one batch."""
+    """Announces the work and how long it should take, from the time of one batch."""
     problem = parts.at_hand
     held_out = 0 if parts.held_out is None else len(parts.held_out)
     with problem.measuring():
@@ -144,15 +146,17 @@ def _announce(config: AnalyzeConfig, parts: _Parts, watch: Watch) -> None:
     measured = (len(problem) + held_out) * (1 + config.probes)
     # a training step costs about three forward passes
     trained = 0 if config.method is None else 3 * config.epochs * len(problem)
-    train = "" if config.method is None else f"{config.epochs} epochs of fine-tuning ({config.method}), then "
+    train = (
+        "" if config.method is None else f"{counted(config.epochs, 'epoch')} of fine-tuning ({config.method}), then "
+    )
     watch.say(
-        f"{len(problem):,} samples, {held_out:,} more set aside: {train}{measured:,} losses at {1 + config.probes} "
-        f"points of the loss surface; about {duration(forward * (measured + trained))}."
+        f"{len(problem):,} samples and {held_out:,} held out: {train}{measured:,} losses at {1 + config.probes} points "
+        f"of the loss surface; about {duration(forward * (measured + trained))}."
     )
 
 
 def _read_all(samples: LabelledSamples, parts: _Parts, watch: Watch) -> None:
-    """Opens every sample once, so that a broken one is found before hours of work and not after."""
+    """Opens every sample once, so that a broken one is found before hours of work."""
     with watch.progress("reading", len(parts.rows)) as progress:
         for row in parts.rows:
             samples[int(row)]
@@ -185,7 +189,7 @@ def _record(problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig
 
 
 def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: AnalyzeConfig) -> float:
-    """Share of samples that are classified right at w*: one less the mean of the 0-1 loss."""
+    """Accuracy at w*: one minus the mean of the 0-1 loss."""
 
     def zero_one(logits: Tensor, batch: Batch) -> Tensor:
         return logits.argmax(-1).ne(batch["labels"]).double()

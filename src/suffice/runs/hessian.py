@@ -30,7 +30,7 @@ from suffice.results import (
     heat_map_file,
 )
 from suffice.runs.folder import open_folder, versions, write_result
-from suffice.runs.watch import SILENT, Watch, duration
+from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.storage import atomic_write
 from suffice.training import FineTuning, fine_tune
 
@@ -42,15 +42,15 @@ RANKS = 200
 
 
 def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT) -> HessianResult:
-    """Trains a block with a linear classifier, and measures its Hessian from initialisation on.
+    """Trains a block with a linear classifier, and measures its Hessian at initialisation and along the training.
 
     Each image becomes grey and square; its patches are the tokens, with sinusoidal positions added (A. Vaswani et al.,
     "Attention Is All You Need", section 3.5). All is in float64.
 
     Args:
-        config: the block, the data, the training, and how often to look.
+        config: the block, the data, the training, and the number of moments.
         out: the run's folder.
-        overwrite: replace a run of another configuration.
+        overwrite: replace a run with other settings.
         watch: told what is done and how long it should take; silent by default.
 
     Raises:
@@ -80,8 +80,9 @@ def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, w
 
     epochs = moments_of(config.epochs, config.moments)
     watch.say(
-        f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {config.epochs} epochs of training, and the "
-        f"Hessian at {len(epochs)} moments; about {duration(len(epochs) * _seconds_each(model, X, y, size))}."
+        f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {counted(config.epochs, 'epoch')} of "
+        f"training, and the Hessian at {counted(len(epochs), 'moment')}; about "
+        f"{duration(len(epochs) * _seconds_each(model, X, y, size))}."
     )
     moments = []
     with watch.progress("measuring", len(epochs)) as progress:
@@ -104,7 +105,7 @@ def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, w
 
 
 def moments_of(epochs: int, count: int) -> list[int]:
-    """When to look: at 0 and at the end, and between them at even ratios.
+    """Epochs at which the Hessian is measured: 0, the last, and between them at even ratios.
 
     Example:
         >>> moments_of(30, 4)
@@ -153,7 +154,7 @@ def _tokens(
 
 
 def _positions(tokens: int, width: int) -> Float64[np.ndarray, "tokens width"]:
-    """Sines and cosines of the place, one pair of columns for each wave length."""
+    """Sines and cosines of the position, one pair of columns for each wave length."""
     columns = np.arange(width)
     angles = np.arange(tokens)[:, None] / 10_000 ** (2 * (columns // 2) / width)
     return np.where(columns % 2 == 0, np.sin(angles), np.cos(angles))
@@ -182,7 +183,7 @@ def _training(model: Classifier, X: Tensor, y: Tensor, config: HessianConfig, ep
 
 
 def _seconds_each(model: Classifier, X: Tensor, y: Tensor, size: int) -> float:
-    """About what one moment takes: three Hessians, their norms, and one eigenvalue decomposition."""
+    """About the time for one moment: three Hessians, their norms, and one eigenvalue decomposition."""
     small = torch.randn(400, 400, dtype=X.dtype)
     small = small + small.mT
     # the first call wakes the threads up, and others may be at work
@@ -197,7 +198,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _stored_moment(model: Classifier, X: Tensor, y: Tensor, epoch: int, out: Path) -> Moment:
-    """The Hessian at an epoch, measured once: a run that was interrupted finds it in its folder."""
+    """The Hessian at an epoch, measured once: a resumed run reads it from its folder."""
     picture = heat_map_file(out, epoch)
     file = picture.with_suffix(".json")
     if file.exists():
@@ -238,15 +239,15 @@ def _moment(
     for kind in get_args(BoundName):
         bound = hessian_norm(model, X, y, "cross_entropy", kind)
         bounds[kind] = NormBounds(spectral=bound["total"], block_norms=_table(bound, H.names))
-    places = _places(len(eigenvalues))
+    indices = _indices(len(eigenvalues))
     moment = Moment(
         epoch=epoch,
         loss=float(torch.nn.functional.cross_entropy(logits, y)),
         accuracy=float((logits.argmax(-1) == y).double().mean()),
         parts=parts,
         bounds=bounds,
-        ranks=(places + 1).tolist(),
-        eigenvalues=eigenvalues[places].tolist(),
+        ranks=(indices + 1).tolist(),
+        eigenvalues=eigenvalues[indices].tolist(),
         outliers=_outliers(eigenvalues, model.classes),
     )
     return moment, np.stack(maps)
@@ -265,11 +266,11 @@ def _cells(dense: Float[Tensor, "P P"]) -> Float64[np.ndarray, "cells cells"]:
     return cells
 
 
-def _places(size: int) -> Int64[np.ndarray, " places"]:
-    """Places in the spectrum: dense at both of its ends."""
+def _indices(size: int) -> Int64[np.ndarray, " indices"]:
+    """Indices into the spectrum, dense at both ends."""
     from_end = np.unique(np.geomspace(1, max(1, math.ceil(size / 2)), RANKS // 2).astype(np.int64)) - 1
-    places: Int64[np.ndarray, " places"] = np.unique(np.concatenate([from_end, size - 1 - from_end]))
-    return places
+    indices: Int64[np.ndarray, " indices"] = np.unique(np.concatenate([from_end, size - 1 - from_end]))
+    return indices
 
 
 def _outliers(eigenvalues: Float64[np.ndarray, " P"], classes: int) -> int:

@@ -21,7 +21,7 @@ from suffice.models import mlp
 from suffice.problem import Problem
 from suffice.results import MLPResult, Network, Surrounding
 from suffice.runs.folder import open_folder, versions, write_result
-from suffice.runs.watch import SILENT, Watch, duration
+from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.storage import atomic_write
 from suffice.training import FineTuning, fine_tune
 
@@ -41,17 +41,17 @@ ORDERS = 100
 def measure_mlps(config: MLPConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT) -> MLPResult:
     """Trains a network for each target, width and depth, and measures how the loss surface around it settles.
 
-    Each has samples of its own, so that the networks are independent; those of one target have the same function to
-    learn. A network that is finished is stored at once, and a run that was interrupted trains the others only.
+    Each network has its own samples, so that the networks are independent; those of one target learn the same function.
+    A network is stored when it is finished, and a run that was interrupted trains only the others.
 
     Args:
-        config: the data, the networks, the training, and where around w* to look.
+        config: the data, the networks, the training, and the radii around w*.
         out: the run's folder.
-        overwrite: replace a run of another configuration.
+        overwrite: replace a run with other settings.
         watch: told what is done and how long it should take; silent by default.
 
     Raises:
-        InputError: bad input of any kind, or a training that diverges; what was finished stays in the folder.
+        InputError: bad input of any kind, or a training that diverges; finished work stays in the folder.
 
     Source: "Convergence of the loss function surface in transformer neural network architectures", section 5.1.
 
@@ -73,9 +73,9 @@ def measure_mlps(config: MLPConfig, out: Path, overwrite: bool = False, watch: W
         middle = missing[len(missing) // 2]
         each = _seconds_each(config, regressions[middle.target], middle)
         watch.say(
-            f"{len(asked)} networks, {len(asked) - len(missing)} of them done: {config.epochs} epochs of training on "
-            f"{config.samples:,} samples each, and their losses at {1 + config.probes * len(config.radii)} points; "
-            f"about {duration(each * len(missing))}."
+            f"{counted(len(asked), 'network')}, {len(asked) - len(missing)} of them done: "
+            f"{counted(config.epochs, 'epoch')} of training on {config.samples:,} samples each, and losses at "
+            f"{1 + config.probes * len(config.radii)} points; about {duration(each * len(missing))}."
         )
     with watch.progress("networks", len(asked)) as progress:
         progress(len(asked) - len(missing))
@@ -224,7 +224,7 @@ def _short(value: float) -> float:
 
 
 def _seconds_each(config: MLPConfig, regression: SyntheticRegression, one: _Asked) -> float:
-    """About what a network takes: training goes by the epoch, and the measurement is done once."""
+    """About the time for a network: training by the epoch, and one measurement."""
     problem, _ = _problem(config, regression, one)
     epoch = replace(_settings(config, one), epochs=1, learning_rate=1e-9)
     fine_tune(problem, epoch)  # the first is slower than the others

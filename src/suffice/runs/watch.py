@@ -44,8 +44,18 @@ def _nothing(done: int) -> None:
     pass
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A number and what it counts.
+
+    Example:
+        >>> counted(1, "training"), counted(1200, "training"), counted(2, "process", "processes")
+        ('1 training', '1,200 trainings', '2 processes')
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def duration(seconds: float) -> str:
-    """For people.
+    """Seconds in the unit that fits.
 
     Example:
         >>> duration(61), duration(600)
