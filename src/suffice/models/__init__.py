@@ -4,10 +4,11 @@ from suffice.data import LabelledSamples
 from suffice.errors import InputError
 from suffice.models.checkpoint import TINY_VIT
 from suffice.models.classifier import Classifier, Inputs
+from suffice.models.execution import layers_of
 from suffice.models.frozen import Split, split
 from suffice.models.images import ImageClassifier, ImageInputs, load_image_classifier
 from suffice.models.mlp import mlp
-from suffice.models.moving import METHODS, adapted, last_layers, layers_of, moving_parameters, renew_head
+from suffice.models.moving import METHODS, adapted, last_layers, moving_parameters, renew_head
 from suffice.models.texts import TextClassifier, TextInputs, load_text_classifier
 
 __all__ = [

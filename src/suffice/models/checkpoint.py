@@ -18,15 +18,18 @@ from suffice.errors import InputError
 TINY_VIT = "builtin:tiny-vit"
 """Names the embedded Vision Transformer: 205,066 parameters, pretrained on Fashion-MNIST at 28 x 28 pixels."""
 
+DEFAULT_IMAGE_SIZE = 224
+"""Pixels of a side, for checkpoints that state none."""
+
 
 @dataclass(frozen=True)
-class Task:
-    """What a checkpoint is read for.
+class Modality:
+    """The kind of samples that a checkpoint is read for.
 
     Attributes:
         samples: "image" or "text".
         model: the transformers class that makes the model.
-        configurations: those that it makes one from.
+        configurations: the configuration classes that it makes one from.
     """
 
     samples: str
@@ -60,7 +63,9 @@ class Checkpoint:
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
 
-def read_checkpoint(source: str, classes: Sequence[str], task: Task, seed: int, trust_remote_code: bool) -> Checkpoint:
+def read_checkpoint(
+    source: str, classes: Sequence[str], modality: Modality, seed: int, trust_remote_code: bool
+) -> Checkpoint:
     """A classifier for given classes, in float32, from a folder, from the hub, or the embedded one.
 
     A head that the checkpoint lacks, or that has another number of classes, is made anew, by ``seed``. Labels are
@@ -70,7 +75,7 @@ def read_checkpoint(source: str, classes: Sequence[str], task: Task, seed: int, 
     Args:
         source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
         classes: names of the classes of the data.
-        task: what to read it for.
+        modality: the kind of samples.
         seed: of a new head.
         trust_remote_code: run the code that a checkpoint brings.
 
@@ -81,14 +86,15 @@ def read_checkpoint(source: str, classes: Sequence[str], task: Task, seed: int, 
     adapter = path if (Path(path) / "adapter_config.json").exists() else None
     base = path if adapter is None else str(PeftConfig.from_pretrained(adapter).base_model_name_or_path)
     config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
-    if type(config) not in task.configurations and not hasattr(config, "auto_map"):
+    if type(config) not in modality.configurations and not hasattr(config, "auto_map"):
         raise InputError(
-            f"{source}: the data are {task.samples}s, and {config.model_type!r} models take none; give another model"
+            f"{source}: the data are {modality.samples}s, and {config.model_type!r} models take none; give another "
+            "model"
         )
     by_name = set(classes) <= set(config.label2id)
     if not by_name:
         config.num_labels = len(classes)
-    model, new, unused = _load(base, config, task, seed, trust_remote_code)
+    model, new, unused = _load(base, config, modality, seed, trust_remote_code)
     head = [key for key in new if not key.startswith(f"{model.base_model_prefix}.")]
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
@@ -112,6 +118,20 @@ def read_checkpoint(source: str, classes: Sequence[str], task: Task, seed: int, 
     )
 
 
+def image_shape(config: Any) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a model is configured for, as far as its configuration states them.
+
+    Example:
+        >>> from transformers import ViTConfig
+        >>> image_shape(ViTConfig(image_size=32))
+        (3, 32, 32)
+    """
+    vision = getattr(config, "vision_config", config)
+    size = getattr(vision, "image_size", None) or DEFAULT_IMAGE_SIZE
+    height, width = (size, size) if isinstance(size, int) else size
+    return getattr(vision, "num_channels", 3), height, width
+
+
 def _path(source: str) -> str:
     """The folder that a source means, or else the source itself, which then is a name on the hub."""
     if source == TINY_VIT:
@@ -124,11 +144,13 @@ def _path(source: str) -> str:
     return source
 
 
-def _load(base: str, config: Any, task: Task, seed: int, trust_remote_code: bool) -> tuple[Any, list[str], list[str]]:
+def _load(
+    base: str, config: Any, modality: Modality, seed: int, trust_remote_code: bool
+) -> tuple[Any, list[str], list[str]]:
     """The model, the weights that the checkpoint lacks, which are random, and those of its base that found no place."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model, info = task.model.from_pretrained(
+        model, info = modality.model.from_pretrained(
             base,
             config=config,
             dtype=torch.float32,

@@ -18,11 +18,11 @@ from transformers import (
 
 from suffice.data import LabelledSamples
 from suffice.errors import InputError
-from suffice.models.checkpoint import Checkpoint, Task, read_checkpoint, reading
+from suffice.models.checkpoint import Checkpoint, Modality, read_checkpoint, reading
 from suffice.models.classifier import Classifier
 from suffice.problem import Batch
 
-TEXTS = Task("text", AutoModelForSequenceClassification, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING)
+TEXTS = Modality("text", AutoModelForSequenceClassification, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING)
 
 TOGETHER = 1000
 """Texts given to the tokenizer at a time: its own records of them take far more memory than the tokens."""

@@ -131,7 +131,7 @@ class Learners:
                     seconds.append(time.perf_counter() - start)
         finally:
             torch.set_num_threads(before)
-        return min(seconds) / len(problem), max(1, len(layers_of(model)[1]))
+        return min(seconds) / len(problem), max(1, len(layers_of(model)))
 
     def notes(self, methods: Sequence[str]) -> list[str]:
         """What a person should know of how model and samples were read for some methods."""
