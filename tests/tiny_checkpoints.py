@@ -127,9 +127,9 @@ TEXTS: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "canine": (
         "Canine",
-        _SIZES | {"max_position_embeddings": 80, "num_hash_buckets": 16, "num_hash_functions": 2}
+        _SIZES | {"max_position_embeddings": 80, "num_hash_buckets": 80, "num_hash_functions": 2}
         | {"downsampling_rate": 2, "upsampling_kernel_size": 2, "local_transformer_stride": 4},
-        "its own",
+        "<s> text </s>",
     ),
 }  # fmt: skip
 """By model type: the library's name, the configuration, and what the tokenizer makes of a text."""
@@ -204,7 +204,7 @@ def make_model(name: str, **settings: Any) -> Any:
     return model.eval()
 
 
-def make_tokenizer(text: str, **tokens: str | None) -> PreTrainedTokenizerFast:
+def make_tokenizer(text: str, **settings: Any) -> PreTrainedTokenizerFast:
     """A tokenizer of whole words that makes of a text what is said, such as "<s> text </s>"."""
     vocabulary = {token: place for place, token in enumerate([*SPECIAL, *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, "<unk>"))
@@ -212,7 +212,7 @@ def make_tokenizer(text: str, **tokens: str | None) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=text.replace("text", "$A"), special_tokens=[(token, vocabulary[token]) for token in ("<s>", "</s>")]
     )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **(TOKENS | tokens))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **(TOKENS | settings))
 
 
 def save_checkpoint(name: str, folder: Path, **settings: Any) -> Path:
@@ -222,8 +222,6 @@ def save_checkpoint(name: str, folder: Path, **settings: Any) -> Path:
         special = ("<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>", "<eod>", "<eop>")
         pieces = [*((token, 0.0) for token in special), *((f"▁{word}", -1.0) for word in WORDS)]
         transformers.XLNetTokenizer(vocab=pieces).save_pretrained(folder)
-    elif name == "canine":
-        transformers.CanineTokenizer().save_pretrained(folder)
     elif name in TEXTS:
         make_tokenizer(TEXTS[name][2]).save_pretrained(folder)
     return folder

@@ -70,11 +70,24 @@ class ModelConfig(Config):
         default=None, description="labels of a table are numbers: make two classes, below this and from it on"
     )
     classes: list[str] | None = Field(default=None, description="keep the samples of these classes only, one flag each")
+    label_map: list[str] | None = Field(
+        default=None,
+        description="CLASS=LABEL, one flag each: a class of the data and the checkpoint's label for it, by name or "
+        "index; needed where their names differ",
+    )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto", description="samples to run at a time"
     )
     device: str = Field(default="auto", description="auto, cpu or cuda")
-    trust_remote_code: bool = Field(default=False, description="run the code that a checkpoint brings")
+    trust_remote_code: bool = Field(default=False, description="run the code in a checkpoint")
+
+    @field_validator("label_map", mode="before")
+    @classmethod
+    def _pairs_of_a_mapping(cls, value: Any) -> Any:
+        """In a file, a mapping may stand for the list."""
+        if isinstance(value, dict):
+            return [f"{name}={label}" for name, label in value.items()]
+        return [value] if isinstance(value, str) else value
 
 
 class AnalyzeConfig(ModelConfig):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from transformers import logging as transformers_logging
 
 from suffice.errors import InputError
-from suffice.models.checkpoint import image_shape
 
 TOKENS = 8
 """Length of the trial text."""
@@ -22,6 +21,9 @@ PATCHES = 4
 STAGE = 2 / 3
 """Lists of modules inside the items of another list are layers, and those items are stages, where the inner lists hold
 more than this share of the parameters of the outer one."""
+
+DEFAULT_IMAGE_SIZE = 224
+"""Pixels of a side, for checkpoints that state none."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,20 @@ def layers_of(model: nn.Module) -> dict[str, nn.Module]:
             default=[],
         )
     return {f"{path}.{name}": layer for path in chosen for name, layer in lists[path].named_children()}
+
+
+def image_shape(config: Any) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a model is configured for, as far as its configuration states them.
+
+    Example:
+        >>> from transformers import ViTConfig
+        >>> image_shape(ViTConfig(image_size=32))
+        (3, 32, 32)
+    """
+    vision = getattr(config, "vision_config", config)
+    size = getattr(vision, "image_size", None) or DEFAULT_IMAGE_SIZE
+    height, width = (size, size) if isinstance(size, int) else size
+    return getattr(vision, "num_channels", 3), height, width
 
 
 def _first_uses(model: nn.Module, times: Mapping[str, int]) -> dict[str, int]:

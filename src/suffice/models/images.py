@@ -23,8 +23,10 @@ from transformers.image_utils import (  # type: ignore[attr-defined]
 from transformers.utils.hub import cached_file
 
 from suffice.data import LabelledSamples
-from suffice.models.checkpoint import Modality, image_shape, read_checkpoint, reading
+from suffice.models.checkpoint import Modality, read_checkpoint, reading
 from suffice.models.classifier import Classifier
+from suffice.models.execution import image_shape
+from suffice.models.labels import LabelMap
 from suffice.problem import Batch
 
 IMAGES = Modality("image", AutoModelForImageClassification, MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING)
@@ -97,6 +99,8 @@ def load_image_classifier(
     image_size: int | None = None,
     seed: int = 0,
     trust_remote_code: bool = False,
+    label_map: LabelMap | None = None,
+    keep_head: bool = True,
 ) -> ImageClassifier:
     """An image classifier for given classes; see `read_checkpoint`.
 
@@ -104,8 +108,10 @@ def load_image_classifier(
         source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
         classes: names of the classes of the data.
         image_size: pixels of a side; the checkpoint's own by default.
-        seed: of a new head.
-        trust_remote_code: run the code that a checkpoint brings.
+        seed: random seed of a new head.
+        trust_remote_code: run the code in a checkpoint.
+        label_map: labels of classes that are not to be matched by their names, see `match_labels`.
+        keep_head: the head is measured as it is; else it is trained first.
 
     Raises:
         InputError: a folder or name that leads to no checkpoint, one that needs remote code, or weights that are
@@ -116,7 +122,7 @@ def load_image_classifier(
         (8, 4)
     """
     with reading(source, IMAGES.samples):
-        checkpoint = read_checkpoint(source, classes, IMAGES, seed, trust_remote_code)
+        checkpoint = read_checkpoint(source, classes, IMAGES, seed, trust_remote_code, label_map, keep_head)
         config = checkpoint.bare.config
         processor, notes = _image_processor(checkpoint.folders[-1], config, image_size, trust_remote_code)
     return ImageClassifier(checkpoint, checkpoint.notes + notes, processor, grey=image_shape(config)[0] == 1)
