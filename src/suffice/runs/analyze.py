@@ -50,7 +50,15 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         (48, 12, 'remaining')
     """
     samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
-    classifier = load_classifier(config.model, samples, config.image_size, config.seed, config.trust_remote_code)
+    classifier = load_classifier(
+        config.model,
+        samples,
+        config.image_size,
+        config.seed,
+        config.trust_remote_code,
+        config.label_map,
+        keep_head=config.fine_tune is None,
+    )
     parts = _parts(config, samples, classifier)
     resumed = open_folder(out, config, samples.fingerprint(), overwrite, free=DRAWN)
     if not resumed:
