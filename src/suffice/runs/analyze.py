@@ -57,7 +57,7 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         config.seed,
         config.trust_remote_code,
         config.label_map,
-        keep_head=config.fine_tune is None,
+        keep_head=config.method is None,
     )
     parts = _parts(config, samples, classifier)
     resumed = open_folder(out, config, samples.fingerprint(), overwrite, free=DRAWN)
