@@ -73,7 +73,7 @@ def imports_of_rooms():
     return found
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
 def test_every_room_imports_only_what_it_may(room):
     assert files_of(room)
     strange = imports_of_rooms()[room] - MAY_IMPORT[room] - {"__version__"}

@@ -96,8 +96,8 @@ class ModelConfig(Config):
     )
     label_map: list[str] | None = Field(
         default=None,
-        description="CLASS=LABEL, a class of the data and the checkpoint's label for it, by name or index; needed where "
-        "their names differ; repeat the flag for each",
+        description="CLASS=LABEL, a class of the data and the checkpoint's label for it, by name or index; needed "
+        "where their names differ; repeat the flag for each",
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto", description="number of samples in a forward pass"
