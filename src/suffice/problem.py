@@ -28,6 +28,12 @@ TOGETHER = 64
 """Samples in a forward pass for their outputs alone."""
 
 
+BATCH_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
+"""Size of a batch's largest activation that runs fastest; on a CPU it stays in the cache (benchmarks/recording.py)."""
+
+LARGEST_BATCH = 4096
+
+
 @runtime_checkable
 class Samples(Protocol):
     """A map-style data set."""
@@ -224,6 +230,40 @@ class Problem:
         finally:
             for name, parameter in self.moving.items():
                 parameter.data = before[name]
+
+
+def fastest_batch_size(problem: Problem) -> int:
+    """The power of two for which the largest activation of a batch, or its inputs, fills `BATCH_BYTES`.
+
+    A fixed rule rather than a timing, so that results are the same bits on the next run.
+    """
+    batch = problem.batch(slice(0, 2))
+    largest = _bytes(batch)
+
+    def look(module: nn.Module, inputs: object, outputs: object) -> None:
+        nonlocal largest
+        largest = max(largest, _bytes(outputs))
+
+    hooks = [module.register_forward_hook(look) for module in problem.model.modules()]
+    try:
+        problem.outputs(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    budget = BATCH_BYTES.get(problem.device.type, BATCH_BYTES["cuda"])
+    samples = min(max(2 * budget // largest, 1), LARGEST_BATCH)
+    return 1 << (samples.bit_length() - 1)
+
+
+def _bytes(value: Batch) -> int:
+    """Size of the largest tensor in nested outputs."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, (str, bytes)):
+        return 1
+    if isinstance(value, dict):
+        value = value.values()
+    return max((_bytes(item) for item in value), default=1) if hasattr(value, "__iter__") else 1
 
 
 def _moving_parameters(model: nn.Module, globs: str | Sequence[str] | None) -> dict[str, nn.Parameter]:

@@ -11,7 +11,7 @@ import jaxtyping
 import oracles
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracles import SINE, Case, Normal, cases
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -240,7 +240,6 @@ def test_with_data_padding_that_is_appended_changes_nothing(case, padding, seed)
         assert close(case.bound("data", norm, **changed), case.bound("data", norm))
 
 
-@settings(max_examples=8)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_a_mask_without_padding_is_no_mask(kind, data):
@@ -249,7 +248,6 @@ def test_a_mask_without_padding_is_no_mask(kind, data):
     assert close(case.bound(kind, mask=mask), case.bound(kind))
 
 
-@settings(max_examples=8)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_numbers_in_single_precision_are_bounded_in_double(kind, data):

@@ -31,7 +31,6 @@ def constant(case, radius) -> float:
     return S_l + radius * S_g + radius**2 / 2 * S_h
 
 
-@settings(max_examples=8)
 @given(case=cases(), radius=st.floats(0, 2), share=st.floats(0.01, 1))
 def test_measured_constants_are_those_of_dense_hessians(case, radius, share):
     assume(len(case.inputs) > 1)

@@ -8,21 +8,16 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
-from torch import Tensor, nn
+from torch import nn
 
 from suffice.errors import InputError
 from suffice.landscape.probes import Probes
-from suffice.problem import Batch, Problem
+from suffice.problem import Problem, fastest_batch_size
 from suffice.storage import RowShards, atomic_write
 
 SHARD_SAMPLES = 256
 """Samples of a shard, unless a batch is larger: a kill loses seconds, and drawing the probes' weights for each shard
 costs a few percent of running the model."""
-
-BATCH_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
-"""Size of a batch's largest activation that runs fastest; on a CPU it stays in the cache (benchmarks/recording.py)."""
-
-LARGEST_BATCH = 4096
 
 LOSSES, INDEX = "losses.zarr", "index.npy"
 """What lies in a store."""
@@ -132,29 +127,6 @@ def record(
     return Ledger(shards, problem.index)
 
 
-def fastest_batch_size(problem: Problem) -> int:
-    """The power of two for which the largest activation of a batch, or its inputs, fills `BATCH_BYTES`.
-
-    A fixed rule rather than a timing, so that results are the same bits on the next run.
-    """
-    batch = problem.batch(slice(0, 2))
-    largest = _bytes(batch)
-
-    def look(module: nn.Module, inputs: object, outputs: object) -> None:
-        nonlocal largest
-        largest = max(largest, _bytes(outputs))
-
-    hooks = [module.register_forward_hook(look) for module in problem.model.modules()]
-    try:
-        problem.outputs(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    budget = BATCH_BYTES.get(problem.device.type, BATCH_BYTES["cuda"])
-    samples = min(max(2 * budget // largest, 1), LARGEST_BATCH)
-    return 1 << (samples.bit_length() - 1)
-
-
 def _measure(
     problem: Problem, probes: Probes, rows: slice, batch_size: int, progress: Callable[[int], None]
 ) -> Float64[np.ndarray, "rows probes"]:
@@ -201,14 +173,3 @@ def _check_finite(losses: Float64[np.ndarray, "rows probes"], problem: Problem, 
             f"the loss of {problem.describe(rows.start + row)} at {where} is {losses[row, probe]}: "
             "look at that sample, or take probes nearer to w*"
         )
-
-
-def _bytes(value: Batch) -> int:
-    """Size of the largest tensor in nested outputs."""
-    if isinstance(value, Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, (str, bytes)):
-        return 1
-    if isinstance(value, dict):
-        value = value.values()
-    return max((_bytes(item) for item in value), default=1) if hasattr(value, "__iter__") else 1

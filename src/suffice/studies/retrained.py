@@ -11,11 +11,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from suffice.configuration import StudyConfig
-from suffice.landscape import Convergence, Probes, fastest_batch_size, record, root_mean_square
-from suffice.problem import Problem
+from suffice.landscape import Convergence, Probes, record, root_mean_square
+from suffice.problem import Problem, fastest_batch_size
 from suffice.results import Criterion, Retrained
-from suffice.studies.learner import Learner
-from suffice.studies.parts import Place, Rows
+from suffice.training import Learner, Rows, Series
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
 
@@ -31,7 +30,7 @@ def measure_retrained(
     validation: Rows,
     minima: Mapping[int, Mapping[str, Tensor]],
     store: Path,
-    place: Place,
+    series: Series,
 ) -> Retrained:
     r"""Ledgers at the minima w*_k of L_k, for some prefixes k of an order, and around the last.
 
@@ -42,7 +41,7 @@ def measure_retrained(
         validation: rows that no training saw.
         minima: the weights that each size ended at, the largest size last.
         store: a folder for the ledgers.
-        place: task, method and seed.
+        series: task, method and seed.
     """
     sizes = list(minima)
     samples = sizes[-1]
@@ -73,7 +72,7 @@ def measure_retrained(
     gradient_at_full = gradient_norms(problem, sizes, config.batch_size)
     grid = curves.log_sizes(CURVE_SIZES)
     return Retrained(
-        **place._asdict(),
+        **series._asdict(),
         samples=samples,
         sizes=sizes,
         own=[at_minima[:k, column].mean() for k, column in zip(sizes, columns, strict=True)],
