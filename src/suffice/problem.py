@@ -283,8 +283,10 @@ def _moving_parameters(model: nn.Module, globs: str | Sequence[str] | None) -> d
 
 
 def _check_finite(model: nn.Module) -> None:
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+    """Of parameters only: a causal mask that is kept as a buffer has minus infinities."""
+    for name, parameter in model.named_parameters():
+        number = parameter.is_floating_point() or parameter.is_complex()
+        if number and not bool(torch.isfinite(parameter).all()):
             raise InputError(f"the weights {name!r} have values that are not finite: the checkpoint cannot be used")
 
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from suffice.digest import digest
 from suffice.errors import InputError, nearest
 from suffice.problem import Problem, State
 
@@ -121,7 +122,8 @@ class Probes:
         distance = [0.0] + [
             _norm({name: state[name].double() - value.double() for name, value in center.items()}) for state in given
         ]
-        return cls(center, lambda probe: given[probe - 1], np.array(distance), {"kind": "points", "count": len(given)})
+        description = {"kind": "points", "count": len(given), "states": digest(given)}
+        return cls(center, lambda probe: given[probe - 1], np.array(distance), description)
 
 
 def _check_positive(**values: float) -> None:
