@@ -65,9 +65,9 @@ class Ledger:
 
     def at(self, probes: Sequence[int]) -> "Ledger":
         """The same samples at some of the probes only; what is said of w* is then said of the first of them."""
-        places = list(probes)
-        losses = self.losses[:, places]
-        identity = self._shards.identity | {"distance": self.distance[places].tolist()}
+        columns = list(probes)
+        losses = self.losses[:, columns]
+        identity = self._shards.identity | {"distance": self.distance[columns].tolist()}
         shards = RowShards.resume(None, losses.shape, len(losses), identity)
         shards.write(slice(0, len(losses)), losses)
         return Ledger(shards, self.index)
@@ -134,17 +134,11 @@ def record(
 def _measure(
     problem: Problem, probes: Probes, rows: slice, batch_size: int, progress: Callable[[int], None]
 ) -> Float64[np.ndarray, "rows probes"]:
-    places = [slice(start, min(start + batch_size, rows.stop)) for start in range(rows.start, rows.stop, batch_size)]
-    batches = [problem.batch(place) for place in places]
+    batches = list(problem.batches(batch_size, rows))
     losses = np.empty((rows.stop - rows.start, len(probes)))
     for probe in range(len(probes)):
         with problem.at(probes[probe]):
-            measured = [problem.losses(batch) for batch in batches]
-        for place, part in zip(places, measured, strict=True):
-            if len(part) != place.stop - place.start:
-                raise InputError(
-                    f"there must be one loss per sample, not {len(part)} for {place.stop - place.start} samples"
-                )
+            measured = [problem.losses(batch, len(positions)) for positions, batch in batches]
         losses[:, probe] = torch.cat(measured).double().cpu().numpy()
         progress(len(losses))
     _check_finite(losses, problem, rows)
@@ -186,7 +180,7 @@ def _read_index(file: Path, order: str) -> Int64[np.ndarray, " samples"]:
 def _check_finite(losses: Float64[np.ndarray, "rows probes"], problem: Problem, rows: slice) -> None:
     bad = np.argwhere(~np.isfinite(losses))
     if len(bad):
-        row, probe = (int(place) for place in bad[0])
+        row, probe = (int(number) for number in bad[0])
         where = "the centre w*" if probe == 0 else f"probe {probe}"
         raise InputError(
             f"the loss of {problem.describe(rows.start + row)} at {where} is {losses[row, probe]}: "

@@ -53,8 +53,8 @@ class FrozenFeatures:
         shape, batch_size = shards.identity["sample_shape"], shards.identity["batch_size"]
         found = []
         with problem.measuring():
-            for start in range(rows.start, rows.stop, batch_size):
-                features = cut.features(problem.batch(slice(start, min(start + batch_size, rows.stop))))
+            for _, batch in problem.batches(batch_size, rows):
+                features = cut.features(batch)
                 if features.ndim == 3:
                     features = nn.functional.pad(features, (0, 0, 0, shape[0] - features.shape[1]))
                 found.append(features.reshape(len(features), -1).float().cpu().numpy())
