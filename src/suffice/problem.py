@@ -59,6 +59,7 @@ class Problem:
         order: "shuffled" (by ``seed``) or "source", the data set's own.
         seed: of the shuffle.
         collate: replaces ``torch.utils.data.default_collate``.
+        checks: check the model once, at the first measurement; False skips that.
 
     Raises:
         InputError: fewer than 3 samples, no parameter that moves, a glob that matches nothing, or weights
@@ -82,6 +83,7 @@ class Problem:
         order: Literal["shuffled", "source"] = "shuffled",
         seed: int = 0,
         collate: Callable[[list[Any]], Batch] | None = None,
+        checks: bool = True,
     ) -> None:
         if not callable(loss) and loss not in ("cross_entropy", "mse"):
             raise InputError(f"loss is 'cross_entropy', 'mse' or a callable, not {loss!r}")
@@ -92,6 +94,7 @@ class Problem:
         self.model = model
         self.dataset = dataset
         self.loss = loss
+        self.checks = checks
         self.moving: dict[str, nn.Parameter] = _moving_parameters(model, parameters)
         rows = np.arange(len(dataset))
         self.index: Int64[np.ndarray, " samples"] = (
@@ -109,6 +112,11 @@ class Problem:
     def device(self) -> torch.device:
         """Where the moving parameters, and so the batches, live."""
         return next(iter(self.moving.values())).device
+
+    @property
+    def collate(self) -> Callable[[list[Any]], Batch]:
+        """Makes a batch of samples."""
+        return self._collate
 
     def center(self) -> dict[str, Tensor]:
         """A copy of the moving parameters as they are now: w*."""
@@ -168,7 +176,9 @@ class Problem:
     def elsewhere(self, samples: Samples) -> "Problem":
         """The same model and loss on other samples, in the order of these."""
         moving = list(self.moving)
-        return Problem(self.model, samples, self.loss, self.predict, moving, "source", collate=self._collate)
+        return Problem(
+            self.model, samples, self.loss, self.predict, moving, "source", collate=self._collate, checks=self.checks
+        )
 
     def targets(self, batch: Batch) -> Tensor:
         """The labels, or the values to be predicted, of a batch."""

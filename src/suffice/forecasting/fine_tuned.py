@@ -13,13 +13,13 @@ from jaxtyping import Float, Float64, Int64
 from scipy.optimize import brentq
 from torch import Tensor, nn
 
+from suffice.checks import check_apart, check_losses, check_samples
 from suffice.curvature import TangentKernel, tangent_kernel
 from suffice.errors import InputError
 from suffice.forecasting.levels import (
     FOLDS_OF_TRAININGS,
     LINEARISED,
     Refit,
-    check_apart,
     left_out,
     of_holdout,
     predictions_of,
@@ -66,7 +66,10 @@ def measure_problem(
     """
     labels = _labels(problem)
     if holdout is not None:
-        check_apart(problem, holdout)
+        at_hand = (problem.dataset[int(row)] for row in problem.index)
+        check_apart(at_hand, (holdout[row] for row in range(len(holdout))), lambda row: f"row {row} of the hold-out")
+    check_samples(problem)
+    check_losses(problem, TOGETHER)
     level = _chosen(level, refit, holdout)
     features = None if isinstance(penalty, Tensor) or refit is not None else _features(problem)
     if features is not None:

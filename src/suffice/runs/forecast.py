@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from rich.console import Console
 
+from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
 from suffice.data import Joined, LabelledSamples, load_samples
 from suffice.errors import InputError, nearest
-from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot, repeated
+from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot
 from suffice.report import write_forecast_report
 from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningCurve, Measured, SufficientSize
 from suffice.runs.folder import open_folder, versions
@@ -134,12 +135,8 @@ def _check_classes(samples: LabelledSamples, labels: Int64[np.ndarray, " taken"]
 
 def _check_apart(task: Task) -> None:
     at_hand, test = ((task.samples[int(row)] for row in rows) for rows in (task.parts.pool, task.parts.test))
-    twice = repeated(at_hand, test) if len(task.parts.test) else []
-    if twice:
-        raise InputError(
-            f"{len(twice)} of the test samples are among those at hand, first "
-            f"{task.samples.describe(int(task.parts.test[twice[0]]))}: their loss would be too low; take them out"
-        )
+    if len(task.parts.test):
+        check_apart(at_hand, test, lambda index: task.samples.describe(int(task.parts.test[index])))
 
 
 def _measure_head(config: ForecastConfig, learners: Learners, task: Task, console: Console) -> tuple[Pilot, int]:
