@@ -15,13 +15,13 @@ from suffice.checks.measured import batch_at, losses_of, tensors_in
 from suffice.problem import Batch, Problem
 
 LOOKED_AT = 32
-"""Of so many first samples the shortest and the longest are taken."""
+"""From so many first samples, those of different lengths are taken."""
 
 TOGETHER = 8
 """Samples in the largest batch."""
 
 ALONE = 4
-"""Samples that are run one by one."""
+"""Samples that are run one by one, where all are of one length."""
 
 REPEATS = 8
 """Further runs that tell a random loss from one that depends on its batch."""
@@ -31,7 +31,7 @@ DRAWS = 3
 
 
 class FirstSamples:
-    """Some of the first samples, the shortest and the longest before others.
+    """Some of the first samples, of as many lengths as there are: the effect of padding is not the same for each.
 
     Attributes:
         sizes: numbers in the batch of each of the first samples alone.
@@ -43,11 +43,12 @@ class FirstSamples:
     def __init__(self, problem: Problem, most: int = TOGETHER) -> None:
         self._problem = problem
         self.sizes = _sizes(problem)
-        by_size = sorted(range(len(self.sizes)), key=lambda position: self.sizes[position])
-        ends = [by_size[0], by_size[-1]] if self.differ else []
-        self.positions = list(dict.fromkeys([*ends, *range(len(self.sizes))]))[:most]
+        first_of_size = {size: self.sizes.index(size) for size in sorted(set(self.sizes))}
+        spread = np.linspace(0, len(first_of_size) - 1, min(most, len(first_of_size))).round().astype(int)
+        chosen = [list(first_of_size.values())[step] for step in spread]
+        self.positions = list(dict.fromkeys([*chosen, *range(len(self.sizes))]))[:most]
         self.together = self.batch(self.positions)
-        self.alone = [self.batch([position]) for position in self.positions[:ALONE]]
+        self.alone = [self.batch([position]) for position in self.positions[: max(ALONE, len(chosen))]]
 
     @property
     def differ(self) -> bool:
