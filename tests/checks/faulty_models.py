@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from small_models import CLASSES, SAMPLES, WIDTH, Pooled, drawn, labels, tokens
+from small_models import CLASSES, SAMPLES, WIDTH, drawn, labels
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset

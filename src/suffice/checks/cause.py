@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from suffice.checks.measured import evaluating, tensors_in
+from suffice.checks.measured import evaluating, same, tensors_in
 from suffice.problem import Batch, Problem
 
 KEPT_BYTES = 1 << 30
@@ -102,7 +102,9 @@ def difference(some: Tensor, others: Tensor, one: Run, other: Run) -> float:
     )
 
 
-def _first_difference(one: Call, other: Call, differ: Callable[[Sequence[Tensor], Sequence[Tensor]], bool]) -> Call | None:
+def _first_difference(
+    one: Call, other: Call, differ: Callable[[Sequence[Tensor], Sequence[Tensor]], bool]
+) -> Call | None:
     for mine, theirs in zip_longest(one.inner, other.inner):
         if mine is None or theirs is None or mine.name != theirs.name or differ(mine.inputs, theirs.inputs):
             return one if one.module is not None else None
@@ -124,11 +126,11 @@ def _parts(some: Tensor, others: Tensor, one: Run, other: Run) -> tuple[Tensor, 
     if one.samples != other.samples and some.shape[:1] == others.shape[:1] == (1,):
         return some, others  # shared by all samples, as positions are
     # a sample may have several rows, as windows or heads; with padding, even another number of them
-    for same in (True, False):
+    for as_many in (True, False):
         for axis in range(min(2, some.ndim)):
             mine, theirs = some.shape[axis] // one.samples, others.shape[axis] // other.samples
             whole = some.shape[axis] % one.samples == 0 == others.shape[axis] % other.samples
-            if whole and mine > 0 and theirs > 0 and (mine == theirs or not same):
+            if whole and mine > 0 and theirs > 0 and (mine == theirs or not as_many):
                 return (
                     some.narrow(axis, one.row * mine, mine),
                     others.narrow(axis, other.row * theirs, theirs),
@@ -141,11 +143,11 @@ def _ends(tensor: Tensor, lengths: Sequence[int]) -> Tensor:
 
 
 def _relative(left: Tensor, right: Tensor) -> float:
-    same = (left == right) | ((left != left) & (right != right))
-    gap = torch.where(same, 0.0, (left - right).abs()).max()
+    equal = same(left, right)
+    gap = torch.where(equal, 0.0, (left - right).abs()).max()
     finite = [part[part.isfinite()].abs() for part in (left, right)]
     scale = max((float(part.max()) for part in finite if part.numel()), default=0.0)
-    return float(gap) / scale if scale > 0 else (0.0 if bool(same.all()) else torch.inf)
+    return float(gap) / scale if scale > 0 else (0.0 if bool(equal.all()) else torch.inf)
 
 
 def _calls(problem: Problem, run: Run) -> Call | None:

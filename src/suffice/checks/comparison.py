@@ -109,14 +109,14 @@ class Comparison:
         """Whether the loss of the first sample of two batches differs; it is the one in a row of the samples."""
         try:
             left, right = (float(losses_of(self.problem, batch)[0]) for batch in (one, other))
-        except Exception:  # noqa: BLE001 -- some models do not take a batch of one
+        except Exception:  # some models do not take a batch of one
             return False
         return abs(left - right) > max(self.tolerance * max(abs(left), abs(right)), float(self._by_outputs[row]))
 
     def _loss_alone(self, batch: Batch, seed: int) -> float:
         try:
             losses = losses_of(self.problem, batch, seed)
-        except Exception:  # noqa: BLE001 -- some models do not take a batch of one; the other batches count then
+        except Exception:  # some models do not take a batch of one; the other batches count then
             return np.nan
         return float(losses[0]) if losses.shape == (1,) else np.nan
 
@@ -147,7 +147,7 @@ class Comparison:
             shaken = _shaken(outputs, self.tolerance, torch.Generator().manual_seed(seed))
             try:
                 losses = losses_of(_with_outputs(self.problem, shaken), self.samples.together)
-            except Exception:  # noqa: BLE001 -- outputs of a kind that only the user's loss knows
+            except Exception:  # outputs of a kind that only the user's loss knows
                 return found
             found = np.maximum(found, 2 * np.nan_to_num(np.abs(losses - still), nan=np.inf))
         return found

@@ -11,9 +11,11 @@ from suffice.checks.comparison import FirstSamples
 from suffice.checks.ground import Difference, Gradient, Ground, Value
 from suffice.checks.losses import check_losses
 from suffice.checks.measured import batch_at, evaluating, losses_of
+from suffice.checks.moves import nothing_moves, unmoved
 from suffice.checks.passed import passed_by
 from suffice.checks.precise import in_float64, lowest_dtype
-from suffice.checks.registry import COMPLEX, DERIVATIVE, NOT_FINITE, UNMOVED, Finding
+from suffice.checks.registry import COMPLEX, DERIVATIVE, NOT_FINITE, Finding
+from suffice.checks.unused import check_unused
 from suffice.errors import InputError
 from suffice.problem import Problem
 
@@ -25,9 +27,6 @@ STEPS = {torch.float64: 1e-4, torch.float32: 1e-2}
 
 COARSE_STEP = 0.1
 """The same for lower precision."""
-
-FAR = 10.0
-"""A step that changes the outputs of whatever reads the parameters, relative to their size."""
 
 ALIKE = 0.1
 """A copy of a model has the same losses, up to this share."""
@@ -81,10 +80,11 @@ def check_gradient(problem: Problem, engine: str, gradient: Gradient, value: Val
     if not problem.checks or passed.has(guard):
         return
     check_losses(problem)
-    for finding in (_complex(problem), _compared(problem, gradient, value)):
-        if finding is not None:
-            finding.report()
+    finding = _complex(problem) or _compared(problem, gradient, value)
+    if finding is not None:
+        finding.report()
     passed.add(guard)
+    check_unused(problem)
 
 
 def _complex(problem: Problem) -> Finding | None:
@@ -106,18 +106,26 @@ def _compared(problem: Problem, gradient: Gradient, value: Value) -> Finding | N
         finding = _differentiated(unguarded, gradient, value, positions)
     if finding is not None:
         return finding
+    search = _in_copy(problem, gradient, value, positions)
+    if search is None or not (search.finding or search.moves):
+        search = _Search(Ground(unguarded, value, gradient, step, is_copy=False), positions)
+    if search.finding is not None or search.moves:
+        return search.finding
+    with evaluating(problem):
+        return unmoved(problem) if nothing_moves(problem, FirstSamples(problem).together) else None
+
+
+def _in_copy(problem: Problem, gradient: Gradient, value: Value, positions: Sequence[int]) -> "_Search | None":
+    """The search in a float64 copy of the model; None where the copy cannot be run, or has other values."""
     copied = _alike(problem, value, positions[0])
-    if copied is not None:
-        try:
-            with evaluating(copied):
-                fine_step = _step(copied, positions[0])
-            search = _Search(Ground(copied, value, gradient, fine_step, is_copy=True), positions)
-            if search.finding is not None or search.moves:
-                return search.finding
-        except Exception:  # noqa: BLE001 -- what cannot be run in the copy is run in the model itself
-            copied = None
-    search = _Search(Ground(unguarded, value, gradient, step, is_copy=False), positions)
-    return search.finding if search.finding is not None or search.moves else search.unmoved()
+    if copied is None:
+        return None
+    try:
+        with evaluating(copied):
+            step = _step(copied, positions[0])
+        return _Search(Ground(copied, value, gradient, step, is_copy=True), positions)
+    except Exception:  # what cannot be run in the copy is run in the model itself
+        return None
 
 
 def _step(problem: Problem, position: int) -> float:
@@ -131,7 +139,7 @@ def _differentiated(problem: Problem, gradient: Gradient, value: Value, position
             found = gradient(problem, position)
         except InputError:
             raise
-        except Exception as error:  # noqa: BLE001 -- whatever an engine says of a model that it cannot take
+        except Exception as error:  # whatever an engine says of a model that it cannot take
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             remedy = "Write forward so that torch can differentiate it; losses can be recorded as they are"
             return Finding(DERIVATIVE, f"automatic differentiation fails: {reason.rstrip('.')}", remedy)
@@ -157,7 +165,7 @@ def _alike(problem: Problem, value: Value, position: int) -> Problem | None:
             expected = float(value(problem, position))
         with evaluating(copied):
             found = float(value(copied, position))
-    except Exception:  # noqa: BLE001 -- what cannot be run in the copy is run in the model itself
+    except Exception:  # what cannot be run in the copy is run in the model itself
         return None
     return copied if abs(found - expected) <= ALIKE * max(abs(found), abs(expected)) else None
 
@@ -181,7 +189,9 @@ class _Search:
         for number, position in enumerate(self._positions):
             gradient = self._ground.gradient(position)
             for direction in self._directions(number, gradient):
-                parts = {name: float((gradient[name] * part).sum(dtype=torch.float64)) for name, part in direction.items()}
+                parts = {
+                    name: float((gradient[name] * part).sum(dtype=torch.float64)) for name, part in direction.items()
+                }
                 line = _Line(self._ground, position, direction, parts)
                 self.moves |= line.moves(list(parts))
                 finding = self._within(line, gradient, list(parts))
@@ -229,18 +239,6 @@ class _Search:
         else:
             remedy = "Make forward differentiable in it, or exclude it with parameters="
         return Finding(DERIVATIVE, what, f"{remedy}; losses can be recorded as they are")
-
-    def unmoved(self) -> Finding | None:
-        """Nothing near the point moves the function; whether anything far away does."""
-        with self._ground.entered():
-            for position in self._positions:
-                middle = self._ground.middle(position)
-                if self._ground.value(position, self._ground.random(), FAR) != middle:
-                    return None
-        names = list(self._ground.problem.moving)
-        what = f"moving the parameters ({names[0]}{' and others' if len(names) > 1 else ''}) does not move the losses"
-        remedy = "Choose parameters that forward reads with parameters=, or unmerge the adapter"
-        return Finding(UNMOVED, what, remedy)
 
 
 class _Line:

@@ -53,9 +53,13 @@ def _dependent(found: Comparison) -> Finding:
             f"{what} the padding that it gets beside a longer sample; {cause} sees it",
             "Measure with batch_size=1, pad all samples to one length, or pass the attention mask to the model",
         )
-    does, remedy = _stays_in_training(found, cause) or _without_statistics(found, cause) or (
-        "looks at the whole batch",
-        "Make it use each sample alone, or measure with batch_size=1",
+    does, remedy = (
+        _stays_in_training(found, cause)
+        or _without_statistics(found, cause)
+        or (
+            "looks at the whole batch",
+            "Make it use each sample alone, or measure with batch_size=1",
+        )
     )
     return Finding(COMPANY, f"{what} the samples beside it in the batch; {cause} {does}", remedy)
 
@@ -132,5 +136,5 @@ def _cause(found: Comparison, one: Run, other: Run) -> str:
     agreement = AGREEMENT.get(next(iter(found.problem.moving.values())).dtype, COARSE)
     try:
         return find_cause(found.problem, one, other, agreement)
-    except Exception:  # noqa: BLE001 -- a name is a help; without one the finding stands all the same
+    except Exception:  # a name is a help; without one the finding stands all the same
         return UNNAMED

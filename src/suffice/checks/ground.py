@@ -134,9 +134,7 @@ class Ground:
                 return found
         return found._replace(error=np.inf)
 
-    def _difference(
-        self, position: int, direction: Mapping[str, Tensor], step: float
-    ) -> tuple[Difference, bool]:
+    def _difference(self, position: int, direction: Mapping[str, Tensor], step: float) -> tuple[Difference, bool]:
         steps = np.array([step, step / 2, step * ROUGH])
         up, down = (np.array([self.value(position, direction, one) for one in sign * steps]) for sign in (1.0, -1.0))
         long, short = (up[:2] - down[:2]) / (2 * steps[:2])

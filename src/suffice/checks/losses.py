@@ -5,7 +5,7 @@ from torch import Tensor
 
 from suffice.checks.comparison import TOGETHER, Comparison, FirstSamples
 from suffice.checks.diagnosis import diagnose
-from suffice.checks.measured import evaluating, tensors_in
+from suffice.checks.measured import evaluating, same, tensors_in
 from suffice.checks.passed import passed_by
 from suffice.checks.precise import FLOAT32, in_float64, lowest_dtype, rounding
 from suffice.checks.registry import READING, Finding
@@ -64,7 +64,7 @@ def check_samples(problem: Problem) -> None:
 
 
 def _same(left: Tensor, right: Tensor) -> bool:
-    return left.shape == right.shape and bool(((left == right) | ((left != left) & (right != right))).all())
+    return left.shape == right.shape and bool(same(left, right).all())
 
 
 def _compared(problem: Problem, most: int) -> Comparison | None:
@@ -96,5 +96,5 @@ def _in_copy(problem: Problem, samples: FirstSamples) -> Comparison | None:
         with evaluating(copied):
             lowest = lowest_dtype(copied, samples.together)
             return Comparison(copied, samples, max(FLOAT32, rounding(lowest)))
-    except Exception:  # noqa: BLE001 -- an input that does not fit the copy, whatever it says
+    except Exception:  # an input that does not fit the copy, whatever it says
         return None

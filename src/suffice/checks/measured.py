@@ -1,4 +1,4 @@
-"""Runs of a model that leave no trace: the losses of some samples, in evaluation mode, with random numbers of their own."""
+"""Runs of a model that leave no trace: in evaluation mode, with random numbers of their own."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from suffice.problem import Batch, Problem
@@ -35,6 +35,11 @@ def losses_of(problem: Problem, batch: Batch, seed: int = 0) -> Float64[np.ndarr
     """The losses of a batch, with the random numbers of a seed."""
     torch.manual_seed(seed)
     return np.asarray(problem.losses(batch).detach().double().cpu().numpy())
+
+
+def same(left: Tensor, right: Tensor) -> Bool[Tensor, "..."]:
+    """Where two tensors of one shape are equal; what is not a number equals what is not a number."""
+    return (left == right) | (left.isnan() & right.isnan())
 
 
 def tensors_in(value: Any) -> list[Tensor]:

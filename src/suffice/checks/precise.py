@@ -50,7 +50,7 @@ def in_float64(problem: Problem) -> Problem | None:
         model = copy.deepcopy(problem.model)
         for value in (*model.parameters(), *model.buffers()):
             value.data = value.data.to(_doubled(value.dtype))
-    except Exception:  # noqa: BLE001 -- whatever keeps a model from being copied, there is no copy
+    except Exception:  # whatever keeps a model from being copied, there is no copy
         return None
     return with_model(problem, model)
 
@@ -90,7 +90,7 @@ class _Dtypes(TorchDispatchMode):
     """Notes the floating-point dtypes of what operations return."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.dtypes: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -149,12 +149,12 @@ DERIVATIVE = Kind(
     "and the gradient itself, each at two steps. Where they disagree, groups of tensors are halved until one tensor is "
     "left. It counts if the derivatives along that tensor differ by more than 5% plus ten times the noise of the loss "
     "over the step. Zero against zero passes.",
-    "A derivative that is wrong makes curvature, tangent kernels and slopes wrong without an error. Usual reasons are a "
-    "backbone that runs under `no_grad`, `detach()` in the middle of a formula (DoRA's norm), reentrant checkpointing, "
-    "weights that are merged at `eval()`, and rounding with a straight-through gradient. Losses and training are not "
-    "refused.",
-    "Make `forward` differentiable in that parameter, or exclude it from the moving ones with `parameters=`. Losses can "
-    "be recorded as they are.",
+    "A derivative that is wrong makes curvature, tangent kernels and slopes wrong without an error. Usual reasons are "
+    "a backbone that runs under `no_grad`, `detach()` in the middle of a formula (DoRA's norm), reentrant "
+    "checkpointing, weights that are merged at `eval()`, and rounding with a straight-through gradient. Losses and "
+    "training are not refused.",
+    "Make `forward` differentiable in that parameter, or exclude it from the moving ones with `parameters=`. Losses "
+    "can be recorded as they are.",
 )
 NOT_FINITE = Kind(
     "SUF008",

@@ -69,9 +69,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
         if holdout is None:
             labels = problem.all_targets().long().numpy()
             parts += [
-                others
-                for folds in (FOLDS_OF_TRAININGS, 2)
-                for others in others_of_folds(labels, folds, config.seed)
+                others for folds in (FOLDS_OF_TRAININGS, 2) for others in others_of_folds(labels, folds, config.seed)
             ]
             refit = trainings.of
         trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), console)

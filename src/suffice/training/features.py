@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from suffice.checks import check_losses, check_samples
 from suffice.models import Split
 from suffice.problem import Problem, fastest_batch_size
 from suffice.storage import RowShards, atomic_write
@@ -48,6 +49,8 @@ class FrozenFeatures:
             with problem.measuring():
                 shape = list(cut.features(problem.batch(slice(0, 2))).shape[1:])
                 batch_size = fastest_batch_size(problem)
+            check_samples(problem)
+            check_losses(problem, batch_size)
             if "input_ids" in problem.dataset[0] and len(shape) > 1:
                 shape[0] = max(len(problem.dataset[row]["input_ids"]) for row in range(len(problem)))
             self._layout.parent.mkdir(parents=True, exist_ok=True)

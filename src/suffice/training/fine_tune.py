@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from suffice.checks import check_losses, check_unused
 from suffice.errors import InputError
 from suffice.problem import Problem
 from suffice.storage import atomic_write
@@ -114,6 +115,8 @@ def fine_tune(
     """
     if checkpoint is not None and validate is not None:
         raise InputError("a training with a validation loss keeps no checkpoint")
+    check_losses(problem, settings.batch_size)
+    check_unused(problem)
     parameters = list(problem.moving.values())
     optimizer = _optimizer(parameters, settings)
     steps_per_epoch = math.ceil(len(problem) / settings.batch_size)
@@ -134,9 +137,11 @@ def fine_tune(
                     break
                 losses = problem.losses(problem.batch(order[start : start + settings.batch_size]))
                 optimizer.param_groups[0]["lr"] = settings.learning_rate * _schedule(step, steps)
-                gradients = torch.autograd.grad(losses.mean(), parameters)
-                for parameter, gradient in zip(parameters, gradients, strict=True):
-                    parameter.grad = gradient
+                optimizer.zero_grad()
+                losses.mean().backward()  # reentrant checkpointing does without torch.autograd.grad
+                for parameter in parameters:
+                    if parameter.grad is not None and parameter.grad.is_sparse:
+                        parameter.grad = parameter.grad.to_dense()
                 optimizer.step()
                 total += float(losses.detach().sum())
                 done += len(losses)
