@@ -35,12 +35,12 @@ from torch.func import functional_call, grad, jvp, vmap
 from torch.nn import functional
 
 from suffice import closed_form
+from suffice.cli.terminal import Terminal
 from suffice.closed_form.bounds.activations import Activations
 from suffice.closed_form.bounds.level import Blocks
 from suffice.closed_form.bounds.walk import collect
 from suffice.closed_form.losses import loss_derivatives, sample_losses
 from suffice.closed_form.norms import norm_of, of_matrix
-from suffice.runs.progress import progress_bar
 
 KINDS = ("data", "a_priori")
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
@@ -281,7 +281,7 @@ def of_drawn(quick: bool) -> dict[str, Any]:
     console = Console(stderr=True)
     with (
         multiprocessing.get_context("spawn").Pool(PROCESSES) as pool,
-        progress_bar(console, "drawn", len(numbers)) as bar,
+        Terminal(console).progress("drawn", len(numbers)) as bar,
     ):
         for one in pool.imap_unordered(try_one, numbers, chunksize=10):
             found.append(one)
@@ -465,7 +465,7 @@ def of_trained(quick: bool) -> dict[str, Any]:
     seeds = 1 if quick else SEEDS
     gathered: dict[str, list[dict[str, Any]]] = defaultdict(list)
     lost: dict[str, Any] = {}
-    with progress_bar(Console(stderr=True), "trained", 16 * seeds) as bar:
+    with Terminal(Console(stderr=True)).progress("trained", 16 * seeds) as bar:
         for seed in range(seeds):
             for name, case in trained_cases(seed):
                 gathered[name].append(ratios_of(case.some(slice(2)) if quick else case))

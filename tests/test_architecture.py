@@ -1,6 +1,7 @@
 """Imports point one way: along the data, from what is studied to what people read."""
 
 import ast
+import functools
 from collections import defaultdict
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def files_of(room):
     return [file] if file.exists() else sorted((SOURCE / room).rglob("*.py"))
 
 
+@functools.cache
 def imports_of_rooms():
     homes = public_names()
     found = defaultdict(set)
@@ -73,7 +75,7 @@ def imports_of_rooms():
     return found
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
 def test_every_room_imports_only_what_it_may(room):
     assert files_of(room)
     strange = imports_of_rooms()[room] - MAY_IMPORT[room] - {"__version__"}

@@ -17,7 +17,7 @@ from suffice.models import TINY_VIT, ImageInputs, load_image_classifier
 @pytest.fixture
 def checkpoint(tmp_path):
     """A copy of the embedded model, to be spoilt."""
-    load_image_classifier(TINY_VIT, ["a"] * 10).model.save_pretrained(tmp_path)
+    load_image_classifier(TINY_VIT, [str(label) for label in range(10)]).model.save_pretrained(tmp_path)
     return tmp_path
 
 
@@ -88,7 +88,7 @@ def test_image_size_and_channels_are_those_of_the_model(shared):
 
 
 def test_positions_are_interpolated_for_another_image_size():
-    classifier = load_image_classifier(TINY_VIT, ["a"] * 10, image_size=42)
+    classifier = load_image_classifier(TINY_VIT, [str(label) for label in range(10)], image_size=42)
     (item,) = ImageInputs(load_images("builtin:digits"), np.array([0]), classifier).__getitems__([0])
     batch = {"pixel_values": item["pixel_values"][None]}
     assert classifier.predict(classifier.model, batch).shape == (1, 10)

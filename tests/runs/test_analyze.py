@@ -83,7 +83,7 @@ def test_fine_tuning_lowers_the_loss_and_probes_move_what_was_trained(
 ):
     source, data = str(hugging_face_folder), str(image_folder)
     before = run(tmp_path / "before", model=source, data=data)
-    after = run(tmp_path / "after", model=source, data=data, fine_tune=method, epochs=5, learning_rate=0.01)
+    after = run(tmp_path / "after", model=source, data=data, method=method, epochs=5, learning_rate=0.01)
     assert after.problem.loss_at_center < before.problem.loss_at_center
     assert after.problem.moving_parameters < before.problem.moving_parameters
     stored = torch.load(tmp_path / "after" / "fine_tuning.pt", weights_only=True)
@@ -131,12 +131,12 @@ def test_head_is_trained_on_texts_and_some_of_the_classes_are_kept(tmp_path, tin
     three = tmp_path / "three.tsv"
     rows = [line.replace(",", "\t") for line in reviews.read_text().split("\n")[1:-1]]
     three.write_text("\n".join([*rows, *["long film\tunsure"] * 5]))
-    values = {"model": str(tiny_bert), "text_column": "1", "label_column": 2, "fine_tune": "head", "epochs": 2}
+    values = {"model": str(tiny_bert), "text_column": "1", "label_column": 2, "method": "head", "epochs": 2}
     first = run(tmp_path / "run", data=str(three), classes=["bad", "good"], **values)
     assert (first.problem.samples, first.problem.held_out_samples, first.problem.classes) == (48, 12, 2)
     assert first.problem.moving_parameters == 2 * (16 + 1)
     assert first.configuration["classes"] == ["bad", "good"]
-    with pytest.raises(InputError, match="another classes"):
+    with pytest.raises(InputError, match="other settings .classes: "):
         run(tmp_path / "run", data=str(three), classes=["unsure", "good"], **values)
 
 
@@ -145,7 +145,7 @@ def test_same_configuration_is_resumed_and_another_is_refused(small_run):
     stamp = (folder / "fine_tuning.pt").stat().st_mtime_ns
     assert analyze(read_configuration(AnalyzeConfig, SMALL), folder) == result
     assert (folder / "fine_tuning.pt").stat().st_mtime_ns == stamp
-    with pytest.raises(InputError, match="another radius"):
+    with pytest.raises(InputError, match="other settings .radius: 0.1, now 0.2"):
         analyze(read_configuration(AnalyzeConfig, SMALL | {"radius": 0.2}), folder)
 
 
@@ -171,10 +171,10 @@ def test_folder_of_another_program_is_refused_even_to_overwrite(tmp_path):
 
 def test_data_that_changed_under_a_run_are_noticed(tmp_path, image_folder):
     shutil.copytree(image_folder, tmp_path / "images")
-    values = {"model": "builtin:tiny-vit", "data": str(tmp_path / "images"), "fine_tune": "head", "epochs": 1}
+    values = {"model": "builtin:tiny-vit", "data": str(tmp_path / "images"), "method": "head", "epochs": 1}
     run(tmp_path / "run", **values)
     next((tmp_path / "images").rglob("*.png")).unlink()
-    with pytest.raises(InputError, match="content of its data"):
+    with pytest.raises(InputError, match="other contents of its data"):
         run(tmp_path / "run", **values)
 
 
@@ -220,7 +220,7 @@ def test_broken_image_is_named(tmp_path, image_folder, hugging_face_folder):
     for count, file in enumerate(image_folder.rglob("*.png")):
         (tmp_path / "images" / "digit 1" / f"{count}.png").write_bytes(file.read_bytes())
     with pytest.raises(InputError, match="broken.png"):
-        run(tmp_path / "run", model="builtin:tiny-vit", data=str(tmp_path / "images"), fine_tune="head", epochs=1)
+        run(tmp_path / "run", model="builtin:tiny-vit", data=str(tmp_path / "images"), method="head", epochs=1)
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_broken_image_is_named(tmp_path, image_folder, hugging_face_folder):
         ({"samples": 5}, "at least 3"),
         ({"samples": 5000}, "has 1797"),
         ({"parameters": ["vit.layer.*.nothing"]}, "no parameter matches"),
-        ({"fine_tune": "heads"}, "not a way to fine-tune"),
-        ({"fine_tune": "last_layers(9)"}, "has 4 layers"),
+        ({"method": "heads"}, "not a way to fine-tune"),
+        ({"method": "last_layers(9)"}, "has 4 layers"),
         ({"device": "toaster"}, "auto, cpu or cuda"),
         ({"fine_tune": "all", "samples": 40, "learning_rate": 1e30}, "diverged"),
     ],
@@ -244,7 +244,7 @@ def test_bad_input_gets_one_clear_line(tmp_path, values, message):
 
 
 def test_checkpoint_without_a_head_asks_for_fine_tuning(tmp_path, image_folder):
-    with pytest.raises(InputError, match="--fine-tune head"):
+    with pytest.raises(InputError, match="--method head"):
         run(tmp_path, model="builtin:tiny-vit", data=str(image_folder))
 
 
@@ -269,7 +269,7 @@ def test_real_pretrained_transformer_settles_on_real_images(tmp_path, shared):
         data=str(shared / "data" / "fashion-mnist"),
         image_size=28,
         samples=60,
-        fine_tune="head",
+        method="head",
         epochs=3,
     )
     assert result.problem.classes == 10

@@ -139,5 +139,5 @@ def test_bad_input_is_refused_in_one_line(values, said, tmp_path):
 
 def test_a_model_that_cannot_be_cut_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(learner, "split", lambda *_: None)
-    with pytest.raises(InputError, match="take suffice.forecast_head on features"):
+    with pytest.raises(InputError, match="compute features, and use suffice.forecast_head"):
         forecast(config_of(), tmp_path / "run")

@@ -1,4 +1,4 @@
-"""From loss to accuracy."""
+"""The accuracy of a forecast, from its loss."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -19,12 +19,12 @@ def error_rate(
 ) -> tuple[Float64[np.ndarray, " inverse_sizes"], Float64[np.ndarray, " inverse_sizes"]]:
     r"""The error rate of models for k samples, whose loss is known, and its standard error.
 
-    A part of the loss is miscalibration, which classifies nothing wrong: what the outputs lose to themselves divided by
-    T, the temperature at which the loss is smallest. T(k) is taken to be on the line in 1/k through those of the halves
-    and of nearly all or, where there are no halves, to go from what is above 1 to 1 for ever more samples. The rest is
-    the loss of probabilities that are true. By as much as it falls, these are taken to become sharper, all by the same
-    factor, and the error rate to fall in proportion to what they let expect, the mean of :math:`1 - \max_c p_c`. Half
-    of what the miscalibration makes out counts as an error of this, besides the noise of the error rate at hand.
+    The loss has two parts. Miscalibration misclassifies nothing: it is the difference between the loss of the outputs
+    and that of the outputs divided by T, the temperature at which the loss is smallest. T(k) is a line in 1/k through
+    the temperatures of the halves and of nearly all samples; without halves, an excess of T over 1 vanishes as 1/k. The
+    remainder is the loss of calibrated probabilities. As it falls, all probabilities become sharper by one factor, and
+    the error rate falls in proportion to its expectation, the mean of :math:`1 - \max_c p_c`. The standard error
+    combines the noise of the error rate at hand with half of the contribution of the miscalibration.
 
     Args:
         pilot: what was measured.

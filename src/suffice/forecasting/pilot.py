@@ -1,4 +1,4 @@
-"""What the samples at hand say of a head: how good it is without a sample, and how fast that should change."""
+"""The pilot: what is measured at the samples at hand, and its estimators for a head."""
 
 import math
 from collections.abc import Mapping
@@ -21,33 +21,33 @@ from suffice.forecasting.slopes import (
 from suffice.training.predictions import Predictions
 
 PENALTIES = np.geomspace(1e-6, 1, 13)
-"""Penalties that are tried, over the mean squared length of the features."""
+"""Candidate penalties, relative to the mean squared norm of the features."""
 
 ENOUGH = 24
-"""Samples of a class from which on the best outputs are taken to be half-way between a head's own and those without the
-sample. With fewer they are nearer to the latter, in proportion: the loss between the two is far from a parabola.
+"""Samples per class from which on the best outputs are estimated half-way between a head's in-sample and left-out ones.
+With fewer samples the estimate moves towards the left-out ones in proportion: the loss between is not quadratic.
 
-Chosen on the tasks to tune on of `benchmarks/forecast`.
+Chosen on the tuning tasks of `benchmarks/forecast`.
 """
 
 APART = 0.5
-"""What the mean of two slopes is off, over how far it is from each; on the tasks to tune on somewhat less."""
+"""Error of the mean of two slopes, relative to its distance from each; somewhat less on the tuning tasks."""
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """Measured at the k_0 samples at hand.
+    """What was measured at the k_0 samples at hand.
 
     Attributes:
         samples: k_0.
-        nearly_all: of samples that the models have not seen, by those fitted to all or nearly all of the others.
-        halves: the same by models fitted to half of the samples, or None where none were.
-        estimators: of the gain by name, the one that is taken by default first.
-        penalty: on half of the squared weights that the training had or acted as if it had; None if it is not known.
-        own: of the model's own samples, by itself.
-        head: what was fitted to all samples, where the models are heads.
-        level_off: what the loss of samples that the models have not seen is off besides its noise, over itself.
-        descent: by how much a step along the gradient would lower the training loss.
+        nearly_all: predictions for unseen samples, by models trained on all or nearly all of the others.
+        halves: the same by models trained on half of the samples; None where there are none.
+        estimators: of the gain by name, the default first.
+        penalty: lambda on half of the squared weights, as the training had it or acted as if it had; None if unknown.
+        own: predictions of the model for its training samples.
+        head: the fit to all samples, where the models are heads.
+        level_off: relative error of the loss on unseen samples, besides its noise.
+        descent: decrease of the training loss by the best step along its gradient.
     """
 
     samples: int
@@ -66,9 +66,9 @@ class Pilot:
         return float(self.own.losses.mean())
 
     def class_slopes(self, seed: int = 0) -> ClassSlopes | None:
-        """What the noise of each class adds to the loss: from the gradients of heads fitted to folds, else by gaps.
+        """The part of the test loss that the noise of each class makes: from gradients for heads, else from loss gaps.
 
-        None where these do not tell.
+        None where it cannot be estimated.
         """
         if self.head is not None and self.halves is not None:
             return class_slopes(self.head, _best(self.head, self.nearly_all), self.nearly_all.labels, seed)
@@ -84,14 +84,14 @@ def measure_pilot(
     seed: int = 0,
     others: tuple[Float64[np.ndarray, "others columns"], Int64[np.ndarray, " others"]] | None = None,
 ) -> Pilot:
-    """Fits the head once to all samples, and from there to all but each fold and to each half.
+    """Fits the head to all samples once, and from there to all but each fold and to each half.
 
     Args:
         features: an intercept is a column of ones.
         labels: 0 to K - 1, each at least twice.
         l2: the penalty on the mean loss.
-        seed: of folds and random traces.
-        others: features and labels of samples to take the level from, in place of the folds.
+        seed: random seed of the folds and the traces.
+        others: features and labels of unseen samples for the level, in place of the folds.
     """
     classes = int(labels.max()) + 1
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
@@ -113,13 +113,13 @@ def measure_pilot(
 
 
 def _estimators(head: Head, unseen: Predictions, seed: int) -> dict[str, FirstOrder]:
-    r"""The slope by several routes.
+    r"""The slope by several estimators.
 
-    - ``noise``: from the gradients, with the residuals of about the best head.
-    - ``information``: with C = H_0; too large where the model is less sure than it could be.
-    - ``symmetric``: half of the optimism; too large where a penalty holds the fit back.
-    - ``combined``: the geometric mean of ``noise`` and ``information``, as one trusts the labels and the other the
-      model.
+    - ``noise``: the sandwich, with residuals of approximately the best head.
+    - ``information``: the effective dimension, C = H_0; too large for an underconfident model.
+    - ``symmetric``: the optimism; too large where a penalty restrains the fit.
+    - ``combined``: the geometric mean of ``noise`` and ``information``, of which one trusts the labels and the other
+      the model.
     """
     slopes = {
         "noise": sandwich_slope(head, _best(head, unseen), seed),
@@ -132,10 +132,11 @@ def _estimators(head: Head, unseen: Predictions, seed: int) -> dict[str, FirstOr
 
 
 def _best(head: Head, unseen: Predictions) -> Float64[np.ndarray, "samples classes"]:
-    """About the outputs of the best head, for many samples: between those of a head and those without the sample.
+    """Approximately the outputs of the best head: between a head's in-sample and its left-out outputs.
 
-    Residuals at the former are too small, as the head has followed each sample, and at the latter too large, as they
-    have the noise of the head in them. To first order the best are half-way, as the best loss is (`optimism_slope`).
+    In-sample residuals are too small, since the head has fitted each sample; left-out residuals are too large, since
+    they contain the noise of the head. To first order the best ones are half-way, as the best loss is
+    (`optimism_slope`).
     """
     samples, classes = head.outputs.shape
     share = 1 - min(1.0, samples / classes / ENOUGH) / 2
@@ -146,14 +147,14 @@ def _best(head: Head, unseen: Predictions) -> Float64[np.ndarray, "samples class
 def choose_penalty(
     features: Float64[np.ndarray, "samples columns"], labels: Int64[np.ndarray, " samples"], seed: int = 0
 ) -> float:
-    """The penalty with which heads fitted to nearly all samples lose the least on the others.
+    """The penalty with the smallest cross-validated loss.
 
-    Tried from the largest on, each fit from where the last ended, until the loss rises.
+    Candidates are tried from the largest on, each fit from where the last ended, until the loss rises.
 
     Args:
         features: an intercept is a column of ones.
         labels: 0 to K - 1, each at least twice.
-        seed: of the folds.
+        seed: random seed of the folds.
 
     Example:
         >>> random = np.random.default_rng(0)

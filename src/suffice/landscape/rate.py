@@ -1,4 +1,4 @@
-r"""How fast a measured curve falls: its slope on log axes, and what a moving average makes of it."""
+r"""How fast a measured curve falls: its slope on log axes, and the effect of a moving average."""
 
 from typing import NamedTuple
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
+from suffice.configuration import Config
 from suffice.errors import InputError
+from suffice.results import RESULT, Result
 from suffice.storage import PARTIAL, atomic_write
 
 CONFIGURATION = "config.yaml"
 CONTENTS = (
     CONFIGURATION,
-    "result.json",
+    RESULT,
     "report.html",
     "figures",
     "ledger",
@@ -34,21 +37,20 @@ CONTENTS = (
 SOFTWARE = ("suffice", "torch", "transformers", "peft", "numpy", "pillow", "zarr", "scikit-learn")
 
 
-def open_folder(
-    folder: Path, asked: dict[str, Any], fingerprint: str, overwrite: bool, free: Set[str] = frozenset()
-) -> bool:
-    """Makes a run's folder and writes its configuration; returns whether there is a run of the same to be resumed.
+def open_folder(folder: Path, config: Config, fingerprint: str, overwrite: bool, free: Set[str] = frozenset()) -> bool:
+    """Makes a run's folder and writes its configuration; returns whether it holds such a run that is to be resumed.
 
     Args:
-        folder: where.
-        asked: the configuration.
+        folder: the folder, which need not exist.
+        config: the settings of the run.
         fingerprint: of the data.
         overwrite: replace a run that is there.
-        free: keys that may change without measuring anew.
+        free: keys that may change without a new measurement.
 
     Raises:
-        InputError: the folder holds a run of another configuration or on other data, or something that is no run.
+        InputError: the folder holds a run with other settings or other data, or something that is not a run.
     """
+    asked = config.asked()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give a folder with --out")
     file = folder / CONFIGURATION
@@ -62,12 +64,17 @@ def open_folder(
         if overwrite:
             _clear(folder)
         else:
-            differing = sorted(key for key in asked.keys() - free if stored.get(key) != asked[key])
+            before = _asked_before(config, stored)
+            differing = [
+                f"{key}: {before.get(key)}, now {asked[key]}"
+                for key in sorted(asked.keys() - free)
+                if before.get(key) != asked[key]
+            ]
             if stored["fingerprint"] != fingerprint:
-                differing.append("content of its data")
+                differing.append("other contents of its data")
             if differing:
                 raise InputError(
-                    f"{folder} holds a run with another {', '.join(differing)}: "
+                    f"{folder} holds a run with other settings ({'; '.join(differing)}): "
                     "give another --out, or --overwrite to replace it"
                 )
     elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
@@ -80,6 +87,20 @@ def open_folder(
         content = {**asked, "fingerprint": fingerprint, "versions": versions()}
         stream.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
     return resumed
+
+
+def _asked_before(config: Config, stored: dict[str, Any]) -> dict[str, Any]:
+    """The stored settings, under the names that keys have now; unchanged if they are of another command."""
+    try:
+        return type(config).model_validate(config.renamed(stored)).asked()
+    except (InputError, ValidationError):
+        return stored
+
+
+def write_result(result: Result, folder: Path, indent: int | None = None) -> None:
+    """Writes ``result.json``, whole or not at all."""
+    with atomic_write(folder / RESULT) as file:
+        file.write(result.model_dump_json(indent=indent).encode())
 
 
 def versions() -> dict[str, str]:

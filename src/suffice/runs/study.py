@@ -1,20 +1,19 @@
-"""The ground truth: training at each size and seed, the loss surface where that ends, and what k* is worth."""
+"""The ground truth: training at each size and seed, the loss surface at the trained weights, and the check of k*."""
 
+import csv
 import functools
+import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rich.console import Console
-
 from suffice.configuration import StudyConfig
 from suffice.engine import Workers, choose_device
 from suffice.errors import InputError
-from suffice.report import write_study_report
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
-from suffice.runs.folder import open_folder, versions
-from suffice.runs.progress import duration, progress_bar
+from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.storage import atomic_write
 from suffice.studies import (
     CONFIDENCE,
@@ -29,10 +28,10 @@ from suffice.studies import (
 from suffice.training import ALL, Learners, Series
 
 STEP = 5e-4
-"""About the seconds that a training step takes besides the model."""
+"""About the seconds of a training step without the model."""
 
 START = 8
-"""About the seconds that it takes to start workers."""
+"""About the seconds to start workers."""
 
 
 def study(
@@ -40,24 +39,24 @@ def study(
     out: Path = Path("runs/study"),
     workers: int | None = None,
     overwrite: bool = False,
-    console: Console | None = None,
+    watch: Watch = SILENT,
 ) -> StudyResult:
-    """Trains by each method on each size with each seed, measures, checks k* against it, and writes ``out``.
+    """Trains by each method at each size with each seed, checks k*, and writes ``result.json`` and ``cells.csv``.
 
-    The samples of a seed are nested and stratified, the same for all methods. What the frozen part of a model makes of
-    the samples is computed once. Each training, and each measurement of the surface, is stored when it is finished, and
-    an earlier run of the same configuration in the same folder goes on.
+    The samples of a seed are nested and stratified, and the same for all methods. Frozen features are computed once.
+    Each training and each measurement of a surface is stored when it is finished; a run with the same settings in the
+    same folder is resumed.
 
     Args:
-        config: what to train on what.
+        config: the model, the data, the methods and the sizes.
         out: the run's folder.
-        workers: processes that train at the same time; one for each ``config.threads`` cores by default. The results
-            do not depend on it.
-        overwrite: replace a run of another configuration.
-        console: where to show estimates and progress; nowhere by default.
+        workers: number of parallel processes; one for each ``config.threads`` cores by default. The results do not
+            depend on it.
+        overwrite: replace a run with other settings.
+        watch: told what is done and how long it should take; silent by default.
 
     Raises:
-        InputError: bad input of any kind; what was finished stays in the folder.
+        InputError: bad input of any kind; finished work stays in the folder.
 
     Example:
         >>> import tempfile
@@ -68,19 +67,20 @@ def study(
         >>> len(result.study.cells), list(result.study.curves), result.study.curves["head"].sizes
         (2, ['head'], [20, 100])
     """
-    console = Console(quiet=True) if console is None else console
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
     by_default = 1 if choose_device(config.device).type == "cuda" else max(1, (os.cpu_count() or 1) // config.threads)
     work = _work(config.model_dump_json(), str(out))
     try:
         work.check()
-        open_folder(out, config.asked(), work.samples.samples.fingerprint(), overwrite)
-        work.run(workers or by_default, console)
+        open_folder(out, config, work.samples.samples.fingerprint(), overwrite)
+        work.run(workers or by_default, watch)
         result = _short(work.result())
     finally:
         _work.cache_clear()
-    write_study_report(result, out)
+    write_result(result, out)
+    with atomic_write(out / "cells.csv") as file:
+        file.write(_table(result.study.cells).encode())
     return result
 
 
@@ -94,7 +94,7 @@ class _Step(NamedTuple):
 
 
 class _Work:
-    """What is done in the processes of a study, and what is left to do."""
+    """The work of a study, done in its processes, and what of it is missing."""
 
     def __init__(self, config: StudyConfig, out: Path) -> None:
         self.config = config
@@ -117,8 +117,8 @@ class _Work:
         for method in self.config.methods:
             self.learners.check(method)
 
-    def run(self, workers: int, console: Console) -> None:
-        """Does what is missing, one kind of steps after the other."""
+    def run(self, workers: int, watch: Watch) -> None:
+        """Does the missing steps, one kind after the other."""
         shards = [
             _Step("features", Series(ALL, method, self.config.seed), rows=(rows.start, rows.stop))
             for method in self.config.methods
@@ -133,12 +133,12 @@ class _Work:
         surfaces = [
             _Step("retrained", series) for series in self._measured() if not self._surface_file(series).exists()
         ]
-        console.print(self._announcement(shards, cells, surfaces, workers))
+        watch.say(self._announcement(shards, cells, surfaces, workers))
         call = functools.partial(_do, self.config.model_dump_json(), str(self.out))
         with Workers(workers, self.config.threads) as processes:
-            for what, steps in (("frozen part", shards), ("training", cells), ("loss surface", surfaces)):
+            for what, steps in (("frozen features", shards), ("training", cells), ("loss surfaces", surfaces)):
                 if steps:
-                    with progress_bar(console, what, len(steps)) as progress:
+                    with watch.progress(what, len(steps)) as progress:
                         processes.run(call, steps, functools.partial(_advance, progress))
 
     def do(self, step: _Step) -> None:
@@ -178,7 +178,7 @@ class _Work:
             file.write(b"null" if measured is None else measured.model_dump_json().encode())
 
     def result(self) -> StudyResult:
-        """All that is on disk, put together."""
+        """The result, from what is on disk."""
         cells = {
             series: [self.cells.read(series, size) for size in self.samples.sizes[series.task]]
             for series in self.series
@@ -245,7 +245,7 @@ class _Work:
     def _announcement(
         self, shards: Sequence[_Step], cells: Sequence[_Step], surfaces: Sequence[_Step], workers: int
     ) -> str:
-        """What will be done, and how long it should take, from the time of one batch."""
+        """Announces the work and how long it should take, from the time of one batch."""
         config = self.config
         forward = functools.partial(self.learners.forward_seconds, threads=config.threads)
         seconds = sum(forward("full") * (step.rows[1] - step.rows[0]) for step in shards)
@@ -263,13 +263,22 @@ class _Work:
         seconds = seconds / workers + START * (workers > 1)
         at_most = "" if config.patience is None else "at most "
         return (
-            f"{len(cells):,} trainings, and the loss surface at {len(surfaces):,} of their "
-            f"ends, in {workers} {'process' if workers == 1 else 'processes'}: {at_most}about {duration(seconds)}."
+            f"{counted(len(cells), 'training')} and {counted(len(surfaces), 'loss surface')} to measure, in "
+            f"{counted(workers, 'process', 'processes')}: {at_most}about {duration(seconds)}."
         )
 
 
+def _table(cells: Sequence[Cell]) -> str:
+    """A row for each training as CSV; missing values are empty."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(Cell.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cell.model_dump() for cell in cells)
+    return table.getvalue()
+
+
 def _short(result: StudyResult) -> StudyResult:
-    """The result with numbers of six digits, since it has thousands of them."""
+    """The result with numbers of six digits, since it has thousands of numbers."""
 
     def short(value: Any) -> Any:
         if isinstance(value, dict):
@@ -295,7 +304,7 @@ def _diverged(cells: Sequence[Cell]) -> list[str]:
 
 @functools.lru_cache(maxsize=1)
 def _work(config: str, out: str) -> _Work:
-    """Of this process; it keeps what it has loaded from step to step."""
+    """The work of this process, which keeps what it has loaded from step to step."""
     return _Work(StudyConfig.model_validate_json(config), Path(out))
 
 

@@ -1,4 +1,4 @@
-"""One training: so many samples, one method, one seed; and how good the model is that comes of it."""
+"""One cell of a study: a training on k samples by one method with one seed, and how good the model is."""
 
 import math
 import time
@@ -18,7 +18,7 @@ from suffice.training import DivergedError, Learner, Parts, Predictions, Rows, S
 
 
 class Cells:
-    """The cells of a study in a folder: each is there as a whole, or not at all."""
+    """The cells of a study in a folder: each is stored whole, or not at all."""
 
     def __init__(self, folder: Path, tasks: Sequence[str]) -> None:
         self._folder = folder
@@ -31,7 +31,7 @@ class Cells:
         return Cell.model_validate_json(self._file(series, size).read_bytes())
 
     def tested(self, series: Series, size: int) -> Float64[np.ndarray, "2 samples"]:
-        """The loss of each test sample, and whether it is classified right."""
+        """Loss and correctness (1 or 0) of each test sample."""
         file = self._file(series, size).with_suffix(".npy")
         values: Float64[np.ndarray, "2 samples"] = np.load(file, allow_pickle=False)
         return values
@@ -41,7 +41,7 @@ class Cells:
         return load_file(self._file(series, size).with_suffix(".safetensors"))
 
     def write(self, cell: Cell, tested: Predictions | None, weights: dict[str, torch.Tensor] | None) -> None:
-        """Stores a cell; the file that says that it is there comes last."""
+        """Stores a cell; the file that marks it as complete is written last."""
         self._folder.mkdir(exist_ok=True)
         file = self._file(Series(cell.task, cell.method, cell.seed), cell.size)
         if tested is not None:
@@ -68,7 +68,7 @@ def train_cell(
         parts: of the task.
         order: the pool in the order of the seed.
         series: task, method and seed.
-        size: number of samples to train on.
+        size: k, samples to train on.
 
     Returns:
         The cell, and the predictions on the test part; none of a training that diverged.

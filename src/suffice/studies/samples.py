@@ -1,4 +1,4 @@
-"""The samples of a study: what is trained on, what is tested on, in which order and sizes."""
+"""The samples of a study: the parts to train and to test on, the order and the sizes."""
 
 import numpy as np
 
@@ -13,18 +13,17 @@ GRID = 6
 
 
 class StudySamples:
-    """All samples of a study, test data that come apart included, cut into the same parts for all its tasks.
+    """All samples of a study, separate test data included, divided into the same parts for all its tasks.
 
     Attributes:
         samples: all of them.
         tasks: by name, the one with all classes first.
         seeds: of the study.
-        sizes: of the trainings of each task: those asked for, as far as a subset of the classes has so many samples, or
-            a log grid.
+        sizes: of the trainings of each task: the requested ones, as far as the task has so many samples, or a log grid.
 
     Raises:
-        InputError: samples or classes that are not there, parts that are too small, or a size that is larger than the
-        pool or so small that a class is missing.
+        InputError: missing samples or classes, parts that are too small, or a size that is larger than the pool or so
+            small that a class is missing.
 
     Example:
         >>> config = StudyConfig(model="builtin:tiny-vit", data="builtin:digits", samples=200, sizes=[10, 40])
@@ -54,7 +53,7 @@ class StudySamples:
         self.sizes = {task: self._sizes(task) for task in self.tasks}
 
     def order(self, task: str, seed: int) -> Rows:
-        """The pool in the order of a seed: a training on k samples takes the first k, whatever the method."""
+        """The pool in the order of a seed: a training on k samples takes the first k, by every method."""
         pool = self.tasks[task].parts.pool
         order: Rows = pool[stratified_order(self.tasks[task].samples.labels[pool], [self._config.seed, seed])]
         return order
@@ -93,14 +92,14 @@ def _load(config: StudyConfig, source: str) -> LabelledSamples:
 
 
 def _first(samples: LabelledSamples, count: int | None, asked: str, seed: int) -> Rows:
-    """Of a stratified order all samples, or as many as are asked for."""
+    """The first ``count`` samples of a stratified order; all by default."""
     if count is not None and count > len(samples):
         raise InputError(f"{asked} has {len(samples):,}")
     return stratified_order(samples.labels, [seed])[:count]
 
 
 def _cut(config: StudyConfig, samples: LabelledSamples) -> Parts:
-    """Stratified parts; that to test on is empty where test data come apart."""
+    """Stratified parts; the test part is empty where there are separate test data."""
     order = _first(samples, config.samples, f"samples = {config.samples}: {config.data}", config.seed)
     tested = 0 if config.test is not None else round(config.test_share * len(order))
     validated = round(config.validation_share * len(order))

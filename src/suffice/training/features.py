@@ -1,4 +1,4 @@
-"""What the frozen part of a model makes of the samples: computed once for all sizes and seeds, kept on disk."""
+"""Frozen features: the outputs of the frozen part of a model, computed once for all sizes and seeds, kept on disk."""
 
 import functools
 import json

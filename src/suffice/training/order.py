@@ -1,4 +1,4 @@
-"""The order in which a study takes its samples: every prefix has the classes in the shares that the whole has."""
+"""The stratified order of samples: every prefix has the classes in about the shares of the whole."""
 
 import numpy as np
 from jaxtyping import Int64
@@ -7,9 +7,9 @@ from jaxtyping import Int64
 def stratified_order(labels: Int64[np.ndarray, " samples"], seed: list[int]) -> Int64[np.ndarray, " samples"]:
     """A random order of samples in which each prefix holds each class in about its share.
 
-    The j-th of the n_c samples of a class, in a random order, stands at (j + 1/2) / n_c of the whole. With two classes,
-    or classes of the same size, a prefix is less than one sample off; rare classes come late, all at about the same
-    place, and a large class then waits for them.
+    The j-th of the n_c samples of a class, in a random order, is at (j + 1/2) / n_c of the whole. With two classes, or
+    classes of equal size, the counts of a prefix differ from their shares by less than one. Rare classes come late, all
+    at about the same position, where a large class waits for them.
 
     Example:
         >>> labels = np.array([0, 0, 0, 0, 1, 1])
@@ -17,11 +17,11 @@ def stratified_order(labels: Int64[np.ndarray, " samples"], seed: list[int]) -> 
         [0, 1, 0]
     """
     shuffled = np.random.default_rng(seed).permutation(len(labels))
-    place = np.empty(len(labels))
+    position = np.empty(len(labels))
     for label in np.unique(labels):
         of_class = np.flatnonzero(labels[shuffled] == label)
-        place[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
-    return shuffled[np.argsort(place, kind="stable")]
+        position[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
+    return shuffled[np.argsort(position, kind="stable")]
 
 
 def smallest_with_all(labels: Int64[np.ndarray, " samples"]) -> int:

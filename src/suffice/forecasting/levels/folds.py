@@ -22,19 +22,19 @@ FOLDS_OF_TRAININGS = 5
 """Fewer than of heads: these are real trainings."""
 
 STATIONARY = 1e-3
-"""Where the fit to the other folds ends: its objective is then within 1e-6 of the smallest, far below the noise."""
+"""Stopping tolerance of these fits: the objective is then within 1e-6 of the minimum, far below the noise."""
 
 
 def out_of_fold(
     head: Head, labels: Int64[np.ndarray, " samples"], folds: int = FOLDS, seed: int = 0
 ) -> Float64[np.ndarray, "samples outputs"]:
-    """The outputs of each sample by a head that was fitted to the other folds, from where the whole head is.
+    """The outputs of each sample by a head fitted to the other folds, started from the fit to all.
 
     Args:
         head: fitted to all its samples.
-        labels: the folds have the classes in about the shares of the whole.
-        folds: how many.
-        seed: of the folds.
+        labels: for stratified folds.
+        folds: number of folds.
+        seed: random seed of the folds.
 
     Example:
         >>> from suffice.forecasting.head import fit_head
@@ -54,7 +54,7 @@ def out_of_fold(
 
 
 def fold_of(labels: Int64[np.ndarray, " samples"], folds: int, seed: int) -> Int64[np.ndarray, " samples"]:
-    """Samples of a class, in a random order, one after the other to the next fold."""
+    """The fold of each sample: stratified, the samples of a class in random order go to the folds in turn."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     fold = np.empty(len(labels), dtype=np.int64)

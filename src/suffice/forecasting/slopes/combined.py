@@ -1,4 +1,4 @@
-"""The combined slope: the geometric mean of two estimates that mostly err to different sides."""
+"""The combined slope: the geometric mean of two estimates whose errors mostly have opposite signs."""
 
 import math
 
@@ -6,11 +6,11 @@ from suffice.forecasting.slopes.slope import Slope
 
 
 def geometric_mean(one: Slope, other: Slope, off: float) -> Slope:
-    """Of two estimates that mostly err to different sides.
+    """The geometric mean of two estimates whose errors mostly have opposite signs.
 
     Args:
         one, other: positive.
-        off: what the mean is off, over how far it is from each of the two (in logarithms), besides their own errors.
+        off: error of the mean, relative to its distance from each of the two (in logarithms), besides their errors.
 
     Example:
         >>> mean = geometric_mean(Slope(40.0, 0.0), Slope(10.0, 0.0), off=0.5)

@@ -8,14 +8,14 @@ from suffice.forecasting.slopes.traces import SOLVED, draws, excess, mean_of_dra
 
 
 def effective_dimension_slope(head: Head, seed: int = 0) -> Slope:
-    r"""The slope with C = H_0, as it is for a model that gives true probabilities: half of Tr[(H_0 H^-1)^2].
+    r"""The slope under the information identity C = H_0, which holds for true probabilities: half of Tr[(H_0 H^-1)^2].
 
-    It needs no residuals. It is too large where the model is less sure than it could be, as under a strong penalty on
-    classes that are easy to tell. See `sandwich_slope` for the terms that it leaves out.
+    It needs no residuals. It is too large for an underconfident model, as under a strong penalty on separable classes.
+    See `sandwich_slope` for the terms that it leaves out.
 
     Args:
         head: fitted to its samples.
-        seed: of the random vectors, :math:`v = k^{-1/2} \sum_i J_i^T a_i` with a of covariance S_i.
+        seed: random seed of the vectors, :math:`v = k^{-1/2} \sum_i J_i^T a_i` with a of covariance S_i.
 
     Example:
         >>> from suffice.forecasting.head import fit_head

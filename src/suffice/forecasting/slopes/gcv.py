@@ -12,10 +12,10 @@ from suffice.forecasting.slopes.slope import Slope
 def gcv_slope(
     own: Float64[np.ndarray, " samples"], unseen: Float64[np.ndarray, " unseen"], samples: float, directions: float
 ) -> Slope:
-    r"""The slope by generalised cross-validation, for a fit that follows all directions open to it equally far.
+    r"""The slope by generalised cross-validation, for a fit with equal leverage in all its directions.
 
     Generalised cross-validation has :math:`L_{train} = L_{test} (1 - \tau)^2` with :math:`\tau = \mathrm{df}_1 / k`,
-    and what the noise of the fit costs is :math:`L_{test}\, \mathrm{df}_2 / k`, with the traces of the smoother and of
+    and the noise of the fit costs :math:`L_{test}\, \mathrm{df}_2 / k`, with the traces of the smoother and of
     its square. Where all its eigenvalues are the same :math:`\mathrm{df}_2 = \tau\, \mathrm{df}_1 / \rho`, with
     :math:`\rho` the number of directions over that of samples, at most 1; so
 
@@ -23,8 +23,7 @@ def gcv_slope(
 
     This is exact for least squares without a penalty, where :math:`\tau = \rho`. For large models it is a rule, since
     eigenvalues are not the same and losses are no squares: :math:`s = k (\sqrt{L_{test}} - \sqrt{L_{train}})^2`, far
-    below `optimism_slope` for a training that was stopped early, and twice that for one that knows its samples by
-    heart.
+    below `optimism_slope` for a training that was stopped early, and twice that for one that interpolates.
 
     Source: P. Craven, G. Wahba, "Smoothing noisy data with spline functions", Numerische Mathematik 31 (1979); T.
     Hastie, R. Tibshirani, J. Friedman, "The Elements of Statistical Learning", 2nd edition, section 7.10, for both.

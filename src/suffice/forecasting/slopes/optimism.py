@@ -11,10 +11,11 @@ from suffice.forecasting.slopes.slope import Slope, standard_error
 def optimism_slope(
     own: Float64[np.ndarray, " samples"], unseen: Float64[np.ndarray, " unseen"], samples: float
 ) -> Slope:
-    r"""The slope with which test loss and training loss meet half-way: :math:`\tfrac k2 (L_{test} - L_{train})`.
+    r"""The optimism slope: :math:`\tfrac k2 (L_{test} - L_{train})`.
 
-    To first order the test loss is above its limit by :math:`\frac1{2k} \mathrm{Tr}(H^{-1} H_0 H^{-1} C)` and the
-    training loss below it by as much, where there is no penalty. With one, the slope is smaller than this.
+    Without a penalty, to first order, the test loss is above its limit by
+    :math:`\frac1{2k} \mathrm{Tr}(H^{-1} H_0 H^{-1} C)` and the training loss is below it by as much. With a penalty the
+    slope is smaller than this.
 
     Source: C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence", NIPS 1993; N. Murata, S.
     Yoshizawa, S. Amari, "Network Information Criterion", IEEE Transactions on Neural Networks 1994.

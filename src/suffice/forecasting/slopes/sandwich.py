@@ -19,17 +19,16 @@ def sandwich_slope(head: Head, outputs: Float64[np.ndarray, "samples outputs"], 
             - \mathrm{E}\, b^T h_i u_i + \tfrac12 \mathcal T[b, H^{-1} C H^{-1}]
 
     The first term is the classical one (N. Murata, S. Yoshizawa, S. Amari, "Network information criterion", IEEE
-    Transactions on Neural Networks 1994, section IV), what the noise of k gradients costs. The others are of the same
+    Transactions on Neural Networks 1994, section IV), the cost of the noise of k gradients. The others are of the same
     order where there is a penalty: the minimum for k samples lies off that for all by O(1/k), and the gradient of the
     loss is not zero there but :math:`-\lambda W`. The traces are of random signs,
     :math:`v = k^{-1/2} \sum_i \epsilon_i (g_i - \bar g)`, one solution :math:`u = H^{-1} v` for each.
 
     Args:
         head: fitted to its samples.
-        outputs: of each sample, at which its gradient is taken. At those of the head itself C is too small, since the
-            head has followed each sample; at those of heads that were fitted without it C is too large, since their own
-            noise is in it.
-        seed: of the signs.
+        outputs: of each sample, at which its gradient is taken. At in-sample outputs C is too small, since the head has
+            fitted each sample; at left-out outputs C is too large, since it contains the noise of the heads.
+        seed: random seed of the signs.
 
     Example:
         >>> from suffice.forecasting.head import fit_head

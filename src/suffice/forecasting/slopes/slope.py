@@ -22,10 +22,10 @@ class Slope(NamedTuple):
 
 @dataclass(frozen=True)
 class FirstOrder:
-    r"""The curve :math:`L(k) = L_\infty + s / k`, with the slope that the curvature at one fit tells.
+    r"""The curve :math:`L(k) = L_\infty + s / k`.
 
     Attributes:
-        name: of what the slope comes from.
+        name: of the estimator.
         samples: k_0.
         slope: s.
 
@@ -44,5 +44,5 @@ class FirstOrder:
 
 
 def standard_error(values: Float64[np.ndarray, " samples"]) -> float:
-    """Of the mean."""
+    """Standard error of the mean."""
     return float(values.std(ddof=1) / math.sqrt(len(values)))

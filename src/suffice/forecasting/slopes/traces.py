@@ -11,10 +11,10 @@ DRAWS = (4, 32)
 """Fewest and most random vectors of a trace."""
 
 DRAWN = 10_000
-"""Weights in all of them together: a trace is then off by 1 to 5%, far less than its slope may be."""
+"""Entries of all vectors together: the error of a trace is then 1 to 5%, far less than that of its slope."""
 
 SOLVED = 0.03
-"""Where solutions with the Hessian end; it changes slopes by about a percent."""
+"""Relative tolerance of solutions with the Hessian; it changes slopes by about a percent."""
 
 
 def draws(head: Head) -> int:
@@ -29,4 +29,5 @@ def excess(head: Head, pushed: Outputs) -> Float64[np.ndarray, " draws"]:
 
 
 def mean_of_draws(of_draws: Float64[np.ndarray, " draws"]) -> Slope:
+    """The mean over draws, with its standard error."""
     return Slope(float(of_draws.mean()), float(of_draws.std(ddof=1) / np.sqrt(len(of_draws))))
