@@ -265,7 +265,7 @@ class Fourier(nn.Module):
         return self.head(mixed.tanh().mean(1))
 
 
-def fourier(dtype, **arguments):
+def fourier(dtype=torch.float64, **arguments):
     """Not in a table: its complex weights move, unless the arguments say otherwise, and have losses only."""
     torch.manual_seed(0)
     dataset = TensorDataset(drawn(SAMPLES, TOKENS, WIDTH).to(dtype), labels())

@@ -9,18 +9,19 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "suffice"
 
-VALUES = {"errors", "results", "storage", "configuration", "engine"}
-"""Rooms that know of errors alone."""
+VALUES = {"errors", "digest", "results", "storage", "configuration", "engine"}
+"""Rooms that know of errors alone; storage also takes hashes."""
 
 MAY_IMPORT = {
     "errors": set(),
     **{room: {"errors"} for room in VALUES - {"errors"}},
+    "storage": {"errors", "digest"},
     "problem": {"errors"},
-    "data": {"errors", "storage"},
-    "models": {"errors", "storage", "problem", "data"},
+    "data": {"errors", "digest"},
+    "models": {"errors", "digest", "problem", "data"},
     "checks": {"errors", "problem", "results"},
     "curvature": {"errors", "problem", "storage", "checks"},
-    "landscape": {"errors", "problem", "results", "storage", "curvature", "checks"},
+    "landscape": {"errors", "digest", "problem", "results", "storage", "curvature", "checks"},
     "training": VALUES | {"problem", "data", "models", "checks"},
     "forecasting": {"errors", "problem", "results", "curvature", "training", "checks"},
     "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "checks"},

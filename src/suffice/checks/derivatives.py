@@ -137,7 +137,7 @@ def _differentiated(problem: Problem, gradient: Gradient, value: Value, position
     for position in positions:
         try:
             found = gradient(problem, position)
-        except InputError:
+        except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever an engine says of a model that it cannot take
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,5 +1,7 @@
 """Guard: a loss is a function of a sample and the weights alone."""
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from suffice.checks.measured import evaluating, same, tensors_in
 from suffice.checks.passed import passed_by
 from suffice.checks.precise import FLOAT32, in_float64, lowest_dtype, rounding
 from suffice.checks.registry import READING, Finding
-from suffice.problem import Problem
+from suffice.problem import Batch, Problem
 
 
 def check_losses(problem: Problem, batch_size: int = TOGETHER) -> None:
@@ -46,6 +48,17 @@ module 0 (BatchNorm1d) uses batch statistics in evaluation mode. Set track_runni
     passed.add(guard)
 
 
+def check_outputs(problem: Problem, batch_size: int = TOGETHER) -> None:
+    """As `check_losses`, for outputs that are used without their loss: their mean square stands for it.
+
+    Raises:
+        InputError: SUF001, SUF002 or SUF003, with the first module that differs.
+    """
+    squares = copy.copy(problem)
+    squares.loss = _mean_square
+    check_losses(squares, batch_size)
+
+
 def check_samples(problem: Problem) -> None:
     """Stops where the data set gives another sample at the second reading.
 
@@ -61,6 +74,10 @@ def check_samples(problem: Problem) -> None:
             what = f"{problem.describe(position)} is another sample at its second reading"
             Finding(READING, what, "Measure on a data set without random augmentation").report()
     passed.add("samples")
+
+
+def _mean_square(outputs: Tensor, batch: Batch) -> Tensor:
+    return outputs.double().flatten(1).square().mean(1)
 
 
 def _same(left: Tensor, right: Tensor) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 from suffice.checks.comparison import FirstSamples
 from suffice.checks.measured import evaluating, same, tensors_in
 from suffice.checks.registry import ROUNDED, UNMOVED, Finding
-from suffice.problem import Batch, Problem, State
+from suffice.problem import Batch, Problem, State, norm, wide
 
 FAR = 10.0
 """A step that changes the outputs of whatever reads the parameters, relative to their size."""
@@ -37,16 +37,16 @@ def check_distance(problem: Problem, state: State, distance: float) -> None:
     """
     center = {name: parameter.detach() for name, parameter in problem.moving.items()}
     eps = max(torch.finfo(parameter.dtype).eps for parameter in center.values())
-    if not problem.checks or distance > PRECISE * eps * _norm(center.values()):
+    if not problem.checks or distance > PRECISE * eps * norm(center):
         return
-    actual = _norm(torch.sub(_wide(state[name]), _wide(value)) for name, value in center.items())
+    actual = norm({name: wide(state[name]) - wide(value) for name, value in center.items()})
     if abs(actual - distance) > OFF * distance:
         dtype = str(next(iter(center.values())).dtype).removeprefix("torch.")
         what = f"a probe at distance {distance:.3g} from the weights is at {actual:.3g} after rounding to {dtype}"
         Finding(ROUNDED, what, "Choose a larger radius or sigma, or convert the model to float64").report()
 
 
-def check_moves(problem: Problem, state: State, batches: Iterable[Batch], name: str) -> None:
+def check_moves(problem: Problem, state: State, batches: Iterable[tuple[object, Batch]], name: str) -> None:
     """Stops where the outputs for all samples are the same at another point; to be called if their losses are.
 
     Losses alone do not tell: errors of 0 and 1 may well be the same.
@@ -54,7 +54,7 @@ def check_moves(problem: Problem, state: State, batches: Iterable[Batch], name: 
     Args:
         problem: its model is at the centre.
         state: the other point.
-        batches: all samples.
+        batches: all samples, as `Problem.batches` gives them.
         name: what to call the point.
 
     Raises:
@@ -63,7 +63,7 @@ def check_moves(problem: Problem, state: State, batches: Iterable[Batch], name: 
     if not problem.checks or all(torch.equal(state[key], value.detach()) for key, value in problem.moving.items()):
         return
     with evaluating(problem):
-        for batch in batches:
+        for _, batch in batches:
             if not _same_outputs(problem, state, batch):
                 return
         nothing = nothing_moves(problem, FirstSamples(problem).together)
@@ -93,7 +93,7 @@ def far_from(problem: Problem, names: Sequence[str], seed: int = 0) -> dict[str,
     state = {name: parameter.detach() for name, parameter in problem.moving.items()}
     for name in names:
         value = state[name]
-        size = _norm([value]) / math.sqrt(value.numel()) or 1.0
+        size = norm({name: value}) / math.sqrt(value.numel()) or 1.0
         step = torch.randn(value.shape, generator=generator, dtype=torch.float32).to(value)
         state[name] = value + FAR * size * step
     return state
@@ -103,12 +103,5 @@ def _same_outputs(problem: Problem, state: State, batch: Batch) -> bool:
     here = tensors_in(problem.outputs(batch))
     with problem.at(state):
         there = tensors_in(problem.outputs(batch))
-    return all(bool(same(some, other).all()) for some, other in zip(here, there, strict=True))
-
-
-def _wide(value: Tensor) -> Tensor:
-    return value.to(torch.complex128 if value.is_complex() else torch.float64)
-
-
-def _norm(values: Iterable[Tensor]) -> float:
-    return math.sqrt(sum(float(_wide(value).abs().square().sum()) for value in values))
+    # outputs of a kind that holds no tensors cannot be compared, and are not refused
+    return bool(here) and all(bool(same(some, other).all()) for some, other in zip(here, there, strict=True))

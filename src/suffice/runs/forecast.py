@@ -61,24 +61,24 @@ def forecast(
     task = _task(config)
     learners = Learners(config, {ALL: task}, out, config.trained)
     learners.check(config.method)
-    open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE)
-    if not (out / "result.json").exists():
-        _check_apart(task)
-    shards = learners.plan_features(config.method)
-    if shards:
-        with watch.progress("frozen features", len(task.used)) as progress:
-            progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
-            for rows in shards:
-                learners.run_features(config.method, rows)
-                progress(rows.stop - rows.start)
-    features = None
-    if config.method == "head":
-        pilot, features = _measure_head(config, learners, task, watch)
-    else:
-        pilot = measure_trained(config, learners, task, out, watch)
-    result = _result(config, task, pilot, features, learners.notes([config.method]))
-    write_result(result, out, indent=1)
-    return result
+    with open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE):
+        if not (out / "result.json").exists():
+            _check_apart(task)
+        shards = learners.plan_features(config.method)
+        if shards:
+            with watch.progress("frozen features", len(task.used)) as progress:
+                progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
+                for rows in shards:
+                    learners.run_features(config.method, rows)
+                    progress(rows.stop - rows.start)
+        features = None
+        if config.method == "head":
+            pilot, features = _measure_head(config, learners, task, watch)
+        else:
+            pilot = measure_trained(config, learners, task, out, watch)
+        result = _result(config, task, pilot, features, learners.notes([config.method]))
+        write_result(result, out, indent=1)
+        return result
 
 
 def _check(config: ForecastConfig) -> None:

@@ -105,7 +105,8 @@ def fine_tune(
 
     Raises:
         DivergedError: the loss stops being finite.
-        InputError: the checkpoint belongs to another training, or comes with a validation loss.
+        InputError: the checkpoint belongs to another training, or comes with a validation loss; or autograd finds
+            no parameter that moves in the loss.
 
     Example:
         >>> data = torch.utils.data.TensorDataset(torch.randn(50, 5), torch.randint(3, (50,)))
@@ -135,13 +136,10 @@ def fine_tune(
             for step, start in enumerate(range(0, len(problem), settings.batch_size), epoch * steps_per_epoch):
                 if step == steps or (best is not None and best.is_out_of_patience):
                     break
-                losses = problem.losses(problem.batch(order[start : start + settings.batch_size]))
+                some = order[start : start + settings.batch_size]
+                losses = problem.losses(problem.batch(some), len(some))
                 optimizer.param_groups[0]["lr"] = settings.learning_rate * _schedule(step, steps)
-                optimizer.zero_grad()
-                losses.mean().backward()  # reentrant checkpointing does without torch.autograd.grad
-                for parameter in parameters:
-                    if parameter.grad is not None and parameter.grad.is_sparse:
-                        parameter.grad = parameter.grad.to_dense()
+                _set_gradients(parameters, losses.mean())
                 optimizer.step()
                 total += float(losses.detach().sum())
                 done += len(losses)
@@ -152,6 +150,10 @@ def fine_tune(
                 raise DivergedError(f"training diverged in epoch {epoch + 1}: take a smaller learning rate")
             if done == 0:
                 break
+            if not optimizer.state:
+                raise InputError(
+                    "nothing was trained: autograd finds no parameter that moves in the loss; is the model in no_grad?"
+                )
             history.append(total / done)
             if checkpoint is not None:
                 _save(checkpoint, problem, settings, optimizer, history)
@@ -191,6 +193,20 @@ class _Best:
         with torch.no_grad():
             for name, parameter in self._problem.moving.items():
                 parameter.copy_(self._weights[name])
+
+
+def _set_gradients(parameters: list[torch.nn.Parameter], loss: Tensor) -> None:
+    """Dense gradients, as optimisers take them; none for a parameter that this loss does not depend on.
+
+    By ``backward``, which unlike ``torch.autograd.grad`` runs through reentrant checkpointing.
+    """
+    for parameter in parameters:
+        parameter.grad = None
+    if loss.requires_grad:
+        loss.backward()
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.to_dense()
 
 
 def _optimizer(parameters: list[torch.nn.Parameter], settings: FineTuning) -> torch.optim.Optimizer:
