@@ -16,7 +16,6 @@ from suffice.checks.passed import passed_by
 from suffice.checks.precise import in_float64, lowest_dtype
 from suffice.checks.registry import COMPLEX, DERIVATIVE, NOT_FINITE, Finding
 from suffice.checks.unused import check_unused
-from suffice.errors import InputError
 from suffice.problem import Problem
 
 SAMPLES = 3
