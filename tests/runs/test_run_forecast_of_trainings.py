@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from suffice.checks import repeated
 from suffice.configuration import ForecastConfig, read_configuration
 from suffice.data import load_samples
 from suffice.errors import InputError
-from suffice.checks import repeated
 from suffice.forecasting import curve_of, effective_penalty, measure_problem
 from suffice.models import adapted, load_classifier, renew_head
 from suffice.problem import Problem
