@@ -1,6 +1,7 @@
 """What is studied: a model, its per-sample loss, its samples in a fixed order, the parameters that move."""
 
 import glob
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -91,14 +92,17 @@ class Problem:
             raise InputError(f"loss is 'cross_entropy', 'mse' or a callable, not {loss!r}")
         if order not in ("shuffled", "source"):
             raise InputError(f"order is 'shuffled' or 'source', not {order!r}")
-        if len(dataset) < 3:
-            raise InputError(f"{len(dataset)} samples: at least 3 are needed to estimate a variance")
+        count = _length(dataset)
+        if count < 3:
+            raise InputError(f"{count} samples: at least 3 are needed to estimate a variance")
+        if loss == "cross_entropy":
+            _check_softmax(model)
         self.model = model
         self.dataset = dataset
         self.loss = loss
         self.checks = checks
         self.moving: dict[str, nn.Parameter] = _moving_parameters(model, parameters)
-        rows = np.arange(len(dataset))
+        rows = np.arange(count)
         self.index: Int64[np.ndarray, " samples"] = (
             rows if order == "source" else np.random.default_rng(seed).permutation(rows)
         )
@@ -106,7 +110,7 @@ class Problem:
         self._collate = default_collate if collate is None else collate
         plain = self._collate is default_collate
         self._tensors = dataset.tensors if type(dataset) is TensorDataset and plain else None
-        _check_finite(model)
+        _check_parameters(model, self.moving)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -132,10 +136,18 @@ class Problem:
             chosen = torch.from_numpy(rows)
             batch: Batch = tuple(tensor.index_select(0, chosen.to(tensor.device)) for tensor in self._tensors)
         elif hasattr(self.dataset, "__getitems__"):
-            batch = self._collate(self.dataset.__getitems__(rows.tolist()))
+            batch = self._collated(self.dataset.__getitems__(rows.tolist()))
         else:
-            batch = self._collate([self.dataset[row] for row in rows.tolist()])
+            batch = self._collated([self.dataset[row] for row in rows.tolist()])
         return _to_device(batch, self.device)
+
+    def _collated(self, items: list[Any]) -> Batch:
+        try:
+            return self._collate(items)
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:
+            raise InputError(f"these samples do not make a batch ({_reason(error)}): give collate=") from error
 
     def batches(
         self, batch_size: int, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)
@@ -186,8 +198,19 @@ class Problem:
         return str(self.dataset.describe(row)) if hasattr(self.dataset, "describe") else f"data set row {row}"
 
     def outputs(self, batch: Batch) -> Any:
-        """The model's outputs z on a batch."""
-        return self.predict(self.model, batch)
+        """The model's outputs z on a batch.
+
+        Raises:
+            InputError: the model does not take the batch.
+        """
+        try:
+            return self.predict(self.model, batch)
+        except (InputError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise InputError(
+                f"the model does not take these samples ({_reason(error)}): mend them, or say how with predict="
+            ) from error
 
     def all_outputs(self) -> Float64[Tensor, "samples outputs"]:
         """The outputs z of all samples, in the order of the problem; for losses with a name.
@@ -307,9 +330,10 @@ def fastest_batch_size(problem: Problem) -> int:
         nonlocal largest
         largest = max(largest, _bytes(outputs))
 
-    hooks = [module.register_forward_hook(look) for module in problem.model.modules()]
+    hooked = (module for module in problem.model.modules() if not isinstance(module, torch.jit.ScriptModule))
+    hooks = [module.register_forward_hook(look) for module in hooked]
     try:
-        problem.outputs(batch)
+        look(problem.model, batch, problem.outputs(batch))
     finally:
         for hook in hooks:
             hook.remove()
@@ -357,7 +381,11 @@ def as_tensor(outputs: Any) -> Tensor:
 
 def _moving_parameters(model: nn.Module, globs: str | Sequence[str] | None) -> dict[str, nn.Parameter]:
     if globs is None:
-        moving = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        moving = {
+            name: parameter
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad and not _is_empty(parameter)
+        }
         if not moving:
             raise InputError("no parameter requires a gradient: say which ones move, as parameters=['classifier.*']")
         return moving
@@ -371,19 +399,93 @@ def _moving_parameters(model: nn.Module, globs: str | Sequence[str] | None) -> d
         if not matched:
             raise InputError(f"no parameter matches {pattern!r}{nearest(pattern, list(names))}")
         chosen |= matched
-    moving = {name: parameter for name, parameter in model.named_parameters() if parameter in chosen}
+    moving = {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if parameter in chosen and not _is_empty(parameter)
+    }
+    if not moving:
+        raise InputError(f"the parameters {', '.join(globs)} have no values: choose others")
     for name, parameter in moving.items():
         if not (parameter.is_floating_point() or parameter.is_complex()):
             raise InputError(f"the parameter {name!r} holds {parameter.dtype}: it cannot move, leave it out")
     return moving
 
 
-def _check_finite(model: nn.Module) -> None:
-    """Of parameters only: a causal mask that is kept as a buffer has minus infinities."""
+def _is_empty(parameter: nn.Parameter) -> bool:
+    """Without values, there is nothing to move; one that has no shape yet is refused later."""
+    return not isinstance(parameter, nn.parameter.UninitializedParameter) and parameter.numel() == 0
+
+
+def _length(dataset: Samples) -> int:
+    try:
+        return len(dataset)
+    except TypeError as error:
+        raise InputError(
+            f"the data set ({type(dataset).__name__}) has no length: give a map-style one, such as list(...) of it"
+        ) from error
+
+
+def _check_softmax(model: nn.Module) -> None:
+    """A checkpoint of transformers names the loss of its head, if that is another than the softmax's."""
+    kind = getattr(getattr(model, "config", None), "problem_type", None)
+    if kind in ("multi_label_classification", "regression"):
+        raise InputError(
+            f"the model's config has problem_type {kind!r}, whose loss is not the cross-entropy of a softmax: give "
+            "loss=, or remove problem_type if the head was trained with a softmax"
+        )
+
+
+def _check_parameters(model: nn.Module, moving: Mapping[str, nn.Parameter]) -> None:
+    """Those that can be used: there, finite, and each moving one with memory of its own.
+
+    Buffers are not looked at: a causal mask that is kept as a buffer has minus infinities.
+    """
     for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise InputError(f"the parameter {name!r} has no shape yet: run the model on a batch first")
+        if parameter.is_meta:
+            raise InputError(f"the parameter {name!r} has no values (device meta): load the weights first")
+        if name in moving and parameter.layout != torch.strided:
+            raise InputError(f"the parameter {name!r} is sparse and cannot move: leave it out with parameters=")
+        if name in moving and parameter.is_inference():
+            raise InputError(f"the parameter {name!r} was made under inference_mode and cannot move: load it outside")
         number = parameter.is_floating_point() or parameter.is_complex()
-        if number and not bool(torch.isfinite(parameter).all()):
+        if number and not bool(torch.isfinite(_values(parameter)).all()):
             raise InputError(f"the weights {name!r} have values that are not finite: the checkpoint cannot be used")
+    _check_memory_of_their_own(model, moving)
+
+
+def _values(parameter: Tensor) -> Tensor:
+    """All values, or those that a sparse tensor stores."""
+    if parameter.layout == torch.strided:
+        return parameter
+    return parameter._values() if parameter.layout == torch.sparse_coo else parameter.values()
+
+
+def _check_memory_of_their_own(model: nn.Module, moving: Mapping[str, nn.Parameter]) -> None:
+    """Two parameters over the same memory move together where ``at`` and an optimiser would move each for itself."""
+    spans = []
+    for name, parameter in model.named_parameters():
+        if parameter.layout != torch.strided or parameter.numel() == 0:
+            continue
+        axes = list(zip(parameter.shape, parameter.stride(), strict=True))
+        if name in moving and any(step == 0 and size > 1 for size, step in axes):
+            raise InputError(f"values of the parameter {name!r} share memory: make it contiguous before it moves")
+        last = sum((size - 1) * step for size, step in axes)
+        start, width = parameter.data_ptr(), parameter.element_size()
+        spans.append((start, start + (last + 1) * width, name))
+    for (_, end, name), (start, _, other) in itertools.pairwise(sorted(spans)):
+        if start < end and (name in moving or other in moving):
+            raise InputError(
+                f"the parameters {name!r} and {other!r} share memory but are two: tie them as one nn.Parameter, or "
+                "leave both out with parameters="
+            )
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, for a message of one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")
 
 
 def _is_stochastic(model: nn.Module) -> bool:
@@ -402,7 +504,8 @@ def _to_device(batch: Batch, device: torch.device) -> Batch:
     if isinstance(batch, Mapping):
         return {key: _to_device(value, device) for key, value in batch.items()}
     if isinstance(batch, (tuple, list)):
-        return tuple(_to_device(value, device) for value in batch)
+        moved = [_to_device(value, device) for value in batch]
+        return type(batch)(*moved) if hasattr(batch, "_fields") else tuple(moved)
     return batch
 
 
@@ -433,6 +536,13 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Float64[Tensor, " batch"]:
             f"cross_entropy takes logits (batch, classes) and labels (batch,), not {tuple(logits.shape)} and "
             f"{tuple(labels.shape)}: give a callable loss"
         )
+    if logits.is_complex() or labels.is_complex():
+        raise InputError("cross_entropy takes real logits and labels: give a callable loss for complex ones")
+    if logits.shape[1] == 1:
+        raise InputError(
+            "the model has one output, whose softmax is always 1: give a callable loss, such as the binary "
+            "cross-entropy, or loss='mse' for numbers"
+        )
     if labels.is_floating_point():
         raise InputError("cross_entropy takes labels as integers; for numbers to be predicted take loss='mse'")
     labels = labels.long()
@@ -452,4 +562,5 @@ def _squared_error(outputs: Tensor, targets: Tensor) -> Float64[Tensor, " batch"
             "but for dimensions of size 1"
         )
     samples = len(outputs)
-    return ((outputs.double().reshape(samples, -1) - targets.double().reshape(samples, -1)) ** 2).mean(1)
+    errors = wide(outputs).reshape(samples, -1) - wide(targets).reshape(samples, -1)
+    return ((errors.real**2 + errors.imag**2) if errors.is_complex() else errors**2).mean(1)

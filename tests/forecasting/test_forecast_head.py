@@ -1,11 +1,16 @@
 """Forecasts of a head against many retrainings, and what is refused."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
+from scipy import sparse
 from sklearn.datasets import load_digits
 
 from suffice import InputError, LearningCurve, forecast_head
 from suffice.forecasting.head import fit_head
+from suffice.forecasting.inputs import whole_sizes
 from suffice.forecasting.losses import CrossEntropy
 
 
@@ -146,14 +151,38 @@ X, Y = classified(30, 0)
         ({"labels": np.where(np.arange(30) == 0, 3, Y)}, "class 3 has 1 samples"),
         ({"labels": np.zeros(30, dtype=int)}, "at least two classes"),
         ({"labels": Y - 1}, "whole numbers from 0"),
-        ({"labels": Y[:20]}, r"not \(30, 8\) and \(20,\)"),
+        ({"labels": Y[:20]}, r"one number a sample, \(30,\), not \(20,\)"),
         ({"features": np.where(np.arange(30)[:, None] == 4, np.nan, X)}, "row 4 of the features is not finite"),
-        ({"sizes": [1, 50]}, "sizes are at least 2, not 1"),
-        ({"sizes": []}, "sizes are at least 2"),
-        ({"l2": 0.0}, "l2 = 0.0: must be positive"),
+        ({"sizes": [1, 50]}, "sizes are whole numbers from 2 on, not 1"),
+        ({"sizes": []}, "give at least one"),
+        ({"l2": 0.0}, "l2 = 0.0: must be a positive number"),
+        ({"l2": math.nan}, "must be a positive number"),
+        ({"features": X + 1j}, "complex"),
+        ({"features": np.ma.masked_less(X, 0)}, "masked"),
+        ({"features": X.astype(str) + "a"}, "not numbers"),
+        ({"features": X[:, :0]}, "at least one of each"),
+        ({"features": [[1.0, 2.0], [3.0]]}, "one length"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(values, said):
     with pytest.raises(InputError, match=said) as error:
         forecast_head(**({"features": X, "labels": Y, "sizes": [60], "l2": 0.1} | values))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "kind", [sparse.csr_matrix, sparse.coo_array, sparse.csc_array, torch.from_numpy, np.ndarray.tolist, np.float32]
+)
+def test_features_of_any_kind_give_the_forecast_of_their_array(kind):
+    x, y = classified(200, 0)
+    x = np.where(x > 0, x, 0.0).astype(np.float32).astype(np.float64)
+    expected = forecast_head(x, y, [400, 800], l2=0.1)
+    found = forecast_head(kind(x), y.tolist(), [400, 800], l2=0.1)
+    assert expected.status == "extrapolated"
+    assert found.loss.mean.tolist() == expected.loss.mean.tolist()
+
+
+@pytest.mark.parametrize("sizes", [[math.nan], [100.5], [True], [math.inf]])
+def test_sizes_are_whole_numbers(sizes):
+    with pytest.raises(InputError, match="whole numbers from 2 on"):
+        whole_sizes(sizes)

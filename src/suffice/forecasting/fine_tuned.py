@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from suffice.checks import check_apart, check_losses, check_samples
 from suffice.curvature import TangentKernel, flattened, mean_gradient, parameter_count, tangent_kernel, unflattened
 from suffice.errors import InputError
+from suffice.forecasting.inputs import labels_of
 from suffice.forecasting.levels import (
     FOLDS_OF_TRAININGS,
     LINEARISED,
@@ -78,7 +79,7 @@ def measure_problem(
         others = None
         if holdout is not None:
             elsewhere = problem.elsewhere(holdout)
-            others = cast(Features, _features(elsewhere)), elsewhere.all_targets().long().numpy()
+            others = cast(Features, _features(elsewhere)), labels_of(elsewhere, int(labels.max()) + 1)
         return measure_pilot(features, labels, l2, seed, others)
     return _of_losses(problem, labels, penalty, refit, level, holdout, seed, estimator, progress)
 
@@ -205,7 +206,7 @@ def _effective(kernel: TangentKernel, optimism: float) -> float:
 def _labels(problem: Problem) -> Int64[np.ndarray, " samples"]:
     if problem.loss != "cross_entropy":
         raise InputError("a forecast takes a classifier: loss='cross_entropy'")
-    labels: Int64[np.ndarray, " samples"] = problem.all_targets().long().numpy()
+    labels = labels_of(problem)
     counts = np.bincount(labels)
     if counts[labels].min() < 2 or (counts > 0).sum() < 2:
         rare = int(np.where(counts > 0, counts, len(labels)).argmin())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float64
 from torch import Tensor
 
 from suffice.errors import InputError, nearest
@@ -13,6 +13,7 @@ from suffice.forecasting.accuracy import error_rate
 from suffice.forecasting.checks import CONFIDENCE, WIDTH, doubts, reason_against, slope_of
 from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.fine_tuned import LevelSource, measure_problem
+from suffice.forecasting.inputs import Labels, Table, class_labels, dense_features, positive, whole_sizes
 from suffice.forecasting.levels import Refit
 from suffice.forecasting.pilot import Pilot, measure_pilot
 from suffice.forecasting.slopes import FirstOrder, standard_error
@@ -30,8 +31,8 @@ Measured on the tuning tasks of `benchmarks/forecast`, so that the stated errors
 
 
 def forecast_head(
-    features: Float[np.ndarray, "samples columns"],
-    labels: Int[np.ndarray, " labels"],
+    features: Table,
+    labels: Labels,
     sizes: Sequence[int],
     l2: float,
     seed: int = 0,
@@ -53,8 +54,8 @@ def forecast_head(
     error of the slope, which is estimated from the difference between the two slopes.
 
     Args:
-        features: (n, d), taken as they are.
-        labels: classes 0 to K - 1.
+        features: (n, d), an array, a sparse matrix (made dense), a tensor or a data frame; not scaled.
+        labels: classes 0 to K - 1, (n,).
         sizes: k, at least 2; those below n are for comparison.
         l2: the penalty.
         seed: random seed of the folds and the traces.
@@ -73,10 +74,11 @@ def forecast_head(
         >>> bool(curve.loss.mean[0] > curve.loss.mean[2]), curve.status
         (True, 'extrapolated')
     """
-    _check(features, labels, sizes, l2)
-    with_intercept = np.hstack([np.asarray(features, dtype=np.float64), np.ones((len(features), 1))])
-    pilot = measure_pilot(with_intercept, np.asarray(labels, dtype=np.int64), l2, seed)
-    return curve_of(pilot, sizes, estimator)
+    asked, penalty = whole_sizes(sizes), positive("l2", l2)
+    numbers = dense_features(features)
+    classes = class_labels(labels, len(numbers))
+    pilot = measure_pilot(np.hstack([numbers, np.ones((len(numbers), 1))]), classes, penalty, seed)
+    return curve_of(pilot, asked, estimator)
 
 
 def forecast(
@@ -134,7 +136,9 @@ def forecast(
         >>> forecast(problem, [600, 1200], penalty=0.01, holdout=drawn(500)).status
         'extrapolated'
     """
-    _check_sizes(sizes)
+    sizes = whole_sizes(sizes)
+    if isinstance(penalty, (int, float)):
+        positive("penalty", penalty)
     asked = estimator if isinstance(estimator, str) else AUTO
     return curve_of(measure_problem(problem, penalty, refit, level, holdout, estimator=asked), sizes, estimator)
 
@@ -234,32 +238,3 @@ def _slope_error(pilot: Pilot, estimator: Estimator) -> float:
     own = estimator.slope.error if isinstance(estimator, FirstOrder) else slope - slope_of(_chosen(pilot, AUTO))
     classes = len(np.unique(pilot.nearly_all.labels))
     return math.hypot(own, slope * (ALWAYS_OFF + OFF_PER_CLASS * classes / pilot.samples))
-
-
-def _check(
-    features: Float[np.ndarray, "samples columns"],
-    labels: Int[np.ndarray, " labels"],
-    sizes: Sequence[int],
-    l2: float,
-) -> None:
-    if features.ndim != 2 or labels.shape != (len(features),):
-        raise InputError(
-            f"features are (samples, columns) and labels (samples,), not {features.shape} and {labels.shape}"
-        )
-    if not np.isfinite(features).all():
-        raise InputError(f"row {int(np.flatnonzero(~np.isfinite(features).all(1))[0])} of the features is not finite")
-    if labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise InputError("labels are whole numbers from 0 to K - 1")
-    counts = np.bincount(labels)
-    if len(counts) < 2 or counts.min() < 2:
-        raise InputError(
-            f"class {int(counts.argmin())} has {counts.min()} samples: give at least two classes, with 2 or more each"
-        )
-    _check_sizes(sizes)
-    if not 0 < l2 < math.inf:
-        raise InputError(f"l2 = {l2}: must be positive")
-
-
-def _check_sizes(sizes: Sequence[int]) -> None:
-    if not len(sizes) or min(sizes) < 2:
-        raise InputError(f"sizes are at least 2, not {min(sizes, default='none')}")

@@ -1,5 +1,6 @@
 """The hold-out level: the losses of samples that the model was not trained on."""
 
+from suffice.forecasting.inputs import labels_of
 from suffice.problem import Problem, Samples
 from suffice.training.predictions import Predictions
 
@@ -10,5 +11,10 @@ def of_holdout(problem: Problem, holdout: Samples) -> Predictions:
 
 
 def predictions_of(problem: Problem, samples: float) -> Predictions:
-    """The predictions for a problem's samples by its model, trained on so many; refused where they are not finite."""
-    return Predictions(samples, problem.all_outputs().numpy(), problem.all_targets().long().numpy())
+    """The predictions for a problem's samples by its model, trained on so many.
+
+    Raises:
+        InputError: outputs that are not finite logits, or labels that are not classes of the model.
+    """
+    outputs = problem.all_outputs().numpy()
+    return Predictions(samples, outputs, labels_of(problem, outputs.shape[1]))
