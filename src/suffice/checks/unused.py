@@ -26,16 +26,20 @@ NAMED = 3
 """Parameters that a warning names."""
 
 
-def check_unused(problem: Problem) -> None:
+def check_unused(problem: Problem, trains: bool = True) -> None:
     """Warns, once for each use of a model, of parameters without a gradient.
 
     Those that forward leaves out have none, and that is right; those that move the loss all the same are not trained.
+
+    Args:
+        problem: what is measured or trained.
+        trains: gradients are wanted; else only what forward leaves out is looked for.
 
     Warns:
         UserWarning: SUF010 or SUF011, with the parameters.
     """
     passed = passed_by(problem)
-    if not problem.checks or passed.has("unused"):
+    if not problem.checks or passed.has("unused") or (not trains and passed.has("left out")):
         return
     with evaluating(problem):
         samples = FirstSamples(problem)
@@ -48,11 +52,18 @@ def check_unused(problem: Problem) -> None:
         for seed in range(POINTS if left_out else 0):
             with problem.at(far_from(problem, list(problem.moving), seed)):
                 left_out = _without_gradient(problem, some, left_out)
-    passed.add("unused")
-    if left_out:
+    is_said = passed.has("left out")
+    passed = passed_by(problem)  # the first forward pass may have set flags
+    passed.add("unused" if trains else "left out")
+    merged = [name for name in left_out if _is_merged(problem, name)]
+    if merged and not is_said:
+        what = f"{_named(merged)} are merged into other weights: moving them does not move the loss"
+        Finding(UNUSED, what, "Unmerge the adapter first, as by model.unmerge_adapter()").report()
+    left_out = [name for name in left_out if name not in merged]
+    if left_out and not is_said:
         what = f"forward leaves {_named(left_out)} out: the gradient is taken as zero"
         Finding(UNUSED, what, "Exclude with parameters= what shall not count among the moving parameters").report()
-    if reached:
+    if reached and trains:
         what = (
             f"autograd gives no gradient for {_named(reached)}, but the loss depends on it: training leaves it as it is"
         )
@@ -64,15 +75,23 @@ def _without_gradient(problem: Problem, positions: Sequence[int], names: Sequenc
     left = list(names)
     with _requiring_gradients(problem), torch.enable_grad():
         for position in positions:
-            loss = problem.losses(batch_at(problem, [position])).sum()
-            if not left or not loss.requires_grad:
-                continue
             try:
+                loss = problem.losses(batch_at(problem, [position])).sum()
+                if not left or not loss.requires_grad:
+                    continue
                 found = torch.autograd.grad(loss, [problem.moving[name] for name in left], allow_unused=True)
-            except RuntimeError:  # such as that of reentrant checkpointing
+            except Exception:  # such as that of reentrant checkpointing, or of a batch of one
                 return []
             left = [name for name, gradient in zip(left, found, strict=True) if gradient is None]
     return left
+
+
+def _is_merged(problem: Problem, name: str) -> bool:
+    """Whether a module that the parameter belongs to says, as PEFT's layers do, that it is merged."""
+    modules = dict(problem.model.named_modules())
+    parts = name.split(".")
+    owners = (modules.get(".".join(parts[:length])) for length in range(len(parts)))
+    return any(getattr(owner, "merged", False) is True for owner in owners if owner is not None)
 
 
 def _moves(problem: Problem, batch: Batch, names: Sequence[str]) -> bool:
