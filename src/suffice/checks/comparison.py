@@ -73,6 +73,7 @@ class Comparison:
     Attributes:
         problem: its model is run.
         samples: what it is run on.
+        first: the losses of the first run.
         tolerance: a difference relative to the loss that is taken for rounding.
         unstable: the row of a sample whose loss differs between two runs of the same batch, or None.
         in_company: the row of one whose loss depends on its batch, or None.
@@ -80,10 +81,10 @@ class Comparison:
 
     def __init__(self, problem: Problem, samples: FirstSamples, tolerance: float) -> None:
         self.problem, self.samples, self.tolerance = problem, samples, tolerance
-        self._first = losses_of(problem, samples.together)
+        self.first = losses_of(problem, samples.together)
         self._alone = np.full(len(samples.positions), np.nan)
         self._elsewhere = self._alone.copy()
-        if len(self._first) == len(samples.positions) > 1:
+        if len(self.first) == len(samples.positions) > 1:
             self._alone[: len(samples.alone)] = [
                 self._loss_alone(batch, seed) for seed, batch in enumerate(samples.alone, 2)
             ]
@@ -107,9 +108,9 @@ class Comparison:
 
         Only a copy of the same function can tell what is rounding in the model itself.
         """
-        if self._first.shape != other._first.shape or not np.isfinite(self._first).all():
+        if self.first.shape != other.first.shape or not np.isfinite(self.first).all():
             return False
-        allowed = np.maximum(self._by_outputs, other._by_outputs)
+        allowed = np.maximum(self.by_outputs, other.by_outputs)
         for mine, theirs in zip(self._runs, other._runs, strict=True):
             both = np.isfinite(mine) & np.isfinite(theirs)
             gaps = np.abs(mine - theirs)[both]
@@ -119,7 +120,15 @@ class Comparison:
 
     @property
     def _runs(self) -> list[Float64[np.ndarray, " batch"]]:
-        return [self._first, self._alone, self._elsewhere]
+        return [self.first, self._alone, self._elsewhere]
+
+    def differs_after_others(self) -> bool:
+        """Whether the losses of the batch differ from those of its first run after another batch, with its seed."""
+        try:
+            losses_of(self.problem, self.samples.alone[-1])
+        except Exception:  # some models do not take a batch of one
+            losses_of(self.problem, self.samples.batch(self.samples.in_other_company))
+        return self.differs_again(seed=0)
 
     def differs_again(self, seed: int) -> bool:
         """Whether the losses of the batch differ from those of its first run when it is run with another seed."""
@@ -131,7 +140,7 @@ class Comparison:
             left, right = (float(losses_of(self.problem, batch)[0]) for batch in (one, other))
         except Exception:  # some models do not take a batch of one
             return False
-        return abs(left - right) > max(self.tolerance * max(abs(left), abs(right)), float(self._by_outputs[row]))
+        return abs(left - right) > max(self.tolerance * max(abs(left), abs(right)), float(self.by_outputs[row]))
 
     def _loss_alone(self, batch: Batch, seed: int) -> float:
         try:
@@ -145,17 +154,17 @@ class Comparison:
 
         Losses that are not finite are left to the measurement, which names the sample.
         """
-        if losses.shape != self._first.shape:
+        if losses.shape != self.first.shape:
             return None
-        gaps = np.abs(losses - self._first)
+        gaps = np.abs(losses - self.first)
         gaps[~np.isfinite(gaps)] = 0
-        off = gaps > self.tolerance * np.maximum(np.abs(self._first), np.abs(losses))
+        off = gaps > self.tolerance * np.maximum(np.abs(self.first), np.abs(losses))
         if off.any():
-            off &= gaps > self._by_outputs
+            off &= gaps > self.by_outputs
         return int(np.where(off, gaps, 0).argmax()) if off.any() else None
 
     @cached_property
-    def _by_outputs(self) -> Float64[np.ndarray, " batch"]:
+    def by_outputs(self) -> Float64[np.ndarray, " batch"]:
         """What a relative change of the outputs, as large as rounding may be, does to each loss.
 
         A cross-entropy that is nearly zero, or one of large logits, changes by many times as much.

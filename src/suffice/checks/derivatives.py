@@ -9,7 +9,7 @@ from torch import Tensor
 
 from suffice.checks.comparison import FirstSamples
 from suffice.checks.ground import Difference, Gradient, Ground, Value
-from suffice.checks.losses import check_losses
+from suffice.checks.losses import ALIKE, check_losses, check_samples
 from suffice.checks.measured import batch_at, evaluating, losses_of
 from suffice.checks.moves import nothing_moves, unmoved
 from suffice.checks.passed import passed_by
@@ -26,9 +26,6 @@ STEPS = {torch.float64: 1e-4, torch.float32: 1e-2}
 
 COARSE_STEP = 0.1
 """The same for lower precision."""
-
-ALIKE = 0.1
-"""A copy of a model has the same losses, up to this share."""
 
 SUSPICIOUS = 1e-5
 """Joint directions that differ by more than this share are searched for a tensor that is wrong."""
@@ -78,6 +75,7 @@ def check_gradient(problem: Problem, engine: str, gradient: Gradient, value: Val
     guard = f"gradient: {engine}"
     if not problem.checks or passed.has(guard):
         return
+    check_samples(problem)
     check_losses(problem)
     finding = _complex(problem) or _compared(problem, gradient, value)
     if finding is not None:
@@ -105,9 +103,14 @@ def _compared(problem: Problem, gradient: Gradient, value: Value) -> Finding | N
         finding = _differentiated(unguarded, gradient, value, positions)
     if finding is not None:
         return finding
-    search = _in_copy(problem, gradient, value, positions)
+    search = None if _has_hooks(problem) else _in_copy(problem, gradient, value, positions)
     if search is None or not (search.finding or search.moves):
         search = _Search(Ground(unguarded, value, gradient, step, is_copy=False), positions)
+    elif search.moves and search.finding is None:
+        # A copy tells nothing of what reads the tensors of the model itself, and near the weights it tells nothing
+        # of a branch that is taken at them alone.
+        search = _Search(Ground(unguarded, value, gradient, step, is_copy=False, away=0.0), positions[:1], once=True)
+        search.moves = True
     if search.finding is not None or search.moves:
         return search.finding
     with evaluating(problem):
@@ -125,6 +128,15 @@ def _in_copy(problem: Problem, gradient: Gradient, value: Value, positions: Sequ
         return _Search(Ground(copied, value, gradient, step, is_copy=True), positions)
     except Exception:  # what cannot be run in the copy is run in the model itself
         return None
+
+
+def _has_hooks(problem: Problem) -> bool:
+    """Whether a parameter has hooks, which a copy of it has not."""
+    return any(
+        getattr(parameter, name, None)
+        for parameter in problem.moving.values()
+        for name in ("_backward_hooks", "_post_accumulate_grad_hooks")
+    )
 
 
 def _step(problem: Problem, position: int) -> float:
@@ -172,13 +184,18 @@ def _alike(problem: Problem, value: Value, position: int) -> Problem | None:
 class _Search:
     """Joint directions over all moving parameters first; then, if one differs, halves of them down to one tensor.
 
+    Args:
+        ground: the model and its derivatives.
+        positions: the samples.
+        once: one direction for each sample is enough.
+
     Attributes:
         finding: the tensor that is wrong, or None.
         moves: whether anything has moved the function.
     """
 
-    def __init__(self, ground: Ground, positions: Sequence[int]) -> None:
-        self._ground, self._positions = ground, positions
+    def __init__(self, ground: Ground, positions: Sequence[int], once: bool = False) -> None:
+        self._ground, self._positions, self._once = ground, positions, once
         self._leaves = 0
         self.moves = False
         with ground.entered():
@@ -202,7 +219,7 @@ class _Search:
         """Both kinds at the first sample; then one of them, in turn."""
         if number % 2 == 0:
             yield self._ground.random()
-        if number % 2 == 1 or number == 0:
+        if (number % 2 == 1 or number == 0) and not self._once:
             yield self._ground.along(gradient)
 
     def _within(self, line: "_Line", gradient: Mapping[str, Tensor], names: list[str]) -> Finding | None:

@@ -31,7 +31,7 @@ def diagnose(found: Comparison) -> Finding:
 
 def _unstable(found: Comparison) -> Finding:
     batch, count = found.samples.together, len(found.samples.positions)
-    has_state = any(found.differs_again(seed=0) for _ in range(REPEATS)) and _is_kept_inside(found)
+    has_state = any(found.differs_after_others() for _ in range(REPEATS)) and _is_kept_inside(found)
     position = found.samples.positions[found.unstable or 0]
     cause = _cause(found, Run(batch, count, None), Run(batch, count, None, seed=1))
     does, remedy = (

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from suffice.checks.measured import evaluating
+from suffice.checks.measured import batch_at, evaluating, tensors_in
 from suffice.problem import Problem
 
 Value = Callable[[Problem, int], Tensor]
@@ -59,9 +59,12 @@ class Ground:
         step: h, relative to the size of each tensor.
         is_copy: the model may be put into training mode and back before each value. Layers that merge weights at
             ``eval()`` then see the moved ones.
+        away: how far from the weights the point is.
     """
 
-    def __init__(self, problem: Problem, value: Value, gradient: Gradient, step: float, is_copy: bool) -> None:
+    def __init__(
+        self, problem: Problem, value: Value, gradient: Gradient, step: float, is_copy: bool, away: float = AWAY
+    ) -> None:
         self.problem, self.step = problem, step
         self._value, self._gradient, self._is_copy = value, gradient, is_copy
         self._generator = torch.Generator().manual_seed(0)
@@ -70,10 +73,13 @@ class Ground:
         sizes = {name: float(tensor.double().square().mean().sqrt()) for name, tensor in center.items()}
         usual = float(np.median([size for size in sizes.values() if size > 0] or [1.0]))
         self._sizes = {name: size or usual for name, size in sizes.items()}
-        away = self.random()
-        self._here = {name: tensor.add_(away[name], alpha=AWAY) for name, tensor in center.items()}
+        if away:
+            direction = self.random()
+            center = {name: tensor.add_(direction[name], alpha=away) for name, tensor in center.items()}
+        self._here = center
         self._moved = {name: tensor.clone() for name, tensor in self._here.items()}
         self._middles: dict[int, float] = {}
+        self._floors: dict[int, float] = {}
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -139,7 +145,7 @@ class Ground:
         up, down = (np.array([self.value(position, direction, one) for one in sign * steps]) for sign in (1.0, -1.0))
         long, short = (up[:2] - down[:2]) / (2 * steps[:2])
         middle = self.middle(position)
-        noise = max(abs(up[2] + down[2] - 2 * middle) / 2, self._resolution * abs(middle)) / steps[1]
+        noise = max(abs(up[2] + down[2] - 2 * middle) / 2, self._resolution * abs(middle), self._floor(position)) / steps[1]
         apart = abs(long - short)
         agree = apart <= max(AGREE * max(abs(long), abs(short)), NOISE * noise)
         return Difference((4 * short - long) / 3, apart + NOISE * noise), bool(agree)
@@ -149,6 +155,16 @@ class Ground:
         if position not in self._middles:
             self._middles[position] = self.value(position, {}, 0.0)
         return self._middles[position]
+
+    def _floor(self, position: int) -> float:
+        """The rounding of a loss that is a difference of numbers as large as the outputs, as a cross-entropy is."""
+        if position not in self._floors:
+            self._move({}, 0.0)
+            outputs = self._evaluate(lambda: self.problem.outputs(batch_at(self.problem, [position])))
+            numbers = [tensor for tensor in tensors_in(outputs) if tensor.is_floating_point() and tensor.numel()]
+            largest = max((float(torch.nan_to_num(tensor, 0.0, 0.0, 0.0).abs().max()) for tensor in numbers), default=0)
+            self._floors[position] = self._resolution * largest
+        return self._floors[position]
 
     def _drawn(self, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=self._generator)

@@ -20,6 +20,9 @@ from suffice.problem import Batch, Problem
 ALIKE = 0.1
 """A copy of a model has the same losses, up to this share."""
 
+BEYOND = 10
+"""Times the rounding that the same batch may differ from its recorded losses."""
+
 SPREAD = 64
 """Recorded samples of which the shortest and the longest are looked for."""
 
@@ -138,16 +141,19 @@ def _report_batch(problem: Problem, row: int, rows: list[int], losses: Float64[n
     order = [row, *(other for other in rows if other != row)]
     some = copy.copy(problem)
     some.index = problem.index[order]
-    samples = FirstSamples(some, len(order))
-    found = _compared(some, samples)
-    _report(found)
+    _report(_compared(some, FirstSamples(some, len(order))))
+    # what the comparison does not show again is drawn rarely, or comes with the number of runs
+    some = copy.copy(problem)
+    some.index = problem.index[rows]
     with evaluating(problem):
-        once = read_once(problem)
-        again = [losses_of(once, batch_at(once, rows), seed) for seed in range(2)]
-    gaps = [np.abs(one - losses[rows]) for one in again]
-    scale = np.maximum(np.abs(losses[rows]), np.abs(again[0]))
-    worst = max(float(np.max(gap / np.where(scale > 0, scale, 1))) for gap in gaps)
-    if worst > ALIKE:  # no rounding is as large, and no comparison shows it again: it is drawn rarely
+        samples = FirstSamples(some, 1)
+        samples.positions, samples.alone = list(range(len(rows))), []
+        samples.together = samples.batch(samples.positions)
+        again = Comparison(problem, samples, rounding(lowest_dtype(problem, samples.together)))
+        gaps = np.abs(again.first - losses[rows])
+        off = gaps > np.maximum(BEYOND * again.tolerance * np.abs(losses[rows]), BEYOND * again.by_outputs)
+    if off.any():
+        row = rows[int(np.where(off, gaps, 0).argmax())]
         what = f"the loss of {problem.describe(row)} is another one when its batch is run again"
         Finding(UNSTABLE, what, "Make the model deterministic in evaluation mode").report()
 
