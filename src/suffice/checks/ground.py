@@ -4,16 +4,17 @@ The slope at w along v is the central difference :math:`\frac{f(w + h v) - f(w -
 extrapolated to h = 0.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from suffice.checks.measured import batch_at, evaluating, tensors_in
-from suffice.problem import Problem
+from suffice.problem import Batch, Problem
 
 Value = Callable[[Problem, int], Tensor]
 """A scalar function of the moving parameters: of a problem at its present weights, and the position of a sample."""
@@ -60,14 +61,18 @@ class Ground:
         is_copy: the model may be put into training mode and back before each value. Layers that merge weights at
             ``eval()`` then see the moved ones.
         away: how far from the weights the point is.
+        known: outputs that were measured here for another function of them; more are added. None if f depends on more
+            than the outputs.
     """
 
     def __init__(
-        self, problem: Problem, value: Value, gradient: Gradient, step: float, is_copy: bool, away: float = AWAY
+        self, problem: Problem, value: Value, gradient: Gradient, step: float, is_copy: bool, away: float = AWAY,
+        known: dict[Any, Any] | None = None,
     ) -> None:
         self.problem, self.step = problem, step
-        self._value, self._gradient, self._is_copy = value, gradient, is_copy
+        self._value, self._gradient, self._is_copy, self._away = value, gradient, is_copy, away
         self._generator = torch.Generator().manual_seed(0)
+        self._known, self._line = known, None
         center = problem.center()
         self._resolution = max(torch.finfo(tensor.dtype).eps for tensor in center.values())
         sizes = {name: float(tensor.double().square().mean().sqrt()) for name, tensor in center.items()}
@@ -89,6 +94,14 @@ class Ground:
         with self.problem.at(self._moved):
             yield
 
+    def begin(self, number: int, is_shared: bool) -> None:
+        """The directions from here on are those of a line with this number, whatever was drawn before.
+
+        Outputs on a line that does not depend on an engine are kept for the next engine.
+        """
+        self._generator.manual_seed(1 + number)
+        self._line = number if is_shared else None
+
     def random(self, names: Sequence[str] | None = None) -> dict[str, Tensor]:
         """A random direction, in each tensor of the size of its values."""
         return {
@@ -102,13 +115,13 @@ class Ground:
 
         Where the gradient is zero, or not finite, the direction is random.
         """
-        direction = self.random()
+        direction = {}
         for name, tensor in gradient.items():
             length = float(tensor.double().square().sum().sqrt())
             if 0 < length < np.inf:
                 sign = float(torch.randint(2, (), generator=self._generator)) * 2 - 1
                 direction[name] = tensor * (sign * self._sizes[name] / length)
-        return direction
+        return direction | self.random([name for name in gradient if name not in direction])
 
     def gradient(self, position: int) -> dict[str, Tensor]:
         """The engine's gradient at the point."""
@@ -123,8 +136,21 @@ class Ground:
 
     def value(self, position: int, direction: Mapping[str, Tensor], step: float) -> float:
         """f(w + step v); tensors that the direction leaves out stay."""
-        self._move(direction, step)
-        return self._evaluate(lambda: float(self._value(self.problem, position)))
+        is_shared = self._known is not None and self._line is not None
+        key = (self._is_copy, self._away, self._line if direction else None, tuple(direction), position, step)
+        if not is_shared or key not in self._known:
+            self._move(direction, step)
+        if not is_shared:
+            return self._evaluate(lambda: float(self._value(self.problem, position)))
+        problem = copy.copy(self.problem)
+
+        def predict(model: nn.Module, batch: Batch) -> Any:
+            if key not in self._known:
+                self._known[key] = self.problem.predict(model, batch)
+            return self._known[key]
+
+        problem.predict = predict
+        return self._evaluate(lambda: float(self._value(problem, position)))
 
     def difference(self, position: int, direction: Mapping[str, Tensor]) -> Difference:
         """The slope along a direction.

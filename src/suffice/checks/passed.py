@@ -35,6 +35,7 @@ class Passed:
         self._guards: set[str] = set()
         self._read: list[_Reference] = []
         self._sizes: dict[str, tuple[int, int]] = {}
+        self._outputs: tuple[Any, dict[Any, Any]] = (None, {})
 
     def is_of(self, problem: Problem) -> bool:
         """Whether a problem uses the model in the same way."""
@@ -70,6 +71,12 @@ class Passed:
         """A guard is passed by samples of these lengths."""
         known = self._sizes.get(guard, (min(sizes), max(sizes)))
         self._sizes[guard] = (min(*known, *sizes), max(*known, *sizes))
+
+    def outputs_at(self, center: Any) -> dict[Any, Any]:
+        """Outputs that guards of derivatives have measured around a point; those around another are forgotten."""
+        if self._outputs[0] != center:
+            self._outputs = (center, {})
+        return self._outputs[1]
 
 
 def passed_by(problem: Problem) -> Passed:
