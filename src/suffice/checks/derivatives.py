@@ -16,6 +16,7 @@ from suffice.checks.passed import passed_by
 from suffice.checks.precise import in_float64, lowest_dtype
 from suffice.checks.registry import COMPLEX, DERIVATIVE, NOT_FINITE, Finding
 from suffice.checks.unused import check_unused
+from suffice.errors import InputError
 from suffice.problem import Problem
 
 SAMPLES = 3
@@ -139,9 +140,10 @@ def _differentiated(problem: Problem, gradient: Gradient, value: Value, position
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever an engine says of a model that it cannot take
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+            what = reason if isinstance(error, InputError) else f"automatic differentiation fails: {reason}"
             remedy = "Write forward so that torch can differentiate it; losses can be recorded as they are"
-            return Finding(DERIVATIVE, f"automatic differentiation fails: {reason.rstrip('.')}", remedy)
+            return Finding(DERIVATIVE, what, remedy)
         bad = next((name for name, tensor in found.items() if not _is_finite(tensor)), None)
         if bad is not None and bool(torch.isfinite(value(problem, position))):
             what = f"the gradient in {bad} at {problem.describe(position)} is not finite, although the loss is"
@@ -260,7 +262,7 @@ class _Line:
     def moves(self, names: Sequence[str]) -> bool:
         """Whether the function changes along some tensors, or is expected to."""
         slope, error = self._difference(names)
-        return abs(slope) > error or any(self._parts[name] != 0 for name in names)
+        return bool(abs(slope) > error) or any(self._parts[name] != 0 for name in names)
 
     def _difference(self, names: Sequence[str]) -> Difference:
         key = tuple(names)

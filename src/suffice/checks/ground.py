@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from suffice.checks.measured import evaluating
+from suffice.checks.measured import batch_at, evaluating, tensors_in
 from suffice.problem import Problem
 
 Value = Callable[[Problem, int], Tensor]
@@ -73,7 +73,7 @@ class Ground:
         away = self.random()
         self._here = {name: tensor.add_(away[name], alpha=AWAY) for name, tensor in center.items()}
         self._moved = {name: tensor.clone() for name, tensor in self._here.items()}
-        self._middles: dict[int, float] = {}
+        self._points: dict[int, tuple[float, float]] = {}
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -138,17 +138,20 @@ class Ground:
         steps = np.array([step, step / 2, step * ROUGH])
         up, down = (np.array([self.value(position, direction, one) for one in sign * steps]) for sign in (1.0, -1.0))
         long, short = (up[:2] - down[:2]) / (2 * steps[:2])
-        middle = self.middle(position)
-        noise = max(abs(up[2] + down[2] - 2 * middle) / 2, self._resolution * abs(middle)) / steps[1]
+        middle, scale = self._at_the_point(position)
+        noise = max(abs(up[2] + down[2] - 2 * middle) / 2, self._resolution * scale) / steps[1]
         apart = abs(long - short)
         agree = apart <= max(AGREE * max(abs(long), abs(short)), NOISE * noise)
-        return Difference((4 * short - long) / 3, apart + NOISE * noise), bool(agree)
+        return Difference(float((4 * short - long) / 3), float(apart + NOISE * noise)), bool(agree)
 
-    def middle(self, position: int) -> float:
-        """f at the point itself."""
-        if position not in self._middles:
-            self._middles[position] = self.value(position, {}, 0.0)
-        return self._middles[position]
+    def _at_the_point(self, position: int) -> tuple[float, float]:
+        """f at the point itself, and the size of the numbers that it is a difference of: outputs may be far larger."""
+        if position not in self._points:
+            middle = self.value(position, {}, 0.0)
+            outputs = self._evaluate(lambda: tensors_in(self.problem.outputs(batch_at(self.problem, [position]))))
+            sizes = [float(output.abs().max()) for output in outputs if output.is_floating_point() and output.numel()]
+            self._points[position] = middle, max([abs(middle), *(size for size in sizes if size < np.inf)])
+        return self._points[position]
 
     def _drawn(self, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=self._generator)

@@ -69,7 +69,7 @@ class Finding:
         """
         if self.severity == "error":
             raise InputError(str(self))
-        warnings.warn(str(self), stacklevel=2)
+        warnings.warn(str(self), stacklevel=1)  # its place is here: who measures is many calls above
 
 
 UNSTABLE = Kind(

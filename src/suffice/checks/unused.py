@@ -1,22 +1,22 @@
 """Guard: parameters that autograd gives no gradient are truly without influence."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
 from suffice.checks.comparison import FirstSamples
-from suffice.checks.measured import batch_at, evaluating, losses_of
+from suffice.checks.measured import evaluating, losses_of
 from suffice.checks.moves import far_from
 from suffice.checks.passed import passed_by
 from suffice.checks.registry import UNREACHED, UNUSED, Finding
 from suffice.problem import Batch, Problem
 
-POINTS = 3
-"""Far points at which a parameter is looked for in vain before it counts as left out.
+POINTS = 16
+"""Far points at which a parameter of one of several like modules is looked for.
 
-An expert that gets no sample at the weights as they are gets some at others.
+An expert that gets no sample at the weights as they are gets some at others; a layer that forward skips never does.
 """
 
 TRIED = 4
@@ -39,32 +39,45 @@ def check_unused(problem: Problem) -> None:
         return
     with evaluating(problem):
         samples = FirstSamples(problem)
-        some, batch = samples.positions[:TRIED], samples.together
-        without = _without_gradient(problem, some, list(problem.moving))
+        batch = samples.together
+        without = _without_gradient(problem, samples.alone[:TRIED], list(problem.moving))
         reached = (
             [name for name in without if _moves(problem, batch, [name])] if _moves(problem, batch, without) else []
         )
         left_out = [name for name in without if name not in reached]
-        for seed in range(POINTS if left_out else 0):
-            with problem.at(far_from(problem, list(problem.moving), seed)):
-                left_out = _without_gradient(problem, some, left_out)
+        left_out = [name for name in left_out if not _is_used_elsewhere(problem, batch, name, without)]
     passed.add("unused")
     if left_out:
-        what = f"forward leaves {_named(left_out)} out: the gradient is taken as zero"
+        what = f"forward does not use {_named(left_out)}: the gradient is taken as zero"
         Finding(UNUSED, what, "Exclude with parameters= what shall not count among the moving parameters").report()
     if reached:
-        what = (
-            f"autograd gives no gradient for {_named(reached)}, but the loss depends on it: training leaves it as it is"
-        )
-        Finding(UNREACHED, what, "Let forward record gradients, or exclude it with parameters=").report()
+        it = "it" if len(reached) == 1 else "them"
+        what = f"autograd gives no gradient for {_named(reached)}, although the loss depends on {it}: not trained"
+        Finding(UNREACHED, what, f"Let forward record gradients, or exclude {it} with parameters=").report()
 
 
-def _without_gradient(problem: Problem, positions: Sequence[int], names: Sequence[str]) -> list[str]:
-    """Those of some parameters that autograd finds in the loss of none of some samples; none where it fails."""
+def _is_used_elsewhere(problem: Problem, batch: Batch, name: str, without: Sequence[str]) -> bool:
+    """Whether a parameter, one of several alike of which some have gradients, has one at other weights."""
+    kind = _without_numbers(name)
+    if kind == name or all(other in without for other in problem.moving if _without_numbers(other) == kind):
+        return False
+    for seed in range(POINTS):
+        with problem.at(far_from(problem, list(problem.moving), seed)):
+            if not _without_gradient(problem, [batch], [name]):
+                return True
+    return False
+
+
+def _without_numbers(name: str) -> str:
+    return ".".join("*" if part.isdigit() else part for part in name.split("."))
+
+
+def _without_gradient(problem: Problem, batches: Iterable[Batch], names: Sequence[str]) -> list[str]:
+    """Those of some parameters that autograd finds in the losses of no batch; none where it fails."""
     left = list(names)
     with _requiring_gradients(problem), torch.enable_grad():
-        for position in positions:
-            loss = problem.losses(batch_at(problem, [position])).sum()
+        for batch in batches:
+            loss = problem.losses(batch).sum()
             if not left or not loss.requires_grad:
                 continue
             try:
