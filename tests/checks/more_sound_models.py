@@ -2,7 +2,20 @@
 
 import numpy as np
 import torch
-from small_models import CLASSES, SAMPLES, TOKENS, WIDTH, Build, Pooled, drawn, kind_of, labels, moved, problem_of, tokens
+from small_models import (
+    CLASSES,
+    SAMPLES,
+    TOKENS,
+    WIDTH,
+    Build,
+    Pooled,
+    drawn,
+    kind_of,
+    labels,
+    moved,
+    problem_of,
+    tokens,
+)
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
@@ -199,8 +212,7 @@ def counts_its_runs(dtype=torch.float64):
 def dropout_in_training_only(dtype=torch.float64):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(WIDTH, 5), nn.Dropout(0.5), nn.Linear(5, CLASSES))
-    problem = problem_of(model, drawn(SAMPLES, WIDTH), dtype=dtype)
-    return problem
+    return problem_of(model, drawn(SAMPLES, WIDTH), dtype=dtype)
 
 
 @kind_of(MORE_SOUND)

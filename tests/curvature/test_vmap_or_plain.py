@@ -124,7 +124,9 @@ def test_what_autograd_refuses_is_one_line_with_its_reason(way):
 
 @pytest.mark.parametrize("way", ALL_WAYS)
 def test_complex_parameters_that_move_are_refused_by_name(way):
-    with pytest.raises(InputError, match="^SUF009: the parameter frequencies is complex, .* Exclude it with parameters="):
+    with pytest.raises(
+        InputError, match="^SUF009: the parameter frequencies is complex, .* Exclude it with parameters="
+    ):
         ALL_WAYS[way](fourier(torch.float64))
 
 

@@ -21,11 +21,15 @@ Value = Callable[[Problem, int], Tensor]
 Gradient = Callable[[Problem, int], Mapping[str, Tensor]]
 """Its gradient in the moving parameters by name, as an engine finds it; a name that is left out means zero."""
 
-AWAY = 0.01
-"""How far from the weights the point is, relative to the size of each tensor.
+AWAY, FURTHEST = 10, 0.3
+"""How many steps from the weights the point is, and how far at most, relative to the size of each tensor.
 
-At the weights themselves zeros (LoRA's B, biases of ReLU layers) put a model on a kink, or hide a gradient.
+At the weights themselves zeros (LoRA's B, biases of ReLU layers) put a model on a kink, or hide a gradient; a step from
+the point must not reach back to them.
 """
+
+NEAREST = 0.01
+"""How far it is at least."""
 
 ROUGH = 0.1
 """Part of the step over which the noise of the function is measured."""
@@ -36,8 +40,8 @@ AGREE = 0.1
 SHORTER, TRIES = 0.1, 3
 """How much shorter, and how many times in all."""
 
-NOISE = 10
-"""Times the noise over the step that a slope may be off."""
+NOISE, APART = 10, 3
+"""Times the noise over the step, and times the difference of two steps, that a slope may be off."""
 
 Result = TypeVar("Result")
 
@@ -70,8 +74,8 @@ class Ground:
         sizes = {name: float(tensor.double().square().mean().sqrt()) for name, tensor in center.items()}
         usual = float(np.median([size for size in sizes.values() if size > 0] or [1.0]))
         self._sizes = {name: size or usual for name, size in sizes.items()}
-        away = self.random()
-        self._here = {name: tensor.add_(away[name], alpha=AWAY) for name, tensor in center.items()}
+        away, far = self.random(), min(max(NEAREST, AWAY * step), FURTHEST)
+        self._here = {name: tensor.add_(away[name], alpha=far) for name, tensor in center.items()}
         self._moved = {name: tensor.clone() for name, tensor in self._here.items()}
         self._points: dict[int, tuple[float, float]] = {}
 
@@ -123,9 +127,9 @@ class Ground:
     def difference(self, position: int, direction: Mapping[str, Tensor]) -> Difference:
         """The slope along a direction.
 
-        It may be off by what two steps differ by, and by ten times the noise over the step. The noise is the second
-        difference over a small part of the step, in which a smooth function has next to none. Where the two steps do
-        not agree, and shorter ones do not either, nothing is known.
+        It may be off by three times what two steps differ by, and by ten times the noise over the step. The noise is
+        what the values over a small part of the step are away from the cubic through the others: of a smooth function,
+        nothing is left. Where the two steps do not agree, and shorter ones do not either, nothing is known.
         """
         found = Difference(0.0, np.inf)
         for shorter in range(TRIES):
@@ -139,10 +143,14 @@ class Ground:
         up, down = (np.array([self.value(position, direction, one) for one in sign * steps]) for sign in (1.0, -1.0))
         long, short = (up[:2] - down[:2]) / (2 * steps[:2])
         middle, scale = self._at_the_point(position)
-        noise = max(abs(up[2] + down[2] - 2 * middle) / 2, self._resolution * scale) / steps[1]
+        slope = (4 * short - long) / 3
+        odd, even = (up - down) / 2, (up + down) / 2 - middle
+        cubic = (odd[1] - slope * steps[1]) / steps[1] ** 3
+        rough = abs(odd[2] - slope * steps[2] - cubic * steps[2] ** 3), abs(even[2] - even[1] * (2 * ROUGH) ** 2)
+        noise = max(*rough, self._resolution * scale) / steps[1]
         apart = abs(long - short)
         agree = apart <= max(AGREE * max(abs(long), abs(short)), NOISE * noise)
-        return Difference(float((4 * short - long) / 3), float(apart + NOISE * noise)), bool(agree)
+        return Difference(float(slope), float(APART * apart + NOISE * noise)), bool(agree)
 
     def _at_the_point(self, position: int) -> tuple[float, float]:
         """f at the point itself, and the size of the numbers that it is a difference of: outputs may be far larger."""

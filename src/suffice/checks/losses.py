@@ -7,7 +7,7 @@ from torch import Tensor
 
 from suffice.checks.comparison import TOGETHER, Comparison, FirstSamples
 from suffice.checks.diagnosis import diagnose
-from suffice.checks.measured import evaluating, same, tensors_in
+from suffice.checks.measured import batch_at, evaluating, same, tensors_in
 from suffice.checks.passed import passed_by
 from suffice.checks.precise import FLOAT32, in_float64, lowest_dtype, rounding
 from suffice.checks.registry import READING, Finding
@@ -18,7 +18,7 @@ def check_losses(problem: Problem, batch_size: int = TOGETHER) -> None:
     """Stops where the loss of a sample changes from run to run, or depends on its batch.
 
     The first samples are run twice, alone, and in other company. It is done once for each use of a model, see
-    `suffice.checks.passed`.
+    `suffice.checks.passed`. Where the data set gives other samples at each reading nothing can be said.
 
     Args:
         problem: what is to be measured.
@@ -39,6 +39,8 @@ module 0 (BatchNorm1d) uses batch statistics in evaluation mode. Set track_runni
     passed = passed_by(problem)
     guard = "losses" if batch_size > 1 else "losses alone"
     if not problem.checks or passed.has("losses") or passed.has(guard):
+        return
+    if not _reads_alike(problem):  # a training may go on; `check_samples` stops measurements
         return
     found = _compared(problem, min(batch_size, TOGETHER))
     if found is not None:
@@ -65,15 +67,21 @@ def check_samples(problem: Problem) -> None:
     Raises:
         InputError: SUF004.
     """
+    if problem.checks and not _reads_alike(problem):
+        what = f"{problem.describe(0)} and others are other samples at their second reading"
+        Finding(READING, what, "Measure on a data set without random augmentation").report()
+
+
+def _reads_alike(problem: Problem) -> bool:
     passed = passed_by(problem)
-    if not problem.checks or passed.has("samples"):
-        return
-    for position in range(2):
-        first, second = (tensors_in(problem.batch(slice(position, position + 1))) for _ in range(2))
+    if passed.has("samples"):
+        return True
+    for position in range(min(TOGETHER, len(problem))):
+        first, second = (tensors_in(batch_at(problem, [position])) for _ in range(2))
         if len(first) != len(second) or not all(map(_same, first, second)):
-            what = f"{problem.describe(position)} is another sample at its second reading"
-            Finding(READING, what, "Measure on a data set without random augmentation").report()
+            return False
     passed.add("samples")
+    return True
 
 
 def _mean_square(outputs: Tensor, batch: Batch) -> Tensor:

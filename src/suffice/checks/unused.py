@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from suffice.checks.comparison import FirstSamples
-from suffice.checks.measured import evaluating, losses_of
+from suffice.checks.measured import evaluating, losses_of, random_numbers_of_its_own
 from suffice.checks.moves import far_from
 from suffice.checks.passed import passed_by
+from suffice.checks.precise import in_float64
 from suffice.checks.registry import UNREACHED, UNUSED, Finding
 from suffice.problem import Batch, Problem
 
@@ -46,6 +47,7 @@ def check_unused(problem: Problem) -> None:
         )
         left_out = [name for name in without if name not in reached]
         left_out = [name for name in left_out if not _is_used_elsewhere(problem, batch, name, without)]
+    left_out = _left_out_of_training(problem, batch, left_out)
     passed.add("unused")
     if left_out:
         what = f"forward does not use {_named(left_out)}: the gradient is taken as zero"
@@ -54,6 +56,22 @@ def check_unused(problem: Problem) -> None:
         it = "it" if len(reached) == 1 else "them"
         what = f"autograd gives no gradient for {_named(reached)}, although the loss depends on {it}: not trained"
         Finding(UNREACHED, what, f"Let forward record gradients, or exclude {it} with parameters=").report()
+
+
+def _left_out_of_training(problem: Problem, batch: Batch, names: list[str]) -> list[str]:
+    """Those of some parameters that have no gradient in training mode either; what is merged at eval() has.
+
+    It is looked at in a copy, as a run in training mode moves running statistics.
+    """
+    copied = in_float64(problem) if names else None
+    if copied is None:
+        return names
+    try:
+        with random_numbers_of_its_own(problem):
+            copied.model.train()
+            return _without_gradient(copied, [batch], names)
+    except Exception:  # what cannot be run in the copy is left at what evaluation mode says
+        return names
 
 
 def _is_used_elsewhere(problem: Problem, batch: Batch, name: str, without: Sequence[str]) -> bool:
