@@ -7,6 +7,8 @@ from small_models import SAMPLES, SOUND, WRONG_GRADIENT, fourier
 
 from suffice import InputError, Probes, record
 
+pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # reentrant checkpoints
+
 KINDS = SOUND | WRONG_GRADIENT | {"moving_complex_layer": fourier}
 
 
