@@ -174,13 +174,6 @@ def test_test_samples_that_are_at_hand_are_refused(tables, tmp_path):
         forecast(config_of(data=str(tables / "train"), test=str(both), samples=None), tmp_path / "run")
 
 
-def test_repeated_content_is_found_whatever_holds_it():
-    x = torch.arange(6.0)
-    known = [{"input": x, "labels": 1}, (x.numpy() + 1, 0), "a text", [x, x]]
-    others = ["another", (x + 1, 5), {"labels": 2, "input": x.numpy()}, ["a text", 3], x]
-    assert repeated(known, others) == [1, 2, 3, 4]
-
-
 def test_a_model_that_was_trained_elsewhere_is_taken_as_it_is(tables, tmp_path, monkeypatch):
     """Trained and saved by transformers' own means, then forecast; against the losses computed here."""
     samples, others = load_samples(str(tables / "train")), load_samples(str(tables / "test"))

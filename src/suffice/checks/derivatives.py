@@ -18,6 +18,7 @@ from suffice.checks.passed import passed_by
 from suffice.checks.precise import in_float64, lowest_dtype
 from suffice.checks.registry import COMPLEX, DERIVATIVE, NOT_FINITE, Finding
 from suffice.checks.unused import check_unused
+from suffice.errors import InputError
 from suffice.problem import Problem
 
 SAMPLES = 3
@@ -117,7 +118,9 @@ def _compared(problem: Problem, gradient: Gradient, value: Value, shares: bool) 
     elif search.moves and search.finding is None:
         # A copy tells nothing of what reads the tensors of the model itself, and near the weights it tells nothing
         # of a branch that is taken at them alone.
-        ground = Ground(unguarded, value, lambda problem, position: first, step, is_copy=False, away=0.0, known=known)
+        ground = Ground(
+            unguarded, value, lambda problem, position: first, step, is_copy=False, at_weights=True, known=known
+        )
         search = _Search(ground, positions[:1], once=True)
         search.moves = True
     if search.finding is not None or search.moves:
@@ -174,9 +177,10 @@ def _differentiated(
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever an engine says of a model that it cannot take
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+            what = reason if isinstance(error, InputError) else f"automatic differentiation fails: {reason}"
             remedy = "Write forward so that torch can differentiate it; losses can be recorded as they are"
-            return Finding(DERIVATIVE, f"automatic differentiation fails: {reason.rstrip('.')}", remedy), first
+            return Finding(DERIVATIVE, what, remedy), first
         bad = next((name for name, tensor in found.items() if not _is_finite(tensor)), None)
         if bad is not None and bool(torch.isfinite(value(problem, position))):
             what = f"the gradient in {bad} at {problem.describe(position)} is not finite, although the loss is"
@@ -300,7 +304,7 @@ class _Line:
     def moves(self, names: Sequence[str]) -> bool:
         """Whether the function changes along some tensors, or is expected to."""
         slope, error = self._difference(names)
-        return abs(slope) > error or any(self._parts[name] != 0 for name in names)
+        return bool(abs(slope) > error) or any(self._parts[name] != 0 for name in names)
 
     def _difference(self, names: Sequence[str]) -> Difference:
         key = tuple(names)

@@ -37,7 +37,10 @@ def _unstable(found: Comparison) -> Finding:
     does, remedy = (
         ("keeps something from run to run", "Do not change buffers or counters in forward in evaluation mode")
         if has_state
-        else ("draws random numbers in evaluation mode", "Give functional dropout training=self.training, and draw nothing from NumPy or a generator")
+        else (
+            "draws random numbers in evaluation mode",
+            "Give functional dropout training=self.training, and draw nothing from NumPy or a generator",
+        )
     )
     does, remedy = _stays_in_training(found, cause) or (does, remedy)
     what = f"the loss of {found.problem.describe(position)} changes from run to run; {cause} {does}"

@@ -22,11 +22,15 @@ Value = Callable[[Problem, int], Tensor]
 Gradient = Callable[[Problem, int], Mapping[str, Tensor]]
 """Its gradient in the moving parameters by name, as an engine finds it; a name that is left out means zero."""
 
-AWAY = 0.01
-"""How far from the weights the point is, relative to the size of each tensor.
+AWAY, FURTHEST = 10, 0.3
+"""How many steps from the weights the point is, and how far at most, relative to the size of each tensor.
 
-At the weights themselves zeros (LoRA's B, biases of ReLU layers) put a model on a kink, or hide a gradient.
+At the weights themselves zeros (LoRA's B, biases of ReLU layers) put a model on a kink, or hide a gradient; a step from
+the point must not reach back to them.
 """
+
+NEAREST = 0.01
+"""How far it is at least."""
 
 ROUGH = 0.1
 """Part of the step over which the noise of the function is measured."""
@@ -37,8 +41,8 @@ AGREE = 0.1
 SHORTER, TRIES = 0.1, 3
 """How much shorter, and how many times in all."""
 
-NOISE = 10
-"""Times the noise over the step that a slope may be off."""
+NOISE, APART = 10, 3
+"""Times the noise over the step, and times the difference of two steps, that a slope may be off."""
 
 Result = TypeVar("Result")
 
@@ -60,17 +64,23 @@ class Ground:
         step: h, relative to the size of each tensor.
         is_copy: the model may be put into training mode and back before each value. Layers that merge weights at
             ``eval()`` then see the moved ones.
-        away: how far from the weights the point is.
+        at_weights: the point is the weights themselves.
         known: outputs that were measured here for another function of them; more are added. None if f depends on more
             than the outputs.
     """
 
     def __init__(
-        self, problem: Problem, value: Value, gradient: Gradient, step: float, is_copy: bool, away: float = AWAY,
+        self,
+        problem: Problem,
+        value: Value,
+        gradient: Gradient,
+        step: float,
+        is_copy: bool,
+        at_weights: bool = False,
         known: dict[Any, Any] | None = None,
     ) -> None:
         self.problem, self.step = problem, step
-        self._value, self._gradient, self._is_copy, self._away = value, gradient, is_copy, away
+        self._value, self._gradient, self._is_copy, self._at_weights = value, gradient, is_copy, at_weights
         self._generator = torch.Generator().manual_seed(0)
         self._known, self._line = known, None
         center = problem.center()
@@ -78,13 +88,12 @@ class Ground:
         sizes = {name: float(tensor.double().square().mean().sqrt()) for name, tensor in center.items()}
         usual = float(np.median([size for size in sizes.values() if size > 0] or [1.0]))
         self._sizes = {name: size or usual for name, size in sizes.items()}
-        if away:
-            direction = self.random()
-            center = {name: tensor.add_(direction[name], alpha=away) for name, tensor in center.items()}
+        if not at_weights:
+            direction, far = self.random(), min(max(NEAREST, AWAY * step), FURTHEST)
+            center = {name: tensor.add_(direction[name], alpha=far) for name, tensor in center.items()}
         self._here = center
         self._moved = {name: tensor.clone() for name, tensor in self._here.items()}
-        self._middles: dict[int, float] = {}
-        self._floors: dict[int, float] = {}
+        self._points: dict[int, tuple[float, float]] = {}
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -137,7 +146,7 @@ class Ground:
     def value(self, position: int, direction: Mapping[str, Tensor], step: float) -> float:
         """f(w + step v); tensors that the direction leaves out stay."""
         is_shared = self._known is not None and self._line is not None
-        key = (self._is_copy, self._away, self._line if direction else None, tuple(direction), position, step)
+        key = (self._is_copy, self._at_weights, self._line if direction else None, tuple(direction), position, step)
         if not is_shared or key not in self._known:
             self._move(direction, step)
         if not is_shared:
@@ -155,9 +164,9 @@ class Ground:
     def difference(self, position: int, direction: Mapping[str, Tensor]) -> Difference:
         """The slope along a direction.
 
-        It may be off by what two steps differ by, and by ten times the noise over the step. The noise is the second
-        difference over a small part of the step, in which a smooth function has next to none. Where the two steps do
-        not agree, and shorter ones do not either, nothing is known.
+        It may be off by three times what two steps differ by, and by ten times the noise over the step. The noise is
+        what the values over a small part of the step are away from the cubic through the others: of a smooth function,
+        nothing is left. Where the two steps do not agree, and shorter ones do not either, nothing is known.
         """
         found = Difference(0.0, np.inf)
         for shorter in range(TRIES):
@@ -170,27 +179,24 @@ class Ground:
         steps = np.array([step, step / 2, step * ROUGH])
         up, down = (np.array([self.value(position, direction, one) for one in sign * steps]) for sign in (1.0, -1.0))
         long, short = (up[:2] - down[:2]) / (2 * steps[:2])
-        middle = self.middle(position)
-        noise = max(abs(up[2] + down[2] - 2 * middle) / 2, self._resolution * abs(middle), self._floor(position)) / steps[1]
+        middle, scale = self._at_the_point(position)
+        slope = (4 * short - long) / 3
+        odd, even = (up - down) / 2, (up + down) / 2 - middle
+        cubic = (odd[1] - slope * steps[1]) / steps[1] ** 3
+        rough = abs(odd[2] - slope * steps[2] - cubic * steps[2] ** 3), abs(even[2] - even[1] * (2 * ROUGH) ** 2)
+        noise = max(*rough, self._resolution * scale) / steps[1]
         apart = abs(long - short)
         agree = apart <= max(AGREE * max(abs(long), abs(short)), NOISE * noise)
-        return Difference((4 * short - long) / 3, apart + NOISE * noise), bool(agree)
+        return Difference(float(slope), float(APART * apart + NOISE * noise)), bool(agree)
 
-    def middle(self, position: int) -> float:
-        """f at the point itself."""
-        if position not in self._middles:
-            self._middles[position] = self.value(position, {}, 0.0)
-        return self._middles[position]
-
-    def _floor(self, position: int) -> float:
-        """The rounding of a loss that is a difference of numbers as large as the outputs, as a cross-entropy is."""
-        if position not in self._floors:
-            self._move({}, 0.0)
-            outputs = self._evaluate(lambda: self.problem.outputs(batch_at(self.problem, [position])))
-            numbers = [tensor for tensor in tensors_in(outputs) if tensor.is_floating_point() and tensor.numel()]
-            largest = max((float(torch.nan_to_num(tensor, 0.0, 0.0, 0.0).abs().max()) for tensor in numbers), default=0)
-            self._floors[position] = self._resolution * largest
-        return self._floors[position]
+    def _at_the_point(self, position: int) -> tuple[float, float]:
+        """f at the point itself, and the size of the numbers that it is a difference of: outputs may be far larger."""
+        if position not in self._points:
+            middle = self.value(position, {}, 0.0)
+            outputs = self._evaluate(lambda: tensors_in(self.problem.outputs(batch_at(self.problem, [position]))))
+            sizes = [float(output.abs().max()) for output in outputs if output.is_floating_point() and output.numel()]
+            self._points[position] = middle, max([abs(middle), *(size for size in sizes if size < np.inf)])
+        return self._points[position]
 
     def _drawn(self, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=self._generator)

@@ -37,7 +37,7 @@ def check_losses(problem: Problem, batch_size: int = TOGETHER) -> None:
     """Stops where the loss of a sample changes from run to run, or depends on its batch.
 
     The first samples are run twice, alone, and in other company. It is done once for each use of a model, see
-    `suffice.checks.passed`.
+    `suffice.checks.passed`. Where the data set gives other samples at each reading nothing can be said.
 
     Args:
         problem: what is to be measured.
@@ -63,7 +63,8 @@ module 0 (BatchNorm1d) uses batch statistics in evaluation mode. Set track_runni
     samples = FirstSamples(problem, min(batch_size, TOGETHER))
     if passed.covers("losses", samples.sizes) or passed.covers(guard, samples.sizes):
         return
-    # a collate function that draws random numbers is not compared: `check_samples` refuses it where it must be
+    # where samples are random a training may go on, `check_samples` stops measurements; a model is compared on samples
+    # that were read once, which a collate function that draws random numbers does not give
     if _agree(samples.together, samples.batch(samples.positions)):
         _report(_compared(problem, samples))
     passed_by(problem).add_sizes(guard, samples.sizes)
@@ -76,9 +77,7 @@ def _report(found: Comparison | None) -> None:
         finding.report()
 
 
-def check_recorded(
-    problem: Problem, losses: Float64[np.ndarray, " samples"], batch_size: int, measured: int
-) -> None:
+def check_recorded(problem: Problem, losses: Float64[np.ndarray, " samples"], batch_size: int, measured: int) -> None:
     """Stops where losses that were recorded are not those of each sample alone, or of the same batch again.
 
     `check_losses` sees small batches of the first samples; this sees the batches that were run.
@@ -175,15 +174,20 @@ def check_samples(problem: Problem) -> None:
     Raises:
         InputError: SUF004.
     """
+    if problem.checks and not _reads_alike(problem):
+        what = f"{problem.describe(0)} and others are other samples at their second reading"
+        Finding(READING, what, "Measure on a data set without random augmentation").report()
+
+
+def _reads_alike(problem: Problem) -> bool:
     passed = passed_by(problem)
-    if not problem.checks or passed.has_read(problem.dataset):
-        return
-    for position in range(2):
-        first, second = (problem.batch(slice(position, position + 1)) for _ in range(2))
-        if not _agree(first, second):
-            what = f"{problem.describe(position)} is another sample at its second reading"
-            Finding(READING, what, "Measure on a data set without random augmentation").report()
+    if passed.has_read(problem.dataset):
+        return True
+    for position in range(min(TOGETHER, len(problem))):
+        if not _agree(*(batch_at(problem, [position]) for _ in range(2))):
+            return False
     passed.add_read(problem.dataset)
+    return True
 
 
 def _mean_square(outputs: Tensor, batch: Batch) -> Tensor:

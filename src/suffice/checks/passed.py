@@ -8,7 +8,6 @@ from torch import nn
 
 from suffice.problem import Problem
 
-
 LATEST = 16
 """Uses of a model, and data sets of a use, that are remembered."""
 

@@ -69,7 +69,7 @@ class Finding:
         """
         if self.severity == "error":
             raise InputError(str(self))
-        warnings.warn(str(self), stacklevel=2)
+        warnings.warn(str(self), stacklevel=1)  # its place is here: who measures is many calls above
 
 
 UNSTABLE = Kind(
@@ -112,7 +112,7 @@ READING = Kind(
     "SUF004",
     "error",
     "The data set gives another sample at each reading",
-    "The first two samples are read twice and compared to the bit.",
+    "The first eight samples are read twice and compared to the bit.",
     "Losses at different weights are compared sample by sample, and stored ones with new ones. Random augmentation "
     "makes them losses of different inputs. Training is not refused.",
     "Measure on a data set without random augmentation.",

@@ -165,7 +165,7 @@ def _rows(
             found = gradients(positions[chunk[:, 0]], directions[here].to(problem.device))
             for part in parts:
                 rows[here.flatten(), part.start : part.start + part.width] = (
-                    found[part.name].flatten(2).flatten(0, 1)[:, part.taken].to(precision)
+                    found[part.name].reshape(chunk.size, -1)[:, part.taken].to(precision)
                 )
             progress(chunk.size)
     return rows
