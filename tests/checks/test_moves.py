@@ -42,6 +42,7 @@ def test_an_adapter_that_is_not_merged_moves():
         record(problem, Probes.sphere(problem))
 
 
+@pytest.mark.filterwarnings("ignore:SUF010")
 @pytest.mark.parametrize("kind", SOUND | MORE_SOUND | WRONG_GRADIENT)
 def test_probes_of_sound_models_move_the_losses(kind):
     problem = (SOUND | MORE_SOUND | WRONG_GRADIENT)[kind](torch.float32)

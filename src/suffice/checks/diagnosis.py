@@ -39,7 +39,7 @@ def _unstable(found: Comparison) -> Finding:
         if has_state
         else (
             "draws random numbers in evaluation mode",
-            "Give functional dropout training=self.training, and draw nothing from NumPy or a generator",
+            "Give functional dropout training=self.training, draw no numbers yourself",
         )
     )
     does, remedy = _stays_in_training(found, cause) or (does, remedy)

@@ -82,7 +82,8 @@ class Ground:
         self.problem, self.step = problem, step
         self._value, self._gradient, self._is_copy, self._at_weights = value, gradient, is_copy, at_weights
         self._generator = torch.Generator().manual_seed(0)
-        self._known, self._line = known, None
+        self._known = known
+        self._line: int | None = None
         center = problem.center()
         self._resolution = max(torch.finfo(tensor.dtype).eps for tensor in center.values())
         sizes = {name: float(tensor.double().square().mean().sqrt()) for name, tensor in center.items()}
@@ -145,18 +146,19 @@ class Ground:
 
     def value(self, position: int, direction: Mapping[str, Tensor], step: float) -> float:
         """f(w + step v); tensors that the direction leaves out stay."""
-        is_shared = self._known is not None and self._line is not None
-        key = (self._is_copy, self._at_weights, self._line if direction else None, tuple(direction), position, step)
-        if not is_shared or key not in self._known:
+        known = self._known
+        if known is None or self._line is None:
             self._move(direction, step)
-        if not is_shared:
             return self._evaluate(lambda: float(self._value(self.problem, position)))
+        key = (self._is_copy, self._at_weights, self._line if direction else None, tuple(direction), position, step)
+        if key not in known:
+            self._move(direction, step)
         problem = copy.copy(self.problem)
 
         def predict(model: nn.Module, batch: Batch) -> Any:
-            if key not in self._known:
-                self._known[key] = self.problem.predict(model, batch)
-            return self._known[key]
+            if key not in known:
+                known[key] = self.problem.predict(model, batch)
+            return known[key]
 
         problem.predict = predict
         return self._evaluate(lambda: float(self._value(problem, position)))

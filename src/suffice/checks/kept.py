@@ -25,11 +25,12 @@ def check_kept(problem: Problem) -> None:
     parameters = {name: parameter.detach() for name, parameter in problem.model.named_parameters()}
     finding = None
     if fits(problem, list(parameters.values())):
-        finding = _run(problem, parameters)
-        # what is within its bounds here is not at other points
-        far = far_from(problem, list(problem.moving))
-        with problem.at(far):
-            finding = finding or _run(problem, far)
+        with evaluating(problem):  # what eval() itself changes is not changed by forward
+            finding = _run(problem, parameters)
+            # what is within its bounds here is not at other points
+            far = far_from(problem, list(problem.moving))
+            with problem.at(far):
+                finding = finding or _run(problem, far)
     if finding is not None:
         finding.report()
     passed_by(problem).add("kept")
@@ -39,8 +40,7 @@ def _run(problem: Problem, weights: Mapping[str, Tensor]) -> Finding | None:
     before = {name: value.clone() for name, value in weights.items()}
     batch = batch_at(problem, [0, 1])
     inputs = [tensor.clone() for tensor in tensors_in(batch)]
-    with evaluating(problem):
-        problem.losses(batch)
+    problem.losses(batch)
     changed = [name for name, value in weights.items() if not _same(value, before[name])]
     with torch.no_grad():
         for name in changed:
