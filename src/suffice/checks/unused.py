@@ -45,7 +45,7 @@ def check_unused(problem: Problem, trains: bool = True) -> None:
     with evaluating(problem):
         samples = FirstSamples(problem)
         batch = samples.together
-        without = _without_gradient(problem, samples.alone[:TRIED], list(problem.moving))
+        without = _without_gradient(problem, samples.alone[:TRIED] if trains else [batch], list(problem.moving))
         reached = (
             [name for name in without if _moves(problem, batch, [name])] if _moves(problem, batch, without) else []
         )

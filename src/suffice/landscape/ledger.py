@@ -20,6 +20,9 @@ SHARD_SAMPLES = 256
 """Samples of a shard, unless a batch is larger: a kill loses seconds, and drawing the probes' weights for each shard
 costs a few percent of running the model."""
 
+LONG = 20
+"""With more shards than these, the first is checked before the others are measured."""
+
 LOSSES, INDEX = "losses.zarr", "index.npy"
 """What lies in a store."""
 
@@ -140,8 +143,9 @@ def record(
             if rows.start == 0:
                 first = shards.read(rows)
                 _check_moves(problem, probes, first, size)
-                check_recorded(problem, first[:, 0], size, len(problem) * len(probes))
-        if missing and len(shards.shards()) > 1:
+                if len(shards.shards()) > LONG:
+                    check_recorded(problem, first[:, 0], size, len(problem) * len(probes))
+        if missing:
             check_recorded(problem, shards.read()[:, 0], size, len(problem) * len(probes))
     return Ledger(shards, problem.index)
 
