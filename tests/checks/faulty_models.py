@@ -342,6 +342,6 @@ class Augmented(Dataset):
         return drawn(SAMPLES, WIDTH)[row] + 0.1 * torch.randn(WIDTH), int(labels()[row])
 
 
-@faulty("SUF004", "data set row 0")
+@faulty("SUF004", "data set row 0 and others are other samples")
 def random_augmentation():
     return Problem(nn.Linear(WIDTH, CLASSES), Augmented(), order="source")

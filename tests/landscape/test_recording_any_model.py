@@ -7,7 +7,10 @@ from small_models import SAMPLES, SOUND, WRONG_GRADIENT, fourier
 
 from suffice import InputError, Probes, record
 
-pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # reentrant checkpoints
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad"),  # reentrant checkpoints
+    pytest.mark.filterwarnings("ignore:SUF010"),  # what forward leaves out is said, and the others are recorded
+]
 
 KINDS = SOUND | WRONG_GRADIENT | {"moving_complex_layer": fourier}
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from suffice.checks import repeated
 from suffice.configuration import ForecastConfig, read_configuration
 from suffice.data import load_samples
 from suffice.errors import InputError
@@ -172,13 +171,6 @@ def test_test_samples_that_are_at_hand_are_refused(tables, tmp_path):
     shutil.copy(known, both / "5" / "renamed.png")  # another name and label, the same content
     with pytest.raises(InputError, match=r"SUF012: 1 of the test samples is among the training samples: .*renamed.png"):
         forecast(config_of(data=str(tables / "train"), test=str(both), samples=None), tmp_path / "run")
-
-
-def test_repeated_content_is_found_whatever_holds_it():
-    x = torch.arange(6.0)
-    known = [{"input": x, "labels": 1}, (x.numpy() + 1, 0), "a text", [x, x]]
-    others = ["another", (x + 1, 5), {"labels": 2, "input": x.numpy()}, ["a text", 3], x]
-    assert repeated(known, others) == [1, 2, 3, 4]
 
 
 def test_a_model_that_was_trained_elsewhere_is_taken_as_it_is(tables, tmp_path, monkeypatch):

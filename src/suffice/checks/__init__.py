@@ -1,7 +1,8 @@
 """Guards: what a problem must hold before it is measured, with one registry of what can be found."""
 
 from suffice.checks.derivatives import check_gradient, loss_at
-from suffice.checks.losses import check_losses, check_outputs, check_samples
+from suffice.checks.kept import check_kept
+from suffice.checks.losses import check_losses, check_outputs, check_recorded, check_samples
 from suffice.checks.moves import check_distance, check_moves
 from suffice.checks.overlap import check_apart, repeated
 from suffice.checks.registry import KINDS, Finding, Kind
@@ -14,9 +15,11 @@ __all__ = [
     "check_apart",
     "check_distance",
     "check_gradient",
+    "check_kept",
     "check_losses",
     "check_moves",
     "check_outputs",
+    "check_recorded",
     "check_samples",
     "check_unused",
     "loss_at",

@@ -1,5 +1,6 @@
 """The losses of the same samples in several runs of one model: twice, alone, and in other company."""
 
+import copy
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
-from torch.utils.data import default_collate
+from torch.utils.data import TensorDataset, default_collate
 
 from suffice.checks.measured import batch_at, losses_of, tensors_in
 from suffice.problem import Batch, Problem
@@ -40,12 +41,13 @@ class FirstSamples:
     """
 
     def __init__(self, problem: Problem, most: int = TOGETHER) -> None:
+        problem = read_once(problem)
         self._problem = problem
         self.sizes = _sizes(problem)
         first_of_size = {size: self.sizes.index(size) for size in sorted(set(self.sizes))}
         spread = np.linspace(0, len(first_of_size) - 1, min(most, len(first_of_size))).round().astype(int)
         chosen = [list(first_of_size.values())[step] for step in spread]
-        self.positions = list(dict.fromkeys([*chosen, *range(len(self.sizes))]))[:most]
+        self.positions = list(dict.fromkeys([*chosen, *range(min(len(problem), most))]))[:most]
         self.together = self.batch(self.positions)
         self.alone = [self.batch([position]) for position in self.positions[: max(ALONE, len(chosen))]]
 
@@ -71,6 +73,7 @@ class Comparison:
     Attributes:
         problem: its model is run.
         samples: what it is run on.
+        first: the losses of the first run.
         tolerance: a difference relative to the loss that is taken for rounding.
         unstable: the row of a sample whose loss differs between two runs of the same batch, or None.
         in_company: the row of one whose loss depends on its batch, or None.
@@ -78,16 +81,16 @@ class Comparison:
 
     def __init__(self, problem: Problem, samples: FirstSamples, tolerance: float) -> None:
         self.problem, self.samples, self.tolerance = problem, samples, tolerance
-        self._first = losses_of(problem, samples.together)
+        self.first = losses_of(problem, samples.together)
         self._alone = np.full(len(samples.positions), np.nan)
-        elsewhere = self._alone.copy()
-        if len(self._first) == len(samples.positions) > 1:
+        self._elsewhere = self._alone.copy()
+        if len(self.first) == len(samples.positions) > 1:
             self._alone[: len(samples.alone)] = [
                 self._loss_alone(batch, seed) for seed, batch in enumerate(samples.alone, 2)
             ]
-            elsewhere[1::-1] = losses_of(problem, samples.batch(samples.in_other_company), 2 + ALONE)[:2]
+            self._elsewhere[1::-1] = losses_of(problem, samples.batch(samples.in_other_company), 2 + ALONE)[:2]
         self.unstable = self._worst(losses_of(problem, samples.together, seed=1))
-        rows = [self._worst(self._alone), self._worst(elsewhere)]
+        rows = [self._worst(self._alone), self._worst(self._elsewhere)]
         self.in_company = next((row for row in rows if row is not None), None)
 
     @property
@@ -100,6 +103,33 @@ class Comparison:
         """Whether the model runs a batch of one sample."""
         return bool(np.isfinite(self._alone).any())
 
+    def is_like(self, other: "Comparison", share: float) -> bool:
+        """Whether the losses are finite and, up to a share of them, those of another comparison of the same samples.
+
+        Only a copy of the same function can tell what is rounding in the model itself.
+        """
+        if self.first.shape != other.first.shape or not np.isfinite(self.first).all():
+            return False
+        allowed = np.maximum(self.by_outputs, other.by_outputs)
+        for mine, theirs in zip(self._runs, other._runs, strict=True):
+            both = np.isfinite(mine) & np.isfinite(theirs)
+            gaps = np.abs(mine - theirs)[both]
+            if (gaps > (share * np.maximum(np.abs(mine), np.abs(theirs)) + allowed)[both]).any():
+                return False
+        return True
+
+    @property
+    def _runs(self) -> list[Float64[np.ndarray, " batch"]]:
+        return [self.first, self._alone, self._elsewhere]
+
+    def differs_after_others(self) -> bool:
+        """Whether the losses of the batch differ from those of its first run after another batch, with its seed."""
+        try:
+            losses_of(self.problem, self.samples.alone[-1])
+        except Exception:  # some models do not take a batch of one
+            losses_of(self.problem, self.samples.batch(self.samples.in_other_company))
+        return self.differs_again(seed=0)
+
     def differs_again(self, seed: int) -> bool:
         """Whether the losses of the batch differ from those of its first run when it is run with another seed."""
         return self._worst(losses_of(self.problem, self.samples.together, seed)) is not None
@@ -110,7 +140,7 @@ class Comparison:
             left, right = (float(losses_of(self.problem, batch)[0]) for batch in (one, other))
         except Exception:  # some models do not take a batch of one
             return False
-        return abs(left - right) > max(self.tolerance * max(abs(left), abs(right)), float(self._by_outputs[row]))
+        return abs(left - right) > max(self.tolerance * max(abs(left), abs(right)), float(self.by_outputs[row]))
 
     def _loss_alone(self, batch: Batch, seed: int) -> float:
         try:
@@ -124,17 +154,17 @@ class Comparison:
 
         Losses that are not finite are left to the measurement, which names the sample.
         """
-        if losses.shape != self._first.shape:
+        if losses.shape != self.first.shape:
             return None
-        gaps = np.abs(losses - self._first)
+        gaps = np.abs(losses - self.first)
         gaps[~np.isfinite(gaps)] = 0
-        off = gaps > self.tolerance * np.maximum(np.abs(self._first), np.abs(losses))
+        off = gaps > self.tolerance * np.maximum(np.abs(self.first), np.abs(losses))
         if off.any():
-            off &= gaps > self._by_outputs
+            off &= gaps > self.by_outputs
         return int(np.where(off, gaps, 0).argmax()) if off.any() else None
 
     @cached_property
-    def _by_outputs(self) -> Float64[np.ndarray, " batch"]:
+    def by_outputs(self) -> Float64[np.ndarray, " batch"]:
         """What a relative change of the outputs, as large as rounding may be, does to each loss.
 
         A cross-entropy that is nearly zero, or one of large logits, changes by many times as much.
@@ -156,12 +186,47 @@ class Comparison:
         return np.asarray(self.problem.losses_of(outputs, self.samples.together).double().cpu().numpy())
 
 
+class _ReadOnce:
+    """A data set of which each row is read once: random augmentation is no fault of the model."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self._known: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, row: int) -> Any:
+        if row not in self._known:
+            several = getattr(self._dataset, "__getitems__", None)
+            self._known[row] = self._dataset[row] if several is None else several([row])[0]
+        return self._known[row]
+
+    def describe(self, row: int) -> str:
+        """As the data set describes it."""
+        return str(self._dataset.describe(row)) if hasattr(self._dataset, "describe") else f"data set row {row}"
+
+
+def read_once(problem: Problem) -> Problem:
+    """The problem with samples that are the same at each reading, as far as the data set decides."""
+    if isinstance(problem.dataset, _ReadOnce) or type(problem.dataset) is TensorDataset:
+        return problem
+    once = copy.copy(problem)
+    once.dataset = _ReadOnce(problem.dataset)
+    return once
+
+
+def size_of(problem: Problem, position: int) -> int:
+    """Numbers in the batch of one sample."""
+    return sum(tensor.numel() for tensor in tensors_in(batch_at(problem, [position])))
+
+
 def _sizes(problem: Problem) -> list[int]:
     """Samples that are collated by default are of one size."""
     count = min(len(problem), LOOKED_AT)
     if problem.collate is default_collate:
-        return [1] * count
-    return [sum(tensor.numel() for tensor in tensors_in(batch_at(problem, [position]))) for position in range(count)]
+        return [size_of(problem, 0)] * count
+    return [size_of(problem, position) for position in range(count)]
 
 
 def _shaken(outputs: Any, relative: float, generator: torch.Generator) -> Any:

@@ -2,20 +2,23 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from suffice.checks.comparison import FirstSamples
 from suffice.checks.ground import Difference, Gradient, Ground, Value
-from suffice.checks.losses import check_losses
+from suffice.checks.losses import ALIKE, check_losses, check_samples
 from suffice.checks.measured import batch_at, evaluating, losses_of
 from suffice.checks.moves import nothing_moves, unmoved
 from suffice.checks.passed import passed_by
 from suffice.checks.precise import in_float64, lowest_dtype
 from suffice.checks.registry import COMPLEX, DERIVATIVE, NOT_FINITE, Finding
 from suffice.checks.unused import check_unused
+from suffice.errors import InputError
 from suffice.problem import Problem
 
 SAMPLES = 3
@@ -26,9 +29,6 @@ STEPS = {torch.float64: 1e-4, torch.float32: 1e-2}
 
 COARSE_STEP = 0.1
 """The same for lower precision."""
-
-ALIKE = 0.1
-"""A copy of a model has the same losses, up to this share."""
 
 SUSPICIOUS = 1e-5
 """Joint directions that differ by more than this share are searched for a tensor that is wrong."""
@@ -48,7 +48,9 @@ def loss_at(problem: Problem, position: int) -> Tensor:
     return problem.losses(batch_at(problem, [position])).sum()
 
 
-def check_gradient(problem: Problem, engine: str, gradient: Gradient, value: Value = loss_at) -> None:
+def check_gradient(
+    problem: Problem, engine: str, gradient: Gradient, value: Value = loss_at, of_outputs: bool = False
+) -> None:
     """Stops where a derivative does not match what it is the derivative of.
 
     It is done once for each use of a model and each engine, see `suffice.checks.passed`.
@@ -58,6 +60,8 @@ def check_gradient(problem: Problem, engine: str, gradient: Gradient, value: Val
         engine: a name for what finds the gradient.
         gradient: finds it at one sample, for this problem or for one with a copy of its model.
         value: the function whose gradient it is; the loss of the sample by default.
+        of_outputs: the value depends on the weights by the outputs alone, unless the loss is a callable. What was
+            measured for one such engine is used for the next.
 
     Raises:
         InputError: SUF005 or SUF007 to SUF009, with the parameter; or as `check_losses`.
@@ -78,8 +82,9 @@ def check_gradient(problem: Problem, engine: str, gradient: Gradient, value: Val
     guard = f"gradient: {engine}"
     if not problem.checks or passed.has(guard):
         return
+    check_samples(problem)
     check_losses(problem)
-    finding = _complex(problem) or _compared(problem, gradient, value)
+    finding = _complex(problem) or _compared(problem, gradient, value, of_outputs and not callable(problem.loss))
     if finding is not None:
         finding.report()
     passed.add(guard)
@@ -94,7 +99,7 @@ def _complex(problem: Problem) -> Finding | None:
     return Finding(COMPLEX, f"the parameter {name} is complex, and derivatives are taken in real ones", remedy)
 
 
-def _compared(problem: Problem, gradient: Gradient, value: Value) -> Finding | None:
+def _compared(problem: Problem, gradient: Gradient, value: Value, shares: bool) -> Finding | None:
     unguarded = copy.copy(problem)
     unguarded.checks = False
     with evaluating(problem):
@@ -102,19 +107,31 @@ def _compared(problem: Problem, gradient: Gradient, value: Value) -> Finding | N
         losses = losses_of(problem, batch_at(problem, samples))
         positions = [samples[row] for row in np.argsort(-np.nan_to_num(losses))][:SAMPLES]
         step = _step(problem, positions[0])
-        finding = _differentiated(unguarded, gradient, value, positions)
+        known = _known(problem, losses) if shares else None
+        # what one engine differentiates on all of them, the next does if it does on one
+        finding, first = _differentiated(unguarded, gradient, value, positions[:1] if known else positions)
     if finding is not None:
         return finding
-    search = _in_copy(problem, gradient, value, positions)
+    search = None if _has_hooks(problem) else _in_copy(problem, gradient, value, positions, known)
     if search is None or not (search.finding or search.moves):
         search = _Search(Ground(unguarded, value, gradient, step, is_copy=False), positions)
+    elif search.moves and search.finding is None:
+        # A copy tells nothing of what reads the tensors of the model itself, and near the weights it tells nothing
+        # of a branch that is taken at them alone.
+        ground = Ground(
+            unguarded, value, lambda problem, position: first, step, is_copy=False, at_weights=True, known=known
+        )
+        search = _Search(ground, positions[:1], once=True)
+        search.moves = True
     if search.finding is not None or search.moves:
         return search.finding
     with evaluating(problem):
         return unmoved(problem) if nothing_moves(problem, FirstSamples(problem).together) else None
 
 
-def _in_copy(problem: Problem, gradient: Gradient, value: Value, positions: Sequence[int]) -> "_Search | None":
+def _in_copy(
+    problem: Problem, gradient: Gradient, value: Value, positions: Sequence[int], known: dict[Any, Any] | None
+) -> "_Search | None":
     """The search in a float64 copy of the model; None where the copy cannot be run, or has other values."""
     copied = _alike(problem, value, positions[0])
     if copied is None:
@@ -122,32 +139,54 @@ def _in_copy(problem: Problem, gradient: Gradient, value: Value, positions: Sequ
     try:
         with evaluating(copied):
             step = _step(copied, positions[0])
-        return _Search(Ground(copied, value, gradient, step, is_copy=True), positions)
+        # along the random direction of one engine the next needs no forward pass; their gradients are shared by none
+        chosen, once = (positions[1:2], True) if known else (positions, False)
+        return _Search(Ground(copied, value, gradient, step, is_copy=True, known=known), chosen, once)
     except Exception:  # what cannot be run in the copy is run in the model itself
         return None
+
+
+def _known(problem: Problem, losses: Float64[np.ndarray, " samples"]) -> dict[Any, Any]:
+    """What was measured at these weights, as sums of the tensors and some losses tell them from others."""
+    sums = tuple(float(parameter.detach().sum(dtype=torch.float64)) for parameter in problem.moving.values())
+    return passed_by(problem).outputs_at((sums, tuple(losses)))
+
+
+def _has_hooks(problem: Problem) -> bool:
+    """Whether a parameter has hooks, which a copy of it has not."""
+    return any(
+        getattr(parameter, name, None)
+        for parameter in problem.moving.values()
+        for name in ("_backward_hooks", "_post_accumulate_grad_hooks")
+    )
 
 
 def _step(problem: Problem, position: int) -> float:
     return STEPS.get(lowest_dtype(problem, batch_at(problem, [position])), COARSE_STEP)
 
 
-def _differentiated(problem: Problem, gradient: Gradient, value: Value, positions: Sequence[int]) -> Finding | None:
-    """The derivatives exist at the weights themselves."""
+def _differentiated(
+    problem: Problem, gradient: Gradient, value: Value, positions: Sequence[int]
+) -> tuple[Finding | None, Mapping[str, Tensor]]:
+    """Whether the derivatives exist at the weights themselves, and the gradient at the first sample."""
+    first: Mapping[str, Tensor] = {}
     for position in positions:
         try:
             found = gradient(problem, position)
+            first = first or found
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever an engine says of a model that it cannot take
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+            what = reason if isinstance(error, InputError) else f"automatic differentiation fails: {reason}"
             remedy = "Write forward so that torch can differentiate it; losses can be recorded as they are"
-            return Finding(DERIVATIVE, f"automatic differentiation fails: {reason.rstrip('.')}", remedy)
+            return Finding(DERIVATIVE, what, remedy), first
         bad = next((name for name, tensor in found.items() if not _is_finite(tensor)), None)
         if bad is not None and bool(torch.isfinite(value(problem, position))):
             what = f"the gradient in {bad} at {problem.describe(position)} is not finite, although the loss is"
             remedy = "Keep roots and norms away from zero in forward, or exclude the parameter with parameters="
-            return Finding(NOT_FINITE, what, remedy)
-    return None
+            return Finding(NOT_FINITE, what, remedy), first
+    return None, first
 
 
 def _is_finite(tensor: Tensor) -> bool:
@@ -172,13 +211,18 @@ def _alike(problem: Problem, value: Value, position: int) -> Problem | None:
 class _Search:
     """Joint directions over all moving parameters first; then, if one differs, halves of them down to one tensor.
 
+    Args:
+        ground: the model and its derivatives.
+        positions: the samples.
+        once: one direction for each sample is enough.
+
     Attributes:
         finding: the tensor that is wrong, or None.
         moves: whether anything has moved the function.
     """
 
-    def __init__(self, ground: Ground, positions: Sequence[int]) -> None:
-        self._ground, self._positions = ground, positions
+    def __init__(self, ground: Ground, positions: Sequence[int], once: bool = False) -> None:
+        self._ground, self._positions, self._once = ground, positions, once
         self._leaves = 0
         self.moves = False
         with ground.entered():
@@ -187,7 +231,7 @@ class _Search:
     def _search(self) -> Finding | None:
         for number, position in enumerate(self._positions):
             gradient = self._ground.gradient(position)
-            for direction in self._directions(number, gradient):
+            for direction in self._directions(number, position, gradient):
                 parts = {
                     name: float((gradient[name] * part).sum(dtype=torch.float64)) for name, part in direction.items()
                 }
@@ -198,12 +242,11 @@ class _Search:
                     return finding
         return None
 
-    def _directions(self, number: int, gradient: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-        """Both kinds at the first sample; then one of them, in turn."""
-        if number % 2 == 0:
-            yield self._ground.random()
-        if number % 2 == 1 or number == 0:
-            yield self._ground.along(gradient)
+    def _directions(self, number: int, position: int, gradient: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Along the gradient and at random, in turn."""
+        is_random = self._once or number % 2 == 1
+        self._ground.begin(position, is_random)
+        yield self._ground.random() if is_random else self._ground.along(gradient)
 
     def _within(self, line: "_Line", gradient: Mapping[str, Tensor], names: list[str]) -> Finding | None:
         if self._leaves >= LEAVES or not line.is_suspicious(names):
@@ -219,6 +262,7 @@ class _Search:
 
         Along its own gradient an error at right angles does not show; in a random direction it does.
         """
+        self._ground.begin(self._leaves, is_shared=False)
         for turn in [self._ground.random([name]) for _ in range(TURNS)] + [self._ground.along(gradient)]:
             expected = float((gradient[name] * turn[name]).sum(dtype=torch.float64))
             slope, error = self._ground.difference(position, {name: turn[name]})
@@ -260,7 +304,7 @@ class _Line:
     def moves(self, names: Sequence[str]) -> bool:
         """Whether the function changes along some tensors, or is expected to."""
         slope, error = self._difference(names)
-        return abs(slope) > error or any(self._parts[name] != 0 for name in names)
+        return bool(abs(slope) > error) or any(self._parts[name] != 0 for name in names)
 
     def _difference(self, names: Sequence[str]) -> Difference:
         key = tuple(names)

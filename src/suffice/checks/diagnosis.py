@@ -1,13 +1,17 @@
 """Why losses differ from run to run or from batch to batch, in words."""
 
+import copy
 import itertools
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
 from suffice.checks.cause import UNNAMED, Run, find_cause, module_of
 from suffice.checks.comparison import REPEATS, TOGETHER, Comparison
+from suffice.checks.measured import losses_of
+from suffice.checks.precise import with_model
 from suffice.checks.registry import COMPANY, PADDING, UNSTABLE, Finding
 
 AGREEMENT = {torch.float64: 3e-6, torch.float32: 1e-4}
@@ -27,17 +31,33 @@ def diagnose(found: Comparison) -> Finding:
 
 def _unstable(found: Comparison) -> Finding:
     batch, count = found.samples.together, len(found.samples.positions)
-    has_state = any(found.differs_again(seed=0) for _ in range(REPEATS))
+    has_state = any(found.differs_after_others() for _ in range(REPEATS)) and _is_kept_inside(found)
     position = found.samples.positions[found.unstable or 0]
     cause = _cause(found, Run(batch, count, None), Run(batch, count, None, seed=1))
     does, remedy = (
         ("keeps something from run to run", "Do not change buffers or counters in forward in evaluation mode")
         if has_state
-        else ("draws random numbers in evaluation mode", "Give functional dropout training=self.training")
+        else (
+            "draws random numbers in evaluation mode",
+            "Give functional dropout training=self.training, draw no numbers yourself",
+        )
     )
     does, remedy = _stays_in_training(found, cause) or (does, remedy)
     what = f"the loss of {found.problem.describe(position)} changes from run to run; {cause} {does}"
     return Finding(UNSTABLE, what, remedy)
+
+
+def _is_kept_inside(found: Comparison) -> bool:
+    """Whether two copies of the model as it is give the same losses: random numbers from elsewhere would differ."""
+    problem = found.problem
+    if any(isinstance(value, torch.Generator) for module in problem.model.modules() for value in vars(module).values()):
+        return False
+    try:
+        copies = [with_model(problem, copy.deepcopy(problem.model), convert=False) for _ in range(REPEATS)]
+        first, *others = [losses_of(one, found.samples.together) for one in copies]
+    except Exception:  # there are no copies of it
+        return True
+    return all(np.array_equal(first, other, equal_nan=True) for other in others)
 
 
 def _dependent(found: Comparison) -> Finding:

@@ -16,14 +16,20 @@ from suffice.problem import Batch, Problem
 def evaluating(problem: Problem) -> Iterator[None]:
     """`Problem.measuring`, without its warning, and with the random state put back at the end."""
     modes = {module: module.training for module in problem.model.modules()}
-    devices = [problem.device] if problem.device.type == "cuda" else []
     problem.model.eval()
     try:
-        with torch.random.fork_rng(devices), problem.measuring():
+        with random_numbers_of_its_own(problem), problem.measuring():
             yield
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+@contextmanager
+def random_numbers_of_its_own(problem: Problem) -> Iterator[None]:
+    """The state of torch's random numbers is put back at the end."""
+    with torch.random.fork_rng([problem.device] if problem.device.type == "cuda" else []):
+        yield
 
 
 def batch_at(problem: Problem, positions: Sequence[int]) -> Batch:

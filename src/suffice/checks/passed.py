@@ -1,18 +1,22 @@
 """Which guards a model has passed, so that a study of hundreds of trainings runs each of them once."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from torch import nn
 
 from suffice.problem import Problem
 
+LATEST = 16
+"""Uses of a model, and data sets of a use, that are remembered."""
+
 
 class Passed:
     """The guards passed by one use of a model: these moving parameters, this prediction, this loss, this batching.
 
-    Samples are not part of it: a problem on other samples of the same kind has passed what the first one has.
+    A model that has got other hooks, buffers or flags since is another use. What depends on the samples is asked of
+    each data set (`has_read`), or of the lengths of samples that were seen (`covers`).
 
     Example:
         >>> import torch
@@ -26,13 +30,19 @@ class Passed:
     def __init__(self, problem: Problem) -> None:
         self._moving = tuple(problem.moving)
         self._parts = [_Reference.to(part) for part in (problem.predict, problem.loss, problem.collate)]
+        self._state = _state(problem.model)
         self._guards: set[str] = set()
+        self._read: list[_Reference] = []
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._outputs: tuple[Any, dict[Any, Any]] = (None, {})
 
     def is_of(self, problem: Problem) -> bool:
         """Whether a problem uses the model in the same way."""
         parts = (problem.predict, problem.loss, problem.collate)
-        return self._moving == tuple(problem.moving) and all(
-            mine.is_to(part) for mine, part in zip(self._parts, parts, strict=True)
+        return (
+            self._moving == tuple(problem.moving)
+            and all(mine.is_to(part) for mine, part in zip(self._parts, parts, strict=True))
+            and self._state == _state(problem.model)
         )
 
     def has(self, guard: str) -> bool:
@@ -43,6 +53,30 @@ class Passed:
         """A guard is passed."""
         self._guards.add(guard)
 
+    def has_read(self, dataset: Any) -> bool:
+        """Whether this data set gave the same samples at a second reading."""
+        return any(known.is_to(dataset) for known in self._read)
+
+    def add_read(self, dataset: Any) -> None:
+        """This data set did."""
+        self._read = [*self._read[1 - LATEST :], _Reference.to(dataset)]
+
+    def covers(self, guard: str, sizes: Sequence[int]) -> bool:
+        """Whether a guard was passed by samples as short and as long as these."""
+        low, high = self._sizes.get(guard, (1, 0))
+        return low <= min(sizes) and max(sizes) <= high
+
+    def add_sizes(self, guard: str, sizes: Sequence[int]) -> None:
+        """A guard is passed by samples of these lengths."""
+        known = self._sizes.get(guard, (min(sizes), max(sizes)))
+        self._sizes[guard] = (min(*known, *sizes), max(*known, *sizes))
+
+    def outputs_at(self, center: Any) -> dict[Any, Any]:
+        """Outputs that guards of derivatives have measured around a point; those around another are forgotten."""
+        if self._outputs[0] != center:
+            self._outputs = (center, {})
+        return self._outputs[1]
+
 
 def passed_by(problem: Problem) -> Passed:
     """What the model of a problem has passed in this use; forgotten with the model."""
@@ -50,8 +84,26 @@ def passed_by(problem: Problem) -> Passed:
     for use in uses:
         if use.is_of(problem):
             return use
+    del uses[: 1 - LATEST]
     uses.append(Passed(problem))
     return uses[-1]
+
+
+def _state(model: nn.Module) -> tuple[Any, ...]:
+    """What may change what a model computes but its weights: hooks, buffers, flags; training mode is set anew."""
+    found: list[Any] = []
+    for name, module in model.named_modules():
+        hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+        flags = (
+            (key, value)
+            for key, value in vars(module).items()
+            if key != "training" and (value is None or isinstance(value, bool | str))
+        )
+        found.append((name, *map(tuple, hooks), tuple(flags)))
+    for name, parameter in model.named_parameters():
+        found.append((name, tuple(parameter.shape), tuple(parameter._backward_hooks or ())))
+    found.extend((name, tuple(buffer.shape)) for name, buffer in model.named_buffers())
+    return tuple(found)
 
 
 _USES: weakref.WeakKeyDictionary[nn.Module, list[Passed]] = weakref.WeakKeyDictionary()

@@ -1,7 +1,7 @@
 """A copy of a problem's model in float64, in which a difference is not rounding; and how precise a model is."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -55,8 +55,14 @@ def in_float64(problem: Problem) -> Problem | None:
     return with_model(problem, model)
 
 
-def with_model(problem: Problem, model: nn.Module) -> Problem:
-    """The problem with a copy of its model; no guards run on it."""
+def fits(problem: Problem, values: Sequence[Tensor]) -> bool:
+    """Whether a copy of some tensors fits into the free memory."""
+    size = sum(value.element_size() * value.numel() for value in values)
+    return size < SHARE * _free(problem.device)
+
+
+def with_model(problem: Problem, model: nn.Module, convert: bool = True) -> Problem:
+    """The problem with a copy of its model, by default in float64; no guards run on it."""
     known = dict(model.named_parameters())
     other = copy.copy(problem)
     other.model = model
@@ -64,7 +70,7 @@ def with_model(problem: Problem, model: nn.Module) -> Problem:
     other.checks = False
 
     def predict(model: nn.Module, batch: Batch) -> Any:
-        return problem.predict(model, _converted(batch))
+        return problem.predict(model, _converted(batch) if convert else batch)
 
     other.predict = predict
     return other

@@ -69,7 +69,7 @@ class Finding:
         """
         if self.severity == "error":
             raise InputError(str(self))
-        warnings.warn(str(self), stacklevel=2)
+        warnings.warn(str(self), stacklevel=1)  # its place is here: who measures is many calls above
 
 
 UNSTABLE = Kind(
@@ -112,7 +112,7 @@ READING = Kind(
     "SUF004",
     "error",
     "The data set gives another sample at each reading",
-    "The first two samples are read twice and compared to the bit.",
+    "The first eight samples are read twice and compared to the bit.",
     "Losses at different weights are compared sample by sample, and stored ones with new ones. Random augmentation "
     "makes them losses of different inputs. Training is not refused.",
     "Measure on a data set without random augmentation.",
@@ -201,6 +201,25 @@ OVERLAP = Kind(
     "The test loss of a sample that was trained on is too low, and so is the forecast.",
     "Remove the copies from the test samples.",
 )
+INPUT_CHANGED = Kind(
+    "SUF013",
+    "error",
+    "forward changes its input in place",
+    "A batch is compared to the bit before and after a forward pass.",
+    "A batch is run at many points. From the second point on the model would see another input, and the losses are of "
+    "that. The usual reason is an operation in place (`x.mul_()`, `x += ...`) on the input.",
+    "Make forward change a copy: `x = x * 0.5`.",
+)
+WEIGHTS_CHANGED = Kind(
+    "SUF014",
+    "error",
+    "forward changes the weights",
+    "The parameters are compared to the bit before and after a forward pass in evaluation mode, at the weights and at "
+    "a point far away. The weights are put back.",
+    "The loss is then of other weights than those that were asked for, and the model is another one after it was "
+    "measured. Usual reasons are `nn.Embedding(max_norm=...)` and weights that are normalised in place.",
+    "Make forward compute the changed weights in a new tensor, or exclude max_norm.",
+)
 
 KINDS: tuple[Kind, ...] = (
     UNSTABLE,
@@ -215,5 +234,7 @@ KINDS: tuple[Kind, ...] = (
     UNUSED,
     UNREACHED,
     OVERLAP,
+    INPUT_CHANGED,
+    WEIGHTS_CHANGED,
 )
 """All kinds of findings, by code."""

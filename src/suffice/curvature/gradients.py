@@ -45,7 +45,7 @@ def mean_gradient(
     chosen = problem.positions(positions)
     if len(chosen) == 0:
         raise InputError("a mean gradient needs at least one sample")
-    check_gradient(problem, ENGINE, _of_one)
+    check_gradient(problem, ENGINE, _of_one, of_outputs=True)
     total = _zeros(problem)
     _add(problem, total, batch_size, chosen)
     return _finite(problem, total / len(chosen), chosen)
@@ -75,7 +75,7 @@ def prefix_gradients(
     ends = [0, *sizes]
     if any(last <= first for first, last in itertools.pairwise(ends)) or ends[-1] > len(problem):
         raise InputError(f"sizes {list(sizes)} must ascend, from 1 to at most {len(problem)}, the number of samples")
-    check_gradient(problem, ENGINE, _of_one)
+    check_gradient(problem, ENGINE, _of_one, of_outputs=True)
     total = _zeros(problem)
     for first, last in itertools.pairwise(ends):
         _add(problem, total, batch_size, np.arange(first, last))

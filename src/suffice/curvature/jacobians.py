@@ -56,7 +56,7 @@ def output_gradients(
         >>> output_gradients(Problem(model, data), np.array([0]), torch.tensor([[0.0, 1.0, 0.0]]))
         tensor([[0., 0., 5., 7., 0., 0., 0., 1., 0.]])
     """
-    check_gradient(problem, "output gradients", _row, _along)
+    check_gradient(problem, "output gradients", _row, _along, of_outputs=True)
     return _rows(
         problem, lambda batch: as_tensor(problem.outputs(batch)).reshape(-1), positions, directions, columns, progress
     )

@@ -67,7 +67,7 @@ def measure_problem(
         InputError: bad input of any kind.
     """
     labels = _labels(problem)
-    if holdout is not None:
+    if holdout is not None and problem.checks:
         at_hand = (problem.dataset[int(row)] for row in problem.index)
         check_apart(at_hand, (holdout[row] for row in range(len(holdout))), lambda row: f"row {row} of the hold-out")
     check_samples(problem)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
-from suffice.checks import check_losses, check_moves, check_samples
+from suffice.checks import check_kept, check_losses, check_moves, check_recorded, check_samples, check_unused
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.landscape.probes import Probes
@@ -19,6 +19,9 @@ from suffice.storage import RowShards, atomic_write, locked
 SHARD_SAMPLES = 256
 """Samples of a shard, unless a batch is larger: a kill loses seconds, and drawing the probes' weights for each shard
 costs a few percent of running the model."""
+
+LONG = 20
+"""With more shards than these, the first is checked before the others are measured."""
 
 LOSSES, INDEX = "losses.zarr", "index.npy"
 """What lies in a store."""
@@ -113,10 +116,12 @@ def record(
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
     probes.check(problem)
     check_samples(problem)
+    check_kept(problem)
     folder = None if store is None else Path(store)
     with nullcontext() if folder is None else locked(folder), problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
         check_losses(problem, size)
+        check_unused(problem, trains=False)
         contents = {} if folder is None else _contents(problem, probes)
         shards = RowShards.resume(
             None if folder is None else folder / LOSSES,
@@ -136,7 +141,12 @@ def record(
             if rows in missing:
                 shards.write(rows, _measure(problem, probes, rows, size, progress))
             if rows.start == 0:
-                _check_moves(problem, probes, shards.read(rows), size)
+                first = shards.read(rows)
+                _check_moves(problem, probes, first, size)
+                if len(shards.shards()) > LONG:
+                    check_recorded(problem, first[:, 0], size, len(problem) * len(probes))
+        if missing:
+            check_recorded(problem, shards.read()[:, 0], size, len(problem) * len(probes))
     return Ledger(shards, problem.index)
 
 

@@ -1,0 +1,18 @@
+"""All engines of derivatives, each as a function of a problem: a new one is entered here, and inherits the tables."""
+
+import numpy as np
+import torch
+
+from suffice.curvature import loss_gradients, mean_gradient, output_gradients, prefix_gradients
+
+ENGINES = {
+    "mean_gradient": mean_gradient,
+    "prefix_gradients": lambda problem: list(prefix_gradients(problem, [1, 3])),
+    "loss_gradients": lambda problem: loss_gradients(problem, np.arange(2)),
+}
+
+
+def of_outputs(problem):
+    """The gradients of the outputs, in one direction."""
+    outputs = problem.outputs(problem.batch(slice(0, 1))).numel()
+    return output_gradients(problem, np.arange(1), torch.ones(1, outputs))

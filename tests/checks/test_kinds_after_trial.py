@@ -1,0 +1,272 @@
+"""Kinds of faults that a trial found: each is seen in what is measured, whatever was passed before."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import TensorDataset
+
+from suffice import InputError, Probes, Problem, forecast, record
+from suffice.curvature import mean_gradient, output_gradients
+from suffice.training import FineTuning, fine_tune
+
+
+def samples(count=60, dtype=torch.float32):
+    draw = torch.Generator().manual_seed(0)
+    return TensorDataset(torch.randn(count, 5, generator=draw).to(dtype), torch.randint(3, (count,), generator=draw))
+
+
+class Net(nn.Module):
+    """Two layers, used as a function says."""
+
+    def __init__(self, function=lambda net, x: net.b(torch.tanh(net.a(x)))):
+        super().__init__()
+        self.a, self.b, self.function = nn.Linear(5, 8), nn.Linear(8, 3), function
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+class Texts:
+    """Tokens of given lengths."""
+
+    def __init__(self, lengths):
+        draw = torch.Generator().manual_seed(0)
+        self.items = [(torch.randint(1, 20, (length,), generator=draw), length % 3) for length in lengths]
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, row):
+        return self.items[row]
+
+
+def padded(items):
+    return pad_sequence([x for x, _ in items], batch_first=True), torch.tensor([y for _, y in items])
+
+
+class Mean(nn.Module):
+    """A mean over the tokens, with or without padding."""
+
+    def __init__(self, is_masked):
+        super().__init__()
+        self.embedding, self.head, self.is_masked = nn.Embedding(20, 8), nn.Linear(8, 3), is_masked
+
+    def forward(self, tokens):
+        mask = (tokens != 0)[..., None] if self.is_masked else torch.ones_like(tokens)[..., None]
+        return self.head((self.embedding(tokens) * mask).sum(1) / mask.sum(1))
+
+
+class Augmented:
+    """Other samples at each reading."""
+
+    def __len__(self):
+        return 60
+
+    def __getitem__(self, row):
+        x, y = samples()[row]
+        return x + torch.randn(5), y
+
+
+def measure(problem, **settings):
+    return record(problem, Probes.sphere(problem, count=2), **settings)
+
+
+def centred(net, x):
+    hidden = torch.tanh(net.a(x))
+    return hidden - hidden.mean(0)
+
+
+def copy_is_not_a_number(net, x):
+    return net.b(centred(net, x)) + 0 * torch.tensor(torch.finfo(x.dtype).max).float()
+
+
+def copy_is_sound(net, x):
+    return net.b(centred(net, x) if x.dtype == torch.float32 else torch.tanh(net.a(x)))
+
+
+@pytest.mark.parametrize("function", [copy_is_not_a_number, copy_is_sound])
+def test_a_copy_with_other_losses_does_not_acquit_the_model(function):
+    torch.manual_seed(0)
+    with pytest.raises(InputError, match="^SUF002"):
+        measure(Problem(Net(function), samples()))
+
+
+def test_other_samples_are_looked_at_again():
+    model = nn.Linear(5, 3)
+    measure(Problem(model, samples()))
+    with pytest.raises(InputError, match="^SUF004"):
+        measure(Problem(model, Augmented()))
+    model = Mean(is_masked=False)
+    measure(Problem(model, Texts([6] * 40), collate=padded))
+    with pytest.raises(InputError, match="^SUF003"):
+        measure(Problem(model, Texts(list(range(1, 13)) * 4), collate=padded))
+
+
+def set_flag(model):
+    model.is_random = True
+
+
+def add_hook(model):
+    model.register_forward_hook(lambda module, inputs, outputs: nn.functional.dropout(outputs, 0.5, True))
+
+
+@pytest.mark.parametrize("change", [set_flag, add_hook])
+def test_a_model_that_was_changed_is_looked_at_again(change):
+    model = Net(lambda net, x: nn.functional.dropout(net.b(net.a(x)), 0.5, net.is_random))
+    model.is_random = False
+    measure(Problem(model, samples()))
+    change(model)
+    with pytest.raises(InputError, match=r"^SUF001.* draws random numbers"):
+        measure(Problem(model, samples()))
+
+
+def test_a_model_without_its_statistics_is_looked_at_again():
+    model = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).eval()
+    measure(Problem(model, samples()))
+    model[1].running_mean = model[1].running_var = None
+    with pytest.raises(InputError, match="^SUF002"):
+        measure(Problem(model, samples()))
+
+
+def test_the_batches_that_are_recorded_are_compared():
+    large = Net(lambda net, x: net.b(torch.tanh(net.a(x)) if len(x) <= 16 else centred(net, x)))
+    with pytest.raises(InputError, match="^SUF002"):
+        measure(Problem(large, samples()), batch_size=32)
+    measure(Problem(large, samples()), batch_size=16)
+    lengths = [6] * 32 + [12] * 8 + [3] * 20
+    with pytest.raises(InputError, match="^SUF003"):
+        measure(Problem(Mean(is_masked=False), Texts(lengths), collate=padded, order="source"))
+    measure(Problem(Mean(is_masked=True), Texts(lengths), collate=padded, order="source"))
+
+
+def test_what_changes_after_many_runs_is_found():
+    runs = 0
+
+    def counting(net, x):
+        nonlocal runs
+        runs += 1
+        return net.b(net.a(x)) * (1 + 1e-3 * (runs > 200))
+
+    with pytest.raises(InputError, match="^SUF001"):
+        measure(Problem(Net(counting), samples(400)), batch_size=4)
+
+
+def test_hooks_on_parameters_are_seen():
+    problem = Problem(nn.Linear(5, 3), samples(24))
+    mean_gradient(problem)
+    problem.model.weight.register_hook(lambda gradient: gradient * 0.5)
+    with pytest.raises(InputError, match=r"^SUF007.* along weight"):
+        mean_gradient(problem)
+
+
+def test_tensors_of_the_model_itself_in_a_prediction_are_seen():
+    model = Net().double()
+
+    def predict(copied, batch):
+        outputs = model.b(torch.tanh(copied.a(batch[0])))
+        return 0.5 * outputs.detach() + 0.5 * outputs
+
+    with pytest.raises(InputError, match="^SUF007"):
+        mean_gradient(Problem(model, samples(24, torch.float64), predict=predict))
+
+
+def test_weights_that_forward_changes_are_named_and_put_back():
+    class Limited(nn.Module):
+        def __init__(self, size):
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(20, 4, max_norm=0.5), nn.Linear(4, 3)
+            self.embedding.weight.data = nn.functional.normalize(self.embedding.weight.data) * size
+
+        def forward(self, tokens):
+            return self.head(self.embedding(tokens).mean(1))
+
+    tokens = TensorDataset(torch.randint(20, (24, 5)), torch.randint(3, (24,)))
+    for size in (1.0, 0.45):  # at the small one only probes leave the bounds
+        problem = Problem(Limited(size), tokens)
+        before = problem.center()
+        with pytest.raises(InputError, match=r"^SUF014.* embedding\.weight"):
+            measure(problem)
+        assert all(torch.equal(before[name], value) for name, value in problem.moving.items())
+
+
+@pytest.mark.parametrize("scale", [30, 100, 1000])
+def test_losses_at_rounding_level_are_no_fault(scale):
+    torch.manual_seed(0)
+    model, x = Net(lambda net, x: scale * net.b(torch.tanh(net.a(x)))), torch.randn(60, 5)
+    problem = Problem(model, TensorDataset(x, model(x).argmax(1)))
+    assert bool(mean_gradient(problem).isfinite().all())
+    assert bool(output_gradients(problem, np.arange(2), torch.ones(2, 3)).isfinite().all())
+
+
+def test_augmentation_stops_derivatives_and_not_training():
+    assert fine_tune(Problem(nn.Linear(5, 3), Augmented()), FineTuning(steps=3))
+    with pytest.raises(InputError, match="^SUF004"):
+        mean_gradient(Problem(nn.Linear(5, 3), Augmented()))
+
+
+def in_place(net, x):
+    return net.b(net.a(x.mul_(0.5)))
+
+
+def of_python(net, x):
+    return net.b(net.a(x) * torch.tensor([random.gauss(0, 1) for _ in range(8)]))
+
+
+def with_memory(net, x):
+    hidden = net.a(x)
+    found = net.b(hidden + getattr(net, "last", 0.0))
+    net.last = hidden.mean(0).detach()
+    return found
+
+
+CAUSES = {
+    in_place: "SUF013: .* in place",
+    of_python: "SUF001: .* draws random",
+    with_memory: "SUF001: .* keeps something",
+}
+
+
+@pytest.mark.parametrize("function", CAUSES)
+def test_causes_are_named(function):
+    with pytest.raises(InputError, match=f"^{CAUSES[function]}"):
+        measure(Problem(Net(function), samples()))
+
+
+def test_copies_in_the_holdout_pass_without_checks():
+    settings = {"sizes": [100], "holdout": samples()}
+    with pytest.raises(InputError, match="^SUF012"):
+        forecast(Problem(Net(), samples()), **settings)
+    assert forecast(Problem(Net(), samples(), checks=False), **settings)
+
+
+def test_part_of_the_parameters_that_is_not_read_is_named():
+    class Adapter(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.adapter, self.merged = nn.Linear(5, 5), nn.Linear(5, 5, bias=False), True
+
+        def forward(self, x):
+            return self.linear(x) if self.merged else self.linear(x) + self.adapter(x)
+
+    problem = Problem(nn.Sequential(Adapter(), nn.Linear(5, 3)), samples(), parameters=["*.adapter.*", "1.*"])
+    with pytest.warns(UserWarning, match=r"^SUF010: moving 0\.adapter\.weight .* merged"):
+        measure(problem)
+    cached = Net(lambda net, x: net.b(x @ net.weight.T))
+    cached.weight = cached.a.weight.detach().clone()
+    with pytest.warns(UserWarning, match=r"^SUF010: forward does not use a\.weight, a\.bias"):
+        measure(Problem(cached, samples()))
+
+
+def test_a_branch_that_zeros_leave_out_is_seen():
+    def skipping(net, x):
+        hidden = torch.tanh(net.a(x))
+        return net.b(hidden) + hidden @ net.adapter if bool(net.adapter.any()) else net.b(hidden)
+
+    model = Net(skipping)
+    model.adapter = nn.Parameter(torch.zeros(8, 3))
+    with pytest.raises(InputError, match=r"^SUF007.* along adapter"):
+        mean_gradient(Problem(model.double(), samples(24, torch.float64)))

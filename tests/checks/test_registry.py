@@ -1,0 +1,57 @@
+"""One registry of findings, and documentation that agrees with it."""
+
+import importlib.util
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from suffice import InputError
+from suffice.checks import KINDS, Finding
+
+ROOT = Path(__file__).parents[2]
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_codes_count_from_one():
+    assert [kind.code for kind in KINDS] == [f"SUF{number:03}" for number in range(1, 1 + len(KINDS))]
+
+
+def test_the_page_has_what_the_registry_has():
+    assert (ROOT / "docs" / "checks.md").read_text() == script("document_checks").document()
+    page = (ROOT / "docs" / "checks.md").read_text()
+    for kind in KINDS:
+        section = page.split(f"## {kind.code}")[1].split("\n## ")[0]
+        for part in (kind.title, kind.severity, kind.detected, kind.matters, kind.remedy):
+            assert part in section
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
+def test_every_kind_is_reported_somewhere_and_tested(kind):
+    source = "".join(path.read_text() for path in (ROOT / "src" / "suffice" / "checks").glob("*.py"))
+    name = re.search(rf'(\w+) = Kind\(\s+"{kind.code}"', source)[1]
+    assert len(re.findall(rf"\b{name}\b", source)) >= 4  # defined, listed, imported, used
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    assert kind.code in tests
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
+def test_a_finding_is_one_line_with_its_code(kind):
+    finding = Finding(kind, "module encoder.norm\n  is wrong", "Mend it")
+    assert str(finding) == f"{kind.code}: module encoder.norm is wrong. Mend it."
+    if kind.severity == "error":
+        with pytest.raises(InputError, match=f"^{kind.code}: "):
+            finding.report()
+    else:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            finding.report()
+        assert [str(one.message) for one in said] == [str(finding)]
+        assert said[0].category is UserWarning
