@@ -203,3 +203,34 @@ def test_the_trial_leaves_the_model_and_the_random_numbers_as_they_were():
     assert all(torch.equal(buffer, buffers[name]) for name, buffer in model.named_buffers())
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_the_trial_leaves_windows_as_they_were():
+    model = make_model("swin", image_size=56, patch_size=4, window_size=7).eval()
+    pixels = torch.rand(2, 3, 56, 56, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        expected = model(pixels).logits
+        windows = [module.window_size for module in model.modules() if hasattr(module, "window_size")]
+        moving = moving_parameters(model, "last_layers(1)")
+        assert [module.window_size for module in model.modules() if hasattr(module, "window_size")] == windows
+        assert torch.equal(model(pixels).logits, expected)
+    assert moving
+    assert not any("embeddings" in name for name in moving)
+
+
+def test_a_model_of_images_is_never_given_tokens_and_the_first_reason_is_shown():
+    class Picky(nn.Module):
+        main_input_name = "pixel_values"
+        config = PreTrainedConfig(image_size=4, patch_size=1)
+        dummy_inputs = {"input_ids": torch.zeros(1, 3)}
+
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(4, 2)])
+
+        def forward(self, pixel_values):
+            raise ValueError(f"not {tuple(pixel_values.shape)}, {len(given) or given.append(1)}")
+
+    given = []
+    with pytest.raises(InputError, match=r"\(not \(1, 3, 4, 4\), None\)"):
+        moving_parameters(Picky(), "last_layers(1)")

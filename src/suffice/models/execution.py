@@ -1,5 +1,6 @@
 """The order in which the modules of a model run, which may differ from the order in which they are registered."""
 
+import copy
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ TOKENS = 8
 """Length of the trial text."""
 
 PATCHES = 4
-"""Patches along each side of the trial image, where the model takes an image smaller than its own."""
+"""Patches along each side of a second trial image, for models that do not take one of the size that they state."""
 
 STAGE = 2 / 3
 """Lists of modules inside the items of another list are layers, and those items are stages, where the inner lists hold
@@ -52,7 +53,8 @@ class Execution:
 def execution_of(model: nn.Module) -> Execution:
     """Traces one forward pass on a trial input that is made from the configuration of the model.
 
-    The model runs in evaluation mode without gradients; its mode and torch's random numbers are put back afterwards.
+    A copy of the model, which shares its parameters, runs in evaluation mode without gradients: some models adjust
+    themselves to what they are given, as Swin does its windows. The model and torch's random numbers stay as they are.
 
     Args:
         model: a Hugging Face classifier of images or texts.
@@ -156,12 +158,12 @@ def _times(model: nn.Module) -> dict[str, int]:
 
 
 def _calls(model: nn.Module) -> dict[str, int]:
-    failure: Exception | None = None
+    failure: Exception | None = None  # of the first input, which is the one that the model is configured for
     for inputs in _trial_inputs(model):
         try:
-            return _traced(model, inputs)
+            return _traced(copy.deepcopy(model, {id(value): value for value in model.parameters()}), inputs)
         except Exception as error:  # each model fails in its own way on an input that it does not take
-            failure = error
+            failure = failure or error
     reason = "it has no configuration" if failure is None else " ".join(str(failure).split()).partition(". ")[0]
     raise InputError(
         f"the order in which the layers of {type(model).__name__} run is unknown, as no trial input runs through it "
@@ -170,6 +172,7 @@ def _calls(model: nn.Module) -> dict[str, int]:
 
 
 def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
+    """For each module that is called, how many calls come before its first; the model is used up."""
     times: dict[str, int] = {}
     calls = 0
 
@@ -178,11 +181,8 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
         times.setdefault(path, calls)
         calls += 1
 
-    hooks = [
+    for path, module in model.named_modules():
         module.register_forward_pre_hook(lambda *_, path=path: note(path), with_kwargs=True)
-        for path, module in model.named_modules()
-    ]
-    modes = {module: module.training for module in model.modules()}
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     model.eval()
@@ -191,25 +191,23 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
             model(**inputs)
     finally:
         transformers_logging.set_verbosity(verbosity)
-        for hook in hooks:
-            hook.remove()
-        for module, training in modes.items():
-            module.training = training
     return times
 
 
 def _trial_inputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Inputs to try, the likeliest and cheapest first."""
+    """Inputs to try, the likeliest first."""
     config: Any = getattr(model, "config", None)
     if config is None:
         return
     weights = next(model.parameters())
-    if getattr(model, "main_input_name", None) == "pixel_values":
+    name = getattr(model, "main_input_name", None)
+    if name == "pixel_values":
         yield from ({"pixel_values": torch.zeros(shape).to(weights)} for shape in _image_shapes(config))
     else:
         yield {"input_ids": _text(config).to(weights.device)}
     dummies: Mapping[str, Tensor] = getattr(model, "dummy_inputs", {})
-    yield {name: value.to(weights.device) for name, value in dummies.items()}
+    if name in dummies:
+        yield {key: value.to(weights.device) for key, value in dummies.items()}
 
 
 def _text(config: Any) -> Tensor:
@@ -224,7 +222,7 @@ def _text(config: Any) -> Tensor:
 
 def _image_shapes(config: Any) -> Iterator[tuple[int, int, int, int]]:
     channels, height, width = image_shape(config)
+    yield 1, channels, height, width
     patch = getattr(getattr(config, "vision_config", config), "patch_size", None)
     if isinstance(patch, int):
         yield 1, channels, PATCHES * patch, PATCHES * patch
-    yield 1, channels, height, width
