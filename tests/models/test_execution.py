@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_checkpoints import make_model
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PvtConfig, PvtForImageClassification
 
 from suffice.errors import InputError
 from suffice.models import layers_of, moving_parameters
@@ -140,6 +140,27 @@ def test_layers_are_found_in_stages_and_stacks(name, settings, layers):
     model = make_model(name, **settings)
     assert list(layers_of(model)) == layers
     assert execution_of(model).layers == layers
+
+
+@pytest.mark.parametrize("depths", [[1, 1], [2, 2], [1, 3], [3, 1]])
+@pytest.mark.parametrize("name", ["swin", "swinv2", "convnext", "poolformer", "segformer", "pvt_v2", "hiera"])
+def test_the_unit_of_layers_does_not_change_with_their_number(name, depths):
+    model = make_model(name, depths=depths)
+    layers = execution_of(model).layers
+    assert len(layers) == sum(depths)
+    assert layers == list(layers_of(model))
+    assert len({type(layer) for layer in layers_of(model).values()}) == 1
+    moving = moving_parameters(model, "last_layers(1)")
+    assert {name for name, _ in model.named_parameters() if name.startswith(f"{layers[-1]}.")} <= set(moving)
+    assert not any(name.startswith(f"{layer}.") for name in moving for layer in layers[:-1])
+
+
+def test_patch_embeddings_are_no_layers():
+    config = PvtConfig(
+        image_size=64, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 2, 2]
+    )
+    expected = [f"pvt.encoder.block.{stage}.0" for stage in range(4)]
+    assert execution_of(PvtForImageClassification(config)).layers == expected
 
 
 class Reversed(nn.Module):

@@ -3,7 +3,7 @@
 import copy
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,8 @@ TOKENS = 8
 PATCHES = 4
 """Patches along each side of a second trial image, for models that do not take one of the size that they state."""
 
-STAGE = 2 / 3
-"""Lists of modules inside the items of another list are layers, and those items are stages, where the inner lists hold
-more than this share of the parameters of the outer one."""
+STAGE = 1 / 2
+"""Lists inside the items of another list can be the layers where they hold more than this share of its parameters."""
 
 DEFAULT_IMAGE_SIZE = 224
 """Pixels of a side, for checkpoints that state none."""
@@ -89,9 +88,12 @@ def execution_of(model: nn.Module) -> Execution:
 def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     """The layers of a transformer by path, in the order of registration.
 
-    They are the items of the longest list of modules and of all lists at the same level, as the layers of Swin are
-    divided into stages. Lists inside the layers, as MobileBERT's feed-forward networks, do not count. Where there is an
-    encoder and a decoder, the layers are the items of the outermost lists of both.
+    They are the items of the lists of modules with the most parameters, so patch embeddings of several stages are none.
+    Where the items of a list differ in shape and consist of lists of like modules, as the stages of Swin do, the items
+    of these inner lists are the layers; the number of layers in each stage makes no difference. Lists inside the
+    layers, as MobileBERT's feed-forward networks or experts, do not count. Of several lists side by side of the same
+    length, as XLM's attentions and feed-forward networks, those that are registered first stand for the layers. Where
+    there is an encoder and a decoder, the layers are the items of the outermost lists of both.
     """
     lists = {
         path: module
@@ -101,21 +103,41 @@ def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     levels: dict[str, list[str]] = defaultdict(list)
     for path in lists:
         levels[re.sub(r"\.\d+(?=\.|$)", ".*", path)].append(path)
-    sizes = {
-        level: sum(parameter.numel() for path in paths for parameter in lists[path].parameters())
-        for level, paths in levels.items()
-    }
-    outer = {level: next((o for o in levels if level.startswith(f"{o}.*.")), None) for level in levels}
+    roots = [level for level in levels if not any(level.startswith(f"{other}.*.") for other in levels)]
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-        chosen = [path for level, paths in levels.items() if outer[level] is None for path in paths]
+        chosen = [path for level in roots for path in levels[level]]
     else:
-        stages = [level for level, around in outer.items() if around is None or sizes[level] > STAGE * sizes[around]]
-        chosen = max(
-            (levels[level] for level in stages),
-            key=lambda paths: (max(len(lists[path]) for path in paths), sum(len(lists[path]) for path in paths)),
-            default=[],
+        of_levels = {level: [lists[path] for path in paths] for level, paths in levels.items()}
+        side_by_side: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+        for level in roots:
+            side_by_side[level.rpartition(".")[0], len(levels[level]), len(of_levels[level][0])].append(level)
+        largest = max(
+            side_by_side.values(), key=lambda group: sum(_size(of_levels[level]) for level in group), default=[]
         )
+        chosen = levels[_within(largest[0], of_levels)] if largest else []
     return {f"{path}.{name}": layer for path in chosen for name, layer in lists[path].named_children()}
+
+
+def _within(level: str, of_levels: Mapping[str, list[nn.ModuleList]]) -> str:
+    """The level of the layers: this one, or one inside its items, if they are stages."""
+    shapes = [tuple(parameter.shape for parameter in item.parameters()) for outer in of_levels[level] for item in outer]
+    if len(set(shapes)) < len(shapes):
+        return level
+    for inner, lists in of_levels.items():
+        is_alike = all(len({type(item) for item in items}) == 1 for items in lists)
+        if (
+            inner.startswith(f"{level}.*.")
+            and is_alike
+            and len(lists) == len(shapes)
+            and (len(shapes) > 1 or len(lists[0]) > 1)
+            and _size(lists) > STAGE * _size(of_levels[level])
+        ):
+            return _within(inner, of_levels)
+    return level
+
+
+def _size(lists: Iterable[nn.ModuleList]) -> int:
+    return sum(parameter.numel() for items in lists for parameter in items.parameters())
 
 
 def image_shape(config: Any) -> tuple[int, int, int]:
