@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from suffice.configuration import FineTunedConfig
+from suffice.digest import digest, digest_of_samples
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.models import (
@@ -103,6 +104,15 @@ class Learners:
     def check(self, method: str) -> None:
         """Finds a bad method; what is made here is not kept, as there may be no features yet to train from."""
         self._adapted(self._tasks[ALL], method, self._config.seed)
+
+    def identity(self) -> dict[str, str]:
+        """Hashes of the model's weights before training, and of the samples as the model takes them."""
+        task = self._tasks[ALL]
+        classifier, model = self._adapted(task, "full", self._config.seed)
+        return {
+            "weights": digest(model.state_dict()),
+            "samples": digest_of_samples(classifier.inputs(task.samples, task.used)),
+        }
 
     def plan_features(self, method: str) -> list[slice]:
         """Makes room for the features that a method trains from; the shards that are missing.
