@@ -243,10 +243,10 @@ def test_a_model_of_images_is_never_given_tokens_and_the_first_reason_is_shown()
     class Picky(nn.Module):
         main_input_name = "pixel_values"
         config = PreTrainedConfig(image_size=4, patch_size=1)
-        dummy_inputs = {"input_ids": torch.zeros(1, 3)}
 
         def __init__(self):
             super().__init__()
+            self.dummy_inputs = {"input_ids": torch.zeros(1, 3)}
             self.layers = nn.ModuleList([nn.Linear(4, 2)])
 
         def forward(self, pixel_values):

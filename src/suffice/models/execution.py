@@ -111,9 +111,8 @@ def layers_of(model: nn.Module) -> dict[str, nn.Module]:
         side_by_side: dict[tuple[str, int, int], list[str]] = defaultdict(list)
         for level in roots:
             side_by_side[level.rpartition(".")[0], len(levels[level]), len(of_levels[level][0])].append(level)
-        largest = max(
-            side_by_side.values(), key=lambda group: sum(_size(of_levels[level]) for level in group), default=[]
-        )
+        groups = side_by_side.values()
+        largest = max(groups, key=lambda group: sum(_size(of_levels[level]) for level in group), default=[])
         chosen = levels[_within(largest[0], of_levels)] if largest else []
     return {f"{path}.{name}": layer for path in chosen for name, layer in lists[path].named_children()}
 
