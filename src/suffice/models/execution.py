@@ -1,10 +1,12 @@
 """The order in which the modules of a model run, which may differ from the order in which they are registered."""
 
 import copy
+import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -24,6 +26,10 @@ STAGE = 1 / 2
 
 DEFAULT_IMAGE_SIZE = 224
 """Pixels of a side, for checkpoints that state none."""
+
+
+REASON = 120
+"""Characters of a model's own message that are shown."""
 
 
 @dataclass(frozen=True)
@@ -185,10 +191,14 @@ def _calls(model: nn.Module) -> dict[str, int]:
             return _traced(copy.deepcopy(model, {id(value): value for value in model.parameters()}), inputs)
         except Exception as error:  # each model fails in its own way on an input that it does not take
             failure = failure or error
-    reason = "it has no configuration" if failure is None else " ".join(str(failure).split()).partition(". ")[0]
+    reason = (
+        "it has no configuration"
+        if failure is None
+        else shorten(str(failure).partition(". ")[0], REASON, placeholder=" …")
+    )
     raise InputError(
         f"the order in which the layers of {type(model).__name__} run is unknown, as no trial input runs through it "
-        f"({reason}): name the parameters that move by globs"
+        f"({reason}): take head, lora(r) or full, or name the parameters that move by globs"
     )
 
 
@@ -222,7 +232,7 @@ def _trial_inputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         return
     weights = next(model.parameters())
     name = getattr(model, "main_input_name", None)
-    if name == "pixel_values":
+    if name != "input_ids" and "pixel_values" in inspect.signature(model.forward).parameters:
         yield from ({"pixel_values": torch.zeros(shape).to(weights)} for shape in _image_shapes(config))
     else:
         yield {"input_ids": _text(config).to(weights.device)}

@@ -19,6 +19,7 @@ from suffice.models import (
     Classifier,
     Split,
     adapted,
+    execution_of,
     last_layers,
     layers_of,
     load_classifier,
@@ -162,6 +163,12 @@ class Learners:
             notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
         elif _has_head_of_others(classifier):
             notes.append("The checkpoint's head is one for other classes: every training starts from a new one.")
+        for method in methods:
+            count = last_layers(method)
+            if count is not None:
+                layers = execution_of(classifier.model).layers[-count:]
+                chosen = layers[0] if count == 1 else f"{layers[0]} to {layers[-1]}"
+                notes.append(f"{method}: {chosen}, and all that runs after.")
         whole = [
             method
             for method in methods
