@@ -72,10 +72,10 @@ class Config(BaseModel):
         return found
 
 
-def _refuse_booleans(key: str, names: Any) -> None:
+def _refuse_booleans(names: Any) -> None:
     """Refuses the truth values that YAML makes of some words."""
     if isinstance(names, list) and any(isinstance(name, bool) for name in names):
-        raise InputError(f"{key}: YAML reads no, yes, on, off, true and false as truth values: put them in quotes")
+        raise InputError("YAML reads no, yes, on, off, true and false as truth values: put them in quotes")
 
 
 class ModelConfig(Config):
@@ -114,14 +114,14 @@ class ModelConfig(Config):
     @field_validator("classes", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        _refuse_booleans("classes", value)
+        _refuse_booleans(value)
         return value
 
     @field_validator("label_map", mode="before")
     @classmethod
     def _pairs_of_a_mapping(cls, value: Any) -> Any:
         """In a file, a mapping may stand for the list."""
-        _refuse_booleans("label_map", [*value, *value.values()] if isinstance(value, dict) else value)
+        _refuse_booleans([*value, *value.values()] if isinstance(value, dict) else value)
         if isinstance(value, dict):
             return [f"{name}={label}" for name, label in value.items()]
         return [value] if isinstance(value, str) else value
