@@ -43,7 +43,7 @@ def result(out: Path) -> Any:
 
 def finished(out: Path) -> int:
     """Pieces of work on disk."""
-    return sum(1 for kind in ("cells", "surfaces") for _ in (out / kind).glob("*.json"))
+    return sum(1 for kind in ("cells", "surfaces") for _ in (out / kind).glob("*-*.json"))
 
 
 def main() -> None:

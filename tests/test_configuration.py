@@ -146,3 +146,12 @@ def test_values_that_a_study_cannot_have_name_their_key(key, value):
 def test_what_a_study_writes_is_read_back(config):
     assert read_configuration(StudyConfig, yaml.safe_load(yaml.safe_dump(config.asked()))) == config
     assert StudyConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("written", ["label_map: {no: NEG, yes: POS}", "classes: [no, yes]", "label_map: {bad: no}"])
+def test_words_that_yaml_takes_for_truth_values_are_to_be_quoted(written, tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(f"model: m\ndata: d\n{written}\n")
+    with pytest.raises(InputError, match="YAML reads no, yes, .* as truth values: put them in quotes") as refusal:
+        read_configuration(AnalyzeConfig, {}, file)
+    assert "\n" not in str(refusal.value)

@@ -72,6 +72,12 @@ class Config(BaseModel):
         return found
 
 
+def _refuse_booleans(names: Any) -> None:
+    """Refuses the truth values that YAML makes of some words."""
+    if isinstance(names, list) and any(isinstance(name, bool) for name in names):
+        raise InputError("YAML reads no, yes, on, off, true and false as truth values: put them in quotes")
+
+
 class ModelConfig(Config):
     """What commands that take a model and its samples have in common."""
 
@@ -105,10 +111,17 @@ class ModelConfig(Config):
     device: str = Field(default="auto", description="auto, cpu or cuda")
     trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
 
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        _refuse_booleans(value)
+        return value
+
     @field_validator("label_map", mode="before")
     @classmethod
     def _pairs_of_a_mapping(cls, value: Any) -> Any:
         """In a file, a mapping may stand for the list."""
+        _refuse_booleans([*value, *value.values()] if isinstance(value, dict) else value)
         if isinstance(value, dict):
             return [f"{name}={label}" for name, label in value.items()]
         return [value] if isinstance(value, str) else value

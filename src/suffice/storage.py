@@ -28,6 +28,9 @@ METADATA, CHUNKS = "zarr.json", "c"
 CHECKSUM = "checksum"
 """The attribute with the hash of all else in the metadata."""
 
+IDENTITY = "identity.json"
+"""In a folder of results: what they were computed from."""
+
 PARTIAL = ".suffice-partial"
 """The suffix of a file while `atomic_write` writes it."""
 
@@ -208,6 +211,65 @@ class RowShards:
         if self._folder is None:
             return f"the shard of rows {rows.start} to {rows.stop - 1}"
         return str(self._folder / self._array.metadata.encode_chunk_key((rows.start // self._array.chunks[0], 0)))
+
+
+def check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Keeps beside the results in a folder what they are computed from, and refuses results of anything else.
+
+    Args:
+        folder: of results; made if there is none.
+        identity: as JSON values; contents as a `suffice.digest.digest`.
+
+    Raises:
+        InputError: the folder holds results of another identity, or some whose identity is unknown.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp()) / "cells"
+        >>> check_identity(folder, {"weights": digest(1)})
+        >>> check_identity(folder, {"weights": digest(2)})
+        Traceback (most recent call last):
+        ...
+        suffice.errors.InputError: ... computed with other settings (weights: changed): give another --out, or ...
+    """
+    file = folder / IDENTITY
+    now = json.loads(json.dumps(identity))
+    if file.exists():
+        try:
+            stored = dict(json.loads(file.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{file} is damaged: give another --out, or --overwrite to compute anew") from error
+        refuse_other(folder, stored, now)
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        refuse_other(folder, None, now)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as stream:
+            stream.write(json.dumps(now, indent=2).encode())
+
+
+def refuse_other(path: Path, stored: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
+    """Refuses results that are computed from something else, or from what nobody knows.
+
+    Args:
+        path: where the results are.
+        stored: their identity; None where none was stored.
+        now: the identity of what is asked for.
+
+    Raises:
+        InputError: the identities differ.
+    """
+    if stored is None:
+        raise InputError(
+            f"{path} does not say from which weights and samples it was computed, as an earlier version of suffice "
+            "wrote it: give another --out, or --overwrite to replace the run"
+        )
+    differing = differences(stored, now)
+    if differing:
+        raise InputError(
+            f"{path} was computed with other settings ({'; '.join(differing)}): give another --out, or --overwrite to "
+            "replace the run"
+        )
 
 
 def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

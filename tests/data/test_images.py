@@ -209,3 +209,12 @@ def test_fingerprint_of_an_array_follows_pixels_and_labels():
     }
     assert len(prints) == 4
     assert ImageArray(pixels.copy(), labels.copy(), "another").fingerprint() in prints
+
+
+def test_classes_that_are_numbers_are_in_their_order(tmp_path):
+    for number in range(12):
+        (tmp_path / str(number)).mkdir()
+        Image.new("L", (2, 2), number).save(tmp_path / str(number) / "1.png")
+    images = ImageFolder(tmp_path)
+    assert images.classes == [str(number) for number in range(12)]
+    assert [images[row].getpixel((0, 0)) for row in range(12)] == images.labels.tolist() == list(range(12))

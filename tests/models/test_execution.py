@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_checkpoints import make_model
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PvtConfig, PvtForImageClassification
 
 from suffice.errors import InputError
 from suffice.models import layers_of, moving_parameters
@@ -142,6 +142,27 @@ def test_layers_are_found_in_stages_and_stacks(name, settings, layers):
     assert execution_of(model).layers == layers
 
 
+@pytest.mark.parametrize("depths", [[1, 1], [2, 2], [1, 3], [3, 1]])
+@pytest.mark.parametrize("name", ["swin", "swinv2", "convnext", "poolformer", "segformer", "pvt_v2", "hiera"])
+def test_the_unit_of_layers_does_not_change_with_their_number(name, depths):
+    model = make_model(name, depths=depths)
+    layers = execution_of(model).layers
+    assert len(layers) == sum(depths)
+    assert layers == list(layers_of(model))
+    assert len({type(layer) for layer in layers_of(model).values()}) == 1
+    moving = moving_parameters(model, "last_layers(1)")
+    assert {name for name, _ in model.named_parameters() if name.startswith(f"{layers[-1]}.")} <= set(moving)
+    assert not any(name.startswith(f"{layer}.") for name in moving for layer in layers[:-1])
+
+
+def test_patch_embeddings_are_no_layers():
+    config = PvtConfig(
+        image_size=64, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 2, 2]
+    )
+    expected = [f"pvt.encoder.block.{stage}.0" for stage in range(4)]
+    assert execution_of(PvtForImageClassification(config)).layers == expected
+
+
 class Reversed(nn.Module):
     """Its layers run from the last to the first, and one never; one map is attention's, which is never called."""
 
@@ -203,3 +224,34 @@ def test_the_trial_leaves_the_model_and_the_random_numbers_as_they_were():
     assert all(torch.equal(buffer, buffers[name]) for name, buffer in model.named_buffers())
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_the_trial_leaves_windows_as_they_were():
+    model = make_model("swin", image_size=56, patch_size=4, window_size=7).eval()
+    pixels = torch.rand(2, 3, 56, 56, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        expected = model(pixels).logits
+        windows = [module.window_size for module in model.modules() if hasattr(module, "window_size")]
+        moving = moving_parameters(model, "last_layers(1)")
+        assert [module.window_size for module in model.modules() if hasattr(module, "window_size")] == windows
+        assert torch.equal(model(pixels).logits, expected)
+    assert moving
+    assert not any("embeddings" in name for name in moving)
+
+
+def test_a_model_of_images_is_never_given_tokens_and_the_first_reason_is_shown():
+    class Picky(nn.Module):
+        main_input_name = "pixel_values"
+        config = PreTrainedConfig(image_size=4, patch_size=1)
+
+        def __init__(self):
+            super().__init__()
+            self.dummy_inputs = {"input_ids": torch.zeros(1, 3)}
+            self.layers = nn.ModuleList([nn.Linear(4, 2)])
+
+        def forward(self, pixel_values):
+            raise ValueError(f"not {tuple(pixel_values.shape)}, {len(given) or given.append(1)}")
+
+    given = []
+    with pytest.raises(InputError, match=r"\(not \(1, 3, 4, 4\), None\)"):
+        moving_parameters(Picky(), "last_layers(1)")

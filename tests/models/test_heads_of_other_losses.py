@@ -69,4 +69,26 @@ def test_a_base_model_may_name_any_loss_as_its_head_is_new(tiny_bert, tmp_path):
     copy = shutil.copytree(tiny_bert, tmp_path / "copy")
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"problem_type": "regression"}))
-    assert load_classifier(str(copy), make_samples("bert")).has_new_head
+    classifier = load_classifier(str(copy), make_samples("bert"))
+    assert classifier.has_new_head
+    assert classifier.model.config.problem_type is None
+
+
+@pytest.mark.parametrize("keep_head", [True, False])
+def test_an_adapter_with_a_head_for_other_classes_is_refused_in_one_line(keep_head, tiny_bert, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_bert, num_labels=5)
+    settings = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"])
+    peft.get_peft_model(model, settings).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"its head is for 5 classes, and the data have 3.*--classes") as refusal:
+        load_classifier(str(tmp_path), make_samples("bert"), keep_head=keep_head)
+    assert "\n" not in str(refusal.value)
+
+
+def test_one_of_several_adapters_is_asked_for(tiny_bert, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_bert)
+    settings = peft.LoraConfig(r=2, target_modules=["query"])
+    several = peft.get_peft_model(model, settings, adapter_name="b")
+    several.add_adapter("a", settings)
+    several.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=f"holds the adapters a, b: give {tmp_path / 'a'}"):
+        load_classifier(str(tmp_path), make_samples("bert"))

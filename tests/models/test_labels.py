@@ -26,6 +26,10 @@ def numbered(*names):
         (["Yes", "yes"], ["yes", "Yes"], (1, 0)),
         (["-1", "1"], ["1", "-1"], (1, 0)),
         (["1-2", "12"], ["12", "1_2", "1-2"], (2, 0)),
+        (["01", "2.0"], ["2", "1"], (1, 0)),
+        (["1", "0"], ["LABEL_0", "LABEL_1"], (1, 0)),
+        (["a-", "A+"], ["A+", "A-"], (1, 0)),
+        (["Score_-1", "score 1"], ["score 1", "score -1"], (1, 0)),
     ],
 )
 def test_names_match_without_regard_to_case_and_separators(classes, names, labels):
@@ -36,13 +40,11 @@ def test_names_match_without_regard_to_case_and_separators(classes, names, label
     ("classes", "names"),
     [
         (["bad", "good"], ["LABEL_0", "LABEL_1"]),
-        (["0", "1"], ["Bag", "Coat"]),
-        (["-1", "0"], ["0", "1"]),
-        (["1", "2"], ["0", "1"]),
-        (["0.5", "1.5"], ["Bag", "Coat"]),
+        (["3", "4"], ["0", "1"]),
+        (["0", "1"], ["LABEL_0", "LABEL_1", "LABEL_2"]),
     ],
 )
-def test_numbers_are_no_names(classes, names):
+def test_names_that_say_nothing_are_taken_in_order(classes, names):
     matching = match_labels(classes, numbered(*names))
     assert (matching.labels, matching.fault) == (None, None)
 
@@ -57,6 +59,18 @@ def test_numbers_are_no_names(classes, names):
         (["Pos", "pos"], ["POS", "neg"], "the classes 'Pos' and 'pos' cannot both have the label 'POS'"),
         (["a", "b"], ["a", "a"], "'a' may be any of the labels a, a"),
         (["< 3", ">= 3"], ["1 star", "5 stars"], "no label '< 3'"),
+        (["-1", "0"], ["0", "1"], "no label '-1'"),
+        (["1", "2"], ["0", "1"], "no label '2'"),
+        (["0", "1"], ["1", "2"], "no label '0'"),
+        (["1", "2"], ["1", "0"], "no label '2'"),
+        (["1", "2"], ["LABEL_0", "LABEL_1"], "no label '2'"),
+        (["Label 1", "Label 2"], ["LABEL_0", "LABEL_1"], "no label 'Label 2'"),
+        (["0", "1"], ["Bag", "Coat"], "no label '0'"),
+        (["0.5", "1.5"], ["Bag", "Coat"], "no label '0.5'"),
+        (["bad", "good"], ["0", "1"], "no label 'bad'"),
+        (["1", "2", "3", "4", "5"], ["5 stars", "4 stars", "3 stars", "2 stars", "1 stars"], "no label '1'"),
+        (["score -1", "score 0"], ["score 0", "score 1"], "no label 'score -1'"),
+        (["A-", "A+"], ["A", "A+"], "no label 'A-'"),
     ],
 )
 def test_real_names_that_do_not_match_one_to_one_are_a_fault(classes, names, fault):

@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from tiny_checkpoints import make_model
 from transformers import (
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     BertConfig,
     Dinov2Config,
+    PerceiverConfig,
+    PerceiverForImageClassificationLearned,
     SwinConfig,
     ViTConfig,
 )
@@ -189,3 +192,30 @@ def test_a_new_head_changes_the_head_alone(config):
     assert {name for name in before if not torch.equal(before[name], first[name])} == head
     assert all(torch.equal(first[name], same[name]) for name in head)
     assert not any(torch.equal(first[name], other[name]) for name in head)
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip"])
+def test_the_head_of_a_tower_is_found_by_its_name(name):
+    model = make_model(name)
+    head = ["classifier.weight", "classifier.bias"]
+    assert moving_parameters(model, "head") == head
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    renew_head(model, 1)
+    assert {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])} == set(head)
+
+
+def test_a_model_without_a_part_that_is_its_head_is_refused_with_what_goes():
+    settings = PerceiverConfig(
+        num_latents=4, d_latents=16, d_model=16, num_blocks=1, num_self_attends_per_block=2,
+        num_self_attention_heads=2, num_cross_attention_heads=2, image_size=32,
+    )  # fmt: skip
+    model = PerceiverForImageClassificationLearned(settings)
+    with pytest.raises(InputError, match=r"no head was found .*\(perceiver\): take last_layers\(n\) or full"):
+        moving_parameters(model, "head")
+    assert moving_parameters(model, "last_layers(1)")
+
+
+def test_a_new_head_is_one_for_single_labels():
+    model = make_model("bert", problem_type="multi_label_classification")
+    renew_head(model, 0)
+    assert model.config.problem_type is None

@@ -185,6 +185,8 @@ def test_a_model_that_was_trained_elsewhere_is_taken_as_it_is(tables, tmp_path, 
     problem = problem_of(samples)
     fine_tune(problem, FineTuning(steps=30, learning_rate=1e-3))
     source = tmp_path / "model"
+    classifier.model.config.id2label = {label: f"LABEL_{label}" for label in range(10)}
+    classifier.model.config.label2id = {f"LABEL_{label}": label for label in range(10)}
     classifier.model.save_pretrained(source)
     for file in (files("suffice.models") / "tiny_vit").iterdir():
         if "preprocessor" in file.name:

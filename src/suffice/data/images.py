@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from suffice.data.order import in_order
 from suffice.digest import digest
 from suffice.errors import InputError
 
@@ -15,7 +16,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 
 class ImageFolder:
-    """PNG and JPEG files in one sub-folder a class; classes and files in alphabetical order, read when asked for.
+    """PNG and JPEG files in one sub-folder a class, in alphabetical order, read when asked for.
+
+    Classes are in the order of the alphabet, or of size where all names are whole numbers.
 
     Raises:
         InputError: no such folder, no images, fewer than two classes; at reading, a file that is missing or broken.
@@ -34,10 +37,10 @@ class ImageFolder:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder")
-        folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+        folders = [folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
         found = {folder.name: _image_files(folder) for folder in folders}
         self.root = root
-        self.classes = [name for name, files in found.items() if files]
+        self.classes = in_order([name for name, files in found.items() if files])
         if not self.classes:
             raise InputError(f"{root}: no PNG or JPEG files in sub-folders; put those of each class in one sub-folder")
         if len(self.classes) == 1:
@@ -61,7 +64,9 @@ class ImageFolder:
         return str(self.files[row])
 
     def fingerprint(self) -> str:
-        """The hash of all files' names and contents; the files are read at the first call.
+        """The hash of all files' names and contents, and of another order of classes than that of the alphabet.
+
+        The files are read at the first call.
 
         Raises:
             InputError: a file that is missing or cannot be read.
@@ -70,7 +75,8 @@ class ImageFolder:
 
     @functools.cached_property
     def _fingerprint(self) -> str:
-        return digest({file.relative_to(self.root).as_posix(): _content(file) for file in self.files})
+        contents = {file.relative_to(self.root).as_posix(): _content(file) for file in self.files}
+        return digest(contents) if self.classes == sorted(self.classes) else digest(contents, self.classes)
 
 
 class ImageArray:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from suffice.data.order import in_order
 from suffice.digest import digest
 from suffice.errors import InputError, nearest
 
@@ -224,9 +225,7 @@ def _classes(rows: list[_Row], path: Path) -> tuple[Int64[np.ndarray, " samples"
             f"{path}: each of the {len(rows)} labels is another one; if they are numbers, make two classes of them "
             "with --threshold"
         )
-    whole = all(name.isascii() and name.removeprefix("-").isdecimal() for name in names)
-    # "2" comes before "10", as in the checkpoints that number their classes
-    classes = sorted(names, key=lambda name: (int(name) if whole else 0, name))
+    classes = in_order(names)
     places = {name: place for place, name in enumerate(classes)}
     return np.array([places[row.label] for row in rows], dtype=np.int64), classes
 

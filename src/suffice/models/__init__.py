@@ -6,7 +6,7 @@ from suffice.data import LabelledSamples
 from suffice.errors import InputError
 from suffice.models.checkpoint import TINY_VIT
 from suffice.models.classifier import Classifier, Inputs
-from suffice.models.execution import layers_of
+from suffice.models.execution import execution_of, layers_of
 from suffice.models.frozen import Split, split
 from suffice.models.images import ImageClassifier, ImageInputs, load_image_classifier
 from suffice.models.labels import LabelMap, read_label_map
@@ -26,6 +26,7 @@ __all__ = [
     "TextClassifier",
     "TextInputs",
     "adapted",
+    "execution_of",
     "last_layers",
     "layers_of",
     "load_classifier",

@@ -9,16 +9,21 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel
+from peft.utils import load_peft_weights
 from torch import nn
 from transformers import AutoConfig
 from transformers import logging as transformers_logging
 
 from suffice.errors import InputError
 from suffice.models.labels import LabelMap, Matching, match_labels
-from suffice.models.moving import renew_head
+from suffice.models.moving import heads_of, renew_head
 
 TINY_VIT = "builtin:tiny-vit"
 """Names the embedded Vision Transformer: 205,066 parameters, pretrained on Fashion-MNIST at 28 x 28 pixels."""
+
+
+ADAPTER = "adapter_config.json"
+"""PEFT's file that describes an adapter."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def read_checkpoint(
     Weights are read from safetensors, or by ``torch.load(weights_only=True)``.
 
     Labels are matched by name (see `match_labels`), or as ``label_map`` says. The data may have fewer classes than the
-    model. Where the checkpoint only numbers its labels, or the data their classes, they are matched in order.
+    model. Where the checkpoint does not name its labels, or both only have numbers, they are matched in order.
 
     A head is made anew, by ``seed``, if the checkpoint lacks it, or if it is one for another number of classes, none of
     which has the name of a class of the data. What happens to any other head depends on ``keep_head``:
@@ -101,7 +106,7 @@ def read_checkpoint(
         head that cannot be used, or a label map that does not fit.
     """
     path = _path(source)
-    adapter = path if (Path(path) / "adapter_config.json").exists() else None
+    adapter = path if (Path(path) / ADAPTER).exists() else None
     base = path if adapter is None else str(PeftConfig.from_pretrained(adapter).base_model_name_or_path)
     config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
     if type(config) not in modality.configurations and not hasattr(config, "auto_map"):
@@ -111,19 +116,28 @@ def read_checkpoint(
         )
     matching = _match(config, classes, label_map)
     other_loss = _other_loss(config)
+    # the embedded model tells kinds of clothing apart; on the embedded digits it is there to try the commands out
+    is_example = source == TINY_VIT and all(name.isdecimal() for name in classes)
     is_paired = len(classes) == config.num_labels or matching.matches_some
     if matching.labels is None:
         config.num_labels = len(classes)
     model, loaded = _load(base, config, modality, seed, trust_remote_code)
-    head = [key for key in loaded.new if not key.startswith(f"{model.base_model_prefix}.")]
+    heads = heads_of(model)
+    base_weights = f"{model.base_model_prefix}."
+    head = [
+        key for key in loaded.new if (key.partition(".")[0] in heads if heads else not key.startswith(base_weights))
+    ]
     stray = sorted(set(loaded.new) - set(head))
     if adapter is not None:
+        _check_classes(source, adapter, model, classes)
         model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
         brought = set(getattr(model.peft_config["default"], "modules_to_save", None) or ())
         stray = [key for key in loaded.new if not brought & set(key.split("."))]
         head = []
     if stray:
         raise InputError(f"{source}: the checkpoint lacks {len(stray)} weights of the model: {', '.join(stray[:5])}")
+    if head:
+        model.config.problem_type = None
     has_head = not set(head) & set(loaded.missing)
     if label_map and not has_head:
         raise InputError(f"{source}: has no head, so no labels that --label-map could name; leave it out")
@@ -136,7 +150,7 @@ def read_checkpoint(
             )
         renew_head(model, seed)
         notes += (f"The checkpoint's head is one for {other_loss}: training starts from a new one.",)
-    elif has_head and keep_head and matching.fault is not None and is_paired:
+    elif has_head and keep_head and matching.fault is not None and is_paired and not is_example:
         raise InputError(
             f"{source}: {matching.fault}; say which label each class has with --label-map CLASS=LABEL, or train a new "
             "head"
@@ -149,6 +163,19 @@ def read_checkpoint(
         has_new_head=bool(head) or (has_head and other_loss is not None),
         notes=notes,
     )
+
+
+def _check_classes(source: str, adapter: str, model: nn.Module, classes: Sequence[str]) -> None:
+    """Refuses an adapter that brings a head for another number of classes than the model is made for."""
+    own = model.state_dict()
+    heads = heads_of(model)
+    for key, value in load_peft_weights(adapter, device="cpu").items():
+        name = str(key).removeprefix("base_model.model.")
+        if name.partition(".")[0] in heads and name in own and value.shape != own[name].shape:
+            raise InputError(
+                f"{source}: its head is for {len(value):,} classes, and the data have {len(classes):,}: choose them "
+                "with --classes, or give another adapter"
+            )
 
 
 def _match(config: Any, classes: Sequence[str], label_map: LabelMap | None) -> Matching:
@@ -176,10 +203,20 @@ def _path(source: str) -> str:
         return str(files("suffice.models") / "tiny_vit")
     folder = Path(source).expanduser()
     if folder.is_dir():
+        _check_adapters(folder)
         return str(folder)
     if source.startswith(("/", ".", "~")):
         raise InputError(f"{source}: no such folder")
     return source
+
+
+def _check_adapters(folder: Path) -> None:
+    """Refuses a folder of several adapters, of which none has been chosen."""
+    if (folder / "config.json").exists() or (folder / ADAPTER).exists():
+        return
+    adapters = sorted(file.parent.name for file in folder.glob(f"*/{ADAPTER}"))
+    if adapters:
+        raise InputError(f"{folder}: holds the adapters {', '.join(adapters)}: give {folder / adapters[0]}, or another")
 
 
 @dataclass(frozen=True)

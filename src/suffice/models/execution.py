@@ -1,9 +1,12 @@
 """The order in which the modules of a model run, which may differ from the order in which they are registered."""
 
+import copy
+import inspect
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -16,14 +19,17 @@ TOKENS = 8
 """Length of the trial text."""
 
 PATCHES = 4
-"""Patches along each side of the trial image, where the model takes an image smaller than its own."""
+"""Patches along each side of a second trial image, for models that do not take one of the size that they state."""
 
-STAGE = 2 / 3
-"""Lists of modules inside the items of another list are layers, and those items are stages, where the inner lists hold
-more than this share of the parameters of the outer one."""
+STAGE = 1 / 2
+"""Lists inside the items of another list can be the layers where they hold more than this share of its parameters."""
 
 DEFAULT_IMAGE_SIZE = 224
 """Pixels of a side, for checkpoints that state none."""
+
+
+REASON = 120
+"""Characters of a model's own message that are shown."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Execution:
 def execution_of(model: nn.Module) -> Execution:
     """Traces one forward pass on a trial input that is made from the configuration of the model.
 
-    The model runs in evaluation mode without gradients; its mode and torch's random numbers are put back afterwards.
+    A copy of the model, which shares its parameters, runs in evaluation mode without gradients: some models adjust
+    themselves to what they are given, as Swin does its windows. The model and torch's random numbers stay as they are.
 
     Args:
         model: a Hugging Face classifier of images or texts.
@@ -87,9 +94,12 @@ def execution_of(model: nn.Module) -> Execution:
 def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     """The layers of a transformer by path, in the order of registration.
 
-    They are the items of the longest list of modules and of all lists at the same level, as the layers of Swin are
-    divided into stages. Lists inside the layers, as MobileBERT's feed-forward networks, do not count. Where there is an
-    encoder and a decoder, the layers are the items of the outermost lists of both.
+    They are the items of the lists of modules with the most parameters, so patch embeddings of several stages are none.
+    Where the items of a list differ in shape and consist of lists of like modules, as the stages of Swin do, the items
+    of these inner lists are the layers; the number of layers in each stage makes no difference. Lists inside the
+    layers, as MobileBERT's feed-forward networks or experts, do not count. Of several lists side by side of the same
+    length, as XLM's attentions and feed-forward networks, those that are registered first stand for the layers. Where
+    there is an encoder and a decoder, the layers are the items of the outermost lists of both.
     """
     lists = {
         path: module
@@ -99,21 +109,40 @@ def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     levels: dict[str, list[str]] = defaultdict(list)
     for path in lists:
         levels[re.sub(r"\.\d+(?=\.|$)", ".*", path)].append(path)
-    sizes = {
-        level: sum(parameter.numel() for path in paths for parameter in lists[path].parameters())
-        for level, paths in levels.items()
-    }
-    outer = {level: next((o for o in levels if level.startswith(f"{o}.*.")), None) for level in levels}
+    roots = [level for level in levels if not any(level.startswith(f"{other}.*.") for other in levels)]
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-        chosen = [path for level, paths in levels.items() if outer[level] is None for path in paths]
+        chosen = [path for level in roots for path in levels[level]]
     else:
-        stages = [level for level, around in outer.items() if around is None or sizes[level] > STAGE * sizes[around]]
-        chosen = max(
-            (levels[level] for level in stages),
-            key=lambda paths: (max(len(lists[path]) for path in paths), sum(len(lists[path]) for path in paths)),
-            default=[],
-        )
+        of_levels = {level: [lists[path] for path in paths] for level, paths in levels.items()}
+        side_by_side: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+        for level in roots:
+            side_by_side[level.rpartition(".")[0], len(levels[level]), len(of_levels[level][0])].append(level)
+        groups = side_by_side.values()
+        largest = max(groups, key=lambda group: sum(_size(of_levels[level]) for level in group), default=[])
+        chosen = levels[_within(largest[0], of_levels)] if largest else []
     return {f"{path}.{name}": layer for path in chosen for name, layer in lists[path].named_children()}
+
+
+def _within(level: str, of_levels: Mapping[str, list[nn.ModuleList]]) -> str:
+    """The level of the layers: this one, or one inside its items, if they are stages."""
+    shapes = [tuple(parameter.shape for parameter in item.parameters()) for outer in of_levels[level] for item in outer]
+    if len(set(shapes)) < len(shapes):
+        return level
+    for inner, lists in of_levels.items():
+        is_alike = all(len({type(item) for item in items}) == 1 for items in lists)
+        if (
+            inner.startswith(f"{level}.*.")
+            and is_alike
+            and len(lists) == len(shapes)
+            and (len(shapes) > 1 or len(lists[0]) > 1)
+            and _size(lists) > STAGE * _size(of_levels[level])
+        ):
+            return _within(inner, of_levels)
+    return level
+
+
+def _size(lists: Iterable[nn.ModuleList]) -> int:
+    return sum(parameter.numel() for items in lists for parameter in items.parameters())
 
 
 def image_shape(config: Any) -> tuple[int, int, int]:
@@ -156,20 +185,25 @@ def _times(model: nn.Module) -> dict[str, int]:
 
 
 def _calls(model: nn.Module) -> dict[str, int]:
-    failure: Exception | None = None
+    failure: Exception | None = None  # of the first input, which is the one that the model is configured for
     for inputs in _trial_inputs(model):
         try:
-            return _traced(model, inputs)
+            return _traced(copy.deepcopy(model, {id(value): value for value in model.parameters()}), inputs)
         except Exception as error:  # each model fails in its own way on an input that it does not take
-            failure = error
-    reason = "it has no configuration" if failure is None else " ".join(str(failure).split()).partition(". ")[0]
+            failure = failure or error
+    reason = (
+        "it has no configuration"
+        if failure is None
+        else shorten(str(failure).partition(". ")[0], REASON, placeholder=" …")
+    )
     raise InputError(
         f"the order in which the layers of {type(model).__name__} run is unknown, as no trial input runs through it "
-        f"({reason}): name the parameters that move by globs"
+        f"({reason}): take head, lora(r) or full, or name the parameters that move by globs"
     )
 
 
 def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
+    """For each module that is called, how many calls come before its first; the model is used up."""
     times: dict[str, int] = {}
     calls = 0
 
@@ -178,11 +212,8 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
         times.setdefault(path, calls)
         calls += 1
 
-    hooks = [
+    for path, module in model.named_modules():
         module.register_forward_pre_hook(lambda *_, path=path: note(path), with_kwargs=True)
-        for path, module in model.named_modules()
-    ]
-    modes = {module: module.training for module in model.modules()}
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     model.eval()
@@ -191,25 +222,23 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
             model(**inputs)
     finally:
         transformers_logging.set_verbosity(verbosity)
-        for hook in hooks:
-            hook.remove()
-        for module, training in modes.items():
-            module.training = training
     return times
 
 
 def _trial_inputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Inputs to try, the likeliest and cheapest first."""
+    """Inputs to try, the likeliest first."""
     config: Any = getattr(model, "config", None)
     if config is None:
         return
     weights = next(model.parameters())
-    if getattr(model, "main_input_name", None) == "pixel_values":
+    name = getattr(model, "main_input_name", None)
+    if name != "input_ids" and "pixel_values" in inspect.signature(model.forward).parameters:
         yield from ({"pixel_values": torch.zeros(shape).to(weights)} for shape in _image_shapes(config))
     else:
         yield {"input_ids": _text(config).to(weights.device)}
     dummies: Mapping[str, Tensor] = getattr(model, "dummy_inputs", {})
-    yield {name: value.to(weights.device) for name, value in dummies.items()}
+    if name in dummies:
+        yield {key: value.to(weights.device) for key, value in dummies.items()}
 
 
 def _text(config: Any) -> Tensor:
@@ -224,7 +253,7 @@ def _text(config: Any) -> Tensor:
 
 def _image_shapes(config: Any) -> Iterator[tuple[int, int, int, int]]:
     channels, height, width = image_shape(config)
+    yield 1, channels, height, width
     patch = getattr(getattr(config, "vision_config", config), "patch_size", None)
     if isinstance(patch, int):
         yield 1, channels, PATCHES * patch, PATCHES * patch
-    yield 1, channels, height, width

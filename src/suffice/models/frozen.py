@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from suffice.errors import InputError
 from suffice.models.execution import execution_of
-from suffice.models.moving import moving_parameters
+from suffice.models.moving import heads_of
 from suffice.problem import Batch
 
 Predict = Callable[[nn.Module, Batch], Tensor]
@@ -57,7 +57,9 @@ def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
     moving = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     if hasattr(model, "peft_config"):
         return None
-    found = _head(model) if moving == moving_parameters(model, "head") else _last_layers(model, moving)
+    heads = heads_of(model)
+    is_head = moving == [name for name, _ in model.named_parameters() if name.partition(".")[0] in heads]
+    found = _head(model, heads) if is_head else _last_layers(model, moving)
     if found is None:
         return None
     boundary, rest = found
@@ -79,12 +81,11 @@ def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
     return Split(rest, features)
 
 
-def _head(model: nn.Module) -> tuple[nn.Module, nn.Module] | None:
-    base = str(getattr(model, "base_model_prefix", ""))
-    heads = [
-        module for name, module in model.named_children() if name != base and any(True for _ in module.parameters())
-    ]
-    return (heads[0], copy.deepcopy(heads[0])) if len(heads) == 1 else None
+def _head(model: nn.Module, heads: list[str]) -> tuple[nn.Module, nn.Module] | None:
+    if len(heads) != 1:
+        return None
+    head = model.get_submodule(heads[0])
+    return head, copy.deepcopy(head)
 
 
 def _last_layers(model: nn.Module, moving: list[str]) -> tuple[nn.Module, nn.Module] | None:

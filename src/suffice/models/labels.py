@@ -5,12 +5,16 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias
 
 from suffice.errors import InputError, nearest
 
 LabelMap: TypeAlias = Mapping[str, str | int] | Sequence[str]
 """For classes of the data, a label of the checkpoint by name or index; or a list of "class=label"."""
+
+MINUS = "\N{MINUS SIGN}"
+"""Stands for a hyphen that is a sign."""
 
 LISTED = 6
 """Names shown in a message."""
@@ -22,7 +26,7 @@ class Matching:
 
     Attributes:
         labels: the checkpoint's label for each class; None where the names do not match one to one.
-        fault: where they do not: the first name at fault, if both sides have real names; else None.
+        fault: where they do not: the first name at fault; None where classes and labels can be taken in order.
         matches_some: some of the names match.
     """
 
@@ -34,8 +38,12 @@ class Matching:
 def match_labels(classes: Sequence[str], names: Mapping[int, str], label_map: LabelMap | None = None) -> Matching:
     """Matches the classes of the data with the labels of a checkpoint by name.
 
-    A class has the label of exactly its name, or else the one whose name differs only in case, blanks, ``_`` or ``-``.
-    LABEL_0 and its like, and plain numbers, are no real names.
+    A class has the label of exactly its name, or else the one whose name differs only in case, blanks, ``_`` or ``-``;
+    signs of numbers and signs at an end, as in A-, do make a difference. Numbers are compared by value. Where there are
+    as many labels as classes, the class k, a whole number, may also have LABEL_k.
+
+    Names that do not match are at fault, but for two cases where none does: the checkpoint has LABEL_0 and its like,
+    or both sides have numbers. There, classes and labels can only be taken in order.
 
     Args:
         classes: names of the classes of the data.
@@ -63,6 +71,8 @@ def match_labels(classes: Sequence[str], names: Mapping[int, str], label_map: La
         if name in found:
             continue
         likely = labels.likely(name)
+        if not likely and len(classes) == len(names):
+            likely = labels.numbered(name)
         if len(likely) == 1:
             found[name] = likely[0]
         elif likely:
@@ -78,8 +88,9 @@ def match_labels(classes: Sequence[str], names: Mapping[int, str], label_map: La
         return Matching(tuple(found[name] for name in classes), None, True)
     if label_map:
         raise InputError(f"label_map: {faults[0]}; give each class one label with --label-map CLASS=LABEL")
-    both_real = _are_real(classes) and _are_real(names.values())
-    return Matching(None, faults[0] if both_real else None, bool(found))
+    are_numbers = all(map(_is_number, classes)) and all(map(_is_number, names.values()))
+    are_in_order = not found and (are_numbers or all(map(_is_default, names.values())))
+    return Matching(None, None if are_in_order else faults[0], bool(found))
 
 
 class _Labels:
@@ -96,6 +107,11 @@ class _Labels:
     def likely(self, name: str) -> list[int]:
         """Those of exactly this name, else those whose names differ only in case, blanks, ``_`` or ``-``."""
         return self._exact.get(name) or self._plain.get(_plain(name), [])
+
+    def numbered(self, name: str) -> list[int]:
+        """LABEL_k, where the name is the whole number k."""
+        number = _plain(name)
+        return self._plain.get(f"label{number}", []) if number.isdecimal() else []
 
     def listed(self, labels: Iterable[int]) -> str:
         return _listed(self.names[label] for label in labels)
@@ -143,15 +159,17 @@ def _label(label: str | int, labels: _Labels) -> int:
 
 
 def _plain(name: str) -> str:
-    """A name without what makes no difference; signs of numbers do, and so does what separates digits."""
+    """A name without what makes no difference; signs do, and so does what separates digits."""
     name = unicodedata.normalize("NFKC", name).casefold().strip()
     if _is_number(name):
-        return name
+        return format(Decimal(name).normalize(), "f")
+    name = re.sub(r"(?<=[\s_])-(?=\d)|(?<=\w)-$|(?<=\s)-$", MINUS, name)
     return re.sub(r"(?<!\d)[\s_-]+|[\s_-]+(?!\d)", "", name)
 
 
-def _are_real(names: Iterable[str]) -> bool:
-    return not all(_is_number(name) or re.fullmatch(r"label\d+", _plain(name)) for name in names)
+def _is_default(name: str) -> bool:
+    """Whether a name is one that transformers gives to labels without a name."""
+    return re.fullmatch(r"label\d+", _plain(name)) is not None
 
 
 def _is_number(name: str) -> bool:

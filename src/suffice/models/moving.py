@@ -14,6 +14,9 @@ from suffice.models.execution import execution_of, layers_of
 METHODS = "head, last_layers(n), lora(r) or full"
 _WITH_NUMBER = re.compile(r"(last_layers|lora)\((\d+)\)")
 
+HEADS = frozenset({"classifier", "classification_head", "score", "head", "fc", "logits_proj"})
+"""Names of heads."""
+
 QUERIES_AND_VALUES = frozenset(
     {"query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "q", "v", "query_proj", "value_proj"}
 )
@@ -54,7 +57,7 @@ def adapted(model: nn.Module, method: str, targets: Sequence[str] | None = None,
 def moving_parameters(model: nn.Module, method: str) -> list[str]:
     """Names of the parameters that a method of fine-tuning moves.
 
-    - ``head``: those outside the pretrained base model;
+    - ``head``: those outside the pretrained base model, see `heads_of`;
     - ``last_layers(n)``: those of the last n layers in the order in which they run, and all that are first used after
       these layers begin (final normalisation, head). The layers of an encoder and a decoder count together, so the last
       layer is the decoder's; embeddings that both share are used before, and do not move;
@@ -84,11 +87,8 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
     if wrapped:
         raise InputError(f"{method!r} does not go with a PEFT adapter: take 'full' to train what the adapter trains")
     if count is None:
-        base = str(getattr(model, "base_model_prefix", ""))
-        head = [name for name in names if not name.startswith(f"{base}.")]
-        if not head or len(head) == len(names):
-            raise InputError("no head was found in this model: name the parameters with a glob")
-        return head
+        heads = _known_heads(model)
+        return [name for name in names if name.partition(".")[0] in heads]
     execution = execution_of(model)
     layers = len(execution.layers)
     if not 1 <= count <= layers:
@@ -96,13 +96,43 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
     return execution.parameters_from(layers - count)
 
 
+def heads_of(model: nn.Module) -> list[str]:
+    """Names of the parts of a model that are its head: those with parameters beside the pretrained base model.
+
+    Where the base model is no part by its name, as in CLIP's classifiers of images, they are those named as heads are.
+    There may be none, as in Perceiver's, where the head is within the base model.
+
+    Example:
+        >>> from transformers import ViTConfig, ViTForImageClassification
+        >>> heads_of(ViTForImageClassification(ViTConfig(hidden_size=8, num_attention_heads=2, num_hidden_layers=1)))
+        ['classifier']
+    """
+    parts = list(dict.fromkeys(name.partition(".")[0] for name, _ in model.named_parameters()))
+    base = str(getattr(model, "base_model_prefix", ""))
+    heads = [name for name in parts if name != base] if base in parts else [name for name in parts if name in HEADS]
+    return [] if len(heads) == len(parts) else heads
+
+
+def _known_heads(model: nn.Module) -> list[str]:
+    heads = heads_of(model)
+    if not heads:
+        raise InputError(
+            f"no head was found among the parts of this model ({_listed([name for name, _ in model.named_children()])}"
+            "): take last_layers(n) or full"
+        )
+    return heads
+
+
 def renew_head(model: nn.Module, seed: int) -> None:
-    """Draws the weights of the head anew, as torch does for a new module.
+    """Draws the weights of the head anew, as torch does for a new module, for one class out of several.
 
     Raises:
         InputError: no head is found.
     """
-    heads = {name.partition(".")[0] for name in moving_parameters(model, "head")}
+    heads = _known_heads(model)
+    config = getattr(model, "config", None)
+    if config is not None:
+        config.problem_type = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for name in sorted(heads):
@@ -145,7 +175,7 @@ def _with_lora(model: nn.Module, rank: int, targets: Sequence[str] | None, seed:
                 f"no linear map matches the LoRA target {target!r}{nearest(target, candidates)}; "
                 f"there are {_listed(candidates)}"
             )
-    heads = sorted({name.partition(".")[0] for name in moving_parameters(model, "head")})
+    heads = sorted(_known_heads(model))
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(seed)
         warnings.simplefilter("ignore", FutureWarning)  # of what PEFT asks transformers for

@@ -186,7 +186,8 @@ def load_text_classifier(
     notes = checkpoint.notes
     if tokenizer.pad_token_id is None and not padding.is_models_own:
         word = tokenizer.convert_ids_to_tokens(padding.token)
-        notes += (f"The tokenizer has no token for padding: {word!r} is used, and masked.",)
+        used = f"token {padding.token:,}, which no text contains," if word is None else repr(word)
+        notes += (f"The tokenizer has no token for padding: {used} is used, and masked.",)
     return TextClassifier(
         checkpoint,
         notes,

@@ -1,8 +1,9 @@
 """The pilot of a fine-tuned model: trainings on all samples at hand and on parts of them, and the curvature."""
 
 import hashlib
+import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from suffice.forecasting import (
 )
 from suffice.problem import Problem
 from suffice.runs.watch import Watch, counted, duration
-from suffice.storage import atomic_write
+from suffice.storage import atomic_write, check_identity, refuse_other
 from suffice.training import ALL, FineTuning, Learner, Learners, Predictions, Series, Task, fine_tune, training_of
 
 Positions = Int64[np.ndarray, " _"]
@@ -53,8 +54,9 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
         InputError: a training that diverges, or what `suffice.forecasting.measure_problem` raises.
     """
     file = out / "pilot.npz"
+    identity = learners.identity()
     if file.exists():
-        pilot = _read(file)
+        pilot = _read(file, identity)
         if config.estimator in ("auto", *pilot.estimators):
             return pilot
     series = Series(ALL, config.method, config.seed)
@@ -63,6 +65,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
     holdout = learner.problem(task.parts.test).dataset if len(task.parts.test) else None
     refit = None
     if not config.trained:
+        check_identity(out / "trainings", identity)
         trainings = _Trainings(learner, task, training_of(config, config, series), out / "trainings")
         parts = [np.arange(len(problem))]
         if holdout is None:
@@ -76,7 +79,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
     penalty = None if config.trained else _penalty(problem, learner)
     with _curvature(config, problem, watch) as progress:
         pilot = measure_problem(problem, penalty, refit, "auto", holdout, config.seed, config.estimator, progress)
-    _write(pilot, file)
+    _write(pilot, file, identity)
     return pilot
 
 
@@ -144,9 +147,10 @@ def _penalty(problem: Problem, learner: Learner) -> float | None:
         return None
 
 
-def _write(pilot: Pilot, file: Path) -> None:
+def _write(pilot: Pilot, file: Path, identity: Mapping[str, str]) -> None:
     slopes = {name: estimator.slope for name, estimator in pilot.estimators.items()}
     content: dict[str, Any] = {
+        "identity": json.dumps(identity),
         "samples": pilot.samples,
         "estimators": list(slopes),
         "slopes": [tuple(slope) for slope in slopes.values()],
@@ -161,8 +165,9 @@ def _write(pilot: Pilot, file: Path) -> None:
         np.savez(stream, **content)
 
 
-def _read(file: Path) -> Pilot:
+def _read(file: Path, identity: Mapping[str, str]) -> Pilot:
     with np.load(file, allow_pickle=False) as stored:
+        refuse_other(file, json.loads(str(stored["identity"])) if "identity" in stored else None, identity)
 
         def predictions(name: str) -> Predictions:
             samples, outputs, labels = (stored[f"{name} {key}"] for key in PREDICTED)

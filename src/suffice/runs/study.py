@@ -119,6 +119,7 @@ class _Work:
 
     def run(self, workers: int, watch: Watch) -> None:
         """Does the missing steps, one kind after the other."""
+        self.cells.check(self.learners.identity())
         shards = [
             _Step("features", Series(ALL, method, self.config.seed), rows=(rows.start, rows.stop))
             for method in self.config.methods

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from suffice.configuration import StudyConfig
 from suffice.problem import norm
 from suffice.results import Cell
-from suffice.storage import atomic_write
+from suffice.storage import atomic_write, check_identity
 from suffice.training import DivergedError, Learner, Parts, Predictions, Rows, Series, fine_tune, predict, training_of
 
 
@@ -24,6 +24,14 @@ class Cells:
     def __init__(self, folder: Path, tasks: Sequence[str]) -> None:
         self._folder = folder
         self._tasks = list(tasks)
+
+    def check(self, identity: Mapping[str, str]) -> None:
+        """Keeps what the cells are computed from, before the first is written.
+
+        Raises:
+            InputError: there are cells of something else, or of what nobody knows.
+        """
+        check_identity(self._folder, identity)
 
     def has(self, series: Series, size: int) -> bool:
         return self._file(series, size).exists()

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from suffice.configuration import FineTunedConfig
+from suffice.digest import digest, digest_of_samples
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.models import (
     Classifier,
     Split,
     adapted,
+    execution_of,
     last_layers,
     layers_of,
     load_classifier,
@@ -104,6 +106,15 @@ class Learners:
         """Finds a bad method; what is made here is not kept, as there may be no features yet to train from."""
         self._adapted(self._tasks[ALL], method, self._config.seed)
 
+    def identity(self) -> dict[str, str]:
+        """Hashes of the model's weights before training, and of the samples as the model takes them."""
+        task = self._tasks[ALL]
+        classifier, model = self._adapted(task, "full", self._config.seed)
+        return {
+            "weights": digest(model.state_dict()),
+            "samples": digest_of_samples(classifier.inputs(task.samples, task.used)),
+        }
+
     def plan_features(self, method: str) -> list[slice]:
         """Makes room for the features that a method trains from; the shards that are missing.
 
@@ -152,6 +163,12 @@ class Learners:
             notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
         elif _has_head_of_others(classifier):
             notes.append("The checkpoint's head is one for other classes: every training starts from a new one.")
+        for method in methods:
+            count = last_layers(method)
+            if count is not None:
+                layers = execution_of(classifier.model).layers[-count:]
+                chosen = layers[0] if count == 1 else f"{layers[0]} to {layers[-1]}"
+                notes.append(f"{method}: {chosen}, and all that runs after.")
         whole = [
             method
             for method in methods
