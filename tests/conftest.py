@@ -89,7 +89,8 @@ def ledger_of():
             model,
             TensorDataset(losses, losses),
             loss=lambda outputs, batch: outputs[:, 0],
-            **({"order": "source"} | problem_arguments),
+            # losses are what the test says, also all alike at two probes
+            **({"order": "source", "checks": False} | problem_arguments),
         )
         probes = suffice.Probes.points(problem, [{"weight": unit[None]} for unit in units[1:]])
         return suffice.record(problem, probes)

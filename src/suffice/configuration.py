@@ -94,11 +94,24 @@ class ModelConfig(Config):
     classes: list[str] | None = Field(
         default=None, description="use the samples of these classes only; repeat the flag for each"
     )
+    label_map: list[str] | None = Field(
+        default=None,
+        description="CLASS=LABEL, a class of the data and the checkpoint's label for it, by name or index; needed "
+        "where their names differ; repeat the flag for each",
+    )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto", description="number of samples in a forward pass"
     )
     device: str = Field(default="auto", description="auto, cpu or cuda")
     trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
+
+    @field_validator("label_map", mode="before")
+    @classmethod
+    def _pairs_of_a_mapping(cls, value: Any) -> Any:
+        """In a file, a mapping may stand for the list."""
+        if isinstance(value, dict):
+            return [f"{name}={label}" for name, label in value.items()]
+        return [value] if isinstance(value, str) else value
 
 
 class AnalyzeConfig(ModelConfig):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_checkpoints import TEXTS, make_model
 from torch.utils.data import TensorDataset
 from transformers import (
     AutoModelForImageClassification,
@@ -71,6 +72,18 @@ def test_padding_of_features_of_texts_does_not_count(method):
 @pytest.mark.parametrize("method", ["full", "lora(2)", "last_layers(3)"])
 def test_a_model_that_moves_from_its_first_layer_on_is_not_cut(kind, method):
     assert split(adapted(model_of(kind), method), predict, batch_of(kind)) is None
+
+
+@pytest.mark.parametrize("name", ["xlm-roberta", "albert", "opt", "bart", "swin", "dinov2", "beit"])
+@torch.no_grad()
+def test_a_model_is_cut_where_its_layers_run_one_after_the_other_in_one_list_and_used_whole_else(name):
+    model = adapted(make_model(name), "last_layers(1)")
+    tokens = {"input_ids": torch.tensor([[1, 5, 9, 4, 2], [1, 4, 7, 6, 2]]), "attention_mask": torch.ones(2, 5).long()}
+    batch = tokens if name in TEXTS else {"pixel_values": torch.linspace(0, 1, 2 * 3 * 16 * 16).reshape(2, 3, 16, 16)}
+    parts = split(model, predict, batch)
+    assert (parts is not None) == (name in ("xlm-roberta", "dinov2", "beit"))
+    if parts is not None:
+        assert torch.allclose(parts.rest(parts.features(batch)), predict(model, batch), rtol=1e-5, atol=1e-6)
 
 
 def test_a_rest_that_gives_other_logits_is_not_used():

@@ -13,6 +13,7 @@ import peft
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertForSequenceClassification, ViTConfig, ViTForImageClassification
 
 import suffice
@@ -136,7 +137,7 @@ def test_head_is_trained_on_texts_and_some_of_the_classes_are_kept(tmp_path, tin
     assert (first.problem.samples, first.problem.held_out_samples, first.problem.classes) == (48, 12, 2)
     assert first.problem.moving_parameters == 2 * (16 + 1)
     assert first.configuration["classes"] == ["bad", "good"]
-    with pytest.raises(InputError, match="other settings .classes: "):
+    with pytest.raises(InputError, match=r"other settings \(classes: \[bad, good\], now \[unsure, good\]; "):
         run(tmp_path / "run", data=str(three), classes=["unsure", "good"], **values)
 
 
@@ -145,7 +146,9 @@ def test_same_configuration_is_resumed_and_another_is_refused(small_run):
     stamp = (folder / "fine_tuning.pt").stat().st_mtime_ns
     assert analyze(read_configuration(AnalyzeConfig, SMALL), folder) == result
     assert (folder / "fine_tuning.pt").stat().st_mtime_ns == stamp
-    with pytest.raises(InputError, match="other settings .radius: 0.1, now 0.2"):
+    with pytest.raises(
+        InputError, match=r"other settings \(radius: 0.1, now 0.2\): give another --out, or --overwrite"
+    ):
         analyze(read_configuration(AnalyzeConfig, SMALL | {"radius": 0.2}), folder)
 
 
@@ -173,9 +176,37 @@ def test_data_that_changed_under_a_run_are_noticed(tmp_path, image_folder):
     shutil.copytree(image_folder, tmp_path / "images")
     values = {"model": "builtin:tiny-vit", "data": str(tmp_path / "images"), "method": "head", "epochs": 1}
     run(tmp_path / "run", **values)
-    next((tmp_path / "images").rglob("*.png")).unlink()
-    with pytest.raises(InputError, match="other contents of its data"):
+    image = next((tmp_path / "images").rglob("*.png"))
+    content = image.read_bytes()
+    image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # the same size
+    with pytest.raises(InputError, match="contents of the data: changed"):
         run(tmp_path / "run", **values)
+    image.write_bytes(content)
+    run(tmp_path / "run", **values)
+    image.unlink()
+    with pytest.raises(InputError, match="contents of the data: changed"):
+        run(tmp_path / "run", **values)
+
+
+def test_a_model_that_changed_under_a_run_is_noticed(tmp_path, image_folder, hugging_face_folder):
+    shutil.copytree(hugging_face_folder, tmp_path / "model")
+    values = {"model": str(tmp_path / "model"), "data": str(image_folder)}
+    run(tmp_path / "run", **values)
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    weights["vit.embeddings.cls_token"].view(torch.int32)[0, 0, 3] ^= 1
+    save_file(weights, tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"weights: changed"):
+        run(tmp_path / "run", **values)
+
+
+def test_a_damaged_loss_is_measured_again(small_run, tmp_path):
+    folder, result = small_run
+    shutil.copytree(folder, tmp_path / "run")
+    stored = tmp_path / "run" / "ledger" / "losses.zarr" / "c" / "0" / "0"
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:100] + bytes([whole[100] ^ 64]) + whole[101:])
+    assert analyze(read_configuration(AnalyzeConfig, SMALL), tmp_path / "run") == result
+    assert stored.read_bytes() == whole
 
 
 def test_another_tolerance_is_answered_from_what_was_measured(small_run, tmp_path):

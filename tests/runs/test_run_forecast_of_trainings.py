@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from suffice.checks import repeated
 from suffice.configuration import ForecastConfig, read_configuration
 from suffice.data import load_samples
 from suffice.errors import InputError
-from suffice.forecasting import curve_of, effective_penalty, measure_problem, repeated
+from suffice.forecasting import curve_of, effective_penalty, measure_problem
 from suffice.models import adapted, load_classifier, renew_head
 from suffice.problem import Problem
 from suffice.results import ForecastResult
@@ -169,7 +170,7 @@ def test_test_samples_that_are_at_hand_are_refused(tables, tmp_path):
     shutil.copytree(tables / "test", both)
     known = next((tables / "train" / "3").iterdir())
     shutil.copy(known, both / "5" / "renamed.png")  # another name and label, the same content
-    with pytest.raises(InputError, match=r"1 of the test samples are among those at hand, first .*renamed.png"):
+    with pytest.raises(InputError, match=r"SUF012: 1 of the test samples is among the training samples: .*renamed.png"):
         forecast(config_of(data=str(tables / "train"), test=str(both), samples=None), tmp_path / "run")
 
 
@@ -218,7 +219,7 @@ def test_a_model_that_was_trained_elsewhere_is_taken_as_it_is(tables, tmp_path, 
         ({"trained": True, "method": "head"}, "leave --trained out"),
         ({"trained": True, "method": "lora(2)"}, "give --method full"),
         ({"learning_rate": 1e6, "weight_decay": 0.5}, "diverged"),
-        ({"test": "builtin:digits"}, "120 of the test samples are among those at hand"),
+        ({"test": "builtin:digits"}, "SUF012: 120 of the test samples are among the training samples"),
     ],
 )
 def test_bad_input_is_one_line(values, said, tmp_path):

@@ -167,7 +167,7 @@ def test_a_second_run_runs_nothing_again(small_study, monkeypatch):
     [
         ({"seeds": 3}, "seeds: 2, now 3"),
         ({"sizes": [30, 60]}, r"sizes: \[30, 60, 100\], now \[30, 60\]"),
-        ({"methods": ["head"], "steps": 5}, r"methods: \[.*\], now \[.head.\]; steps: 4, now 5"),
+        ({"methods": ["head"], "steps": 5}, r"steps: 4, now 5; methods: \[.*\], now \[head\]"),
         ({"tolerances": [0.1]}, "tolerances: "),
         ({"samples": 151}, "samples: 150, now 151"),
         ({"weight_decay": 0.5}, "weight_decay: 0.01, now 0.5"),
@@ -251,7 +251,7 @@ def test_diverged_trainings_are_recorded_and_not_averaged(tmp_path):
 
 def test_a_model_that_cannot_be_cut_is_run_whole_and_the_result_says_so(tmp_path, monkeypatch):
     cut = study(config_of(**ONE), tmp_path / "cut", workers=1)
-    monkeypatch.setattr("suffice.studies.learner.split", lambda *_: None)
+    monkeypatch.setattr("suffice.training.learner.split", lambda *_: None)
     whole = study(config_of(**ONE), tmp_path / "whole", workers=1)
     note = "The frozen part could not be run apart, and was run at every step: head."
     assert note in whole.notes

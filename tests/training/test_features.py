@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, BertConfig, ViTConfig, ViTForImageClassification
 
-from suffice import Problem
+from suffice import InputError, Problem
 from suffice.data import load_samples
 from suffice.models import Split, adapted, load_classifier, split
 from suffice.training import features as module
@@ -127,3 +127,54 @@ def test_features_need_no_gradient(tmp_path):
     problem, cut = images()
     assert not filled(tmp_path / "features", problem, cut).requires_grad
     assert isinstance(cut.rest, nn.Linear)
+
+
+def weight(name):
+    def change(problem):
+        bits = problem.model.get_parameter(name).data.view(torch.int32).reshape(-1)
+        bits[3] ^= 1
+
+    return change
+
+
+def pixel(problem):
+    problem.dataset.pixels[28, 0, 15, 15] += 1e-3
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (weight("vit.layers.0.attention.q_proj.weight"), "weights"),
+        (weight("vit.embeddings.position_embeddings"), "weights"),
+        (pixel, "samples"),
+    ],
+)
+def test_features_of_other_weights_or_samples_are_refused_by_what_changed(tmp_path, change, what):
+    problem, cut = images()
+    features = FrozenFeatures(tmp_path / "features")
+    features.run(problem, cut, features.plan(problem, cut)[0])
+    change(problem)
+    with pytest.raises(InputError, match=rf"computed with other settings \({what}: changed\)") as refusal:
+        FrozenFeatures(tmp_path / "features").plan(problem, cut)
+    assert "\n" not in str(refusal.value)
+
+
+def test_features_do_not_depend_on_the_head(tmp_path):
+    problem, cut = images()
+    expected = filled(tmp_path / "features", problem, cut)
+    weight("classifier.weight")(problem)
+    assert FrozenFeatures(tmp_path / "features").plan(problem, cut) == []
+    assert torch.equal(filled(tmp_path / "features", problem, cut), expected)
+
+
+def test_a_damaged_shard_of_features_is_computed_again_and_never_used(tmp_path):
+    problem, cut = images()
+    expected = filled(tmp_path / "features", problem, cut)
+    file = tmp_path / "features" / "features.zarr" / "c" / "2" / "0"
+    content = bytearray(file.read_bytes())
+    content[17] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"features.zarr/c/2/0 is damaged"):
+        _ = FrozenFeatures(tmp_path / "features").tensor
+    assert FrozenFeatures(tmp_path / "features").plan(problem, cut) == [slice(16, 24)]
+    assert torch.equal(filled(tmp_path / "features", problem, cut), expected)

@@ -4,6 +4,7 @@ Its tangent kernel, on request, takes it to be the minimiser of the mean loss pl
 around where its training began; a training that was cut short acts as if it had such a penalty.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Literal, cast, get_args
 
@@ -13,13 +14,13 @@ from jaxtyping import Float, Float64, Int64
 from scipy.optimize import brentq
 from torch import Tensor, nn
 
-from suffice.curvature import TangentKernel, tangent_kernel
+from suffice.checks import check_apart, check_losses, check_samples
+from suffice.curvature import TangentKernel, flattened, mean_gradient, parameter_count, tangent_kernel, unflattened
 from suffice.errors import InputError
 from suffice.forecasting.levels import (
     FOLDS_OF_TRAININGS,
     LINEARISED,
     Refit,
-    check_apart,
     left_out,
     of_holdout,
     predictions_of,
@@ -66,7 +67,10 @@ def measure_problem(
     """
     labels = _labels(problem)
     if holdout is not None:
-        check_apart(problem, holdout)
+        at_hand = (problem.dataset[int(row)] for row in problem.index)
+        check_apart(at_hand, (holdout[row] for row in range(len(holdout))), lambda row: f"row {row} of the hold-out")
+    check_samples(problem)
+    check_losses(problem, TOGETHER)
     level = _chosen(level, refit, holdout)
     features = None if isinstance(penalty, Tensor) or refit is not None else _features(problem)
     if features is not None:
@@ -105,7 +109,7 @@ def _of_losses(
         )
     else:
         unseen, off = left_out(own, cast(TangentKernel, kernel)), LINEARISED
-    directions = sum(value.numel() for value in problem.moving.values()) / (own.outputs.shape[1] - 1)
+    directions = parameter_count(problem) / (own.outputs.shape[1] - 1)
     symmetric = optimism_slope(own.losses, unseen.losses, unseen.samples)
     gcv = gcv_slope(own.losses, unseen.losses, unseen.samples, directions)
     slopes = {"symmetric": symmetric, "gcv": gcv}
@@ -153,10 +157,8 @@ def effective_penalty(problem: Problem, start: State) -> float:
         ...     effective_penalty(problem, {"weight": torch.tensor([[0.5]], dtype=torch.float64)})
         1.0
     """
-    gradients = _gradient(problem)
-    way = {name: (value.detach() - start[name]).double() for name, value in problem.moving.items()}
-    along = sum(float((gradients[name] * way[name]).sum()) for name in way)
-    length = sum(float(part.square().sum()) for part in way.values())
+    way = flattened(problem, {name: value.detach() - start[name] for name, value in problem.moving.items()})
+    along, length = float(mean_gradient(problem) @ way), float(way @ way)
     if length == 0 or along >= 0:
         raise InputError(
             "the weights have not moved from the start, or the loss rises there on the way back: no penalty holds them"
@@ -165,38 +167,27 @@ def effective_penalty(problem: Problem, start: State) -> float:
 
 
 def _descent(problem: Problem) -> float:
-    """By how much the best of some steps along the gradient lowers the mean loss."""
-    gradient, before = _gradient(problem), problem.center()
-    loss, squared = _loss(problem), sum(float(part.square().sum()) for part in gradient.values())
+    """By how much the best of some steps along the gradient lowers the mean loss.
+
+    The losses are measured, so a gradient that is not exact, as DoRA's, does for it: no guard stops it.
+    """
+    unguarded = copy.copy(problem)
+    unguarded.checks = False
+    gradient, before = mean_gradient(unguarded), problem.center()
+    loss, squared = _loss(problem), float(gradient @ gradient)
     if squared == 0:
         return 0.0
     lowered = [0.0]
     for share in STEPS:
-        step = {name: (share * loss / squared * part).to(before[name].dtype) for name, part in gradient.items()}
-        with problem.at({name: value - step[name] for name, value in before.items()}):
+        step = unflattened(problem, share * loss / squared * gradient)
+        with problem.at({name: value - step[name].to(value.dtype) for name, value in before.items()}):
             lowered.append(loss - _loss(problem))
     return float(np.nanmax(lowered))
 
 
 def _loss(problem: Problem) -> float:
     with problem.measuring():
-        starts = range(0, len(problem), TOGETHER)
-        return sum(float(problem.losses(problem.batch(slice(one, one + TOGETHER))).sum()) for one in starts) / len(
-            problem
-        )
-
-
-def _gradient(problem: Problem) -> dict[str, Float64[Tensor, "..."]]:
-    """Of the mean loss."""
-    gradients = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in problem.moving.items()}
-    with problem.measuring():
-        for first in range(0, len(problem), TOGETHER):
-            with torch.enable_grad():
-                losses = problem.losses(problem.batch(slice(first, first + TOGETHER))).sum() / len(problem)
-            found = torch.autograd.grad(losses, list(problem.moving.values()))
-            for name, gradient in zip(gradients, found, strict=True):
-                gradients[name] += gradient
-    return gradients
+        return sum(float(problem.losses(batch).sum()) for _, batch in problem.batches(TOGETHER)) / len(problem)
 
 
 def _effective(kernel: TangentKernel, optimism: float) -> float:

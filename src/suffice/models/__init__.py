@@ -1,13 +1,17 @@
 """From a checkpoint to a classifier that a problem can use."""
 
+from typing import cast
+
 from suffice.data import LabelledSamples
 from suffice.errors import InputError
 from suffice.models.checkpoint import TINY_VIT
 from suffice.models.classifier import Classifier, Inputs
+from suffice.models.execution import layers_of
 from suffice.models.frozen import Split, split
 from suffice.models.images import ImageClassifier, ImageInputs, load_image_classifier
+from suffice.models.labels import LabelMap, read_label_map
 from suffice.models.mlp import mlp
-from suffice.models.moving import METHODS, adapted, last_layers, layers_of, moving_parameters, renew_head
+from suffice.models.moving import METHODS, adapted, last_layers, moving_parameters, renew_head
 from suffice.models.texts import TextClassifier, TextInputs, load_text_classifier
 
 __all__ = [
@@ -17,6 +21,7 @@ __all__ = [
     "ImageClassifier",
     "ImageInputs",
     "Inputs",
+    "LabelMap",
     "Split",
     "TextClassifier",
     "TextInputs",
@@ -28,6 +33,7 @@ __all__ = [
     "load_text_classifier",
     "mlp",
     "moving_parameters",
+    "read_label_map",
     "renew_head",
     "split",
 ]
@@ -39,22 +45,28 @@ def load_classifier(
     image_size: int | None = None,
     seed: int = 0,
     trust_remote_code: bool = False,
+    label_map: LabelMap | None = None,
+    keep_head: bool = True,
 ) -> Classifier:
     """A classifier of images or texts, as the samples are, for their classes.
 
-    A head that the checkpoint lacks, or that has another number of classes, is made anew, by ``seed``. Labels are
-    matched by name where the checkpoint names all classes, else by their order.
+    Labels are matched by name. A head that the checkpoint lacks, or that is one for other classes of another number, is
+    made anew, by ``seed``. See `suffice.models.checkpoint.read_checkpoint` for what happens to other heads.
 
     Args:
         source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
         samples: what it is to classify.
         image_size: pixels of a side; the checkpoint's own by default.
-        seed: of a new head.
-        trust_remote_code: run the code that a checkpoint brings.
+        seed: random seed of a new head.
+        trust_remote_code: run the code in a checkpoint.
+        label_map: labels of classes that are not to be matched by their names: a mapping from class to the name or
+            index of a label, or a list of "class=label".
+        keep_head: the head is measured as it is; else it is trained first.
 
     Raises:
         InputError: a source that leads to no classifier of such samples, one that needs remote code, weights or a
-        tokenizer that are missing, or an image size for texts.
+        tokenizer that are missing, a head that is to be kept and has another loss or other classes, a label map that
+        does not fit, or an image size for texts.
 
     Example:
         >>> from suffice.data import load_samples
@@ -65,7 +77,8 @@ def load_classifier(
         (False, torch.Size([1, 28, 28]), 1)
     """
     if not isinstance(samples[0], str):
-        return load_image_classifier(source, samples.classes, image_size, seed, trust_remote_code)
+        return load_image_classifier(source, samples.classes, image_size, seed, trust_remote_code, label_map, keep_head)
     if image_size is not None:
         raise InputError(f"image_size = {image_size}: the data are texts; leave it out")
-    return load_text_classifier(source, samples.classes, seed, trust_remote_code)
+    texts = (cast(str, samples[row]) for row in range(len(samples)))
+    return load_text_classifier(source, samples.classes, seed, trust_remote_code, label_map, keep_head, texts)

@@ -14,19 +14,21 @@ from transformers import AutoConfig
 from transformers import logging as transformers_logging
 
 from suffice.errors import InputError
+from suffice.models.labels import LabelMap, Matching, match_labels
+from suffice.models.moving import renew_head
 
 TINY_VIT = "builtin:tiny-vit"
 """Names the embedded Vision Transformer: 205,066 parameters, pretrained on Fashion-MNIST at 28 x 28 pixels."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a checkpoint is read for.
+class Modality:
+    """The kind of samples that a checkpoint is read for.
 
     Attributes:
         samples: "image" or "text".
         model: the transformers class that makes the model.
-        configurations: those that it makes one from.
+        configurations: the configuration classes that it makes one from.
     """
 
     samples: str
@@ -42,8 +44,8 @@ class Checkpoint:
         model: the module, in evaluation mode, in float32.
         folders: where its files are, or names on the hub: the adapter's first, if there is one.
         labels: the model's label for each class of the data.
-        matched_by_name: the checkpoint names these classes; else they were matched in order.
-        has_new_head: the checkpoint had no head for these classes; the one here is random.
+        matched_by_name: the labels were matched by name or by a label map; else in order.
+        has_new_head: the head is random, as the checkpoint has none for these classes and this loss.
         notes: what a person should know of how the checkpoint was read.
     """
 
@@ -60,56 +62,112 @@ class Checkpoint:
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
 
-def read_checkpoint(source: str, classes: Sequence[str], task: Task, seed: int, trust_remote_code: bool) -> Checkpoint:
+def read_checkpoint(
+    source: str,
+    classes: Sequence[str],
+    modality: Modality,
+    seed: int,
+    trust_remote_code: bool,
+    label_map: LabelMap | None = None,
+    keep_head: bool = True,
+) -> Checkpoint:
     """A classifier for given classes, in float32, from a folder, from the hub, or the embedded one.
 
-    A head that the checkpoint lacks, or that has another number of classes, is made anew, by ``seed``. Labels are
-    matched by name where the checkpoint names all classes, else by their order. Weights are read from safetensors, or
-    by ``torch.load(weights_only=True)``.
+    Weights are read from safetensors, or by ``torch.load(weights_only=True)``.
+
+    Labels are matched by name (see `match_labels`), or as ``label_map`` says. The data may have fewer classes than the
+    model. Where the checkpoint only numbers its labels, or the data their classes, they are matched in order.
+
+    A head is made anew, by ``seed``, if the checkpoint lacks it, or if it is one for another number of classes, none of
+    which has the name of a class of the data. What happens to any other head depends on ``keep_head``:
+
+    - A head that is kept decides the result as it is. It has to be a softmax over single labels, and which label is
+      which class has to be certain: a head of another loss, and names that do not match, are refused.
+    - A head that is to be trained is a beginning and no more. Labels whose names do not match are taken in order, and
+      `suffice.models.renew_head` may follow. A head of another loss is made anew here, so that nothing of that loss is
+      left. The head of an adapter cannot be, and is refused.
 
     Args:
         source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
         classes: names of the classes of the data.
-        task: what to read it for.
-        seed: of a new head.
-        trust_remote_code: run the code that a checkpoint brings.
+        modality: the kind of samples.
+        seed: random seed of a new head.
+        trust_remote_code: run the code in a checkpoint.
+        label_map: labels of classes that are not to be matched by their names.
+        keep_head: the head is measured as it is; else it is trained first.
 
     Raises:
-        InputError: a folder or name that leads to no checkpoint, a model of another kind, or weights that are missing.
+        InputError: a folder or name that leads to no checkpoint, a model of another kind, weights that are missing, a
+        head that cannot be used, or a label map that does not fit.
     """
     path = _path(source)
     adapter = path if (Path(path) / "adapter_config.json").exists() else None
     base = path if adapter is None else str(PeftConfig.from_pretrained(adapter).base_model_name_or_path)
     config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
-    if type(config) not in task.configurations and not hasattr(config, "auto_map"):
+    if type(config) not in modality.configurations and not hasattr(config, "auto_map"):
         raise InputError(
-            f"{source}: the data are {task.samples}s, and {config.model_type!r} models take none; give another model"
+            f"{source}: the data are {modality.samples}s, and {config.model_type!r} models take none; give another "
+            "model"
         )
-    by_name = set(classes) <= set(config.label2id)
-    if not by_name:
+    matching = _match(config, classes, label_map)
+    other_loss = _other_loss(config)
+    is_paired = len(classes) == config.num_labels or matching.matches_some
+    if matching.labels is None:
         config.num_labels = len(classes)
-    model, new, unused = _load(base, config, task, seed, trust_remote_code)
-    head = [key for key in new if not key.startswith(f"{model.base_model_prefix}.")]
+    model, loaded = _load(base, config, modality, seed, trust_remote_code)
+    head = [key for key in loaded.new if not key.startswith(f"{model.base_model_prefix}.")]
+    stray = sorted(set(loaded.new) - set(head))
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
         brought = set(getattr(model.peft_config["default"], "modules_to_save", None) or ())
-        new = [key for key in new if not brought & set(key.split("."))]
+        stray = [key for key in loaded.new if not brought & set(key.split("."))]
         head = []
-    stray = sorted(set(new) - set(head))
     if stray:
         raise InputError(f"{source}: the checkpoint lacks {len(stray)} weights of the model: {', '.join(stray[:5])}")
+    has_head = not set(head) & set(loaded.missing)
+    if label_map and not has_head:
+        raise InputError(f"{source}: has no head, so no labels that --label-map could name; leave it out")
+    notes = loaded.notes
+    if has_head and other_loss is not None:
+        if keep_head or adapter is not None:
+            raise InputError(
+                f"{source}: its head is one for {other_loss}, not for one class out of several; train a new head, or "
+                "give a checkpoint with problem_type single_label_classification"
+            )
+        renew_head(model, seed)
+        notes += (f"The checkpoint's head is one for {other_loss}: training starts from a new one.",)
+    elif has_head and keep_head and matching.fault is not None and is_paired:
+        raise InputError(
+            f"{source}: {matching.fault}; say which label each class has with --label-map CLASS=LABEL, or train a new "
+            "head"
+        )
     return Checkpoint(
         model=model.eval(),
         folders=(base,) if adapter is None else (adapter, base),
-        labels=tuple(int(config.label2id[name]) if by_name else label for label, name in enumerate(classes)),
-        matched_by_name=by_name,
-        has_new_head=bool(head),
-        notes=(
-            (f"{len(unused)} weights of the checkpoint have no place in the model: {', '.join(unused[:5])}.",)
-            if unused
-            else ()
-        ),
+        labels=tuple(range(len(classes))) if matching.labels is None else matching.labels,
+        matched_by_name=matching.labels is not None,
+        has_new_head=bool(head) or (has_head and other_loss is not None),
+        notes=notes,
     )
+
+
+def _match(config: Any, classes: Sequence[str], label_map: LabelMap | None) -> Matching:
+    """Which label each class has, unless the configuration contradicts itself."""
+    names = {int(label): str(name) for label, name in config.id2label.items()}
+    matching = match_labels(classes, names, label_map)
+    numbers = {str(name): int(label) for name, label in (config.label2id or {}).items()}
+    twice = next((name for label, name in names.items() if names.get(numbers.get(name, label)) != name), None)
+    if twice is None or label_map or matching.labels is None:
+        return matching
+    return Matching(None, f"id2label and label2id of its config.json have different numbers for {twice!r}", True)
+
+
+def _other_loss(config: Any) -> str | None:
+    """What the head is for, if not for one class out of several."""
+    kind = getattr(config, "problem_type", None)
+    if kind not in (None, "single_label_classification"):
+        return str(kind).replace("_", " ")
+    return "regression (it has one output)" if config.num_labels == 1 else None
 
 
 def _path(source: str) -> str:
@@ -124,11 +182,25 @@ def _path(source: str) -> str:
     return source
 
 
-def _load(base: str, config: Any, task: Task, seed: int, trust_remote_code: bool) -> tuple[Any, list[str], list[str]]:
-    """The model, the weights that the checkpoint lacks, which are random, and those of its base that found no place."""
+@dataclass(frozen=True)
+class _Loaded:
+    """What was found in reading the weights.
+
+    Attributes:
+        missing: weights of the model that the checkpoint lacks.
+        new: those, and the ones that have another shape in the checkpoint; all are random.
+        notes: what a person should know of it.
+    """
+
+    missing: list[str]
+    new: list[str]
+    notes: tuple[str, ...]
+
+
+def _load(base: str, config: Any, modality: Modality, seed: int, trust_remote_code: bool) -> tuple[Any, _Loaded]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model, info = task.model.from_pretrained(
+        model, info = modality.model.from_pretrained(
             base,
             config=config,
             dtype=torch.float32,
@@ -136,12 +208,17 @@ def _load(base: str, config: Any, task: Task, seed: int, trust_remote_code: bool
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    new = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
+    missing = sorted(info["missing_keys"])
     prefix = model.base_model_prefix
     # the head of another task is left behind by intent; a checkpoint of the base alone has names without the prefix
     parts = {prefix, *(name for name, _ in getattr(model, prefix, nn.Module()).named_children())}
-    unused = [key for key in info["unexpected_keys"] if key.partition(".")[0] in parts]
-    return model, sorted(new), sorted(unused)
+    unused = sorted(key for key in info["unexpected_keys"] if key.partition(".")[0] in parts)
+    note = f"{len(unused)} weights of the checkpoint have no place in the model: {', '.join(unused[:5])}."
+    return model, _Loaded(
+        missing=missing,
+        new=sorted({*missing, *(key for key, *_ in info["mismatched_keys"])}),
+        notes=(note,) if unused else (),
+    )
 
 
 @contextmanager

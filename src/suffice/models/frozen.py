@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from suffice.models.moving import layers_of, moving_parameters
+from suffice.errors import InputError
+from suffice.models.execution import execution_of
+from suffice.models.moving import moving_parameters
 from suffice.problem import Batch
 
 Predict = Callable[[nn.Module, Batch], Tensor]
@@ -86,14 +88,20 @@ def _head(model: nn.Module) -> tuple[nn.Module, nn.Module] | None:
 
 
 def _last_layers(model: nn.Module, moving: list[str]) -> tuple[nn.Module, nn.Module] | None:
-    path, layers = layers_of(model)
     base = getattr(model, str(getattr(model, "base_model_prefix", "")), None)
-    if not hasattr(base, "embeddings") or not layers:
+    if not hasattr(base, "embeddings"):
         return None
-    for first in range(1, len(layers)):
-        if moving == moving_parameters(model, f"last_layers({len(layers) - first})"):
-            return layers[first], _LastLayers(copy.deepcopy(model), path, first).eval()
-    return None
+    try:
+        execution = execution_of(model)
+    except InputError:
+        return None
+    first = next((i for i in range(1, len(execution.layers)) if moving == execution.parameters_from(i)), None)
+    if first is None:
+        return None
+    path = execution.layers[0].rpartition(".")[0]
+    if execution.layers != [f"{path}.{i}" for i in range(len(execution.layers))]:
+        return None  # several stacks, or layers that run in another order than they are listed
+    return model.get_submodule(execution.layers[first]), _LastLayers(copy.deepcopy(model), path, first).eval()
 
 
 class _LastLayers(nn.Module):

@@ -23,14 +23,14 @@ from transformers.image_utils import (  # type: ignore[attr-defined]
 from transformers.utils.hub import cached_file
 
 from suffice.data import LabelledSamples
-from suffice.models.checkpoint import Task, read_checkpoint, reading
+from suffice.digest import digest
+from suffice.models.checkpoint import Modality, read_checkpoint, reading
 from suffice.models.classifier import Classifier
+from suffice.models.execution import image_shape
+from suffice.models.labels import LabelMap
 from suffice.problem import Batch
 
-IMAGES = Task("image", AutoModelForImageClassification, MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING)
-
-DEFAULT_IMAGE_SIZE = 224
-"""For checkpoints that say nothing of it."""
+IMAGES = Modality("image", AutoModelForImageClassification, MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING)
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,13 @@ class ImageInputs:
         """Where an image comes from."""
         return self.images.describe(int(self.rows[row]))
 
+    def fingerprint(self) -> str:
+        """The hash of all images, of which ones are taken, and of what the processor does to them."""
+        classifier = self._classifier
+        return digest(
+            self.images.fingerprint(), self.rows, self._mode, classifier.labels, _settings_of(classifier.processor)
+        )
+
 
 def load_image_classifier(
     source: str,
@@ -100,6 +107,8 @@ def load_image_classifier(
     image_size: int | None = None,
     seed: int = 0,
     trust_remote_code: bool = False,
+    label_map: LabelMap | None = None,
+    keep_head: bool = True,
 ) -> ImageClassifier:
     """An image classifier for given classes; see `read_checkpoint`.
 
@@ -107,8 +116,10 @@ def load_image_classifier(
         source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
         classes: names of the classes of the data.
         image_size: pixels of a side; the checkpoint's own by default.
-        seed: of a new head.
-        trust_remote_code: run the code that a checkpoint brings.
+        seed: random seed of a new head.
+        trust_remote_code: run the code in a checkpoint.
+        label_map: labels of classes that are not to be matched by their names, see `match_labels`.
+        keep_head: the head is measured as it is; else it is trained first.
 
     Raises:
         InputError: a folder or name that leads to no checkpoint, one that needs remote code, or weights that are
@@ -119,10 +130,10 @@ def load_image_classifier(
         (8, 4)
     """
     with reading(source, IMAGES.samples):
-        checkpoint = read_checkpoint(source, classes, IMAGES, seed, trust_remote_code)
+        checkpoint = read_checkpoint(source, classes, IMAGES, seed, trust_remote_code, label_map, keep_head)
         config = checkpoint.bare.config
         processor, notes = _image_processor(checkpoint.folders[-1], config, image_size, trust_remote_code)
-    return ImageClassifier(checkpoint, checkpoint.notes + notes, processor, getattr(config, "num_channels", 3) == 1)
+    return ImageClassifier(checkpoint, checkpoint.notes + notes, processor, grey=image_shape(config)[0] == 1)
 
 
 def _image_processor(
@@ -130,9 +141,10 @@ def _image_processor(
 ) -> tuple[Callable[..., Any], tuple[str, ...]]:
     """What turns images into pixels, and what a person should know of it."""
     if cached_file(source, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False) is None:
-        size = _square(getattr(config, "image_size", DEFAULT_IMAGE_SIZE) if image_size is None else image_size)
-        grey = getattr(config, "num_channels", 3) == 1
-        mean, std = ([0.5], [0.5]) if grey else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+        channels, *own = image_shape(config)
+        height, width = own if image_size is None else (image_size, image_size)
+        size = {"height": height, "width": width}
+        mean, std = ([0.5], [0.5]) if channels == 1 else (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
         note = (
             f"The checkpoint has no preprocessor_config.json: images are resized to {size['width']} x {size['height']} "
             f"pixels and normalised with mean {list(mean)} and standard deviation {list(std)}."
@@ -141,9 +153,12 @@ def _image_processor(
     processor = AutoImageProcessor.from_pretrained(source, trust_remote_code=trust_remote_code)
     if image_size is None:
         return processor, ()
-    return functools.partial(processor, size=_square(image_size), do_center_crop=False), ()
+    square = {"height": image_size, "width": image_size}
+    return functools.partial(processor, size=square, do_center_crop=False), ()
 
 
-def _square(size: int | Sequence[int]) -> dict[str, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    return {"height": height, "width": width}
+def _settings_of(processor: Callable[..., Any]) -> Any:
+    """All that decides what a processor makes of an image."""
+    if isinstance(processor, functools.partial):
+        return [_settings_of(processor.func), processor.args, processor.keywords]
+    return [type(processor), processor.to_dict() if hasattr(processor, "to_dict") else processor]

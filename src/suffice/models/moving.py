@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from suffice.errors import InputError, nearest
+from suffice.models.execution import execution_of, layers_of
 
 METHODS = "head, last_layers(n), lora(r) or full"
 _WITH_NUMBER = re.compile(r"(last_layers|lora)\((\d+)\)")
@@ -54,7 +55,9 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
     """Names of the parameters that a method of fine-tuning moves.
 
     - ``head``: those outside the pretrained base model;
-    - ``last_layers(n)``: those of the last n layers, and of all that comes after (final normalisation, head);
+    - ``last_layers(n)``: those of the last n layers in the order in which they run, and all that are first used after
+      these layers begin (final normalisation, head). The layers of an encoder and a decoder count together, so the last
+      layer is the decoder's; embeddings that both share are used before, and do not move;
     - ``full``, or ``all``: all; for a model wrapped by PEFT, those that its adapter trains.
 
     Args:
@@ -62,7 +65,8 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
         method: one of these; ``lora(r)`` adds parameters of its own, see `adapted`.
 
     Raises:
-        InputError: another method, more layers than there are, or a part of a model wrapped by PEFT.
+        InputError: another method, more layers than there are, a part of a model wrapped by PEFT, or ``last_layers(n)``
+        of a model in which the order of the layers cannot be found (see `execution_of`).
 
     Example:
         >>> from transformers import ViTConfig, ViTForImageClassification
@@ -85,11 +89,11 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
         if not head or len(head) == len(names):
             raise InputError("no head was found in this model: name the parameters with a glob")
         return head
-    path, layers = layers_of(model)
-    if not 1 <= count <= len(layers):
-        raise InputError(f"{method}: this model has {len(layers)} layers; take 1 to {len(layers)}")
-    first = next(place for place, name in enumerate(names) if name.startswith(f"{path}.{len(layers) - count}."))
-    return names[first:]
+    execution = execution_of(model)
+    layers = len(execution.layers)
+    if not 1 <= count <= layers:
+        raise InputError(f"{method}: this model has {layers} layers; take 1 to {layers}")
+    return execution.parameters_from(layers - count)
 
 
 def renew_head(model: nn.Module, seed: int) -> None:
@@ -108,15 +112,6 @@ def renew_head(model: nn.Module, seed: int) -> None:
                     reset()
 
 
-def layers_of(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """The path of the layers of a transformer, and the layers: the longest list of modules that it has."""
-    return max(
-        ((path, module) for path, module in model.named_modules() if isinstance(module, nn.ModuleList)),
-        key=lambda found: len(found[1]),
-        default=("", nn.ModuleList()),
-    )
-
-
 def last_layers(method: str) -> int | None:
     """The n of ``last_layers(n)``; None for another method."""
     return _number(method, "last_layers")
@@ -132,8 +127,12 @@ def _with_lora(model: nn.Module, rank: int, targets: Sequence[str] | None, seed:
         raise InputError(f"lora({rank}): the rank must be at least 1")
     if hasattr(model, "peft_config"):
         raise InputError("lora(r) does not go with a checkpoint that has an adapter: take 'full' to train that one")
-    path, layers = layers_of(model)
-    linear = [f"{path}.{name}" for name, module in layers.named_modules() if isinstance(module, nn.Linear)]
+    linear = [
+        f"{path}.{name}"
+        for path, layer in layers_of(model).items()
+        for name, module in layer.named_modules()
+        if isinstance(module, nn.Linear)
+    ]
     candidates = sorted({name.rpartition(".")[2] for name in linear})
     wanted = sorted(QUERIES_AND_VALUES & set(candidates)) if targets is None else list(targets)
     if not wanted:

@@ -1,6 +1,7 @@
 """Text classifiers and their inputs."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoModelForSequenceClassification,
@@ -17,12 +17,18 @@ from transformers import (
 )
 
 from suffice.data import LabelledSamples
+from suffice.digest import digest
 from suffice.errors import InputError
-from suffice.models.checkpoint import Checkpoint, Task, read_checkpoint, reading
+from suffice.models.checkpoint import Checkpoint, Modality, read_checkpoint, reading
 from suffice.models.classifier import Classifier
+from suffice.models.labels import LabelMap
+from suffice.models.padding import Padding, ends_of, padding_of, vocabulary_of
 from suffice.problem import Batch
 
-TEXTS = Task("text", AutoModelForSequenceClassification, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING)
+TEXTS = Modality("text", AutoModelForSequenceClassification, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING)
+
+MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+"""What a model is given of a batch."""
 
 TOGETHER = 1000
 """Texts given to the tokenizer at a time: its own records of them take far more memory than the tokens."""
@@ -33,113 +39,171 @@ class TextClassifier(Classifier):
     """A classifier of texts.
 
     Attributes:
-        tokenizer: turns a text into tokens; it has a token for padding.
-        longest: tokens that the model takes at most, if there is a limit.
+        tokenizer: turns a text into tokens.
+        longest: the number of tokens that the model takes at most, if there is a limit.
+        padding: how texts of different lengths become one batch.
+        ends: a token, and how often it stands in a text, if the head looks for the end of a text by it; else None.
     """
 
     tokenizer: Any
     longest: int | None
+    padding: Padding
+    ends: tuple[int, int] | None
 
     @property
     def collate(self) -> Callable[[list[Any]], Batch]:
-        """Pads on the right, where causal attention does not see it and absolute positions stay as they are."""
-        return self._padded
+        """Pads texts to the length of the longest."""
+        return self.padding.collate
 
     def predict(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Logits; padding is masked."""
-        return cast(Tensor, model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits)
+        """Logits; padding is masked.
+
+        Raises:
+            InputError: the model refuses the batch, as BART's head does where no text has an end.
+        """
+        try:
+            return cast(Tensor, model(**{name: batch[name] for name in MODEL_INPUTS if name in batch}).logits)
+        except ValueError as error:
+            raise InputError(f"the model does not take these texts: {' '.join(str(error).split())}") from error
 
     def inputs(self, samples: LabelledSamples, rows: Int64[np.ndarray, " samples"]) -> "TextInputs":
         return TextInputs(samples, rows, self)
 
-    def tokens(self, texts: list[str]) -> tuple[list[int], list[Tensor]]:
-        """How many tokens each text has, and those of them that the model takes."""
-        found = self.tokenizer(texts, verbose=False)["input_ids"]
-        lengths = [len(tokens) for tokens in found]
-        for place, text in enumerate(texts):
-            if self.longest is not None and lengths[place] > self.longest:
+    def tokens(self, texts: list[str]) -> tuple[list[int], list[dict[str, Tensor]]]:
+        """How many tokens each text has, and what the model takes of it: ``input_ids``, also ``token_type_ids``."""
+        found = self.tokenizer(texts, verbose=False)
+        names = ["input_ids"] if self.padding.token_type is None else ["input_ids", "token_type_ids"]
+        items = [{name: found[name][row] for name in names} for row in range(len(texts))]
+        lengths = [len(item["input_ids"]) for item in items]
+        for row, text in enumerate(texts):
+            if self.longest is not None and lengths[row] > self.longest:
                 # by the tokenizer, so that the tokens that end a text stay
-                found[place] = self.tokenizer(text, truncation=True, max_length=self.longest)["input_ids"]
-        return lengths, [torch.tensor(tokens, dtype=torch.int64) for tokens in found]
-
-    def _padded(self, items: list[dict[str, Any]]) -> Batch:
-        tokens = [item["input_ids"] for item in items]
-        return {
-            "input_ids": pad_sequence(tokens, batch_first=True, padding_value=self.tokenizer.pad_token_id),
-            "attention_mask": pad_sequence([torch.ones_like(row) for row in tokens], batch_first=True),
-            "labels": torch.tensor([item["labels"] for item in items]),
-        }
+                shorter = self.tokenizer(text, truncation=True, max_length=self.longest)
+                items[row] = {name: shorter[name] for name in names}
+        return lengths, [
+            {name: torch.tensor(value, dtype=torch.int64) for name, value in item.items()} for item in items
+        ]
 
 
 class TextInputs:
-    """Some of the texts as a classifier takes them: dictionaries with "input_ids" and "labels".
+    """Some of the texts as a classifier takes them: dictionaries with "input_ids", "labels", also "token_type_ids".
 
     Raises:
-        InputError: tokens that the model does not know.
+        InputError: tokens that the model does not know, or that stand for padding or for the end of a text.
     """
 
     def __init__(self, texts: LabelledSamples, rows: Int64[np.ndarray, " samples"], classifier: TextClassifier) -> None:
         self.texts = texts
         self.rows = rows
         self._labels = [classifier.labels[label] for label in texts.labels[rows].tolist()]
-        self._tokens: list[Tensor] = []
+        self._items: list[dict[str, Tensor]] = []
         cut = 0
         for start in range(0, len(rows), TOGETHER):
             some = [cast(str, texts[int(row)]) for row in rows[start : start + TOGETHER]]
             whole, kept = classifier.tokens(some)
-            cut += sum(len(tokens) < length for tokens, length in zip(kept, whole, strict=True))
-            self._tokens += kept
+            cut += sum(len(item["input_ids"]) < length for item, length in zip(kept, whole, strict=True))
+            self._items += kept
         self.notes = (
             (f"{cut:,} of {len(rows):,} texts are longer than the model's {classifier.longest:,} tokens: cut there.",)
             if cut
             else ()
         )
-        self._check(classifier.checkpoint.bare.get_input_embeddings().num_embeddings)
+        self._padding = classifier.padding
+        self._check(classifier)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"input_ids": self._tokens[row], "labels": self._labels[row]}
+        return {**self._items[row], "labels": self._labels[row]}
 
     def describe(self, row: int) -> str:
         """Where a text comes from."""
         return self.texts.describe(int(self.rows[row]))
 
-    def _check(self, known: int) -> None:
-        for row, tokens in enumerate(self._tokens):
+    def fingerprint(self) -> str:
+        """The hash of all tokens, of how they are padded, and of the labels."""
+        return digest(self._items, self._padding, self._labels)
+
+    def _check(self, classifier: TextClassifier) -> None:
+        known = vocabulary_of(classifier.checkpoint.bare)
+        padding, ends = classifier.padding, classifier.ends
+
+        def word(token: int) -> str:
+            return repr(classifier.tokenizer.convert_ids_to_tokens(token))
+
+        for row, item in enumerate(self._items):
+            tokens = item["input_ids"]
             if len(tokens) == 0:
                 raise InputError(f"{self.describe(row)}: the tokenizer finds no token in this text; remove it")
-            if int(tokens.max()) >= known:
+            if known is not None and int(tokens.max()) >= known:
                 raise InputError(
                     f"{self.describe(row)}: token number {int(tokens.max())}, and the model has {known}: the tokenizer "
                     "beside it is that of another model"
                 )
+            if not padding.is_models_own and bool((tokens == padding.token).any()):
+                raise InputError(
+                    f"{self.describe(row)}: has {word(padding.token)}, which is used for padding; take it out"
+                )
+            if ends is not None and int((tokens == ends[0]).sum()) != ends[1]:
+                raise InputError(
+                    f"{self.describe(row)}: has {word(ends[0])}, which tells the model where a text ends; take it out"
+                )
 
 
 def load_text_classifier(
-    source: str, classes: Sequence[str], seed: int = 0, trust_remote_code: bool = False
+    source: str,
+    classes: Sequence[str],
+    seed: int = 0,
+    trust_remote_code: bool = False,
+    label_map: LabelMap | None = None,
+    keep_head: bool = True,
+    texts: Iterable[str] = (),
 ) -> TextClassifier:
     """A text classifier for given classes; see `read_checkpoint`.
 
     Args:
         source: a Hugging Face folder (also one with a PEFT adapter), or a hub name.
         classes: names of the classes of the data.
-        seed: of a new head.
-        trust_remote_code: run the code that a checkpoint brings.
+        seed: random seed of a new head.
+        trust_remote_code: run the code in a checkpoint.
+        label_map: labels of classes that are not to be matched by their names, see `match_labels`.
+        keep_head: the head is measured as it is; else it is trained first.
+        texts: those that will be classified, so that one can find a token that stands in none of them: read only where
+            neither the model nor its tokenizer has one for padding.
 
     Raises:
         InputError: a folder or name that leads to no checkpoint, one that needs remote code, weights that are
         missing, or no tokenizer.
     """
     with reading(source, TEXTS.samples):
-        checkpoint = read_checkpoint(source, classes, TEXTS, seed, trust_remote_code)
+        checkpoint = read_checkpoint(source, classes, TEXTS, seed, trust_remote_code, label_map, keep_head)
         tokenizer = AutoTokenizer.from_pretrained(_tokenizer_folder(checkpoint), trust_remote_code=trust_remote_code)
         # where its files are missing, the library makes one that knows nothing, and says so nowhere
         if len(tokenizer) <= len(tokenizer.all_special_ids):
             raise InputError(f"{source}: has no tokenizer; put tokenizer.json there, as its makers published it")
-        notes = _pad_token(source, tokenizer, checkpoint.bare.config)
-    return TextClassifier(checkpoint, checkpoint.notes + notes, tokenizer, _longest(checkpoint, tokenizer))
+        padding = padding_of(checkpoint.bare, tokenizer, _used(tokenizer, texts))
+    notes = checkpoint.notes
+    if tokenizer.pad_token_id is None and not padding.is_models_own:
+        word = tokenizer.convert_ids_to_tokens(padding.token)
+        notes += (f"The tokenizer has no token for padding: {word!r} is used, and masked.",)
+    return TextClassifier(
+        checkpoint,
+        notes,
+        tokenizer,
+        _longest(checkpoint, tokenizer),
+        padding,
+        ends_of(checkpoint.bare.config, tokenizer("a")["input_ids"]),
+    )
+
+
+def _used(tokenizer: Any, texts: Iterable[str]) -> Iterator[int]:
+    """All tokens in some texts, and those that the tokenizer adds to any text."""
+    yield from tokenizer("a")["input_ids"]
+    left = iter(texts)
+    while some := list(itertools.islice(left, TOGETHER)):
+        for tokens in tokenizer(some, verbose=False)["input_ids"]:
+            yield from tokens
 
 
 def _tokenizer_folder(checkpoint: Checkpoint) -> str:
@@ -148,23 +212,11 @@ def _tokenizer_folder(checkpoint: Checkpoint) -> str:
     return first if (Path(first) / "tokenizer_config.json").exists() else checkpoint.folders[-1]
 
 
-def _pad_token(source: str, tokenizer: Any, config: Any) -> tuple[str, ...]:
-    """Sees to it that there is a token for padding, and that the model knows it: some look for a text's end by it."""
-    notes: tuple[str, ...] = ()
-    if tokenizer.pad_token_id is None:
-        if tokenizer.eos_token is None:
-            raise InputError(f"{source}: its tokenizer has neither a token for padding nor one for the end of a text")
-        tokenizer.pad_token = tokenizer.eos_token
-        notes = (f"The tokenizer has no token for padding: {tokenizer.pad_token!r} is used, and masked.",)
-    config.pad_token_id = tokenizer.pad_token_id
-    return notes
-
-
 def _longest(checkpoint: Checkpoint, tokenizer: Any) -> int | None:
-    """The tokenizer's limit or that of the position embeddings, whichever is less."""
+    """The limit of the tokenizer or that of the position embeddings, whichever is less, if any is stated."""
     limits = [tokenizer.model_max_length]
-    positions = getattr(checkpoint.bare.config, "max_position_embeddings", None)
-    if positions is not None:
+    positions = getattr(checkpoint.bare.config.get_text_config(), "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
         # RoBERTa and its kin count positions from behind the padding's
         paddings = [
             module.padding_idx
@@ -172,5 +224,5 @@ def _longest(checkpoint: Checkpoint, tokenizer: Any) -> int | None:
             if name.endswith("position_embeddings") and isinstance(module, nn.Embedding)
         ]
         limits.append(positions - max((padding + 1 for padding in paddings if padding is not None), default=0))
-    longest = int(min(limits))
-    return longest if longest < torch.iinfo(torch.int32).max else None
+    stated = [int(limit) for limit in limits if limit is not None and 0 < limit < torch.iinfo(torch.int32).max]
+    return min(stated, default=None)

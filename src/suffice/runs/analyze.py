@@ -50,24 +50,32 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         (48, 12, 'remaining')
     """
     samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
-    classifier = load_classifier(config.model, samples, config.image_size, config.seed, config.trust_remote_code)
+    classifier = load_classifier(
+        config.model,
+        samples,
+        config.image_size,
+        config.seed,
+        config.trust_remote_code,
+        config.label_map,
+        keep_head=config.method is None,
+    )
     parts = _parts(config, samples, classifier)
-    resumed = open_folder(out, config, samples.fingerprint(), overwrite, free=DRAWN)
-    if not resumed:
-        _read_all(samples, parts, watch)
-    _announce(config, parts, watch)
-    if config.method is not None:
-        _fine_tune(config, config.method, parts.at_hand, classifier, out / "fine_tuning.pt", watch)
-    probes = Probes.sphere(parts.at_hand, config.radius, config.probes, config.seed)
-    ledger = _record(parts.at_hand, probes, out / "ledger", config, watch)
-    held_out, accuracy = None, None
-    if parts.held_out is not None:
-        held_out = _record(parts.held_out, probes, out / "held_out_ledger", config, watch)
-        accuracy = _accuracy(parts.held_out, classifier, out / "held_out_errors", config)
-    curves = Convergence(ledger, held_out, seed=config.seed)
-    result = _result(config, classifier, parts, curves, accuracy)
-    write_result(result, out, indent=2)
-    return result
+    with open_folder(out, config, samples.fingerprint(), overwrite, free=DRAWN) as resumed:
+        if not resumed:
+            _read_all(samples, parts, watch)
+        _announce(config, parts, watch)
+        if config.method is not None:
+            _fine_tune(config, config.method, parts.at_hand, classifier, out / "fine_tuning.pt", watch)
+        probes = Probes.sphere(parts.at_hand, config.radius, config.probes, config.seed)
+        ledger = _record(parts.at_hand, probes, out / "ledger", config, watch)
+        held_out, accuracy = None, None
+        if parts.held_out is not None:
+            held_out = _record(parts.held_out, probes, out / "held_out_ledger", config, watch)
+            accuracy = _accuracy(parts.held_out, classifier, out / "held_out_errors", config)
+        curves = Convergence(ledger, held_out, seed=config.seed)
+        result = _result(config, classifier, parts, curves, accuracy)
+        write_result(result, out, indent=2)
+        return result
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
 from suffice.data import Joined, LabelledSamples, load_samples
 from suffice.errors import InputError, nearest
-from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot, repeated
+from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot
 from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningCurve, Measured, SufficientSize
 from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.pilot import measure_trained
@@ -60,24 +61,24 @@ def forecast(
     task = _task(config)
     learners = Learners(config, {ALL: task}, out, config.trained)
     learners.check(config.method)
-    open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE)
-    if not (out / "result.json").exists():
-        _check_apart(task)
-    shards = learners.plan_features(config.method)
-    if shards:
-        with watch.progress("frozen features", len(task.used)) as progress:
-            progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
-            for rows in shards:
-                learners.run_features(config.method, rows)
-                progress(rows.stop - rows.start)
-    features = None
-    if config.method == "head":
-        pilot, features = _measure_head(config, learners, task, watch)
-    else:
-        pilot = measure_trained(config, learners, task, out, watch)
-    result = _result(config, task, pilot, features, learners.notes([config.method]))
-    write_result(result, out, indent=1)
-    return result
+    with open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE):
+        if not (out / "result.json").exists():
+            _check_apart(task)
+        shards = learners.plan_features(config.method)
+        if shards:
+            with watch.progress("frozen features", len(task.used)) as progress:
+                progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
+                for rows in shards:
+                    learners.run_features(config.method, rows)
+                    progress(rows.stop - rows.start)
+        features = None
+        if config.method == "head":
+            pilot, features = _measure_head(config, learners, task, watch)
+        else:
+            pilot = measure_trained(config, learners, task, out, watch)
+        result = _result(config, task, pilot, features, learners.notes([config.method]))
+        write_result(result, out, indent=1)
+        return result
 
 
 def _check(config: ForecastConfig) -> None:
@@ -133,12 +134,8 @@ def _check_classes(samples: LabelledSamples, labels: Int64[np.ndarray, " taken"]
 
 def _check_apart(task: Task) -> None:
     at_hand, test = ((task.samples[int(row)] for row in rows) for rows in (task.parts.pool, task.parts.test))
-    twice = repeated(at_hand, test) if len(task.parts.test) else []
-    if twice:
-        raise InputError(
-            f"{len(twice)} of the test samples are among those at hand, first "
-            f"{task.samples.describe(int(task.parts.test[twice[0]]))}: their loss would be too low; remove them"
-        )
+    if len(task.parts.test):
+        check_apart(at_hand, test, lambda index: task.samples.describe(int(task.parts.test[index])))
 
 
 def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch: Watch) -> tuple[Pilot, int]:

@@ -74,34 +74,34 @@ def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, w
     size = sum(parameter.numel() for parameter in model.parameters())
     # the Hessian, its eigenvalues and room for both
     check_memory(next(model.parameters()), 3, size, size)
-    open_folder(out, config, images.fingerprint(), overwrite)
-    rows = np.random.default_rng(config.seed).permutation(len(images))[: config.samples]
-    X, y = _tokens(images, rows, config), torch.from_numpy(images.labels[rows])
+    with open_folder(out, config, images.fingerprint(), overwrite):
+        rows = np.random.default_rng(config.seed).permutation(len(images))[: config.samples]
+        X, y = _tokens(images, rows, config), torch.from_numpy(images.labels[rows])
 
-    epochs = moments_of(config.epochs, config.moments)
-    watch.say(
-        f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {counted(config.epochs, 'epoch')} of "
-        f"training, and the Hessian at {counted(len(epochs), 'moment')}; about "
-        f"{duration(len(epochs) * _seconds_each(model, X, y, size))}."
-    )
-    moments = []
-    with watch.progress("measuring", len(epochs)) as progress:
-        for epoch in _training(model, X, y, config, epochs):
-            moments.append(_stored_moment(model, X, y, epoch, out))
-            progress(1)
-    result = HessianResult(
-        data=config.data,
-        samples=len(X),
-        tokens=X.shape[1],
-        width=X.shape[2],
-        classes=model.classes,
-        parameters={name: parameter.numel() for name, parameter in model.named_parameters()},
-        moments=moments,
-        configuration=config.asked(),
-        versions=versions(),
-    )
-    write_result(result, out, indent=1)
-    return result
+        epochs = moments_of(config.epochs, config.moments)
+        watch.say(
+            f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {counted(config.epochs, 'epoch')} of "
+            f"training, and the Hessian at {counted(len(epochs), 'moment')}; about "
+            f"{duration(len(epochs) * _seconds_each(model, X, y, size))}."
+        )
+        moments = []
+        with watch.progress("measuring", len(epochs)) as progress:
+            for epoch in _training(model, X, y, config, epochs):
+                moments.append(_stored_moment(model, X, y, epoch, out))
+                progress(1)
+        result = HessianResult(
+            data=config.data,
+            samples=len(X),
+            tokens=X.shape[1],
+            width=X.shape[2],
+            classes=model.classes,
+            parameters={name: parameter.numel() for name, parameter in model.named_parameters()},
+            moments=moments,
+            configuration=config.asked(),
+            versions=versions(),
+        )
+        write_result(result, out, indent=1)
+        return result
 
 
 def moments_of(epochs: int, count: int) -> list[int]:

@@ -66,44 +66,44 @@ def measure_mlps(config: MLPConfig, out: Path, overwrite: bool = False, watch: W
         target: SyntheticRegression(target, config.dimension, config.noise, config.seed) for target in config.targets
     }
     asked = [_Asked(*one) for one in itertools.product(config.targets, config.widths, config.depths)]
-    open_folder(out, config, " ".join(each.fingerprint() for each in regressions.values()), overwrite)
-    (out / "networks").mkdir(exist_ok=True)
-    missing = [one for one in asked if not one.file(out).exists()]
-    if missing:
-        middle = missing[len(missing) // 2]
-        each = _seconds_each(config, regressions[middle.target], middle)
-        watch.say(
-            f"{counted(len(asked), 'network')}, {len(asked) - len(missing)} of them done: "
-            f"{counted(config.epochs, 'epoch')} of training on {config.samples:,} samples each, and losses at "
-            f"{1 + config.probes * len(config.radii)} points; about {duration(each * len(missing))}."
+    with open_folder(out, config, " ".join(each.fingerprint() for each in regressions.values()), overwrite):
+        (out / "networks").mkdir(exist_ok=True)
+        missing = [one for one in asked if not one.file(out).exists()]
+        if missing:
+            middle = missing[len(missing) // 2]
+            each = _seconds_each(config, regressions[middle.target], middle)
+            watch.say(
+                f"{counted(len(asked), 'network')}, {len(asked) - len(missing)} of them done: "
+                f"{counted(config.epochs, 'epoch')} of training on {config.samples:,} samples each, and losses at "
+                f"{1 + config.probes * len(config.radii)} points; about {duration(each * len(missing))}."
+            )
+        with watch.progress("networks", len(asked)) as progress:
+            progress(len(asked) - len(missing))
+            for one in missing:
+                try:
+                    network = _network(config, regressions[one.target], one)
+                except InputError as error:
+                    raise InputError(f"{one.target}, width {one.width}, depth {one.depth}: {error}") from error
+                with atomic_write(one.file(out)) as stream:
+                    stream.write(network.model_dump_json().encode())
+                progress(1)
+        k = np.arange(1.0, config.samples)
+        exact = moving_average(1 / k, config.smoothing)
+        at = _slope_sizes(config.samples)
+        result = MLPResult(
+            samples=config.samples,
+            noise_floor=config.noise**2,
+            sizes=_sizes(config.samples).tolist(),
+            slope_sizes=at.tolist(),
+            law_slope=log_slope(at, 1 / np.sqrt(at * (at + 1.0))).value,
+            smoothed_exact=_rounded(exact[_sizes(config.samples) - 1]),
+            smoothed_exact_slope=log_slope(at, exact[at - 1]).value,
+            networks=[Network.model_validate_json(one.file(out).read_bytes()) for one in asked],
+            configuration=config.asked(),
+            versions=versions(),
         )
-    with watch.progress("networks", len(asked)) as progress:
-        progress(len(asked) - len(missing))
-        for one in missing:
-            try:
-                network = _network(config, regressions[one.target], one)
-            except InputError as error:
-                raise InputError(f"{one.target}, width {one.width}, depth {one.depth}: {error}") from error
-            with atomic_write(one.file(out)) as stream:
-                stream.write(network.model_dump_json().encode())
-            progress(1)
-    k = np.arange(1.0, config.samples)
-    exact = moving_average(1 / k, config.smoothing)
-    at = _slope_sizes(config.samples)
-    result = MLPResult(
-        samples=config.samples,
-        noise_floor=config.noise**2,
-        sizes=_sizes(config.samples).tolist(),
-        slope_sizes=at.tolist(),
-        law_slope=log_slope(at, 1 / np.sqrt(at * (at + 1.0))).value,
-        smoothed_exact=_rounded(exact[_sizes(config.samples) - 1]),
-        smoothed_exact_slope=log_slope(at, exact[at - 1]).value,
-        networks=[Network.model_validate_json(one.file(out).read_bytes()) for one in asked],
-        configuration=config.asked(),
-        versions=versions(),
-    )
-    write_result(result, out)
-    return result
+        write_result(result, out)
+        return result
 
 
 class _Asked(NamedTuple):

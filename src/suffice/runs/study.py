@@ -73,14 +73,14 @@ def study(
     work = _work(config.model_dump_json(), str(out))
     try:
         work.check()
-        open_folder(out, config, work.samples.samples.fingerprint(), overwrite)
-        work.run(workers or by_default, watch)
-        result = _short(work.result())
+        with open_folder(out, config, work.samples.samples.fingerprint(), overwrite):
+            work.run(workers or by_default, watch)
+            result = _short(work.result())
+            write_result(result, out)
+            with atomic_write(out / "cells.csv") as file:
+                file.write(_table(result.study.cells).encode())
     finally:
         _work.cache_clear()
-    write_result(result, out)
-    with atomic_write(out / "cells.csv") as file:
-        file.write(_table(result.study.cells).encode())
     return result
 
 

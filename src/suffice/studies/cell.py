@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from sklearn.metrics import f1_score, roc_auc_score
 
 from suffice.configuration import StudyConfig
+from suffice.problem import norm
 from suffice.results import Cell
 from suffice.storage import atomic_write
 from suffice.training import DivergedError, Learner, Parts, Predictions, Rows, Series, fine_tune, predict, training_of
@@ -107,7 +108,7 @@ def train_cell(
         test_accuracy=tested.right.mean(),
         test_f1=_f1(tested) if "f1" in config.metrics else None,
         test_auroc=_auroc(tested) if "auroc" in config.metrics else None,
-        distance=math.sqrt(sum(float((after[name] - before[name]).double().square().sum()) for name in after)),
+        distance=norm({name: after[name] - before[name] for name in after}),
         seconds=seconds,
     )
     return cell, tested

@@ -1,18 +1,17 @@
 """The loss surface at the minima that trainings on more and more samples reach."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from suffice.configuration import StudyConfig
+from suffice.curvature import prefix_gradients
 from suffice.landscape import Convergence, Probes, record, root_mean_square
-from suffice.problem import Problem, fastest_batch_size
+from suffice.problem import Problem, fastest_batch_size, norm, wide
 from suffice.results import Criterion, Retrained
 from suffice.training import Learner, Rows, Series
 
@@ -96,21 +95,11 @@ def measure_retrained(
 
 def gradient_norms(problem: Problem, sizes: Sequence[int], batch_size: int | Literal["auto"]) -> list[float]:
     r""":math:`\|G_k\|`, the norm of the mean gradient of the first k samples, for ascending k, in one pass."""
-    parameters = list(problem.moving.values())
-    totals = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in parameters]
-    norms = []
-    with problem.measuring():
-        batch = fastest_batch_size(problem) if batch_size == "auto" else batch_size
-        for first, last in zip([0, *sizes[:-1]], sizes, strict=True):
-            for start in range(first, last, batch):
-                with torch.enable_grad():
-                    loss = problem.losses(problem.batch(slice(start, min(start + batch, last)))).sum()
-                torch._foreach_add_(totals, [gradient.double() for gradient in torch.autograd.grad(loss, parameters)])
-            norms.append(math.sqrt(sum(float(total.square().sum()) for total in totals)) / last)
-    return norms
+    if batch_size == "auto":
+        with problem.measuring():
+            batch_size = fastest_batch_size(problem)
+    return [float(gradient.norm()) for gradient in prefix_gradients(problem, sizes, batch_size)]
 
 
 def _distance(weights: Mapping[str, Tensor], others: Mapping[str, Tensor], problem: Problem) -> float:
-    return math.sqrt(
-        sum(float((weights[name].double() - others[name].double()).square().sum()) for name in problem.moving)
-    )
+    return norm({name: wide(weights[name]) - wide(others[name]) for name in problem.moving})

@@ -1,82 +1,89 @@
 """Frozen features: the outputs of the frozen part of a model, computed once for all sizes and seeds, kept on disk."""
 
 import functools
-import json
 import math
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from suffice.checks import check_outputs, check_samples
+from suffice.digest import digest, digest_of_samples
 from suffice.models import Split
 from suffice.problem import Problem, fastest_batch_size
-from suffice.storage import RowShards, atomic_write
+from suffice.storage import METADATA, RowShards
 
 SHARD_SAMPLES = 256
 """Samples of a shard, which is what a kill loses."""
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """How many samples there are, the shape of the features of one, and how many are run at a time."""
-
-    samples: int
-    shape: list[int]
-    batch_size: int
-
-
 class FrozenFeatures:
-    """The features of some samples in a folder, (samples, ...) in float32, filled shard by shard.
+    """The frozen features of some samples in a folder, (samples, ...) in float32, filled shard by shard.
 
-    ``layout.json`` has their shape and the batch size, ``features.zarr`` the shards.
+    The array keeps hashes of the samples and of the frozen weights, the shape of one sample's features, and the batch
+    size.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._layout = folder / "layout.json"
-        self._array = folder / "features.zarr"
+        self._folder = folder / "features.zarr"
 
     @property
     def is_planned(self) -> bool:
-        return self._layout.exists()
+        return (self._folder / METADATA).exists()
 
     def plan(self, problem: Problem, cut: Split) -> list[slice]:
-        """Makes room for the features of a problem's samples, as `run` writes them; the shards that are missing."""
-        if not self.is_planned:
-            with problem.measuring():
-                shape = list(cut.features(problem.batch(slice(0, 2))).shape[1:])
-                batch_size = fastest_batch_size(problem)
-            if "input_ids" in problem.dataset[0] and len(shape) > 1:
-                shape[0] = max(len(problem.dataset[row]["input_ids"]) for row in range(len(problem)))
-            self._layout.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self._layout) as file:
-                file.write(json.dumps(asdict(_Layout(len(problem), shape, batch_size))).encode())
-        return self._shards().missing()
+        """Makes the array for the features of a problem's samples; returns the shards that `run` has to compute.
+
+        Raises:
+            InputError: the folder holds the features of other samples or weights, or the array is damaged.
+        """
+        layout = RowShards.open(self._folder).identity if self.is_planned else _layout(problem, cut)
+        shape = (len(problem), math.prod(layout["sample_shape"]))
+        identity = layout | {
+            "weights": digest(_frozen(problem)),
+            "samples": digest_of_samples(problem.dataset),
+        }
+        return RowShards.resume(self._folder, shape, SHARD_SAMPLES, identity, dtype="float32").missing()
 
     def run(self, problem: Problem, cut: Split, rows: slice) -> None:
-        """Runs the frozen part on a shard, and stores it; texts of a batch are filled up to the longest of all."""
-        layout = self._read_layout()
+        """Computes and stores one shard; texts are padded to the longest of all."""
+        shards = RowShards.open(self._folder)
+        shape, batch_size = shards.identity["sample_shape"], shards.identity["batch_size"]
         found = []
         with problem.measuring():
-            for start in range(rows.start, rows.stop, layout.batch_size):
-                features = cut.features(problem.batch(slice(start, min(start + layout.batch_size, rows.stop))))
+            for _, batch in problem.batches(batch_size, rows):
+                features = cut.features(batch)
                 if features.ndim == 3:
-                    features = nn.functional.pad(features, (0, 0, 0, layout.shape[0] - features.shape[1]))
+                    features = nn.functional.pad(features, (0, 0, 0, shape[0] - features.shape[1]))
                 found.append(features.reshape(len(features), -1).float().cpu().numpy())
-        self._shards().write(rows, np.concatenate(found))
+        shards.write(rows, np.concatenate(found))
 
     @functools.cached_property
     def tensor(self) -> Float[Tensor, "samples *shape"]:
-        """All of them."""
-        return torch.from_numpy(self._shards().read()).reshape(-1, *self._read_layout().shape)
+        """All of them.
 
-    def _read_layout(self) -> _Layout:
-        return _Layout(**json.loads(self._layout.read_bytes()))
+        Raises:
+            InputError: a shard is missing or damaged.
+        """
+        shards = RowShards.open(self._folder)
+        return torch.from_numpy(shards.read()).reshape(-1, *shards.identity["sample_shape"])
 
-    def _shards(self) -> RowShards:
-        layout = self._read_layout()
-        return RowShards.resume(
-            self._array, (layout.samples, math.prod(layout.shape)), SHARD_SAMPLES, {}, dtype="float32"
-        )
+
+def _layout(problem: Problem, cut: Split) -> dict[str, Any]:
+    """The shape of one sample's features, and how many samples are run at a time."""
+    with problem.measuring():
+        shape = list(cut.features(problem.batch(slice(0, 2))).shape[1:])
+        batch_size = fastest_batch_size(problem)
+    check_samples(problem)
+    check_outputs(problem, batch_size)
+    if "input_ids" in problem.dataset[0] and len(shape) > 1:
+        shape[0] = max(len(problem.dataset[row]["input_ids"]) for row in range(len(problem)))
+    return {"sample_shape": shape, "batch_size": batch_size}
+
+
+def _frozen(problem: Problem) -> dict[str, Any]:
+    """The weights that do not move; those behind the cut move, or do not change the features."""
+    return {name: value for name, value in problem.model.state_dict().items() if name not in problem.moving}

@@ -14,7 +14,17 @@ from torch.utils.data import TensorDataset
 from suffice.configuration import FineTunedConfig
 from suffice.engine import choose_device
 from suffice.errors import InputError
-from suffice.models import Classifier, Split, adapted, last_layers, layers_of, load_classifier, renew_head, split
+from suffice.models import (
+    Classifier,
+    Split,
+    adapted,
+    last_layers,
+    layers_of,
+    load_classifier,
+    read_label_map,
+    renew_head,
+    split,
+)
 from suffice.problem import Problem
 from suffice.training.features import FrozenFeatures
 from suffice.training.parts import ALL, Rows, Series, Task
@@ -131,14 +141,12 @@ class Learners:
                     seconds.append(time.perf_counter() - start)
         finally:
             torch.set_num_threads(before)
-        return min(seconds) / len(problem), max(1, len(layers_of(model)[1]))
+        return min(seconds) / len(problem), max(1, len(layers_of(model)))
 
     def notes(self, methods: Sequence[str]) -> list[str]:
         """What a person should know of how model and samples were read for some methods."""
         task = self._tasks[ALL]
-        classifier = load_classifier(
-            self._config.model, task.samples, self._config.image_size, self._config.seed, self._config.trust_remote_code
-        )
+        classifier = self._classifier(task, self._config.seed)
         notes = [*classifier.notes, *classifier.inputs(task.samples, task.used).notes]
         if self._as_trained and not classifier.matched_by_name:
             notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
@@ -163,9 +171,23 @@ class Learners:
     def _open_features(self, method: str) -> FrozenFeatures:
         return FrozenFeatures(self._out / "features" / method)
 
+    def _classifier(self, task: Task, seed: int) -> Classifier:
+        config = self._config
+        # the map is one for all classes, and a task may have some of them
+        label_map = read_label_map(self._tasks[ALL].samples.classes, config.label_map)
+        return load_classifier(
+            config.model,
+            task.samples,
+            config.image_size,
+            seed,
+            config.trust_remote_code,
+            {name: label for name, label in label_map.items() if name in task.samples.classes},
+            keep_head=self._as_trained,
+        )
+
     def _adapted(self, task: Task, method: str, seed: int) -> tuple[Classifier, nn.Module]:
         config = self._config
-        classifier = load_classifier(config.model, task.samples, config.image_size, seed, config.trust_remote_code)
+        classifier = self._classifier(task, seed)
         if self._as_trained and classifier.has_new_head:
             raise InputError(f"{config.model} has no head for these classes: it was not trained on such data")
         if not self._as_trained and _has_head_of_others(classifier):

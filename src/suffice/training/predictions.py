@@ -69,8 +69,7 @@ def predict(problem: Problem, samples: float, batch_size: int | Literal["auto"] 
     outputs, labels = [], []
     with problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
-        for start in range(0, len(problem), size):
-            batch = problem.batch(slice(start, min(start + size, len(problem))))
+        for _, batch in problem.batches(size):
             outputs.append(problem.outputs(batch).double().cpu().numpy())
             labels.append(problem.targets(batch).long().cpu().numpy())
     return Predictions(samples, np.concatenate(outputs), np.concatenate(labels))

@@ -1,5 +1,6 @@
 """The fold level: each sample's outputs by a model that was trained without its fold, a head or any other model."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -87,7 +88,7 @@ def others_of_folds(labels: Int64[np.ndarray, " samples"], folds: int, seed: int
 
 @contextmanager
 def _put_back(model: nn.Module) -> Iterator[None]:
-    before = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    before = copy.deepcopy(model.state_dict())  # a state may hold more than tensors
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ class Metric:
 
     Args:
         weights: a of each token.
-        softmax: whether a a' is taken off.
+        softmax: whether a a' is subtracted.
     """
 
     def __init__(self, weights: Float[Tensor, "samples heads tokens tokens"], softmax: bool) -> None:

@@ -1,0 +1,230 @@
+"""The order in which the modules of a model run, which may differ from the order in which they are registered."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import logging as transformers_logging
+
+from suffice.errors import InputError
+
+TOKENS = 8
+"""Length of the trial text."""
+
+PATCHES = 4
+"""Patches along each side of the trial image, where the model takes an image smaller than its own."""
+
+STAGE = 2 / 3
+"""Lists of modules inside the items of another list are layers, and those items are stages, where the inner lists hold
+more than this share of the parameters of the outer one."""
+
+DEFAULT_IMAGE_SIZE = 224
+"""Pixels of a side, for checkpoints that state none."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One forward pass, as a sequence of module calls.
+
+    Attributes:
+        layers: paths of the layers, in the order in which they first run; a layer that runs several times, as ALBERT's,
+            counts once, and one that does not run is left out.
+        starts: the time at which each layer first runs, as the number of module calls before it.
+        first_uses: the time at which each parameter is first used, in the order of ``named_parameters()``. A parameter
+            is used when the module that owns it first runs, or, where neither that module nor a part of it is ever
+            called (as the output projection of ``nn.MultiheadAttention``), when its nearest ancestor that is does. A
+            parameter shared by several modules is used when the first of them runs.
+    """
+
+    layers: list[str]
+    starts: list[int]
+    first_uses: dict[str, int]
+
+    def parameters_from(self, layer: int) -> list[str]:
+        """Names of the parameters that are first used in a layer, given by its index in execution order, or later."""
+        return [name for name, use in self.first_uses.items() if use >= self.starts[layer]]
+
+
+def execution_of(model: nn.Module) -> Execution:
+    """Traces one forward pass on a trial input that is made from the configuration of the model.
+
+    The model runs in evaluation mode without gradients; its mode and torch's random numbers are put back afterwards.
+
+    Args:
+        model: a Hugging Face classifier of images or texts.
+
+    Raises:
+        InputError: no trial input runs through the model.
+
+    Example:
+        >>> from transformers import OPTConfig, OPTForSequenceClassification
+        >>> config = OPTConfig(
+        ...     vocab_size=9, hidden_size=8, word_embed_proj_dim=8, ffn_dim=8, num_attention_heads=2,
+        ...     num_hidden_layers=2, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        ... )
+        >>> execution = execution_of(OPTForSequenceClassification(config))
+        >>> execution.layers
+        ['model.decoder.layers.0', 'model.decoder.layers.1']
+
+        OPT registers its final normalisation before its layers, but runs it after them:
+
+        >>> "model.decoder.final_layer_norm.weight" in execution.parameters_from(1)
+        True
+    """
+    times = _times(model)
+    ordered = sorted((times[path], path) for path in layers_of(model) if path in times)
+    return Execution(
+        layers=[path for _, path in ordered],
+        starts=[start for start, _ in ordered],
+        first_uses=_first_uses(model, times),
+    )
+
+
+def layers_of(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers of a transformer by path, in the order of registration.
+
+    They are the items of the longest list of modules and of all lists at the same level, as the layers of Swin are
+    divided into stages. Lists inside the layers, as MobileBERT's feed-forward networks, do not count. Where there is an
+    encoder and a decoder, the layers are the items of the outermost lists of both.
+    """
+    lists = {
+        path: module
+        for path, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and not any(isinstance(item, nn.ModuleList) for item in module)
+    }
+    levels: dict[str, list[str]] = defaultdict(list)
+    for path in lists:
+        levels[re.sub(r"\.\d+(?=\.|$)", ".*", path)].append(path)
+    sizes = {
+        level: sum(parameter.numel() for path in paths for parameter in lists[path].parameters())
+        for level, paths in levels.items()
+    }
+    outer = {level: next((o for o in levels if level.startswith(f"{o}.*.")), None) for level in levels}
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        chosen = [path for level, paths in levels.items() if outer[level] is None for path in paths]
+    else:
+        stages = [level for level, around in outer.items() if around is None or sizes[level] > STAGE * sizes[around]]
+        chosen = max(
+            (levels[level] for level in stages),
+            key=lambda paths: (max(len(lists[path]) for path in paths), sum(len(lists[path]) for path in paths)),
+            default=[],
+        )
+    return {f"{path}.{name}": layer for path in chosen for name, layer in lists[path].named_children()}
+
+
+def image_shape(config: Any) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a model is configured for, as far as its configuration states them.
+
+    Example:
+        >>> from transformers import ViTConfig
+        >>> image_shape(ViTConfig(image_size=32))
+        (3, 32, 32)
+    """
+    vision = getattr(config, "vision_config", config)
+    size = getattr(vision, "image_size", None) or DEFAULT_IMAGE_SIZE
+    height, width = (size, size) if isinstance(size, int) else size
+    return getattr(vision, "num_channels", 3), height, width
+
+
+def _first_uses(model: nn.Module, times: Mapping[str, int]) -> dict[str, int]:
+    uses: dict[nn.Parameter, int] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        owner = name.rpartition(".")[0]
+        while owner not in times:
+            owner = owner.rpartition(".")[0]
+        uses[parameter] = min(times[owner], uses.get(parameter, times[owner]))
+    return {name: uses[parameter] for name, parameter in model.named_parameters()}
+
+
+def _times(model: nn.Module) -> dict[str, int]:
+    """For each module that runs, how many calls of modules come before its first.
+
+    A module whose ``forward`` is run without a call, as the layers of SqueezeBERT are, has the time of its first part.
+    """
+    calls = _calls(model)
+    times = dict(calls)
+    for path, time in calls.items():
+        ancestor = path
+        while ancestor:
+            ancestor = ancestor.rpartition(".")[0]
+            times.setdefault(ancestor, time)
+    return times
+
+
+def _calls(model: nn.Module) -> dict[str, int]:
+    failure: Exception | None = None
+    for inputs in _trial_inputs(model):
+        try:
+            return _traced(model, inputs)
+        except Exception as error:  # each model fails in its own way on an input that it does not take
+            failure = error
+    reason = "it has no configuration" if failure is None else " ".join(str(failure).split()).partition(". ")[0]
+    raise InputError(
+        f"the order in which the layers of {type(model).__name__} run is unknown, as no trial input runs through it "
+        f"({reason}): name the parameters that move by globs"
+    )
+
+
+def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
+    times: dict[str, int] = {}
+    calls = 0
+
+    def note(path: str) -> None:
+        nonlocal calls
+        times.setdefault(path, calls)
+        calls += 1
+
+    hooks = [
+        module.register_forward_pre_hook(lambda *_, path=path: note(path), with_kwargs=True)
+        for path, module in model.named_modules()
+    ]
+    modes = {module: module.training for module in model.modules()}
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            model(**inputs)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        for hook in hooks:
+            hook.remove()
+        for module, training in modes.items():
+            module.training = training
+    return times
+
+
+def _trial_inputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Inputs to try, the likeliest and cheapest first."""
+    config: Any = getattr(model, "config", None)
+    if config is None:
+        return
+    weights = next(model.parameters())
+    if getattr(model, "main_input_name", None) == "pixel_values":
+        yield from ({"pixel_values": torch.zeros(shape).to(weights)} for shape in _image_shapes(config))
+    else:
+        yield {"input_ids": _text(config).to(weights.device)}
+    dummies: Mapping[str, Tensor] = getattr(model, "dummy_inputs", {})
+    yield {name: value.to(weights.device) for name, value in dummies.items()}
+
+
+def _text(config: Any) -> Tensor:
+    """Token ids of one text: ordinary ones, then the end of the text, which the heads of BART and T5 look for."""
+    text = config.get_text_config()
+    vocabulary = range(getattr(text, "vocab_size", TOKENS))
+    special = [getattr(text, f"{kind}_token_id", None) for kind in ("pad", "bos", "eos")]
+    ordinary = next((token for token in vocabulary if token not in special), 0)
+    end = special[-1] if special[-1] in vocabulary else ordinary
+    return torch.tensor([[ordinary] * (TOKENS - 1) + [end]])
+
+
+def _image_shapes(config: Any) -> Iterator[tuple[int, int, int, int]]:
+    channels, height, width = image_shape(config)
+    patch = getattr(getattr(config, "vision_config", config), "patch_size", None)
+    if isinstance(patch, int):
+        yield 1, channels, PATCHES * patch, PATCHES * patch
+    yield 1, channels, height, width
