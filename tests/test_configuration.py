@@ -1,11 +1,20 @@
 """Configurations: read, overridden, checked, written back."""
 
+from pathlib import Path
+
 import hypothesis.strategies as st
 import pytest
 import yaml
 from hypothesis import given
 
-from suffice.configuration import AnalyzeConfig, StudyConfig, read_configuration
+from suffice.configuration import (
+    AnalyzeConfig,
+    HessianConfig,
+    MLPConfig,
+    StudyConfig,
+    read_analysis,
+    read_configuration,
+)
 from suffice.errors import InputError
 
 GIVEN = {"model": "m", "data": "d"}
@@ -155,3 +164,41 @@ def test_words_that_yaml_takes_for_truth_values_are_to_be_quoted(written, tmp_pa
     with pytest.raises(InputError, match="YAML reads no, yes, .* as truth values: put them in quotes") as refusal:
         read_configuration(AnalyzeConfig, {}, file)
     assert "\n" not in str(refusal.value)
+
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+
+@pytest.mark.parametrize("name", sorted(file.parent.name for file in EXPERIMENTS.glob("*/config.yaml")))
+def test_committed_configurations_are_read(name):
+    file = EXPERIMENTS / name / "config.yaml"
+    if name == "mlp":
+        assert isinstance(read_analysis({}, file), MLPConfig)
+    else:
+        kind = HessianConfig if name == "vit-block" else StudyConfig
+        assert read_configuration(kind, {}, file).seed == 0
+
+
+def test_keys_of_earlier_versions_are_read_under_their_names_of_today(tmp_path):
+    file = write(tmp_path, "model: m\ndata: d\nfine_tune: all\nsizes: 12\n")
+    config = read_configuration(AnalyzeConfig, {}, file)
+    assert (config.method, config.points) == ("full", 12)
+    assert not {"fine_tune", "sizes"} & set(config.asked())
+    assert read_configuration(AnalyzeConfig, {"method": "head", "points": 5}, file).method == "head"
+    assert read_configuration(AnalyzeConfig, {"fine_tune": "last_layers( 2 )"}, file).method == "last_layers(2)"
+    assert read_configuration(AnalyzeConfig, {"points": 5}, file).points == 5
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("fine_tune: head\nmethod: full", "method is given twice, also as fine_tune: give it once"),
+        ("sizes: [50, 100]", "unknown key 'sizes'"),
+        ("sizes: 12\npoints: 12", "unknown key 'sizes'"),
+        ("sizes: true", "unknown key 'sizes'"),
+        ("sizes: 1", "points = 1"),
+    ],
+)
+def test_keys_that_are_twice_or_no_longer_there_are_refused(tmp_path, line, said):
+    with pytest.raises(InputError, match=said):
+        read_configuration(AnalyzeConfig, {}, write(tmp_path, f"model: m\ndata: d\n{line}\n"))

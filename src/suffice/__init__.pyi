@@ -1,8 +1,10 @@
+from . import checks as checks
 from . import cli as cli
 from . import closed_form as closed_form
 from . import configuration as configuration
 from . import curvature as curvature
 from . import data as data
+from . import digest as digest
 from . import engine as engine
 from . import errors as errors
 from . import forecasting as forecasting

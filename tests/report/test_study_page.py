@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from suffice.report import write_report
-from suffice.report.answers.study import told
+from suffice.report.answers.study import correlations
 from suffice.report.figures.study import study_figures
 from suffice.results import StudyResult
 
@@ -289,7 +289,7 @@ def test_judgement_follows_the_intervals(rank, partial, said):
     for agreement in changed["study"]["agreement"]:
         for name, numbers in (("rank_correlation", rank), ("partial_correlation", partial)):
             agreement[name] = numbers and dict(zip(("value", "low", "high"), numbers, strict=True))
-    findings = told(StudyResult.model_validate(changed))
+    findings = correlations(StudyResult.model_validate(changed))
     assert len(findings) == len(said)
     for part, finding in zip(said, findings, strict=True):
         assert part in finding

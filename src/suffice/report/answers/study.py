@@ -1,4 +1,4 @@
-"""What a study found, in plain sentences and in the rows of its tables."""
+"""The findings of a study, in sentences and in the rows of its tables."""
 
 import math
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def checks_of(result: StudyResult, quantity: Quantity = "loss") -> list[Check]:
 
 
 def k_stars(result: StudyResult) -> dict[str, float]:
-    """For each method the median over seeds of k* with all classes, where it can be told."""
+    """For each method the median over seeds of k* with all classes, where it is known."""
     found: dict[str, list[int]] = {}
     for check in checks_of(result):
         if check.task == ALL and check.k_star is not None:
@@ -96,8 +96,8 @@ def plateau(result: StudyResult) -> str:
     )
 
 
-def told(result: StudyResult) -> list[str]:
-    """Whether k* told where held-out loss settles."""
+def correlations(result: StudyResult) -> list[str]:
+    """Whether k* predicts the size at which test loss settles, alone and beyond CV."""
     kind = ("remaining", tolerance_of(result), "loss")
     agreement = next((of for of in result.study.agreement if (of.criterion, of.tolerance, of.quantity) == kind), None)
     if agreement is None:
@@ -106,26 +106,26 @@ def told(result: StudyResult) -> list[str]:
 
 
 def _correlated(agreement: Agreement, confidence: float) -> str:
-    told = (
+    sentence = (
         f"k* (remaining, {100 * agreement.tolerance:.3g}% of the loss) against the size at which test loss settles, in "
         f"{agreement.combinations} combinations of classes, method and seed:"
     )
     rank = agreement.rank_correlation
     if rank is None:
-        told += " a rank correlation cannot be told, since they are too few or do not differ"
+        sentence += " a rank correlation cannot be told, since they are too few or do not differ"
     else:
         judged = "a larger k* goes with a loss that settles later"
         if rank.high < 0:
             judged = "k* points the wrong way"
         elif rank.low <= 0:
             judged = "this cannot be told from none, so k* has not told where the loss settles"
-        told += f" rank correlation {_in_words(rank, confidence)}: {judged}"
+        sentence += f" rank correlation {_in_words(rank, confidence)}: {judged}"
     if agreement.censored:
         most = ", most of them, so that this says little" if 2 * agreement.censored > agreement.combinations else ""
-        told += f". {agreement.censored} reached no plateau and count with their largest size{most}"
+        sentence += f". {agreement.censored} reached no plateau and count with their largest size{most}"
     if agreement.ratio is not None:
-        told += f". Where there is a plateau, k* is {agreement.ratio:.2g} times the size at which it begins"
-    return told + "."
+        sentence += f". Where there is a plateau, k* is {agreement.ratio:.2g} times the size at which it begins"
+    return sentence + "."
 
 
 def _in_words(estimate: Estimate, confidence: float) -> str:

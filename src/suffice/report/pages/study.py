@@ -2,11 +2,11 @@
 
 from suffice.report.answers.study import (
     answer,
+    correlations,
     largest_size,
     methods_of,
     plateau,
     saved,
-    told,
     tolerance_of,
     with_interval,
 )
@@ -24,7 +24,7 @@ def study_page(result: StudyResult) -> Page:
         figures,
         study=result.study,
         answer=answer(result),
-        findings=[plateau(result), *told(result), saved(result)],
+        findings=[plateau(result), *correlations(result), saved(result)],
         methods=methods_of(result),
         tolerance=tolerance_of(result),
         largest=largest_size(result),
