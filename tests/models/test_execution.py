@@ -151,12 +151,14 @@ class Reversed(nn.Module):
     def __init__(self):
         super().__init__()
         self.end = nn.Linear(4, 2)
-        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+        self.layers = nn.ModuleList(nn.Sequential(nn.Linear(4, 4), nn.Tanh()) for _ in range(3))
+        self.embeddings = nn.ModuleList(nn.Linear(4, 4) for _ in range(5))
         self.attention = nn.MultiheadAttention(4, 1, batch_first=True)
         self.spare = nn.Linear(4, 4)
 
     def forward(self, pixel_values):
-        hidden = self.layers[0](self.layers[2](pixel_values[:, 0]))
+        hidden = sum(embedding(pixel_values[:, 0]) for embedding in self.embeddings)
+        hidden = self.layers[0](self.layers[2](hidden))
         return self.end(self.attention(hidden, hidden, hidden)[0])
 
 
@@ -166,7 +168,7 @@ def test_layers_follow_the_order_in_which_they_run():
     assert execution.layers == ["layers.2", "layers.0"]
     assert {name.rpartition(".")[0] for name in execution.parameters_from(1)} == {
         "end",
-        "layers.0",
+        "layers.0.0",
         "attention",
         "attention.out_proj",
     }
@@ -203,3 +205,12 @@ def test_the_trial_leaves_the_model_and_the_random_numbers_as_they_were():
     assert all(torch.equal(buffer, buffers[name]) for name, buffer in model.named_buffers())
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+@torch.no_grad()
+def test_the_trial_leaves_the_outputs_of_swin_as_they_were():
+    """The windows of Swin shrink to the smallest image that it has seen, and stay so."""
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    model, untouched = (make_model("swin", image_size=32, window_size=4) for _ in range(2))
+    execution_of(model)
+    assert torch.equal(model(images).logits, untouched(images).logits)

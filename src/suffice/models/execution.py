@@ -1,5 +1,7 @@
 """The order in which the modules of a model run, which may differ from the order in which they are registered."""
 
+import copy
+import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -52,7 +54,7 @@ class Execution:
 def execution_of(model: nn.Module) -> Execution:
     """Traces one forward pass on a trial input that is made from the configuration of the model.
 
-    The model runs in evaluation mode without gradients; its mode and torch's random numbers are put back afterwards.
+    A copy of the model runs, in evaluation mode and with the same weights; torch's random numbers stay as they were.
 
     Args:
         model: a Hugging Face classifier of images or texts.
@@ -88,13 +90,14 @@ def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     """The layers of a transformer by path, in the order of registration.
 
     They are the items of the longest list of modules and of all lists at the same level, as the layers of Swin are
-    divided into stages. Lists inside the layers, as MobileBERT's feed-forward networks, do not count. Where there is an
-    encoder and a decoder, the layers are the items of the outermost lists of both.
+    divided into stages. Lists inside the layers, as MobileBERT's feed-forward networks, do not count, nor do lists of
+    single maps, as MarkupLM's embeddings. Where there is an encoder and a decoder, the layers are the items of the
+    outermost lists of both.
     """
     lists = {
         path: module
         for path, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and not any(isinstance(item, nn.ModuleList) for item in module)
+        if isinstance(module, nn.ModuleList) and all(_has_parts(item) for item in module)
     }
     levels: dict[str, list[str]] = defaultdict(list)
     for path in lists:
@@ -114,6 +117,10 @@ def layers_of(model: nn.Module) -> dict[str, nn.Module]:
             default=[],
         )
     return {f"{path}.{name}": layer for path in chosen for name, layer in lists[path].named_children()}
+
+
+def _has_parts(item: nn.Module) -> bool:
+    return not isinstance(item, nn.ModuleList) and any(True for _ in item.children())
 
 
 def image_shape(config: Any) -> tuple[int, int, int]:
@@ -161,7 +168,7 @@ def _calls(model: nn.Module) -> dict[str, int]:
         try:
             return _traced(model, inputs)
         except Exception as error:  # each model fails in its own way on an input that it does not take
-            failure = error
+            failure = failure or error
     reason = "it has no configuration" if failure is None else " ".join(str(failure).split()).partition(". ")[0]
     raise InputError(
         f"the order in which the layers of {type(model).__name__} run is unknown, as no trial input runs through it "
@@ -170,6 +177,9 @@ def _calls(model: nn.Module) -> dict[str, int]:
 
 
 def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
+    # a copy with the same tensors, as Swin's windows keep the size of the last image
+    tensors = [*model.parameters(), *model.buffers()]
+    trial = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors}).eval()
     times: dict[str, int] = {}
     calls = 0
 
@@ -178,23 +188,15 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
         times.setdefault(path, calls)
         calls += 1
 
-    hooks = [
-        module.register_forward_pre_hook(lambda *_, path=path: note(path), with_kwargs=True)
-        for path, module in model.named_modules()
-    ]
-    modes = {module: module.training for module in model.modules()}
+    for path, module in trial.named_modules():
+        module.register_forward_pre_hook(lambda *_, path=path: note(path))
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
-    model.eval()
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            model(**inputs)
+            trial(**inputs)
     finally:
         transformers_logging.set_verbosity(verbosity)
-        for hook in hooks:
-            hook.remove()
-        for module, training in modes.items():
-            module.training = training
     return times
 
 
@@ -204,10 +206,10 @@ def _trial_inputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     if config is None:
         return
     weights = next(model.parameters())
-    if getattr(model, "main_input_name", None) == "pixel_values":
-        yield from ({"pixel_values": torch.zeros(shape).to(weights)} for shape in _image_shapes(config))
-    else:
+    if getattr(model, "main_input_name", None) != "pixel_values":
         yield {"input_ids": _text(config).to(weights.device)}
+    if "pixel_values" in inspect.signature(model.forward).parameters:
+        yield from ({"pixel_values": torch.zeros(shape).to(weights)} for shape in _image_shapes(config))
     dummies: Mapping[str, Tensor] = getattr(model, "dummy_inputs", {})
     yield {name: value.to(weights.device) for name, value in dummies.items()}
 
