@@ -2,13 +2,20 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test install lint types clean
+.PHONY: demo test test-deep install lint types clean
 
 demo: install
 	$(BIN)/suffice demo
 
+# one process a core
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
+
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not deep"
+
+# what draws examples, with more of them, and what takes long
+test-deep: install
+	SUFFICE_TESTS=deep $(PYTEST) -m "deep or hypothesis"
 
 install: .venv/installed
 

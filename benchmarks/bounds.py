@@ -35,12 +35,11 @@ from torch.func import functional_call, grad, jvp, vmap
 from torch.nn import functional
 
 from suffice import closed_form
-from suffice.closed_form.bounds.activations import Activations
-from suffice.closed_form.bounds.level import Blocks
-from suffice.closed_form.bounds.walk import collect
+from suffice.cli.terminal import Terminal
+from suffice.closed_form.bounds.blocks import Blocks
+from suffice.closed_form.bounds.norms import collect
 from suffice.closed_form.losses import loss_derivatives, sample_losses
 from suffice.closed_form.norms import norm_of, of_matrix
-from suffice.runs.progress import progress_bar
 
 KINDS = ("data", "a_priori")
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
@@ -281,7 +280,7 @@ def of_drawn(quick: bool) -> dict[str, Any]:
     console = Console(stderr=True)
     with (
         multiprocessing.get_context("spawn").Pool(PROCESSES) as pool,
-        progress_bar(console, "drawn", len(numbers)) as bar,
+        Terminal(console).progress("drawn", len(numbers)) as bar,
     ):
         for one in pool.imap_unordered(try_one, numbers, chunksize=10):
             found.append(one)
@@ -384,8 +383,8 @@ def part_bounds(case: Case, without: Iterable[str]) -> Tensor:
     with ExitStack() as patched, torch.no_grad():
         for name in without:
             patched.enter_context(mock.patch.object(Blocks, name))
-        family = Activations(case.module, case.X, case.targets, case.loss, case.mask)
-        return collect(case.module, family, len(case.X)).hessian()
+        _, blocks = collect(case.module, case.X, case.targets, case.loss, "data", case.mask)
+        return blocks.hessian()
 
 
 def ratios_of(case: Case) -> dict[str, Any]:
@@ -413,7 +412,7 @@ def ratios_of(case: Case) -> dict[str, Any]:
 
 def losses_of_ratio(case: Case) -> dict[str, Any]:
     """Where the data-dependent bound of the first samples is lost: factors whose product is the ratio."""
-    outer, functional_part = part_bounds(case, ("add", "add_norm")), part_bounds(case, ["add_outer"])
+    outer, functional_part = part_bounds(case, ("add", "add_own", "add_norm")), part_bounds(case, ["add_outer"])
     count = len(case.module.state_dict())
     found: dict[str, list[Any]] = defaultdict(list)
     by_block: dict[str, list[list[float]]] = defaultdict(list)
@@ -465,7 +464,7 @@ def of_trained(quick: bool) -> dict[str, Any]:
     seeds = 1 if quick else SEEDS
     gathered: dict[str, list[dict[str, Any]]] = defaultdict(list)
     lost: dict[str, Any] = {}
-    with progress_bar(Console(stderr=True), "trained", 16 * seeds) as bar:
+    with Terminal(Console(stderr=True)).progress("trained", 16 * seeds) as bar:
         for seed in range(seeds):
             for name, case in trained_cases(seed):
                 gathered[name].append(ratios_of(case.some(slice(2)) if quick else case))

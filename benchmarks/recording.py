@@ -21,9 +21,8 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 import suffice
-from suffice.landscape import fastest_batch_size
 from suffice.models import TINY_VIT, load_image_classifier, moving_parameters
-from suffice.problem import Problem
+from suffice.problem import Problem, fastest_batch_size
 
 CLASSES = [str(label) for label in range(10)]
 BATCH_SIZES = [2**power for power in range(4, 13)]

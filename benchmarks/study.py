@@ -23,8 +23,8 @@ from suffice.data import load_samples
 from suffice.models import adapted, load_classifier
 from suffice.problem import Problem
 from suffice.runs.study import study
-from suffice.studies import ALL, StudySamples
-from suffice.training import FineTuning, fine_tune
+from suffice.studies import StudySamples
+from suffice.training import ALL, FineTuning, fine_tune
 
 PIXELS = 56
 BATCH = 16

@@ -1,9 +1,15 @@
-"""Shapes and types are enforced in tests, and hypothesis draws the same examples on every run."""
+"""Shapes and types are enforced in tests, and hypothesis draws the same examples on every run.
+
+The environment variable ``SUFFICE_TESTS`` is "quick", which `make test` runs, or "deep": with more examples, and the
+tests that are marked so.
+"""
 
 import os
 import pathlib
+import shutil
 from typing import Literal
 
+import typer
 from beartype import BeartypeConf, FrozenDict, beartype
 from beartype.roar import BeartypeDecorHintException
 from jaxtyping import install_import_hook
@@ -27,7 +33,10 @@ WORDS = (
 )
 """Suffice itself refuses other words, and the tests look at how; so beartype has to let them pass."""
 
-TYPES = BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict(dict.fromkeys(WORDS, str)))
+OTHER_HINTS = dict.fromkeys(WORDS, str) | {typer.Context: object}
+"""Typer's own name for a context is not the class of those that it makes."""
+
+TYPES = BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict(OTHER_HINTS))
 """As for mypy, an int is a float."""
 
 
@@ -40,6 +49,8 @@ def type_checked(function):
 
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never ask the hub
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the cores are shared by the workers
 install_import_hook("suffice", f"{__name__}.type_checked")
 
 import hypothesis  # noqa: E402
@@ -51,14 +62,15 @@ from torch.utils.data import TensorDataset  # noqa: E402
 
 import suffice  # noqa: E402
 
-hypothesis.settings.register_profile(
-    "suffice",
-    deadline=None,
-    derandomize=True,
-    max_examples=30,
-    phases=set(hypothesis.Phase) - {hypothesis.Phase.explain},  # slow, and only when a test fails
-)
-hypothesis.settings.load_profile("suffice")
+for profile, examples in {"quick": 8, "deep": 40}.items():
+    hypothesis.settings.register_profile(
+        profile,
+        deadline=None,
+        derandomize=True,
+        max_examples=examples,
+        phases=set(hypothesis.Phase) - {hypothesis.Phase.explain},  # slow, and only when a test fails
+    )
+hypothesis.settings.load_profile(os.environ.get("SUFFICE_TESTS", "quick"))
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +89,8 @@ def ledger_of():
             model,
             TensorDataset(losses, losses),
             loss=lambda outputs, batch: outputs[:, 0],
-            **({"order": "source"} | problem_arguments),
+            # losses are what the test says, also all alike at two probes
+            **({"order": "source", "checks": False} | problem_arguments),
         )
         probes = suffice.Probes.points(problem, [{"weight": unit[None]} for unit in units[1:]])
         return suffice.record(problem, probes)
@@ -85,7 +98,7 @@ def ledger_of():
     return make
 
 
-SMALL = {"model": "builtin:tiny-vit", "data": "builtin:digits", "fine_tune": "all", "epochs": 2, "samples": 300}
+SMALL = {"model": "builtin:tiny-vit", "data": "builtin:digits", "method": "full", "epochs": 2, "samples": 300}
 """A run of seconds, on the real model and real digits."""
 
 
@@ -105,6 +118,45 @@ def small_run_curves(small_run):
     folder, _ = small_run
     ledgers = (suffice.Ledger.open(folder / name) for name in ("ledger", "held_out_ledger"))
     return suffice.Convergence(*ledgers)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Chromium without a network."""
+    driver = shutil.which("chromedriver")
+    if driver is None and "SUFFICE_REQUIRE_BROWSER" not in os.environ:
+        pytest.skip("no chromedriver: install Debian's chromium and chromium-driver")
+    from selenium import webdriver  # noqa: PLC0415
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"):
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as chrome:
+        chrome.execute_cdp_cmd("Network.enable", {})
+        chrome.execute_cdp_cmd(
+            "Network.emulateNetworkConditions",
+            {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
+        )
+        yield chrome
+
+
+@pytest.fixture(scope="session")
+def small_report(small_run, tmp_path_factory):
+    """The folder with the report of the small run, and nothing else."""
+    from suffice.report import write_report  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("report")
+    write_report(small_run[1], folder)
+    return folder
+
+
+@pytest.fixture
+def without_figure_files(monkeypatch):
+    """Reports are written without the figures' files, which take longer than all else."""
+    monkeypatch.setattr("suffice.report.pages._write_figures", lambda *_: None)
 
 
 WORDS_OF_REVIEWS = ("a", "bad", "but", "dull", "film", "good", "great", "long", "poor", "very")

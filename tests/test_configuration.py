@@ -30,7 +30,7 @@ def test_unknown_key_suggests_the_nearest(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["probes: many", "radius: -1", "held_out: 1.5", "samples: 2", "sizes: 3.5", "batch_size: big", "radius: .nan"],
+    ["probes: many", "radius: -1", "held_out: 1.5", "samples: 2", "points: 3.5", "batch_size: big", "radius: .nan"],
 )
 def test_value_of_a_wrong_type_or_range_names_its_key(tmp_path, line):
     with pytest.raises(InputError, match=line.partition(":")[0]) as error:

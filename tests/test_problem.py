@@ -1,4 +1,5 @@
 import math
+from collections import OrderedDict
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,11 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_models import SOUND, drawn, fourier
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
 from suffice import InputError, Problem
+from suffice.problem import norm, wide
 
 SAMPLES = 8
 
@@ -73,11 +76,11 @@ class Listed(Dataset):
 
 
 @pytest.mark.parametrize("dataset", [data_of(), Listed(), Listed(many=True)], ids=["tensors", "items", "many items"])
-@pytest.mark.parametrize("places", [slice(0, 3), slice(5, None), np.array([6, 0, 0])], ids=str)
-def test_a_batch_holds_the_samples_at_those_places_of_the_order(dataset, places):
+@pytest.mark.parametrize("positions", [slice(0, 3), slice(5, None), np.array([6, 0, 0])], ids=str)
+def test_a_batch_holds_the_samples_at_those_positions_of_the_order(dataset, positions):
     problem = problem_of(dataset=dataset, seed=3)
-    x, y = problem.batch(places)
-    rows = problem.index[places]
+    x, y = problem.batch(positions)
+    rows = problem.index[positions]
     assert torch.equal(x, data_of().tensors[0][rows])
     assert torch.equal(y, data_of().tensors[1][rows])
 
@@ -86,6 +89,36 @@ def test_rows_are_asked_for_as_python_integers():
     dataset = Listed()
     problem_of(dataset=dataset).batch(slice(0, 3))
     assert {type(row) for row in dataset.asked} == {int}
+
+
+@given(
+    batch_size=st.integers(1, SAMPLES + 2),
+    chosen=st.none() | st.slices(SAMPLES) | st.lists(st.integers(0, SAMPLES - 1)).map(lambda of: np.array(of, int)),
+)
+def test_batches_hold_each_chosen_sample_once_and_only_the_last_is_smaller(batch_size, chosen):
+    problem = problem_of(seed=3)
+    asked = {} if chosen is None else {"positions": chosen}
+    batches = list(problem.batches(batch_size, **asked))
+    positions = np.concatenate([np.zeros(0, int), *(some for some, _ in batches)])
+    assert np.array_equal(positions, np.arange(SAMPLES) if chosen is None else np.arange(SAMPLES)[chosen])
+    assert all(len(some) == batch_size for some, _ in batches[:-1])
+    assert all(1 <= len(some) <= batch_size for some, _ in batches)
+    for some, (x, y) in batches:
+        assert torch.equal(x, problem.batch(some)[0])
+        assert torch.equal(y, data_of().tensors[1][problem.index[some]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0,), "batch_size = 0: must be at least 1"),
+        ((2, np.array([0, SAMPLES])), "positions go from 0 to 8: there are samples 0 to 7"),
+        ((2, np.array([-1, 2])), "positions go from -1 to 2"),
+    ],
+)
+def test_batches_that_cannot_be_made_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        list(problem_of().batches(*arguments))
 
 
 def test_text_in_a_batch_is_passed_on():
@@ -212,6 +245,29 @@ def test_mse_refuses_shapes_that_would_broadcast(outputs):
     assert "mse" in refusal(problem_of(loss="mse", **tensors(torch.zeros(SAMPLES), outputs=outputs)))
 
 
+@pytest.mark.parametrize(
+    ("outputs", "targets"), [((4, 2), (2, 4)), ((8,), (2, 4)), ((2, 2, 2), (4, 2)), ((1, 4, 2), (2, 4))], ids=str
+)
+def test_mse_refuses_shapes_that_differ_in_more_than_dimensions_of_one(outputs, targets):
+    outputs, targets = (SAMPLES, *outputs), (SAMPLES, *targets)
+    message = refusal(problem_of(loss="mse", **tensors(torch.zeros(targets), outputs=outputs)))
+    assert f"outputs {outputs} with targets {targets}" in message
+
+
+@pytest.mark.parametrize("targets", [(4, 1, 2), (1, 4, 2, 1), (4, 2)], ids=str)
+def test_mse_takes_shapes_that_differ_in_dimensions_of_one(targets):
+    problem = problem_of(loss="mse", **tensors(torch.ones(SAMPLES, *targets), outputs=(SAMPLES, 4, 2)))
+    assert all_losses(problem).tolist() == [1.0] * SAMPLES
+
+
+def test_a_loss_that_is_not_one_number_a_sample_is_refused():
+    problem = problem_of(loss=lambda outputs, batch: outputs.mean(0))
+    with pytest.raises(InputError, match="one loss per sample, not 3 for 8 samples"):
+        problem.losses(problem.batch(slice(None)), SAMPLES)
+    problem.loss = lambda outputs, batch: outputs
+    assert "shape (batch,), not (8, 3)" in refusal(problem)
+
+
 def test_samples_without_labels_are_refused():
     x = data_of().tensors[0]
     problem = Problem(HuggingFace(), [{"input_values": row, "attention_mask": 1, "target": 0} for row in x])
@@ -273,6 +329,22 @@ def test_a_model_without_parameters_to_move_is_refused():
         problem_of(parameters=[])
 
 
+def test_shared_parameters_go_by_any_of_their_names_and_count_once():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[1].weight = model[0].weight
+    for parameters in ("0.weight", "1.weight", "*.weight"):
+        assert list(problem_of(model=model, parameters=parameters).moving) == ["0.weight"]
+    assert list(problem_of(model=model, parameters="1.*").moving) == ["0.weight", "1.bias"]
+
+
+def test_whole_numbers_cannot_move():
+    model = model_of()
+    model[0].weight = nn.Parameter(torch.ones(4, 5, dtype=torch.int8), requires_grad=False)
+    assert "0.weight" not in problem_of(model=model).moving
+    with pytest.raises(InputError, match=r"'0\.weight' holds torch\.int8: it cannot move, leave it out"):
+        problem_of(model=model, parameters="0.*")
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("parameters", [None, "2.*"])
 def test_weights_that_are_not_finite_are_refused_also_where_they_do_not_move(value, parameters):
@@ -280,6 +352,50 @@ def test_weights_that_are_not_finite_are_refused_also_where_they_do_not_move(val
     model[0].weight.data[1, 1] = value
     with pytest.raises(InputError, match=r"'0\.weight'"):
         problem_of(model=model, parameters=parameters)
+
+
+def test_complex_weights_that_are_not_finite_are_refused():
+    model = fourier(torch.float64).model
+    model.frequencies.data[0, 0] = complex(0, math.inf)
+    with pytest.raises(InputError, match="'frequencies'"):
+        problem_of(model=model)
+
+
+def test_buffers_and_extra_state_may_hold_anything():
+    assert SOUND["infinite_buffer"]().model.body.mask.isinf().any()
+    assert "0._extra_state" in SOUND["extra_state"]().model.state_dict()
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_every_kind_of_model_has_its_losses_and_is_the_same_on_other_samples(kind):
+    problem = SOUND[kind]()
+    elsewhere = problem.elsewhere(problem.dataset)
+    assert list(elsewhere.moving) == list(problem.moving)
+    with problem.measuring():
+        losses = torch.cat([problem.losses(batch, len(some)) for some, batch in problem.batches(4)])
+        others = torch.cat([elsewhere.losses(batch) for _, batch in elsewhere.batches(1)])
+    assert losses.isfinite().all()
+    assert torch.allclose(losses, others[problem.index], rtol=1e-10)
+
+
+def test_inputs_are_those_of_real_weights_where_the_first_are_complex():
+    dataset = [(drawn(5, 4).float(), 0)] * 3
+    problem = Problem(fourier(torch.float64).model, dataset)
+    assert all_losses(problem).isfinite().all()
+
+
+def test_other_samples_keep_what_was_asked_of_the_first():
+    problem = problem_of(checks=False, parameters="2.*")
+    assert problem_of().checks
+    assert not problem.elsewhere(data_of()).checks
+    assert problem.elsewhere(data_of()).moving == problem.moving
+    odd = problem_of(model=nn.Sequential(OrderedDict({"a[0]": nn.Linear(5, 3)})), parameters="a*")
+    assert list(odd.elsewhere(data_of()).moving) == ["a[0].weight", "a[0].bias"]
+
+
+def test_norms_count_both_parts_of_complex_numbers():
+    assert norm({"a": torch.tensor([3 + 4j], dtype=torch.complex64), "b": torch.tensor([12.0])}) == 13.0
+    assert wide(torch.tensor([1 + 2j], dtype=torch.complex64)).dtype == torch.complex128
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from tasks import Task, all_tasks, kept, once
 from suffice.configuration import StudyConfig, read_configuration
 from suffice.forecasting import measure_pilot, measure_problem
 from suffice.forecasting.classes import class_slopes_of_gaps
-from suffice.studies import ALL, Learners, Place, StudySamples, train_cell
+from suffice.studies import StudySamples, train_cell
+from suffice.training import ALL, Learners, Series
 
 SHARES = (0.05, 0.1, 0.2)
 """Of the pool: pilots of heads."""
@@ -64,12 +65,12 @@ def retrained(seeds: int) -> dict[str, Any]:
         learners.run_features(METHOD, shard)
     told, fell, wrong = [], [], []
     for seed in range(seeds):
-        place = Place(ALL, METHOD, seed)
+        place = Series(ALL, METHOD, seed)
         learner, order = learners.get(place), samples.order(ALL, seed)
         pilot, others = order[:SIZE], order[SIZE:]
         labels = task.samples.labels
 
-        def loss(rows: np.ndarray, place: Place = place) -> float:
+        def loss(rows: np.ndarray, place: Series = place) -> float:
             cell, _ = train_cell(config, learners.get(place), task.parts, rows, place, len(rows))
             assert cell.test_loss is not None
             return cell.test_loss

@@ -34,7 +34,7 @@ from tasks import Task, all_tasks, kept, once
 from suffice.forecasting import curve_of, fit_curve, measure_pilot
 from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
-from suffice.forecasting.slope import standard_error
+from suffice.forecasting.slopes import standard_error
 from suffice.results import LearningCurve
 
 START = 0.05

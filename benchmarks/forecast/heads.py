@@ -19,11 +19,11 @@ from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON, Task, all_tasks, kept, once
 
 from suffice.forecasting import FAMILIES, Estimator, NoImprovement, TwoPoint, curve_of, fit_curve, measure_pilot
 from suffice.forecasting.checks import WIDTH
-from suffice.forecasting.folds import out_of_fold
 from suffice.forecasting.head import Head, fit_head, refit
+from suffice.forecasting.levels.folds import out_of_fold
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.pilot import ENOUGH
-from suffice.forecasting.slope import information_slope, noise_slope, standard_error
+from suffice.forecasting.slopes import effective_dimension_slope, sandwich_slope, standard_error
 
 SHARES = (0.05, 0.1, 0.2)
 """Of the pool: pilots."""
@@ -128,8 +128,8 @@ def seconds(task: Task, size: int) -> dict[str, float]:
     def slopes() -> None:
         # of a head that no other slope was taken from
         fresh = replace(head)
-        noise_slope(fresh, outputs)
-        information_slope(fresh)
+        sandwich_slope(fresh, outputs)
+        effective_dimension_slope(fresh)
 
     several = [part for part in parts if len(set(y[part])) > 1]  # it refuses samples of one class
 

@@ -40,7 +40,8 @@ from suffice.forecasting import (
     measure_problem,
 )
 from suffice.results import Band
-from suffice.studies import Learners, Place, StudySamples, train_cell
+from suffice.studies import StudySamples, train_cell
+from suffice.training import Learners, Series
 
 FURTHEST = 8
 """Times the pilot."""
@@ -110,7 +111,7 @@ class Pilot:
 
     experiment: str
     information: bool
-    place: Place
+    place: Series
     size: int
 
     @property
@@ -190,7 +191,7 @@ def main() -> None:
         for shard in learners.plan_features(method):
             learners.run_features(method, shard)
     pilots = [
-        Pilot(arguments.experiment, arguments.information, Place(task, method, seed), size)
+        Pilot(arguments.experiment, arguments.information, Series(task, method, seed), size)
         for task, method, size, seed in product(samples.tasks, methods, sizes, range(arguments.seeds))
     ]
     with Workers(arguments.workers, torch.get_num_threads() if arguments.workers == 1 else 1) as workers:

@@ -15,8 +15,8 @@ from sklearn.datasets import load_digits
 from suffice import forecasting
 from suffice.configuration import StudyConfig
 from suffice.forecasting import choose_penalty
-from suffice.studies import Learners, StudySamples
-from suffice.studies.parts import ALL
+from suffice.studies import StudySamples
+from suffice.training import ALL, Learners
 
 TEST_SHARE = 0.33
 """Of data that have no test part."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from suffice.report.drawing import draw
 from suffice.report.figures import BLUE, GREEN, GREY, ORANGE, Curve, Figure, Style
+from suffice.report.matplotlib import draw
 from suffice.results import Agreement, Check, Estimate
 from suffice.studies import agreement_of
 

@@ -33,7 +33,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from suffice import closed_form
-from suffice.runs.progress import duration, progress_bar
+from suffice.cli.terminal import Terminal
+from suffice.runs.watch import duration
 from suffice.storage import atomic_write
 
 HERE = Path(__file__).parent
@@ -301,8 +302,8 @@ def measure_all(sigmas: Sequence[float], repeats: int, seed: int, console: Conso
         seconds += (time.perf_counter() - start) * len(sigmas_of(setup, sigmas)) * repeats
     console.print(f"{len(SETUPS)} set-ups, {len(sigmas)} sigmas, {repeats} repeats: about {duration(seconds)}")
     results = {}
-    with progress_bar(
-        console, "norms", sum(len(sigmas_of(setup, sigmas)) for setup in SETUPS.values()) * repeats
+    with Terminal(console).progress(
+        "norms", sum(len(sigmas_of(setup, sigmas)) for setup in SETUPS.values()) * repeats
     ) as done:
         for number, (name, setup) in enumerate(SETUPS.items()):
             rows = []

@@ -37,9 +37,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from suffice import closed_form
+from suffice.cli.terminal import Terminal
 from suffice.closed_form.bounds import sizes, sufficient_size
 from suffice.closed_form.losses import sample_losses
-from suffice.runs.progress import duration, progress_bar
+from suffice.runs.watch import duration
 from suffice.storage import atomic_write
 
 HERE = Path(__file__).parent
@@ -356,7 +357,7 @@ def measure_all(plan: Plan, seed: int, console: Console) -> Records:
     console.print(f"{total} points, {plan.samples} samples each: about {duration(_seconds(plan, seed, total))}")
     records = Records({}, {}, 0.0)
     difference = 0.0
-    with progress_bar(console, "constants", total) as done:
+    with Terminal(console).progress("constants", total) as done:
         for number in range(seed, seed + plan.seeds):
             for setup in SETUPS:
                 for loss, moment, point in bases(setup, plan, number):

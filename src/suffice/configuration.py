@@ -1,7 +1,8 @@
-"""What can be asked of a run: read from YAML, checked, and written back so that it can be replayed."""
+"""The settings of each command: read from YAML and flags, checked, and written back so that a run can be repeated."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -18,10 +19,10 @@ from pydantic_core import PydanticCustomError
 from suffice.errors import InputError, nearest
 
 WRITTEN = {"fingerprint", "versions"}
-"""Keys that a run writes and none reads."""
+"""Keys that a run writes into config.yaml and ignores when it reads them."""
 
 NO_FLAGS = WRITTEN | {"by_method"}
-"""Keys that are no flags of a command."""
+"""Keys that are not flags."""
 
 
 Item = TypeVar("Item")
@@ -34,7 +35,7 @@ def _distinct(values: list[Item]) -> list[Item]:
 
 
 Distinct = Annotated[list[Item], Field(min_length=1), AfterValidator(_distinct)]
-"""Values to be taken one after the other, none of them twice."""
+"""At least one value, each once."""
 
 
 class Config(BaseModel):
@@ -43,7 +44,10 @@ class Config(BaseModel):
     # a class or a column may be called 3, and YAML takes that for a number
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
-    seed: int = Field(default=0, ge=0, description="of every random choice")
+    OTHER_NAMES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Names that a key has besides its own, as a flag and in files."""
+
+    seed: int = Field(default=0, ge=0, description="random seed")
     fingerprint: str | None = Field(default=None, description="of the data; written, not read")
     versions: dict[str, str] | None = Field(default=None, description="the software that ran; written, not read")
 
@@ -51,35 +55,55 @@ class Config(BaseModel):
         """What decides the result: the configuration without what is only written."""
         return self.model_dump(mode="json", exclude=WRITTEN)
 
+    @classmethod
+    def renamed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values under the names that keys have now.
+
+        Raises:
+            InputError: a key that is given under two names.
+        """
+        names = {other: name for name, others in cls.OTHER_NAMES.items() for other in others}
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            name = names.get(key, key)
+            if name in found:
+                raise InputError(f"{name} is given twice, also as {', '.join(cls.OTHER_NAMES[name])}: give it once")
+            found[name] = value
+        return found
+
 
 class ModelConfig(Config):
     """What commands that take a model and its samples have in common."""
 
-    model: str = Field(description="Hugging Face folder or hub name, with a PEFT adapter too, or builtin:tiny-vit")
+    model: str = Field(description="Hugging Face folder or hub name, also of a PEFT adapter, or builtin:tiny-vit")
     data: str = Field(
-        description="folder with one sub-folder of images a class, IDX files, a table of texts (.csv, .tsv, .txt, "
-        ".jsonl), or builtin:digits"
+        description="folder with one sub-folder of images for each class, IDX files, a table of texts (.csv, .tsv, "
+        ".txt, .jsonl), or builtin:digits"
     )
-    image_size: int | None = Field(default=None, ge=1, description="pixels of a side; the checkpoint's own by default")
+    image_size: int | None = Field(
+        default=None, ge=1, description="side of an image in pixels; the checkpoint's own by default"
+    )
     text_column: str = Field(
         default="text",
-        description="column of a table with the texts: a name, or a number where it has no header, from 1 on",
+        description="column of the texts in a table: its name, or its number from 1 if the table has no header",
     )
-    label_column: str = Field(default="label", description="column of a table with the labels, likewise")
+    label_column: str = Field(default="label", description="column of the labels in a table, likewise")
     threshold: float | None = Field(
-        default=None, description="labels of a table are numbers: make two classes, below this and from it on"
+        default=None, description="for labels that are numbers: make two classes, below this and at least this"
     )
-    classes: list[str] | None = Field(default=None, description="keep the samples of these classes only, one flag each")
+    classes: list[str] | None = Field(
+        default=None, description="use the samples of these classes only; repeat the flag for each"
+    )
     label_map: list[str] | None = Field(
         default=None,
-        description="CLASS=LABEL, one flag each: a class of the data and the checkpoint's label for it, by name or "
-        "index; needed where their names differ",
+        description="CLASS=LABEL, a class of the data and the checkpoint's label for it, by name or index; needed "
+        "where their names differ; repeat the flag for each",
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default="auto", description="samples to run at a time"
+        default="auto", description="number of samples in a forward pass"
     )
     device: str = Field(default="auto", description="auto, cpu or cuda")
-    trust_remote_code: bool = Field(default=False, description="run the code in a checkpoint")
+    trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
 
     @field_validator("label_map", mode="before")
     @classmethod
@@ -93,22 +117,39 @@ class ModelConfig(Config):
 class AnalyzeConfig(ModelConfig):
     """The configuration of ``suffice analyze``."""
 
+    OTHER_NAMES = {"method": ("fine_tune",)}
+
     samples: int | None = Field(
-        default=None, ge=3, description="take this many samples, drawn by the seed; all by default"
+        default=None, ge=3, description="use this many samples, drawn at random; all by default"
     )
-    held_out: float = Field(default=0.2, ge=0, lt=1, description="share of the samples that is set aside")
-    fine_tune: str | None = Field(default=None, description="train first: head, last_layers(n) or all")
-    epochs: int = Field(default=10, ge=1, description="passes over the training part")
-    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of the fine-tuning")
-    weight_decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of the fine-tuning")
+    held_out: float = Field(default=0.2, ge=0, lt=1, description="share of the samples that is held out")
+    method: str | None = Field(
+        default=None, description="what is trained before measuring: head, last_layers(n) or full; nothing by default"
+    )
+    epochs: int = Field(default=10, ge=1, description="passes over the training samples")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of the training")
+    weight_decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of the training")
     train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
     parameters: list[str] | None = Field(
-        default=None, description="globs of the parameters that move; by default those fine-tuned, or all trainable"
+        default=None,
+        description="globs of the parameters that the probes move; by default those trained, or all that require "
+        "gradients",
     )
     radius: float = Field(default=0.1, gt=0, description="distance of the probes from w*, relative to ||w*||")
     probes: int = Field(default=8, ge=1, description="number of probes on the sphere")
     tolerance: float = Field(default=0.05, gt=0, description="tolerance, relative to the mean loss at w*")
-    sizes: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
+    points: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
+
+    @classmethod
+    def renamed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """As for every command; files of earlier versions also have the number of points under ``sizes``."""
+        is_count = type(values.get("sizes")) is int and "points" not in values
+        return super().renamed({"points" if is_count and key == "sizes" else key: values[key] for key in values})
+
+    @field_validator("method")
+    @classmethod
+    def _in_one_spelling(cls, value: str | None) -> str | None:
+        return None if value is None else _method(value)
 
 
 class TrainingConfig(BaseModel):
@@ -116,9 +157,11 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    steps: int = Field(default=500, ge=1, description="budget of training steps, the same for all sizes")
+    steps: int = Field(default=500, ge=1, description="number of training steps, the same for all sizes")
     train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
-    learning_rate: float | None = Field(default=None, gt=0, description="peak learning rate; by default by method")
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="peak learning rate; by default that of the method"
+    )
     weight_decay: float = Field(default=0.01, ge=0, description="weight decay of the training")
 
 
@@ -126,7 +169,7 @@ class MethodConfig(TrainingConfig):
     """How a method is studied."""
 
     landscape_seeds: int | None = Field(
-        default=None, ge=0, description="measure the loss surface for so many of the seeds; for all by default"
+        default=None, ge=0, description="number of seeds for which the loss surface is measured; all by default"
     )
 
 
@@ -135,7 +178,7 @@ class FineTunedConfig(ModelConfig):
 
     optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
     lora_targets: list[str] | None = Field(
-        default=None, description="linear maps that lora(r) adapts; queries and values by default"
+        default=None, description="linear layers that lora(r) adapts; queries and values by default"
     )
 
     @field_validator("lora_targets", mode="before")
@@ -147,39 +190,49 @@ class FineTunedConfig(ModelConfig):
 class StudyConfig(MethodConfig, FineTunedConfig):
     """The configuration of ``suffice study``."""
 
-    methods: list[str] = Field(default=["head"], description="ways to train: head, last_layers(n), lora(r), full")
+    methods: list[str] = Field(default=["head"], description="what is trained: head, last_layers(n), lora(r), full")
     sizes: list[int] | None = Field(
         default=None,
-        description="numbers of training samples, such as 50,100,200; by default 6 up to all, on a log grid",
+        description="numbers of training samples, such as 50,100,200; by default 6 sizes on a log scale up to all",
     )
-    seeds: int = Field(default=3, ge=1, description="trainings of each size, with other samples and other beginnings")
+    seeds: int = Field(
+        default=3, ge=1, description="number of trainings of each size, with different samples and starts"
+    )
     class_subsets: list[str] = Field(
-        default=[], description="names of classes, such as 0,1,2: studied by themselves as well, each list a task"
+        default=[], description="classes to study separately as well, such as 0,1,2; repeat the flag for each subset"
     )
-    test: str | None = Field(default=None, description="test data, read as the data are; by default a share of these")
-    samples: int | None = Field(default=None, ge=3, description="take this many of the data, drawn by the seed")
+    test: str | None = Field(default=None, description="test data, in the format of DATA; by default a share of DATA")
+    samples: int | None = Field(
+        default=None, ge=3, description="use this many samples, drawn at random; all by default"
+    )
     test_samples: int | None = Field(
-        default=None, ge=3, description="test on this many of the test data, drawn by the seed; all by default"
+        default=None, ge=3, description="test on this many of the test samples, drawn at random; all by default"
     )
-    test_share: float = Field(default=0.2, gt=0, lt=1, description="share of the samples to test on, without --test")
-    validation_share: float = Field(default=0.1, gt=0, lt=1, description="share of the samples to choose by")
+    test_share: float = Field(
+        default=0.2, gt=0, lt=1, description="share of the samples that is the test part, without --test"
+    )
+    validation_share: float = Field(
+        default=0.1, gt=0, lt=1, description="share of the samples that is the validation part"
+    )
     patience: int | None = Field(
-        default=None, ge=1, description="stop early after so many looks at the validation loss without a better one"
+        default=None, ge=1, description="stop early after this many evaluations without a lower validation loss"
     )
     by_method: dict[str, dict[str, Any]] = Field(
         default={},
-        description="of some methods other steps, batch sizes, rates, decays or landscape seeds; only in a file",
+        description="steps, batch sizes, rates, decays or landscape seeds of single methods; only in a file",
     )
-    metrics: list[Literal["f1", "auroc"]] = Field(default=[], description="measure these on the test part too")
+    metrics: list[Literal["f1", "auroc"]] = Field(default=[], description="further metrics on the test part: f1, auroc")
     landscape_sizes: list[int] | None = Field(
         default=None,
-        description="sizes at whose minima the loss surface is measured; by default the smallest, a middle one and the "
-        "largest, which always is",
+        description="sizes at whose trained weights the loss surface is measured; by default the smallest, a middle "
+        "one and the largest; the largest is always included",
     )
     radius: float = Field(default=0.1, gt=0, description="distance of the probes from w*, relative to ||w*||")
     probes: int = Field(default=4, ge=1, description="number of probes on the sphere")
-    tolerances: list[float] = Field(default=[0.02, 0.05, 0.1], description="of k*, relative to the mean loss at w*")
-    threads: int = Field(default=1, ge=1, description="of each worker; other numbers give other last digits")
+    tolerances: list[float] = Field(
+        default=[0.02, 0.05, 0.1], description="tolerances of k*, relative to the mean loss at w*"
+    )
+    threads: int = Field(default=1, ge=1, description="threads of each worker; the last digits depend on it")
 
     @field_validator("methods", "sizes", "metrics", "landscape_sizes", "tolerances", mode="before")
     @classmethod
@@ -227,7 +280,7 @@ def _method(name: str) -> str:
 
 
 def _split(value: Any) -> Any:
-    """A list, of which words may be several with commas between them."""
+    """A list from one value, or from words with commas between them."""
     values = [value] if isinstance(value, (str, int, float)) else value
     if not isinstance(values, list):
         return value
@@ -243,40 +296,40 @@ class ForecastConfig(TrainingConfig, FineTunedConfig):
 
     method: str = Field(
         default="head",
-        description="what is trained: head, last_layers(n), lora(r) or full; a head is fitted to the end, and the "
-        "settings of training are for the others",
+        description="what is trained: head, last_layers(n), lora(r) or full; a head is fitted to convergence, and the "
+        "settings of training are for the other methods",
     )
     estimator: str = Field(
         default="auto",
-        description="of the gain: combined (which is auto) or symmetric, information; of heads also noise, of others "
-        "gcv",
+        description="estimator of the slope: auto (which is combined), combined, symmetric or information; for a head "
+        "also noise, for other methods also gcv",
     )
     trained: bool = Field(
-        default=False, description="the model was trained on these very samples: take it as it is; needs --test"
+        default=False, description="the model is already trained on these samples: do not train it; needs --test"
     )
     test: str | None = Field(
-        default=None, description="other samples to take the test loss from; by default from trainings on parts"
+        default=None, description="unseen data for the test loss; by default it is estimated from trainings on parts"
     )
-    samples: int | None = Field(default=None, ge=4, description="take this many of the data, drawn by the seed")
+    samples: int | None = Field(
+        default=None, ge=4, description="use this many samples, drawn at random; all by default"
+    )
     sizes: list[Annotated[int, Field(ge=2)]] | None = Field(
         default=None,
-        description="numbers of samples to look ahead to, such as 1000,2000; by default up to 32 times those at hand",
+        description="sizes to predict, such as 1000,2000; by default up to 32 times the samples at hand",
     )
-    target_accuracy: float | None = Field(
-        default=None, gt=0, lt=1, description="how many samples bring the accuracy to this, such as 0.9?"
-    )
-    target_loss: float | None = Field(default=None, gt=0, description="how many bring the loss to this?")
-    excess: float | None = Field(default=None, gt=0, description="how many bring the loss within this of its limit?")
+    target_accuracy: float | None = Field(default=None, gt=0, lt=1, description="accuracy to reach, such as 0.9")
+    target_loss: float | None = Field(default=None, gt=0, description="test loss to reach")
+    excess: float | None = Field(default=None, gt=0, description="distance of the test loss from its limit to reach")
     cost_per_sample: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="up to how many is one worth this much accuracy, such as 0.00001: a point for 1,000 samples?",
+        description="accuracy that one sample must bring to be worth it, such as 0.00001: a point for 1,000 samples",
     )
     l2: float | None = Field(
         default=None,
         gt=0,
-        description="penalty l2/2 ||W||^2 of the head, the same at all sizes; by default the best for these samples",
+        description="penalty l2/2 ||W||^2 of the head, the same at all sizes; by default chosen by cross-validation",
     )
 
     @field_validator("sizes", mode="before")
@@ -294,48 +347,50 @@ class HessianConfig(Config):
     """The configuration of ``suffice hessian``; every key is a flag as well."""
 
     data: str = Field(default="builtin:digits", description="folder of images, IDX files, or builtin:digits")
-    image_size: int = Field(default=8, ge=1, description="pixels of a side; images are made grey and square")
-    patch_size: int = Field(default=4, ge=1, description="pixels of a patch's side: a token is a patch, and as wide")
-    samples: int = Field(default=128, ge=2, description="take this many samples, drawn by the seed")
+    image_size: int = Field(default=8, ge=1, description="side of an image in pixels; images become grey and square")
+    patch_size: int = Field(default=4, ge=1, description="side of a patch in pixels; each patch is a token")
+    samples: int = Field(default=128, ge=2, description="use this many samples, drawn at random")
     key_width: int = Field(default=16, ge=1, description="total width of queries and keys")
     hidden_width: int = Field(default=64, ge=1, description="width of the feed-forward network's hidden layer")
     heads: int = Field(default=1, ge=1, description="number of heads")
     norm: Literal["post", "pre", "none"] = Field(default="post", description="normalisation: post, pre or none")
     activation: str = Field(default="gelu", description="gelu, relu, tanh or identity")
     attention: Literal["softmax", "linear"] = Field(default="softmax", description="softmax or linear")
-    causal: bool = Field(default=False, description="a token sees only itself and those before it")
+    causal: bool = Field(default=False, description="causal mask: a token attends to itself and earlier tokens")
     query_key: Literal["split", "merged"] = Field(default="split", description="split W_Q, W_K, or merged W_QK")
-    output_projection: bool = Field(default=False, description="with W_O after the heads")
-    attention_bias: bool = Field(default=False, description="with biases in the attention")
-    pool: Literal["mean", "first"] = Field(default="mean", description="what is classified: mean or first token")
-    epochs: int = Field(default=30, ge=0, description="passes over the samples in training")
+    output_projection: bool = Field(default=False, description="add an output projection W_O")
+    attention_bias: bool = Field(default=False, description="add biases to the attention")
+    pool: Literal["mean", "first"] = Field(
+        default="mean", description="input of the classifier: mean of the tokens, or first token"
+    )
+    epochs: int = Field(default=30, ge=0, description="passes over the training samples")
     learning_rate: float = Field(default=1e-2, gt=0, description="peak learning rate")
-    moments: int = Field(default=4, ge=1, description="how often to look: at initialisation, and along training")
+    moments: int = Field(default=4, ge=1, description="number of moments: initialisation and along the training")
 
 
 MLP: Literal["builtin:mlp"] = "builtin:mlp"
-"""Names the fully connected networks of the base experiment."""
+"""The model of the MLP experiment: fully connected networks."""
 
 
-class BaseConfig(Config):
-    """The configuration of ``suffice analyze builtin:mlp``, the base experiment."""
+class MLPConfig(Config):
+    """The configuration of ``suffice analyze builtin:mlp``, the MLP experiment."""
 
     model: Literal["builtin:mlp"] = Field(default=MLP, description="builtin:mlp, fully connected networks with tanh")
     targets: Distinct[Literal["teacher", "linear"]] = Field(
-        default=["teacher", "linear"], description="what is learned: a random network (teacher), a linear function"
+        default=["teacher", "linear"], description="function to learn: a random network (teacher) or a linear function"
     )
     widths: Distinct[Annotated[int, Field(ge=1)]] = Field(
         default=[4, 8, 16, 32, 64], description="neurons of each hidden layer"
     )
     depths: Distinct[Annotated[int, Field(ge=1)]] = Field(default=[1, 2, 3, 4, 5], description="hidden layers")
-    samples: int = Field(default=2000, ge=50, description="samples of a network, drawn for it alone")
-    dimension: int = Field(default=8, ge=1, description="of an input")
-    noise: float = Field(default=0.3, ge=0, description="deviation of the noise; that of the function learned is 1")
+    samples: int = Field(default=2000, ge=50, description="samples of each network, drawn for it alone")
+    dimension: int = Field(default=8, ge=1, description="dimension of an input")
+    noise: float = Field(default=0.3, ge=0, description="standard deviation of the noise; that of the function is 1")
     radii: Distinct[Annotated[float, Field(gt=0)]] = Field(
         default=[0.03, 0.1, 0.3], description="distances of the probes from w*, relative to ||w*||"
     )
     probes: int = Field(default=8, ge=1, description="number of probes at each radius")
-    epochs: int = Field(default=40, ge=1, description="passes over the samples in training, by SGD with momentum 0.9")
+    epochs: int = Field(default=40, ge=1, description="passes over the samples, by SGD with momentum 0.9")
     learning_rate: float = Field(default=0.05, gt=0, description="peak learning rate")
     train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
     smoothing: float = Field(default=0.99, ge=0, lt=1, description="factor of the exponential moving average")
@@ -353,16 +408,16 @@ def read_configuration(kind: type[Kind], values: dict[str, Any], file: Path | No
     """
     where = "" if file is None else f"{file}: "
     try:
-        return kind.model_validate(_stored(file) | values, strict=False)
+        return kind.model_validate(kind.renamed(_stored(file)) | kind.renamed(values), strict=False)
     except ValidationError as error:
         raise InputError(where + "; ".join(_plain(kind, problem) for problem in error.errors())) from error
 
 
-def read_analysis(values: dict[str, Any], file: Path | None = None) -> "AnalyzeConfig | BaseConfig":
-    """As `read_configuration`, of the kind that the model decides: ``builtin:mlp`` is the base experiment."""
+def read_analysis(values: dict[str, Any], file: Path | None = None) -> "AnalyzeConfig | MLPConfig":
+    """As `read_configuration`; the model ``builtin:mlp`` has a configuration of its own kind."""
     model = (_stored(file) | values).get("model")
     if model == MLP:
-        return read_configuration(BaseConfig, values, file)
+        return read_configuration(MLPConfig, values, file)
     return read_configuration(AnalyzeConfig, values, file)
 
 

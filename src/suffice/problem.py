@@ -1,5 +1,7 @@
 """What is studied: a model, its per-sample loss, its samples in a fixed order, the parameters that move."""
 
+import glob
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +30,12 @@ TOGETHER = 64
 """Samples in a forward pass for their outputs alone."""
 
 
+BATCH_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
+"""Size of a batch's largest activation that runs fastest; on a CPU it stays in the cache (benchmarks/recording.py)."""
+
+LARGEST_BATCH = 4096
+
+
 @runtime_checkable
 class Samples(Protocol):
     """A map-style data set."""
@@ -49,13 +57,14 @@ class Problem:
         predict: ``predict(model, batch)`` gives the outputs z; by default ``model(x)`` for tuples and
             ``model(**inputs).logits`` for dictionaries.
         parameters: which parameters move: None for all that require a gradient, or one or several globs
-            over ``named_parameters()``.
+            over ``named_parameters()``. A shared parameter counts once, under its first name.
         order: "shuffled" (by ``seed``) or "source", the data set's own.
-        seed: of the shuffle.
+        seed: random seed of the shuffle.
         collate: replaces ``torch.utils.data.default_collate``.
+        checks: check the model once, at the first measurement; False skips that.
 
     Raises:
-        InputError: fewer than 3 samples, no parameter that moves, a glob that matches nothing, or weights
+        InputError: fewer than 3 samples, no parameter that moves, a glob that matches nothing, or parameters
             that are not finite.
 
     Example:
@@ -76,6 +85,7 @@ class Problem:
         order: Literal["shuffled", "source"] = "shuffled",
         seed: int = 0,
         collate: Callable[[list[Any]], Batch] | None = None,
+        checks: bool = True,
     ) -> None:
         if not callable(loss) and loss not in ("cross_entropy", "mse"):
             raise InputError(f"loss is 'cross_entropy', 'mse' or a callable, not {loss!r}")
@@ -86,6 +96,7 @@ class Problem:
         self.model = model
         self.dataset = dataset
         self.loss = loss
+        self.checks = checks
         self.moving: dict[str, nn.Parameter] = _moving_parameters(model, parameters)
         rows = np.arange(len(dataset))
         self.index: Int64[np.ndarray, " samples"] = (
@@ -93,7 +104,8 @@ class Problem:
         )
         self.predict = _default_predict if predict is None else predict
         self._collate = default_collate if collate is None else collate
-        self._tensors = dataset.tensors if type(dataset) is TensorDataset and collate is None else None
+        plain = self._collate is default_collate
+        self._tensors = dataset.tensors if type(dataset) is TensorDataset and plain else None
         _check_finite(model)
 
     def __len__(self) -> int:
@@ -104,13 +116,18 @@ class Problem:
         """Where the moving parameters, and so the batches, live."""
         return next(iter(self.moving.values())).device
 
+    @property
+    def collate(self) -> Callable[[list[Any]], Batch]:
+        """Makes a batch of samples."""
+        return self._collate
+
     def center(self) -> dict[str, Tensor]:
         """A copy of the moving parameters as they are now: w*."""
         return {name: parameter.detach().clone() for name, parameter in self.moving.items()}
 
-    def batch(self, places: slice | Int64[np.ndarray, " batch"]) -> Batch:
-        """The collated samples at some places of the problem's order, on the model's device."""
-        rows = self.index[places]
+    def batch(self, positions: slice | Int64[np.ndarray, " batch"]) -> Batch:
+        """The collated samples at some positions of the problem's order, on the model's device."""
+        rows = self.index[positions]
         if self._tensors is not None:
             chosen = torch.from_numpy(rows)
             batch: Batch = tuple(tensor.index_select(0, chosen.to(tensor.device)) for tensor in self._tensors)
@@ -120,9 +137,52 @@ class Problem:
             batch = self._collate([self.dataset[row] for row in rows.tolist()])
         return _to_device(batch, self.device)
 
-    def describe(self, place: int) -> str:
-        """Which sample stands at a place of the problem's order, for messages; the data set's ``describe`` is asked."""
-        row = int(self.index[place])
+    def batches(
+        self, batch_size: int, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)
+    ) -> Iterator[tuple[Int64[np.ndarray, " batch"], Batch]]:
+        """The samples batch by batch, each with their positions in the problem's order. The last may be smaller.
+
+        All that passes over samples passes over them here. A mean is the sum over all batches, divided once by the
+        number of samples: the mean of the batches' means is another number.
+
+        Args:
+            batch_size: samples of a batch.
+            positions: of the samples, in the order that is wanted; all by default.
+
+        Raises:
+            InputError: a batch size below 1, or positions that are not there.
+
+        Example:
+            >>> data = TensorDataset(torch.randn(10, 5), torch.randint(3, (10,)))
+            >>> problem = Problem(nn.Linear(5, 3), data, order="source")
+            >>> for positions, (x, y) in problem.batches(4, slice(1, 8)):
+            ...     print(positions, tuple(x.shape))
+            [1 2 3 4] (4, 5)
+            [5 6 7] (3, 5)
+        """
+        if batch_size < 1:
+            raise InputError(f"batch_size = {batch_size}: must be at least 1")
+        chosen = self.positions(positions)
+        for start in range(0, len(chosen), batch_size):
+            some = chosen[start : start + batch_size]
+            yield some, self.batch(some)
+
+    def positions(self, chosen: slice | Int64[np.ndarray, " chosen"] = slice(None)) -> Int64[np.ndarray, " chosen"]:
+        """Some of the positions 0 to m - 1 of the problem's order, as numbers.
+
+        Raises:
+            InputError: positions that are not there.
+        """
+        positions = np.arange(len(self))[chosen] if isinstance(chosen, slice) else chosen
+        if len(positions) and (positions.min() < 0 or positions.max() >= len(self)):
+            raise InputError(
+                f"positions go from {positions.min()} to {positions.max()}: there are samples 0 to {len(self) - 1}"
+            )
+        return positions
+
+    def describe(self, position: int) -> str:
+        """Which sample stands at a position, for messages; the data set's own ``describe`` is asked if it has one."""
+        row = int(self.index[position])
         return str(self.dataset.describe(row)) if hasattr(self.dataset, "describe") else f"data set row {row}"
 
     def outputs(self, batch: Batch) -> Any:
@@ -139,12 +199,8 @@ class Problem:
             raise InputError("the loss must be 'cross_entropy' or 'mse' here, not a callable")
         found = []
         with self.measuring():
-            for start in range(0, len(self), TOGETHER):
-                outputs = self.outputs(self.batch(slice(start, start + TOGETHER)))
-                if not isinstance(outputs, Tensor):
-                    raise InputError(
-                        f"the outputs are a {type(outputs).__name__}, not a tensor: take it out with predict="
-                    )
+            for _, batch in self.batches(TOGETHER):
+                outputs = as_tensor(self.outputs(batch))
                 if self.loss == "cross_entropy" and outputs.ndim != 2:
                     raise InputError(f"cross_entropy takes logits (batch, classes), not {tuple(outputs.shape)}")
                 found.append(outputs.double().reshape(len(outputs), -1).cpu())
@@ -156,35 +212,48 @@ class Problem:
 
     def all_targets(self) -> Tensor:
         """The labels, or the values to be predicted, of all samples, in the order of the problem."""
-        places = range(0, len(self), TOGETHER)
-        return torch.cat([self.targets(self.batch(slice(start, start + TOGETHER))).cpu() for start in places])
+        return torch.cat([self.targets(batch).cpu() for _, batch in self.batches(TOGETHER)])
 
     def elsewhere(self, samples: Samples) -> "Problem":
         """The same model and loss on other samples, in the order of these."""
-        moving = list(self.moving)
-        return Problem(self.model, samples, self.loss, self.predict, moving, "source", collate=self._collate)
+        moving = [glob.escape(name) for name in self.moving]
+        return Problem(
+            self.model, samples, self.loss, self.predict, moving, "source", collate=self._collate, checks=self.checks
+        )
 
     def targets(self, batch: Batch) -> Tensor:
         """The labels, or the values to be predicted, of a batch."""
         return _targets(batch)
 
-    def losses(self, batch: Batch) -> Float[Tensor, " batch"]:
-        """The loss of each sample of a batch.
+    def losses(self, batch: Batch, samples: int | None = None) -> Float[Tensor, " batch"]:
+        """The loss of each sample of a batch; see `losses_of`."""
+        return self.losses_of(self.outputs(batch), batch, samples)
+
+    def losses_of(self, outputs: Any, batch: Batch, samples: int | None = None) -> Float[Tensor, " batch"]:
+        """The loss of each sample, from the outputs z of their batch.
 
         The named losses are evaluated in float64 whatever the model's dtype: in float32 a cross-entropy below 1e-7
         is rounded to nothing, and then depends on how the samples were batched.
+
+        Args:
+            outputs: z, or any other values of them.
+            batch: for the labels, or the values to be predicted.
+            samples: of the batch, to check that each has one loss.
+
+        Raises:
+            InputError: outputs or targets that do not go with the loss.
         """
-        outputs = self.outputs(batch)
-        if not callable(self.loss) and not isinstance(outputs, Tensor):
-            raise InputError(f"the outputs are a {type(outputs).__name__}, not a tensor: take it out with predict=")
         if self.loss == "cross_entropy":
-            return _cross_entropy(outputs, _targets(batch))
-        if self.loss == "mse":
-            return _squared_error(outputs, _targets(batch))
-        losses = self.loss(outputs, batch)
+            losses: Any = _cross_entropy(as_tensor(outputs), _targets(batch))
+        elif self.loss == "mse":
+            losses = _squared_error(as_tensor(outputs), _targets(batch))
+        else:
+            losses = cast(Callable[[Any, Batch], Any], self.loss)(outputs, batch)
         if not isinstance(losses, Tensor) or losses.ndim != 1:
             shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise InputError(f"loss(outputs, batch) must return one loss per sample, shape (batch,), not {shape}")
+        if samples is not None and len(losses) != samples:
+            raise InputError(f"there must be one loss per sample, not {len(losses)} for {samples} samples")
         return losses
 
     @contextmanager
@@ -226,25 +295,94 @@ class Problem:
                 parameter.data = before[name]
 
 
+def fastest_batch_size(problem: Problem) -> int:
+    """The power of two for which the largest activation of a batch, or its inputs, fills `BATCH_BYTES`.
+
+    A fixed rule rather than a timing, so that results are the same bits on the next run.
+    """
+    batch = problem.batch(slice(0, 2))
+    largest = _bytes(batch)
+
+    def look(module: nn.Module, inputs: object, outputs: object) -> None:
+        nonlocal largest
+        largest = max(largest, _bytes(outputs))
+
+    hooks = [module.register_forward_hook(look) for module in problem.model.modules()]
+    try:
+        problem.outputs(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    budget = BATCH_BYTES.get(problem.device.type, BATCH_BYTES["cuda"])
+    samples = min(max(2 * budget // largest, 1), LARGEST_BATCH)
+    return 1 << (samples.bit_length() - 1)
+
+
+def _bytes(value: Batch) -> int:
+    """Size of the largest tensor in nested outputs."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, (str, bytes)):
+        return 1
+    if isinstance(value, dict):
+        value = value.values()
+    return max((_bytes(item) for item in value), default=1) if hasattr(value, "__iter__") else 1
+
+
+def norm(state: State) -> float:
+    """The Euclidean norm of all values together, in float64; a complex number counts as its two parts.
+
+    Example:
+        >>> norm({"weight": torch.tensor([3.0, 0.0]), "bias": torch.tensor([4.0])})
+        5.0
+    """
+    return math.sqrt(sum(float(wide(value).abs().square().sum()) for value in state.values()))
+
+
+def wide(value: Tensor) -> Tensor:
+    """The values in float64, or in complex128: ``double()`` would drop imaginary parts."""
+    return value.to(torch.promote_types(value.dtype, torch.float64))
+
+
+def as_tensor(outputs: Any) -> Tensor:
+    """Outputs that are one tensor, as the named losses need them.
+
+    Raises:
+        InputError: they are something else.
+    """
+    if not isinstance(outputs, Tensor):
+        raise InputError(f"the outputs are a {type(outputs).__name__}, not a tensor: take it out with predict=")
+    return outputs
+
+
 def _moving_parameters(model: nn.Module, globs: str | Sequence[str] | None) -> dict[str, nn.Parameter]:
-    named = dict(model.named_parameters())
     if globs is None:
-        moving = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
+        moving = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         if not moving:
             raise InputError("no parameter requires a gradient: say which ones move, as parameters=['classifier.*']")
         return moving
     globs = [globs] if isinstance(globs, str) else list(globs)
     if not globs:
         raise InputError("no parameter is to move: say which ones, as parameters=['classifier.*']")
-    for glob in globs:
-        if not any(fnmatchcase(name, glob) for name in named):
-            raise InputError(f"no parameter matches {glob!r}{nearest(glob, list(named))}")
-    return {name: parameter for name, parameter in named.items() if any(fnmatchcase(name, glob) for glob in globs)}
+    names = dict(model.named_parameters(remove_duplicate=False))  # a shared parameter has several
+    chosen = set()
+    for pattern in globs:
+        matched = {parameter for name, parameter in names.items() if fnmatchcase(name, pattern)}
+        if not matched:
+            raise InputError(f"no parameter matches {pattern!r}{nearest(pattern, list(names))}")
+        chosen |= matched
+    moving = {name: parameter for name, parameter in model.named_parameters() if parameter in chosen}
+    for name, parameter in moving.items():
+        if not (parameter.is_floating_point() or parameter.is_complex()):
+            raise InputError(f"the parameter {name!r} holds {parameter.dtype}: it cannot move, leave it out")
+    return moving
 
 
 def _check_finite(model: nn.Module) -> None:
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+    """Of parameters only: a causal mask that is kept as a buffer has minus infinities."""
+    for name, parameter in model.named_parameters():
+        number = parameter.is_floating_point() or parameter.is_complex()
+        if number and not bool(torch.isfinite(parameter).all()):
             raise InputError(f"the weights {name!r} have values that are not finite: the checkpoint cannot be used")
 
 
@@ -269,7 +407,7 @@ def _to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def _default_predict(model: nn.Module, batch: Batch) -> Any:
-    dtype = next(model.parameters()).dtype
+    dtype = next((value.dtype for value in model.parameters() if value.is_floating_point()), None)
 
     def as_model(value: Any) -> Any:
         return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
@@ -307,7 +445,11 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Float64[Tensor, " batch"]:
 
 
 def _squared_error(outputs: Tensor, targets: Tensor) -> Float64[Tensor, " batch"]:
-    if outputs.shape[:1] != targets.shape[:1] or outputs.ndim == 0 or outputs.numel() != targets.numel():
-        raise InputError(f"mse compares outputs {tuple(outputs.shape)} with targets {tuple(targets.shape)}")
+    shapes = [[length for length in tensor.shape[1:] if length != 1] for tensor in (outputs, targets)]
+    if outputs.ndim == 0 or outputs.shape[:1] != targets.shape[:1] or shapes[0] != shapes[1]:
+        raise InputError(
+            f"mse compares outputs {tuple(outputs.shape)} with targets {tuple(targets.shape)}: give them one shape, "
+            "but for dimensions of size 1"
+        )
     samples = len(outputs)
     return ((outputs.double().reshape(samples, -1) - targets.double().reshape(samples, -1)) ** 2).mean(1)

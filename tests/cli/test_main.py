@@ -1,10 +1,13 @@
 """The commands as a person calls them."""
 
 import errno
+import io
+import re
 import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import pytest
 from rich.console import Console
@@ -14,29 +17,64 @@ from suffice.cli.answer import print_answer
 from suffice.configuration import NO_FLAGS, WRITTEN, AnalyzeConfig, ForecastConfig, HessianConfig, StudyConfig
 
 
-def suffice(*arguments):
-    return subprocess.run([sys.executable, "-m", "suffice", *arguments], capture_output=True, text=True, check=False)
+class Done(NamedTuple):
+    """What a command ended with."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-@pytest.fixture(scope="module")
-def analyze_help():
-    return suffice("analyze", "--help").stdout
+@pytest.fixture
+def suffice(monkeypatch, capsys):
+    """Calls the application in this process."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["suffice", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main.app()
+        return Done(stop.value.code or 0, *capsys.readouterr())
+
+    return call
 
 
-def test_every_key_of_the_configuration_is_a_flag_with_its_explanation(analyze_help):
-    flags = [name for name in AnalyzeConfig.model_fields if name not in {"model", "data", *WRITTEN}]
-    assert [name for name in flags if f"--{name.replace('_', '-')}" not in analyze_help] == []
-    assert "suffice analyze ./my-classifier" in analyze_help
+KEYS = {
+    "analyze": set(AnalyzeConfig.model_fields) - {"model", "data", *WRITTEN} | {"fine_tune", "out", "config"},
+    "hessian": set(HessianConfig.model_fields) - WRITTEN | {"out", "config"},
+    "study": set(StudyConfig.model_fields) - {"model", "data", *NO_FLAGS} | {"workers", "out", "config"},
+    "forecast": set(ForecastConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},
+}
 
 
-def test_bad_input_ends_in_one_line_and_status_2(tmp_path):
+@pytest.mark.parametrize("command", KEYS)
+def test_every_key_is_a_flag_and_there_are_examples(command, suffice, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = suffice(command, "--help").stdout
+    flags = {f"--{name.replace('_', '-')}" for name in KEYS[command] - {"data"}}
+    assert {flag for flag in flags if not re.search(rf"{flag}\b", shown)} == set()
+    assert "Example" in shown
+    assert f"suffice {command}" in shown
+
+
+@pytest.mark.parametrize("command", ["demo", "report"])
+def test_commands_without_keys_have_an_example(command, suffice):
+    assert f"suffice {command} " in suffice(command, "--help").stdout
+
+
+def test_without_a_command_the_help_lists_all(suffice):
+    assert suffice().stdout == suffice("--help").stdout
+    assert all(command in suffice().stdout for command in [*KEYS, "demo", "report"])
+
+
+def test_bad_input_ends_in_one_line_and_status_2(tmp_path, suffice):
     done = suffice("analyze", "builtin:tiny-vit", "no/such/folder", "--out", str(tmp_path / "run"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("suffice: no/such/folder: no such file or folder")
     assert done.stderr.count("\n") == 1
 
 
-def test_a_hessian_is_measured_reported_and_refused_with_other_settings(tmp_path):
+@pytest.mark.usefixtures("without_figure_files")
+def test_a_hessian_is_measured_reported_and_refused_with_other_settings(tmp_path, suffice):
     run = str(tmp_path / "run")
     small = ["--samples", "6", "--patch-size", "2", "--hidden-width", "3", "--epochs", "1", "--moments", "2"]
     done = suffice("hessian", *small, "--key-width", "4", "--out", run)
@@ -47,22 +85,11 @@ def test_a_hessian_is_measured_reported_and_refused_with_other_settings(tmp_path
     assert (tmp_path / "run" / "report.html").exists()
     other = suffice("hessian", *small, "--key-width", "2", "--out", run)
     assert (other.returncode, other.stderr.count("\n")) == (2, 1)
-    assert "another key_width" in other.stderr
+    assert "other settings (key_width: 4, now 2)" in other.stderr
 
 
-def test_every_key_of_the_hessian_is_a_flag():
-    shown = suffice("hessian", "--help").stdout
-    flags = [name for name in HessianConfig.model_fields if name not in {"data", *WRITTEN}]
-    assert [name for name in flags if f"--{name.replace('_', '-')}" not in shown] == []
-
-
-def test_every_key_of_the_study_is_a_flag():
-    shown = suffice("study", "--help").stdout
-    flags = [name for name in StudyConfig.model_fields if name not in {"model", "data", *NO_FLAGS}]
-    assert [name for name in [*flags, "workers", "out"] if f"--{name.replace('_', '-')}" not in shown] == []
-
-
-def test_a_study_shows_its_curves_and_refuses_bad_sizes(tmp_path):
+@pytest.mark.usefixtures("without_figure_files")
+def test_a_study_shows_its_curves_and_refuses_bad_sizes(tmp_path, suffice):
     data = ["study", "builtin:tiny-vit", "builtin:digits", "--samples", "120", "--out", str(tmp_path / "run")]
     small = ["--sizes", "30,60", "--seeds", "1", "--steps", "2", "--probes", "1", "--workers", "1"]
     done = suffice(*data, *small, "--class-subsets", "0,1,2,3,4", "--class-subsets", "5,6,7,8,9")
@@ -74,13 +101,8 @@ def test_a_study_shows_its_curves_and_refuses_bad_sizes(tmp_path):
         assert said in bad.stderr
 
 
-def test_every_key_of_the_forecast_is_a_flag():
-    shown = suffice("forecast", "--help").stdout
-    flags = [name for name in ForecastConfig.model_fields if name not in {"model", "data", *WRITTEN}]
-    assert [name for name in [*flags, "out"] if f"--{name.replace('_', '-')}" not in shown] == []
-
-
-def test_a_forecast_answers_and_its_report_can_be_written_anew(tmp_path):
+@pytest.mark.usefixtures("without_figure_files")
+def test_a_forecast_answers_and_its_report_can_be_written_anew(tmp_path, suffice):
     run = str(tmp_path / "run")
     asked = ["forecast", "builtin:tiny-vit", "builtin:digits", "--samples", "200", "--l2", "0.01", "--out", run]
     done = suffice(*asked, "--target-accuracy", "0.8", "--sizes", "400,1000")
@@ -107,10 +129,10 @@ def test_interruption_is_said_in_one_line(tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert (process.returncode, said.count("\n")) == (130, 1)
-    assert "the same command goes on from there" in said
+    assert "the same command resumes the run" in said
 
 
-def test_usage_errors_are_one_line():
+def test_usage_errors_are_one_line(suffice):
     done = suffice("analyze", "--probes", "many")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--probes" in done.stderr
@@ -128,7 +150,7 @@ def test_full_disk_is_said_in_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         main.app()
     assert stop.value.code == 2
-    assert "disk is full; what was finished is kept" in capsys.readouterr().err
+    assert "disk is full; finished work is kept" in capsys.readouterr().err
 
 
 def test_errors_of_the_program_itself_are_not_hidden(monkeypatch):
@@ -140,28 +162,28 @@ def test_errors_of_the_program_itself_are_not_hidden(monkeypatch):
         main.app()
 
 
-def test_answer_states_every_size_and_where_the_report_is(small_run):
-    folder, result = small_run
-    console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: SIM115
-    print_answer(result, folder, console)
+def test_answer_states_every_size(small_run):
+    _, result = small_run
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_answer(result, console)
     text = console.export_text()
     assert result.sufficient_sizes[0].explanation in text
     assert all(f"{answer.size:,}" in text for answer in result.sufficient_sizes)
-    assert str(folder / "report.html") in text
 
 
-def test_report_is_written_anew_from_the_result(small_run, tmp_path):
+def test_report_is_written_anew_from_the_result(small_run, small_report, tmp_path, suffice):
     folder, _ = small_run
     (tmp_path / "result.json").write_bytes((folder / "result.json").read_bytes())
-    assert suffice("report", str(tmp_path)).returncode == 0
-    assert (tmp_path / "report.html").read_bytes() == (folder / "report.html").read_bytes()
+    assert suffice("report", tmp_path).returncode == 0
+    assert (tmp_path / "report.html").read_bytes() == (small_report / "report.html").read_bytes()
     (tmp_path / "result.json").write_text('{"schema_version": 99}')
     done = suffice("report", str(tmp_path))
     assert done.returncode == 2
     assert "not a result of this version" in done.stderr
 
 
-def test_the_base_experiment_is_analyzed_reported_and_refuses_keys_of_other_models(tmp_path):
+@pytest.mark.usefixtures("without_figure_files")
+def test_the_mlp_experiment_is_analyzed_reported_and_refuses_keys_of_other_models(tmp_path, suffice):
     run, file = str(tmp_path / "run"), tmp_path / "config.yaml"
     file.write_text("model: builtin:mlp\ntargets: [linear]\nwidths: [2]\ndepths: [1]\nsamples: 60\nradii: [0.1]\n")
     done = suffice("analyze", "--config", str(file), "--epochs", "1", "--out", run)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suffice import InputError
-from suffice.closed_form import Activation, FeedForward, TransformerBlock
+from suffice.closed_form import Activation, TransformerBlock
 from suffice.closed_form.activations import ACTIVATIONS, find_activation
 
 
@@ -61,7 +61,7 @@ def as_users_have_it():
 @pytest.mark.usefixtures("as_users_have_it")
 def test_a_function_without_its_derivatives_is_refused(function):
     with pytest.raises(InputError, match=r"Activation\(value, first, second\)"):
-        FeedForward(4, 8, activation=function)
+        TransformerBlock(4, 4, 8, activation=function)
 
 
 @pytest.mark.parametrize(("word", "meant"), [("gellu", "gelu"), ("relu6", "relu"), ("tan", "tanh")])

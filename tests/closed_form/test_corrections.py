@@ -50,7 +50,7 @@ def test_the_softmax_jacobian_may_exceed_one_over_the_tokens_but_never_a_half(se
 @given(seed=SEEDS, tokens=st.integers(1, 8), size=st.sampled_from([0.0, 1.0, 30.0]), causal=st.booleans())
 def test_attention_has_a_norm_of_at_most_the_root_of_the_tokens(seed, tokens, size, causal):
     attention, normal = SelfAttention(3, 2, causal=causal).double(), Normal(seed)
-    (A,) = attention.attend(size * normal(1, 1, tokens, 2), normal(1, 1, tokens, 2))[0].detach()
+    (A,) = attention.attention.attend(size * normal(1, 1, tokens, 2), normal(1, 1, tokens, 2))[0].detach()
     assert spectral(A) <= math.sqrt(tokens) * (1 + 1e-12)
     everyone_to_the_first = torch.zeros(tokens, tokens)
     everyone_to_the_first[:, 0] = 1
@@ -89,7 +89,7 @@ def test_the_mixed_derivative_of_the_feed_forward_weights_is_not_zero_where_w_2_
     block, (X,), (target,) = case.module, case.inputs, case.targets
     with torch.no_grad():
         block.W_2.zero_()
-        Y = block.normalize_1(X + block.attention(X[None]))[0]
+        Y = block.norm_1(X + block.attention(X[None]))[0]
         R_2 = Y + block.b_2
         N_2 = block.gamma_2[:, None] * layer_norm_jacobian(R_2, block.eps)
         r = torch.einsum("tba,tb->ta", N_2, 2 * (block(X[None])[0] - target) / X.numel())
@@ -104,10 +104,10 @@ def test_values_have_a_functional_part_with_queries_and_keys_though_they_do_not_
     case = Case({"width": 3, "key_width": 2}, "mse", samples=1, tokens=4)
     attention, (X,), (target,) = case.module, case.inputs, case.targets
     Q, K, V = X @ attention.W_Q.detach(), X @ attention.W_K.detach(), X @ attention.W_V.detach()
-    A = (Q @ K.mT * attention.scale).softmax(-1)
+    A = (Q @ K.mT * attention.config.scale).softmax(-1)
     f = 2 * (A @ V - target) / X.numel()
     expected = torch.einsum(
-        "tc,sa,tsu,tb,uk->acbk", f, X, softmax_jacobian(A), X, attention.scale * K
+        "tc,sa,tsu,tb,uk->acbk", f, X, softmax_jacobian(A), X, attention.config.scale * K
     )  # the bilinear term of W_V and the scores
     H = case.hessian(part="functional")
     assert float(H["W_V", "W_Q"].norm()) > 0.01
@@ -129,7 +129,7 @@ def test_a_weight_that_enters_linearly_has_a_functional_part_behind_a_normalisat
 def query_key_term(attention, X, target, scale_of_curvature, scale_of_product, values):
     """H_f(W_Q, W_K) by its published form, with the scales and the values that one puts in."""
     Q, K, V = X @ attention.W_Q.detach(), X @ attention.W_K.detach(), X @ attention.W_V.detach()
-    A = (Q @ K.mT * attention.scale).softmax(-1)
+    A = (Q @ K.mT * attention.config.scale).softmax(-1)
     g = 2 * (A @ V - target) / X.numel()
     curvature = softmax_second_derivative(A, g @ V.mT)
     q = torch.einsum("tsu,tu->ts", softmax_jacobian(A), g @ V.mT if values else g)
@@ -176,7 +176,7 @@ def test_the_block_has_a_direct_derivative_in_the_feed_forward_weights(name):
     block = case.module
     J = jacrev(lambda weights: outputs(case, weights))(case.weights)[0][..., case.places[name]].detach()
     with torch.no_grad():
-        Y = block.normalize_1(case.inputs + block.attention(case.inputs))[0]
+        Y = block.norm_1(case.inputs + block.attention(case.inputs))[0]
         B = Y @ block.W_1 + block.b_1
         S = block.activation.value(B)
         N_2 = block.gamma_2[:, None] * layer_norm_jacobian(Y + S @ block.W_2 + block.b_2, block.eps)

@@ -68,20 +68,17 @@ def test_the_outer_part_of_a_convex_loss_is_positive_semidefinite(case):
     assert eigenvalues[0] >= -1e-12 * max(float(eigenvalues[-1]), 0.1)
 
 
-@settings(max_examples=10)
 @given(case=cases(loss=oracles.linear))
 def test_a_linear_loss_has_no_outer_part(case):
     assert not case.hessian(part="outer").dense().any()
 
 
-@settings(max_examples=15)
 @given(case=cases(eps=0.1), seed=st.integers(0, 2**32))
 def test_order_of_the_samples_does_not_matter(case, seed):
     order = torch.randperm(case.samples, generator=torch.Generator().manual_seed(seed)).tolist()
     assert error(case.only(*order).hessian().dense(), case.hessian().dense()) < 1e-14
 
 
-@settings(max_examples=12)
 @given(case=cases(eps=0.1))
 def test_the_hessian_of_each_sample_is_that_of_the_sample_alone_and_their_mean_that_of_all(case):
     each, mean = case.hessian(reduction="none"), case.hessian()
@@ -152,7 +149,6 @@ def test_padding_with_any_values_anywhere_changes_nothing(case, padding, seed):
     assert error(H.dense(), case.hessian().dense()) < 1e-13
 
 
-@settings(max_examples=10)
 @given(case=cases(eps=0.1))
 def test_a_mask_without_padding_is_no_mask(case):
     mask = torch.ones(case.inputs.shape[:2], dtype=torch.bool)
@@ -160,7 +156,6 @@ def test_a_mask_without_padding_is_no_mask(case):
     assert torch.equal(masked.dense(), plain.dense())
 
 
-@settings(max_examples=10)
 @given(case=cases(eps=0.1, loss_of=["mse", "cross_entropy"]))
 def test_single_precision_is_kept_and_differs_by_rounding(case):
     exact, vector = case.hessian().dense(), case.weights.float()
@@ -199,7 +194,6 @@ def test_a_product_with_no_vectors_is_empty():
     assert (H @ torch.empty(H.shape[0], 0).double()).shape == (H.shape[0], 0)
 
 
-@settings(max_examples=15)
 @given(case=cases(eps=0.1), part=st.sampled_from(["full", "outer", "functional"]))
 def test_trace_and_norms_are_those_of_the_dense_matrix(case, part):
     H = case.hessian(part=part)

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from suffice import InputError
 from suffice.closed_form import Classifier, FeedForward, LayerNorm, SelfAttention, TransformerBlock
+from suffice.closed_form.activations import find_activation
 
 BLOCK = {"width": 6, "key_width": 6, "hidden_width": 5, "heads": 3, "output_projection": True, "attention_bias": True}
 
@@ -77,26 +78,27 @@ def test_the_block_is_that_of_pytorch(norm, activation, causal, padded):
 @given(case=cases(norm="none"))
 def test_attention_is_what_its_documentation_says(case):
     block, mask = case.module.block if case.pool else case.module, case.mask
-    d, d_h, X = case.drawn["width"], case.drawn["key_width"] // block.heads, case.inputs
-    each = d // block.heads
+    heads, causal, merged = block.config.heads, block.config.causal, block.config.merged
+    d, d_h, X = case.drawn["width"], case.drawn["key_width"] // heads, case.inputs
+    each = d // heads
     bias = {name: 0 if getattr(block, name) is None else getattr(block, name) for name in ("b_Q", "b_K", "b_V", "b_O")}
     allowed = torch.ones(case.samples, case.tokens, case.tokens, dtype=torch.bool)
-    if block.causal:
+    if causal:
         allowed &= torch.arange(case.tokens) <= torch.arange(case.tokens)[:, None]
     if mask is not None:
         allowed &= mask[:, None]
-    heads = []
-    for h in range(block.heads):
+    outputs = []
+    for h in range(heads):
         keys, values = slice(h * d_h, (h + 1) * d_h), slice(h * each, (h + 1) * each)
-        if block.merged:
+        if merged:
             Q, K = (X @ block.W_QK + bias["b_Q"])[..., h * d : (h + 1) * d], X
         else:
             Q, K = (X @ block.W_Q + bias["b_Q"])[..., keys], (X @ block.W_K + bias["b_K"])[..., keys]
         T = torch.einsum("stk,suk->stu", Q, K) / d_h**0.5
         if case.drawn["attention"] == "softmax":
             T = (T.exp() * allowed) / (T.exp() * allowed).sum(-1, keepdim=True).clamp(min=1e-300)
-        heads.append((T * allowed) @ (X @ block.W_V + bias["b_V"])[..., values])
-    F = torch.cat(heads, -1)
+        outputs.append((T * allowed) @ (X @ block.W_V + bias["b_V"])[..., values])
+    F = torch.cat(outputs, -1)
     F = F if block.W_O is None else F @ block.W_O + bias["b_O"]
     torch.testing.assert_close(block.attention(X, mask), F, rtol=1e-10, atol=1e-12)
 
@@ -115,21 +117,19 @@ def test_merged_weights_are_the_products_of_queries_and_keys_of_each_head(heads)
     torch.testing.assert_close(merged(X), split(X), rtol=1e-12, atol=1e-12)
 
 
-@given(seed=st.integers(0, 2**32), width=st.integers(1, 6), eps=st.sampled_from([1e-5, 0.1]), learnable=st.booleans())
-def test_layer_norm_is_that_of_pytorch(seed, width, eps, learnable):
-    layer, normal = LayerNorm(width, eps, learnable).double(), Normal(seed)
-    assert [name for name, _ in layer.named_parameters()] == ["gamma", "beta"] * learnable
-    with torch.no_grad():
-        layer.gamma.copy_(normal(width))
-        layer.beta.copy_(normal(width))
-    x = normal(2, 3, width)
+@given(seed=st.integers(0, 2**32), width=st.integers(1, 6), eps=st.sampled_from([1e-5, 0.1]))
+def test_layer_norm_is_that_of_pytorch(seed, width, eps):
+    normal = Normal(seed)
+    layer, x = LayerNorm(normal(width), normal(width), eps), normal(2, 3, width)
     expected = functional.layer_norm(x, (width,), layer.gamma, layer.beta, eps)
     torch.testing.assert_close(layer(x), expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "relu", "tanh"])
 def test_the_feed_forward_network_is_two_linear_layers(activation):
-    layer, Y = FeedForward(4, 3, activation).double(), Normal(0)(2, 5, 4)
+    normal = Normal(0)
+    layer = FeedForward(normal(4, 3), normal(3), normal(3, 4), normal(4), find_activation(activation))
+    Y = normal(2, 5, 4)
     hidden = getattr(torch, activation, getattr(functional, activation, None))(
         functional.linear(Y, layer.W_1.mT, layer.b_1)
     )
@@ -145,6 +145,23 @@ def test_the_classifier_pools_real_tokens_or_takes_the_first(padded):
         pooled = [z[0] if pool == "first" else z[some].mean(0) for z, some in zip(Z, real, strict=True)]
         expected = torch.stack(pooled) @ case.module.W_C + case.module.b_C
         torch.testing.assert_close(case.module(case.inputs, case.mask), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre", "none"])
+def test_a_block_is_made_of_its_layers_and_of_the_weights_that_it_has_when_it_is_called(norm):
+    case = Case(BLOCK | {"norm": norm}, "mse")
+    block, X = case.module, case.inputs
+    other = {name: torch.randn_like(parameter) for name, parameter in block.named_parameters()}
+    moved = torch.func.functional_call(block, other, (X,))
+    with torch.no_grad():
+        for name, parameter in block.named_parameters():
+            parameter.copy_(other[name])
+    torch.testing.assert_close(block(X), moved, rtol=0, atol=0)
+    alone = SelfAttention(6, 6, 3, output_projection=True, attention_bias=True).double()
+    alone.load_state_dict({name: other[name] for name in alone.state_dict()})
+    assert torch.equal(alone(X), block.attention(X))
+    assert block.feed_forward.W_1 is block.W_1
+    assert list(block.children()) == []  # so that its parameters keep the names of the paper
 
 
 @pytest.mark.parametrize(

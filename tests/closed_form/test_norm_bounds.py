@@ -11,7 +11,7 @@ import jaxtyping
 import oracles
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracles import SINE, Case, Normal, cases
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,8 +26,10 @@ from suffice.closed_form import (
 )
 from suffice.closed_form.activations import ACTIVATIONS
 from suffice.closed_form.bounds import gradient_norm, hessian_norm
-from suffice.closed_form.bounds.activations import normalization_curvature
-from suffice.closed_form.bounds.scores import Metric
+from suffice.closed_form.bounds.attention.metric import Metric
+from suffice.closed_form.bounds.blocks import Blocks, Weight
+from suffice.closed_form.bounds.level_bound import Coupled, FunctionalPart, Jacobian, OuterPart, ScaledIdentity
+from suffice.closed_form.bounds.normalization import normalization_curvature
 from suffice.closed_form.bounds.vectors import Bounded, Diagonal, Known, spectral_bound
 from suffice.closed_form.layers import normalize
 from suffice.closed_form.losses import loss_derivatives, sample_losses
@@ -114,7 +116,6 @@ def close(bounds, others, relative=1e-10):
 # whether they hold
 
 
-@settings(max_examples=30)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_no_hessian_and_no_block_has_a_norm_above_its_bound(kind, data):
@@ -131,7 +132,6 @@ def test_no_hessian_and_no_block_has_a_norm_above_its_bound(kind, data):
             assert bound[left, right] >= float(torch.linalg.matrix_norm(block, 2).mean())
 
 
-@settings(max_examples=30)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_no_gradient_has_a_norm_above_its_bound(kind, data):
@@ -145,7 +145,6 @@ def test_no_gradient_has_a_norm_above_its_bound(kind, data):
         assert bound[name] >= norm
 
 
-@settings(max_examples=25)
 @given(case=scaled(widest=0, eps=0.1))
 def test_with_data_the_norm_of_the_gradient_is_exact(case):
     norms, bound = gradients(case), case.bound("data", gradient_norm)
@@ -155,7 +154,6 @@ def test_with_data_the_norm_of_the_gradient_is_exact(case):
         assert bound[name] == pytest.approx(norm, abs=tolerance)
 
 
-@settings(max_examples=10)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_the_blocks_are_those_of_the_hessian_and_none_is_above_the_whole(kind, data):
@@ -186,7 +184,6 @@ def test_they_hold_at_trained_weights(norm, loss, pool):
 # what they depend on
 
 
-@settings(max_examples=12)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_a_bound_is_the_mean_over_the_samples_in_any_order(kind, data):
@@ -208,7 +205,6 @@ def test_how_many_samples_are_taken_at_a_time_does_not_matter(monkeypatch, kind,
     assert close(case.bound(kind), at_once)
 
 
-@settings(max_examples=15)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_what_padding_is_filled_with_does_not_matter(kind, data, seed):
@@ -227,7 +223,6 @@ def test_what_padding_is_filled_with_does_not_matter(kind, data, seed):
         assert close(case.bound(kind, norm, **changed), case.bound(kind, norm))
 
 
-@settings(max_examples=20)
 @given(
     case=scaled(widest=1, padded=False, loss_of=["mse", "cross_entropy"]),
     padding=st.integers(1, 3),
@@ -245,7 +240,6 @@ def test_with_data_padding_that_is_appended_changes_nothing(case, padding, seed)
         assert close(case.bound("data", norm, **changed), case.bound("data", norm))
 
 
-@settings(max_examples=8)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_a_mask_without_padding_is_no_mask(kind, data):
@@ -254,7 +248,6 @@ def test_a_mask_without_padding_is_no_mask(kind, data):
     assert close(case.bound(kind, mask=mask), case.bound(kind))
 
 
-@settings(max_examples=8)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_numbers_in_single_precision_are_bounded_in_double(kind, data):
@@ -355,7 +348,6 @@ def test_no_tensor_has_a_side_as_long_as_the_parameters(kind, norm):
 # where they are exact
 
 
-@settings(max_examples=15)
 @pytest.mark.parametrize("kind", KINDS)
 @given(
     width=st.integers(1, 6),
@@ -370,8 +362,8 @@ def test_the_values_of_an_attention_layer_have_the_hessian_that_their_bound_says
     """(2 / (L d)) (A X)' (A X) (x) I; of many tokens a priori, A X is known by the longest x alone."""
     drawn = {"width": width, "key_width": 2, "causal": causal}
     case = Scaled(drawn, "mse", samples=samples, tokens=1 if kind == "a_priori" else tokens, seed=seed)
-    Q, K, _ = case.module.queries_keys_values(case.inputs)
-    AX = case.module.attend(Q, K)[:, 0] @ case.inputs
+    Q, K, _ = case.module.attention.queries_keys_values(case.inputs)
+    AX = case.module.attention.attend(Q, K)[:, 0] @ case.inputs
     exact = (2 * torch.linalg.matrix_norm(AX, 2).square() / case.inputs[0].numel()).mean().item()
     found = case.bound(kind)
     tolerance = ROUNDING * found["total"]
@@ -408,6 +400,64 @@ def test_tokens_and_targets_of_zero_are_bounded_as_well(kind, norm):
     each = case.hessian(reduction="none").dense()
     found = case.bound(kind)
     assert torch.linalg.matrix_norm(each, 2).mean().item() <= found["total"] < math.inf
+
+
+# how they go back through the layers
+
+
+@pytest.mark.parametrize("norm", ["post", "pre", "none"])
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_forward_pass_goes_back_as_often_as_it_is_asked_to_with_the_same_result(kind, loss, norm):
+    case = Scaled(BLOCK | {"norm": norm, "output_projection": True}, loss, "mean" if loss == "cross_entropy" else None)
+    forward, blocks = NORMS.collect(case.module, case.inputs, case.targets, case.loss, kind, case.mask)
+    hessian, gradient = blocks.hessian(), blocks.gradient()
+    names = [name.split(".")[-1] for name in case.places]
+    shared = ("gamma_1", "beta_1") if norm == "pre" else ()
+    with torch.no_grad():
+        again = forward.collect(Blocks(names, case.samples, case.inputs, shared))
+    assert torch.equal(again.gradient(), gradient)
+    assert torch.equal(again.hessian(), hessian)
+
+
+def numbers(*values):
+    """One number for each of some tokens."""
+    return torch.tensor(values, dtype=torch.float64)[None, None]
+
+
+def test_a_level_is_a_value_and_steps_return_another():
+    """By Lemma 7, with numbers: f'' = c, and one weight above and one that meets."""
+    above, meeting = (Weight(name, Bounded(numbers(1.0), 1)) for name in ("W_2", "W_1"))
+    start = FunctionalPart(numbers(3.0)).couple(Coupled(above, numbers(5.0)))
+    blocks = Blocks(["W_1", "W_2"], 1, numbers(1.0))
+    met = start.meet(blocks, [meeting], numbers(2.0))
+    assert dict(start.K) == {above: numbers(5.0)}
+    assert {weight.name: K.item() for weight, K in met.K.items()} == {"W_2": 5.0, "W_1": 3.0 * 2.0}
+    expected = torch.tensor([[3.0 * 2.0**2, 5.0 * 2.0], [5.0 * 2.0, 0.0]]).double()
+    torch.testing.assert_close(blocks.hessian()[0], expected)
+    below = met.below(numbers(10.0), curvature=numbers(7.0))
+    assert below.curvature.item() == 3.0 * 10.0**2 + 7.0
+    assert {weight.name: K.item() for weight, K in below.K.items()} == {"W_2": 50.0, "W_1": 60.0}
+    joined = met.join(below)
+    assert joined.curvature.item() == 3.0 + 307.0
+    assert {weight.name: K.item() for weight, K in joined.K.items()} == {"W_2": 55.0, "W_1": 66.0}
+    assert met.curvature.item() == 3.0
+
+
+@given(samples=SIDES, tokens=SIDES, width=SIDES, seed=NUMBERS)
+def test_the_root_of_the_outer_part_is_carried_down_where_it_is_known(samples, tokens, width, seed):
+    normal = Normal(seed)
+    D, J = normal(samples, tokens, 3, width), normal(samples, tokens, width, 2)
+    step = Jacobian(norm(J)[:, None], lambda M: M @ J)
+    known = OuterPart(spectral_bound(D)[:, None], together=False, root=D).below(step)
+    bounded = OuterPart(norm(D)[:, None], together=False).below(Jacobian(step.norm))
+    assert torch.equal(known.root, D @ J)
+    assert at_least(known.norm, norm(D @ J)[:, None])
+    torch.testing.assert_close(bounded.norm, norm(D)[:, None] * norm(J)[:, None])
+    assert bounded.root is None
+    scaled = OuterPart(numbers(*[2.0] * tokens), False, ScaledIdentity(torch.full((1, tokens), 2.0).double(), width))
+    torch.testing.assert_close(scaled.below(step).root, 2 * J)
+    torch.testing.assert_close(scaled.below(step).norm, 2 * step.norm)
 
 
 # of what they are made

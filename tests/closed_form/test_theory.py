@@ -88,7 +88,7 @@ class Theorem1:
     def __init__(self, block, X, target):
         weights = {name: weight.detach() for name, weight in block.named_parameters()}
         self.weights, self.X = weights, X
-        (self.L, self.d), scale = X.shape, block.scale
+        (self.L, self.d), scale = X.shape, block.config.scale
         w = weights
         Q, keys, V = X @ w["W_Q"], X @ w["W_K"], X @ w["W_V"]
         A = (scale * Q @ keys.mT).softmax(-1)

@@ -87,3 +87,21 @@ def dense_jacobians(problem):
         for output in outputs.flatten()
     ]
     return torch.stack([torch.cat([part.flatten() for part in row]) for row in rows]).unflatten(0, outputs.shape)
+
+
+def directions_of(problem):
+    """A random direction within each moving parameter, by its name, and one of them all, named "all"."""
+    draw = torch.Generator().manual_seed(5)
+    change = {name: torch.randn(value.shape, generator=draw).to(value) for name, value in problem.moving.items()}
+    still = {name: torch.zeros_like(value) for name, value in change.items()}
+    return {"all": change} | {name: still | {name: value} for name, value in change.items()}
+
+
+def central_differences(problem, direction, step=1e-5):
+    """The derivative of each sample's loss along a direction: (l(w + h u) - l(w - h u)) / 2h."""
+    center, sides = problem.center(), []
+    for sign in (1, -1):
+        moved = {name: center[name] + sign * step * direction[name] for name in center}
+        with problem.measuring(), problem.at(moved):
+            sides.append(problem.losses(problem.batch(slice(None))))
+    return (sides[0] - sides[1]) / (2 * step)

@@ -15,9 +15,9 @@ from suffice.curvature import jacobians, output_gradients
 
 def all_rows(problem, outputs, **arguments):
     """J_i of all samples, row by row."""
-    places = np.repeat(np.arange(len(problem)), outputs)
+    positions = np.repeat(np.arange(len(problem)), outputs)
     directions = torch.eye(outputs, dtype=torch.float64).repeat(len(problem), 1)
-    return output_gradients(problem, places, directions, **arguments).unflatten(0, (len(problem), outputs))
+    return output_gradients(problem, positions, directions, **arguments).unflatten(0, (len(problem), outputs))
 
 
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
@@ -32,37 +32,6 @@ def test_the_rows_are_those_of_the_dense_jacobian(kind, method):
     assert all(id(after[name]) == kept and torch.equal(after[name], value) for name, (kept, value) in before.items())
 
 
-@pytest.mark.parametrize("kind", CONFIGURATIONS)
-def test_samples_are_run_together_unless_vmap_cannot(kind, monkeypatch):
-    """Hugging Face's code looks into 2-D masks, which vmap refuses; nothing else here is slower than need be."""
-    one_by_one = []
-    of_one = jacobians._Gradients._of_one
-    monkeypatch.setattr(
-        jacobians._Gradients, "_of_one", lambda self, *arguments: one_by_one.append(1) or of_one(self, *arguments)
-    )
-    together = [all_rows(transformer(kind, method), 3) for method in ("lora(2)", "last_layers(1)")]
-    assert len(one_by_one) == (2 * SAMPLES if kind == "bert" else 0)
-    # the two ways agree
-    monkeypatch.setattr(jacobians, "vmap", refuse)
-    for rows, method in zip(together, ("lora(2)", "last_layers(1)"), strict=True):
-        assert torch.allclose(all_rows(transformer(kind, method), 3), rows, rtol=1e-10, atol=1e-12)
-
-
-def refuse(function):
-    raise RuntimeError("vmap: not today")
-
-
-def test_another_error_is_not_taken_for_one_of_vmap(monkeypatch):
-    problem = mlp_problem([3, 2], 4)
-
-    def fail(function):
-        raise RuntimeError("out of memory")
-
-    monkeypatch.setattr(jacobians, "vmap", fail)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        all_rows(problem, 2)
-
-
 @settings(max_examples=20)
 @given(
     widths=st.lists(st.integers(1, 5), min_size=2, max_size=4),
@@ -73,11 +42,11 @@ def test_another_error_is_not_taken_for_one_of_vmap(monkeypatch):
 def test_rows_in_any_directions_of_any_samples_and_columns(widths, samples, rows, seed):
     problem = mlp_problem(widths, samples, seed)
     draw = np.random.default_rng(seed)
-    places = draw.integers(samples, size=rows)
+    positions = draw.integers(samples, size=rows)
     directions = torch.from_numpy(draw.standard_normal((rows, widths[-1])))
-    expected = torch.einsum("ra,rap->rp", directions, dense_jacobians(problem)[places])
+    expected = torch.einsum("ra,rap->rp", directions, dense_jacobians(problem)[positions])
     first, last = sorted(draw.integers(expected.shape[1] + 1, size=2).tolist())
-    found = output_gradients(problem, places, directions, slice(first, last))
+    found = output_gradients(problem, positions, directions, slice(first, last))
     assert found.shape == (rows, last - first)
     assert torch.allclose(found, expected[:, first:last], rtol=1e-10, atol=1e-12)
 
@@ -145,9 +114,31 @@ def test_nested_samples_and_outputs_of_more_dimensions():
         assert torch.allclose(weight.reshape(4, 4, 3), torch.eye(4).double()[..., None] * sample["in"][0])
 
 
+def test_samples_may_hold_what_is_no_tensor_and_what_is_shared():
+    """Text, numbers of the whole batch and tensors without a row for each sample: one sample alone is always right."""
+    torch.manual_seed(0)
+    model, x = nn.Linear(3, 2).double(), torch.randn(5, 3).double()
+
+    def collate(items):
+        names, rows = zip(*items, strict=True)
+        shared = torch.tensor([2.0, 3.0]).double()  # its rows are no samples
+        return {"names": list(names), "x": torch.stack(rows), "shared": shared, "labels": torch.zeros(len(rows)).long()}
+
+    def predict(model, batch):
+        lengths = torch.tensor([len(name) for name in batch["names"]]).double()
+        return model(batch["x"] * lengths[:, None]) * batch["shared"]
+
+    items = [("a" * (1 + row), x[row]) for row in range(5)]
+    problem = Problem(model, items, predict=predict, collate=collate)
+    assert torch.allclose(all_rows(problem, 2), dense_jacobians(problem), rtol=1e-10, atol=1e-12)
+
+
 def test_bad_input():
     problem = mlp_problem([3, 2], 4)
-    with pytest.raises(InputError, match="places go from 0 to 4: there are samples 0 to 3"):
+    with pytest.raises(InputError, match="positions go from 0 to 4: there are samples 0 to 3"):
         output_gradients(problem, np.array([0, 4]), torch.ones(2, 2))
     with pytest.raises(InputError, match="directions of 3 outputs, but the model has 2"):
         output_gradients(problem, np.array([0]), torch.ones(1, 3))
+    several = Problem(problem.model, problem.dataset, predict=lambda model, batch: (model(batch[0]),))
+    with pytest.raises(InputError, match="the outputs are a tuple, not a tensor: take it out with predict="):
+        output_gradients(several, np.array([0]), torch.ones(1, 2))

@@ -18,11 +18,11 @@ from suffice.curvature import TangentKernel, plan_tangent_kernel, tangent_kernel
 MODULE = sys.modules["suffice.curvature.tangent_kernel"]
 
 
-def dense_gauss_newton(problem, places=slice(None)):
+def dense_gauss_newton(problem, positions=slice(None)):
     """H0: the mean over some samples of J' S J, with S by double backward."""
-    jacobians = dense_jacobians(problem)[places]
-    targets = problem.targets(problem.batch(slice(None)))[places]
-    outputs = problem.outputs(problem.batch(slice(None))).detach()[places]
+    jacobians = dense_jacobians(problem)[positions]
+    targets = problem.targets(problem.batch(slice(None)))[positions]
+    outputs = problem.outputs(problem.batch(slice(None))).detach()[positions]
 
     def loss(z, target):
         return functional.cross_entropy(z, target) if problem.loss == "cross_entropy" else ((z - target) ** 2).mean()
@@ -240,10 +240,10 @@ def test_bad_problems():
         tangent_kernel(Problem(model, data), 1.0)
 
 
-@pytest.mark.parametrize("places", [[], [0, 0], [0, 5]])
-def test_bad_subsets(places):
+@pytest.mark.parametrize("positions", [[], [0, 0], [0, 5]])
+def test_bad_subsets(positions):
     kernel = TangentKernel(np.eye(2), np.arange(2), np.arange(2), np.ones((2, 1)), 0.0)
     with pytest.raises(InputError, match="one or more of the kernel's own samples, each once"):
-        kernel.subset(np.array(places, dtype=np.int64))
+        kernel.subset(np.array(positions, dtype=np.int64))
     with pytest.raises(InputError, match="factor = 0: the penalty is multiplied by it"):
         kernel.df2(0)

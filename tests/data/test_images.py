@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -147,11 +149,63 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped(tmp_path):
     assert np.asarray(ImageFolder(tmp_path)[0]).tolist() == [[0, 1, 128, 255]]
 
 
-def test_fingerprint_follows_the_files(tmp_path):
-    for name in ("cat", "dog"):
+@pytest.fixture
+def pets(tmp_path):
+    for name, value in (("cat", 10), ("dog", 20)):
         (tmp_path / name).mkdir()
-        Image.new("L", (4, 4)).save(tmp_path / name / "1.png")
-    before = ImageFolder(tmp_path).fingerprint()
-    assert ImageFolder(tmp_path).fingerprint() == before
-    (tmp_path / "cat" / "1.png").rename(tmp_path / "cat" / "2.png")
-    assert ImageFolder(tmp_path).fingerprint() != before
+        Image.new("L", (4, 4), value).save(tmp_path / name / "1.png")
+    return tmp_path
+
+
+def test_fingerprint_follows_names_and_contents(pets):
+    before = ImageFolder(pets).fingerprint()
+    for file in pets.rglob("*.png"):
+        os.utime(file, (0, 0))
+    assert ImageFolder(pets).fingerprint() == before
+    (pets / "cat" / "1.png").rename(pets / "cat" / "2.png")
+    assert ImageFolder(pets).fingerprint() != before
+    (pets / "cat" / "2.png").rename(pets / "cat" / "1.png")
+    (pets / "cat").rename(pets / "fox")
+    assert ImageFolder(pets).fingerprint() != before
+
+
+def test_fingerprint_notices_another_image_of_the_same_size(pets):
+    file = pets / "cat" / "1.png"
+    times, size, before = os.stat(file), file.stat().st_size, ImageFolder(pets).fingerprint()
+    Image.new("L", (4, 4), 11).save(file)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert file.stat().st_size == size
+    assert ImageFolder(pets).fingerprint() != before
+
+
+def test_fingerprint_notices_two_images_that_change_places(pets):
+    before = ImageFolder(pets).fingerprint()
+    first, second = (pets / name / "1.png" for name in ("cat", "dog"))
+    contents = first.read_bytes(), second.read_bytes()
+    second.write_bytes(contents[0])
+    first.write_bytes(contents[1])
+    assert ImageFolder(pets).fingerprint() != before
+
+
+def test_files_are_read_once_for_the_fingerprint_and_a_missing_one_is_named(pets):
+    images = ImageFolder(pets)
+    before = images.fingerprint()
+    (pets / "dog" / "1.png").unlink()
+    assert images.fingerprint() == before
+    Image.new("L", (4, 4)).save(pets / "dog" / "1.png")
+    images = ImageFolder(pets)
+    (pets / "dog" / "1.png").unlink()
+    with pytest.raises(InputError, match=r"dog/1\.png: cannot be read"):
+        images.fingerprint()
+
+
+def test_fingerprint_of_an_array_follows_pixels_and_labels():
+    pixels, labels = np.arange(12, dtype=np.uint8).reshape(3, 2, 2), np.array([0, 1, 1])
+    prints = {
+        ImageArray(pixels, labels, "a").fingerprint(),
+        ImageArray(pixels ^ 1, labels, "a").fingerprint(),
+        ImageArray(pixels, labels[::-1], "a").fingerprint(),
+        ImageArray(pixels.reshape(3, 4, 1), labels, "a").fingerprint(),
+    }
+    assert len(prints) == 4
+    assert ImageArray(pixels.copy(), labels.copy(), "another").fingerprint() in prints

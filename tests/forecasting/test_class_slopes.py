@@ -10,7 +10,7 @@ from suffice.forecasting.classes import ClassSlopes, class_slopes, class_slopes_
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy, SquaredError
 from suffice.forecasting.pilot import measure_pilot
-from suffice.forecasting.slope import noise_slope
+from suffice.forecasting.slopes import sandwich_slope
 
 
 def averaged(*arguments, seeds):
@@ -66,13 +66,13 @@ def test_the_slopes_are_those_of_dense_matrices_and_add_up_to_the_noise_within_c
 
     means = np.array([gradients[y == c].mean(0) for c in range(classes)])[y]
     bent_means = np.array([bent[y == c].mean(0) for c in range(classes)])[y]
-    slopes = [noise_slope(head, outputs, seed) for seed in range(16)]
+    slopes = [sandwich_slope(head, outputs, seed) for seed in range(16)]
     of_noise = np.mean([slope.value for slope in slopes]) - cost(means, bent_means)
     error = np.hypot(np.std([slope.value for slope in slopes]) / 4, np.linalg.norm(errors / counts) * samples)
     assert abs((values * (counts - 1) / counts**2).sum() * samples - of_noise) < 4 * error
 
 
-@pytest.mark.parametrize("l2", [0.002, 0.6])
+@pytest.mark.parametrize("l2", [0.002, pytest.param(0.6, marks=pytest.mark.deep)])
 def test_more_of_one_class_brings_ridge_regression_what_weighted_retrainings_say(l2):
     """Classes of unequal shares, inputs and noise; of one at a time there are twice as many, tested exactly."""
     counts, noises, retrainings = np.array([60, 120, 240]), np.array([2.0, 1.0, 0.5]), 6000

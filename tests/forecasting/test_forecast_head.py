@@ -31,7 +31,7 @@ def _with_ones(x):
     return np.hstack([x, np.ones((len(x), 1))])
 
 
-@pytest.mark.parametrize("l2", [0.001, 0.03])
+@pytest.mark.parametrize("l2", [0.001, pytest.param(0.03, marks=pytest.mark.deep)])
 def test_forecasts_of_logistic_regression_are_those_of_many_retrainings(l2):
     """Forecasts of 20 pilots of 800 samples, and the mean over retrainings, tested on 20,000."""
     pilot, size, pilots = 800, 6400, 20
@@ -51,6 +51,7 @@ def test_forecasts_of_logistic_regression_are_those_of_many_retrainings(l2):
     assert inside >= 0.7
 
 
+@pytest.mark.deep
 def test_with_few_samples_for_each_weight_the_first_order_is_short_of_the_gain_by_about_a_quarter():
     """Of 150 samples and 18 free weights; docs/forecast.md says so."""
     pilot, size, l2 = 150, 1200, 0.001

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from suffice.forecasting.folds import out_of_fold
 from suffice.forecasting.head import STATIONARY, fit_head, refit
+from suffice.forecasting.levels.folds import out_of_fold
 from suffice.forecasting.losses import CrossEntropy, SquaredError
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from suffice.forecasting import measure_pilot
-from suffice.forecasting.slope import Slope, geometric_mean, information_slope, noise_slope
+from suffice.forecasting.slopes import Slope, effective_dimension_slope, geometric_mean, sandwich_slope
 
 
 def classified(samples, seed=0, classes=3, columns=6):
@@ -21,21 +21,21 @@ def test_by_default_it_is_the_geometric_mean_of_noise_and_information(samples):
     slopes = {name: estimator.slope.value for name, estimator in pilot.estimators.items()}
     assert next(iter(slopes)) == "combined"
     assert slopes["combined"] ** 2 == pytest.approx(slopes["noise"] * slopes["information"])
-    assert slopes["information"] == pytest.approx(information_slope(pilot.head).value)
+    assert slopes["information"] == pytest.approx(effective_dimension_slope(pilot.head).value)
 
 
 def test_residuals_are_half_way_with_enough_samples_of_a_class_and_nearer_to_those_left_out_with_fewer():
     many = measure_pilot(*classified(300), l2=0.01)
     middle = (many.head.outputs + many.nearly_all.outputs) / 2
-    assert many.estimators["noise"].slope == noise_slope(many.head, middle)
+    assert many.estimators["noise"].slope == sandwich_slope(many.head, middle)
     few = measure_pilot(*classified(30), l2=0.01)
     own, left_out = few.head.outputs, few.nearly_all.outputs
     half, told, far = (
         slope.value
         for slope in (
-            noise_slope(few.head, (own + left_out) / 2),
+            sandwich_slope(few.head, (own + left_out) / 2),
             few.estimators["noise"].slope,
-            noise_slope(few.head, left_out),
+            sandwich_slope(few.head, left_out),
         )
     )
     assert half < told < far

@@ -321,22 +321,45 @@ def other_first_layer():
     return model
 
 
+def one_bit():
+    model = model_of()
+    model[0].weight.data.view(torch.int32)[2, 3] ^= 1
+    return model
+
+
+def one_value():
+    x, y = data_of().tensors
+    x[7, 4] = torch.nextafter(x[7, 4], torch.tensor(9.0))
+    return TensorDataset(x, y)
+
+
+def one_label():
+    x, y = data_of().tensors
+    y[9] = (y[9] + 1) % 3
+    return TensorDataset(x, y)
+
+
 OTHERS = {
-    "other weights": ({"model": model_of(seed=1)}, {}),
-    "other weights of the same norm": ({"model": negated()}, {}),
-    "other data": ({"dataset": data_of(seed=1)}, {}),
-    "other loss": ({"loss": lambda outputs, batch: outputs[:, 0]}, {}),
-    "other shuffle": ({"seed": 1}, {}),
-    "other order": ({"order": "source"}, {}),
-    "other moving parameters": ({"parameters": "3.*"}, {}),
-    "other probes": ({}, {"seed": 1}),
-    "other radius": ({}, {"radius": 0.2}),
+    "other weights": ({"model": model_of(seed=1)}, {}, "weights: changed"),
+    "other weights of the same norm": ({"model": negated()}, {}, r"\(weights: changed\)"),
+    "one bit of a weight": ({"model": one_bit()}, {}, "weights: changed"),
+    "other data": ({"dataset": data_of(seed=1)}, {}, r"\(samples: changed\)"),
+    "one value of a sample": ({"dataset": one_value()}, {}, r"\(samples: changed\)"),
+    "one label": ({"dataset": one_label()}, {}, r"\(samples: changed\)"),
+    "other loss": ({"loss": lambda outputs, batch: outputs[:, 0]}, {}, r"\(loss: cross_entropy, now callable\)"),
+    "other shuffle": ({"seed": 1}, {}, r"\(order: changed\)"),
+    "other order": ({"order": "source"}, {}, r"\(order: changed\)"),
+    "other moving parameters": ({"parameters": "3.*"}, {}, "distance: "),
+    "other probes": ({}, {"seed": 1}, r"\(probes.seed: 0, now 1\)"),
+    "other radius": ({}, {"radius": 0.2}, "probes.radius: 0.3, now 0.2"),
 }
 
 
 @pytest.mark.parametrize("complete", [True, False])
-@pytest.mark.parametrize(("arguments", "probes"), OTHERS.values(), ids=OTHERS.keys())
-def test_the_store_of_another_problem_is_refused_and_kept(tmp_path, one_batch_shards, arguments, probes, complete):
+@pytest.mark.parametrize(("arguments", "probes", "named"), OTHERS.values(), ids=OTHERS.keys())
+def test_the_store_of_another_problem_is_refused_and_kept(
+    tmp_path, one_batch_shards, arguments, probes, named, complete
+):
     problem = problem_of()
     if complete:
         record(problem, probes_of(problem), tmp_path, BATCH)
@@ -344,7 +367,7 @@ def test_the_store_of_another_problem_is_refused_and_kept(tmp_path, one_batch_sh
         with pytest.raises(Killed):
             record(problem, probes_of(problem), tmp_path, BATCH, progress=kill_at(PROBES + 1))
     other = problem_of(**arguments)
-    with pytest.raises(InputError, match="store|folder") as refusal:
+    with pytest.raises(InputError, match=named) as refusal:
         record(other, probes_of(other, **probes), tmp_path, BATCH)
     assert "\n" not in str(refusal.value)
     whole = record(problem, probes_of(problem), tmp_path, BATCH)
@@ -363,6 +386,140 @@ def test_the_store_of_another_batch_size_is_refused(tmp_path):
     record(problem, probes_of(problem), tmp_path, batch_size=4)
     with pytest.raises(InputError, match="batch_size"):
         record(problem, probes_of(problem), tmp_path, batch_size=5)
+
+
+def test_the_store_of_other_points_at_the_same_distances_is_refused(tmp_path):
+    problem = problem_of()
+    center = problem.center()
+    ahead, back = ({name: value + step for name, value in center.items()} for step in (0.5, -0.5))
+    record(problem, Probes.points(problem, [ahead]), tmp_path)
+    with pytest.raises(InputError, match="probes.states: changed"):
+        record(problem, Probes.points(problem, [back]), tmp_path)
+
+
+def test_the_store_of_another_callable_loss_is_refused(tmp_path):
+    problem = problem_of(loss=lambda outputs, batch: outputs[:, 0])
+    record(problem, probes_of(problem), tmp_path)
+    other = problem_of(loss=lambda outputs, batch: outputs[:, 1])
+    with pytest.raises(InputError, match="the loss, the prediction or the software has changed"):
+        record(other, probes_of(other), tmp_path)
+
+
+class Items(list):
+    """A data set that is nothing but its items."""
+
+
+def test_samples_of_any_data_set_are_told_apart(tmp_path):
+    def items(tensors):
+        return Items({"x": value, "labels": int(label)} for value, label in zip(*tensors, strict=True))
+
+    arguments = {"predict": lambda model, batch: model(batch["x"])}
+    problem = problem_of(dataset=items(data_of().tensors), **arguments)
+    first = record(problem, probes_of(problem), tmp_path).losses
+    again = problem_of(dataset=items(data_of().tensors), **arguments)
+    assert np.array_equal(record(again, probes_of(again), tmp_path).losses, first)
+    other = problem_of(dataset=items(one_value().tensors), **arguments)
+    with pytest.raises(InputError, match=r"\(samples: changed\)"):
+        record(other, probes_of(other), tmp_path)
+
+
+class Extra(nn.Module):
+    """Has a state that is no tensor, and a complex weight."""
+
+    def __init__(self, state):
+        super().__init__()
+        self.linear = nn.Linear(5, 3)
+        self.register_buffer("phase", torch.tensor([1 + 2j]).conj())
+        self.state = state
+
+    def forward(self, x):
+        return self.linear(x)
+
+    def get_extra_state(self):
+        return self.state
+
+    def set_extra_state(self, state):
+        self.state = state
+
+
+def test_extra_state_of_a_model_counts_as_its_weights(tmp_path):
+    def problem_with(state):
+        torch.manual_seed(0)
+        return problem_of(model=Extra(state))
+
+    problem = problem_with({"scales": [1, None]})
+    first = record(problem, probes_of(problem), tmp_path).losses
+    again = problem_with({"scales": [1, None]})
+    assert np.array_equal(record(again, probes_of(again), tmp_path).losses, first)
+    other = problem_with({"scales": [1, 2]})
+    with pytest.raises(InputError, match=r"\(weights: changed\)"):
+        record(other, probes_of(other), tmp_path)
+
+
+@pytest.mark.parametrize("shard", range(1, SHARDS))
+def test_a_damaged_shard_is_measured_again_and_nothing_else(tmp_path, one_batch_shards, shard):
+    whole = record(problem_of(), probes_of(problem_of()), tmp_path, BATCH).losses
+    opened = Ledger.open(tmp_path)
+    file = tmp_path / "losses.zarr" / "c" / str(shard) / "0"
+    content = bytearray(file.read_bytes())
+    content[7] ^= 0x40  # the exponent of a loss: 1e-5 of it, or 1e5 times as much
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=rf"losses.zarr/c/{shard}/0 is damaged"):
+        _ = opened.losses
+    with pytest.raises(InputError, match="1 of 4 shards are missing or damaged; run record again") as refusal:
+        Ledger.open(tmp_path)
+    assert "\n" not in str(refusal.value)
+    problem, done = problem_of(), []
+    assert np.array_equal(record(problem, probes_of(problem), tmp_path, BATCH, done.append).losses, whole)
+    rows = min(BATCH, SAMPLES - BATCH * shard)
+    assert done == [(SAMPLES - rows) * PROBES, *[rows] * PROBES]
+
+
+def test_a_damaged_index_is_refused_by_name_and_written_anew(tmp_path):
+    problem = problem_of()
+    ledger = record(problem, probes_of(problem), tmp_path)
+    file = tmp_path / "index.npy"
+    content = file.read_bytes()
+    damaged = [b"", content[:40], content[:-8], content + b"\0", b"PK\x03\x04", content.replace(b"(10,)", b"(99,)")]
+    flips = (
+        bytes([*content[:byte], content[byte] ^ 1 << byte % 8, *content[byte + 1 :]]) for byte in range(len(content))
+    )
+    for replaced in [*damaged, *flips]:
+        file.write_bytes(replaced)
+        try:
+            assert np.array_equal(Ledger.open(tmp_path).index, ledger.index)
+        except InputError as error:
+            refused = str(error)
+            assert refused.startswith(str(file))
+    file.unlink()
+    with pytest.raises(InputError, match=r"index\.npy is missing or damaged: run record again"):
+        Ledger.open(tmp_path)
+    record(problem, probes_of(problem), tmp_path)
+    assert np.array_equal(Ledger.open(tmp_path).index, ledger.index)
+
+
+def test_pickled_objects_are_not_read(tmp_path):
+    problem = problem_of()
+    record(problem, probes_of(problem), tmp_path)
+    np.save(tmp_path / "index.npy", np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match=r"index\.npy is missing or damaged"):
+        Ledger.open(tmp_path)
+
+
+def test_a_store_in_use_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("suffice.storage.GRACE", 0.01)
+    problem, refusals = problem_of(), []
+
+    def record_again(losses):
+        try:
+            record(problem_of(), probes_of(problem_of()), tmp_path)
+        except InputError as error:
+            refusals.append(str(error))
+
+    record(problem, probes_of(problem), tmp_path, progress=record_again)
+    assert len(refusals) == PROBES
+    assert all(refusal.startswith(f"{tmp_path} is in use by process") for refusal in refusals)
+    assert record(problem, probes_of(problem), tmp_path).losses.shape == (SAMPLES, PROBES)
 
 
 def test_a_folder_without_a_ledger_cannot_be_opened(tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageClassification
 
-from suffice.data import load_images
+from suffice.data import ImageArray, load_images
 from suffice.errors import InputError
 from suffice.models import TINY_VIT, ImageInputs, load_image_classifier
 
@@ -99,3 +99,22 @@ def test_loading_is_silent_and_leaves_the_library_as_it_was(capfd):
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
     AutoModelForImageClassification.from_config(load_image_classifier(TINY_VIT, ["a", "b"]).model.config)
+
+
+def test_fingerprint_of_inputs_follows_pixels_labels_rows_and_preprocessing():
+    pixels, labels = np.arange(5 * 64, dtype=np.uint8).reshape(5, 8, 8), np.arange(5) % 2
+
+    def fingerprint(pixels=pixels, labels=labels, rows=(0, 1, 2), classes=("Bag", "Coat"), image_size=None):
+        classifier = load_image_classifier(TINY_VIT, list(classes), image_size)
+        return ImageInputs(ImageArray(pixels, labels, "here"), np.array(rows), classifier).fingerprint()
+
+    others = [
+        fingerprint(pixels=pixels ^ (np.arange(5) == 1).astype(np.uint8)[:, None, None]),
+        fingerprint(labels=1 - labels),
+        fingerprint(rows=(0, 2, 1)),
+        fingerprint(classes=("Coat", "Bag")),
+        fingerprint(image_size=16),
+        fingerprint(image_size=28),  # no longer cropped, where the checkpoint's own processor crops
+    ]
+    assert fingerprint() == fingerprint()
+    assert len({fingerprint(), *others}) == 7

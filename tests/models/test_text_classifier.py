@@ -1,5 +1,6 @@
 """Text checkpoints: with and without a head, a tokenizer, padding, an adapter."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -206,3 +207,27 @@ def test_adapter_is_read_with_its_head(tmp_path, save_tokenizer, samples, own_to
     with torch.no_grad():
         expected = wrapped.eval()(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         torch.testing.assert_close(classifier.predict(classifier.model, batch), expected)
+
+
+def test_fingerprint_of_inputs_follows_tokens_labels_and_rows(tiny_bert, tmp_path, reviews):
+    content = reviews.read_text()
+
+    def fingerprint(content=content, rows=(0, 1, 2), longest=None):
+        (tmp_path / "reviews.csv").write_text(content)
+        samples = read_texts(tmp_path / "reviews.csv")
+        classifier = load_classifier(str(tiny_bert), samples)
+        if longest is not None:
+            classifier = dataclasses.replace(classifier, longest=longest)
+        return classifier.inputs(samples, np.array(rows)).fingerprint()
+
+    first, second, *rest = content.split("\n")
+    text, label = second.rsplit(",", 1)
+    other = {"good": "bad", "bad": "good"}[label]
+    others = [
+        fingerprint("\n".join([first, f"long {text},{label}", *rest])),
+        fingerprint("\n".join([first, f"{text},{other}", *rest])),
+        fingerprint(rows=(1, 0, 2)),
+        fingerprint(longest=3),
+    ]
+    assert fingerprint() == fingerprint()
+    assert len({fingerprint(), *others}) == 5

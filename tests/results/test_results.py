@@ -29,8 +29,11 @@ def answers():
     }
     sizes = st.tuples(*[st.integers(1, 10**18)] * 3).map(sorted)
     known = st.builds(
-        lambda sizes, **rest: SufficientSize(low=sizes[0], size=sizes[1], high=sizes[2], **rest),
+        lambda sizes, ends, **rest: SufficientSize(
+            low=sizes[0], size=sizes[1], high=sizes[2] if ends else None, **rest
+        ),
         sizes=sizes,
+        ends=st.booleans(),
         status=st.sampled_from(["reached", "extrapolated"]),
         **common,
     )
@@ -45,7 +48,9 @@ def test_json_gives_the_same_answer_back(answer):
     assert SufficientSize.model_validate_json(answer.model_dump_json()) == answer
 
 
-@pytest.mark.parametrize("answer", [REACHED, CANNOT_TELL, REACHED | {"status": "extrapolated"}])
+@pytest.mark.parametrize(
+    "answer", [REACHED, CANNOT_TELL, REACHED | {"status": "extrapolated"}, REACHED | {"high": None}]
+)
 def test_the_usual_answers_are_valid_with_confidence_ninety_percent(answer):
     assert SufficientSize(**answer).confidence == 0.9
 
@@ -57,7 +62,7 @@ def test_the_usual_answers_are_valid_with_confidence_ninety_percent(answer):
         {"high": 99},
         {"low": None},
         {"size": None},
-        {"high": None},
+        {"low": 101, "high": None},
         {"size": None, "low": None, "high": None},
         {"status": "cannot_tell"},
         {"size": 0, "low": 0},

@@ -13,6 +13,7 @@ import peft
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertForSequenceClassification, ViTConfig, ViTForImageClassification
 
 import suffice
@@ -83,7 +84,7 @@ def test_fine_tuning_lowers_the_loss_and_probes_move_what_was_trained(
 ):
     source, data = str(hugging_face_folder), str(image_folder)
     before = run(tmp_path / "before", model=source, data=data)
-    after = run(tmp_path / "after", model=source, data=data, fine_tune=method, epochs=5, learning_rate=0.01)
+    after = run(tmp_path / "after", model=source, data=data, method=method, epochs=5, learning_rate=0.01)
     assert after.problem.loss_at_center < before.problem.loss_at_center
     assert after.problem.moving_parameters < before.problem.moving_parameters
     stored = torch.load(tmp_path / "after" / "fine_tuning.pt", weights_only=True)
@@ -131,12 +132,12 @@ def test_head_is_trained_on_texts_and_some_of_the_classes_are_kept(tmp_path, tin
     three = tmp_path / "three.tsv"
     rows = [line.replace(",", "\t") for line in reviews.read_text().split("\n")[1:-1]]
     three.write_text("\n".join([*rows, *["long film\tunsure"] * 5]))
-    values = {"model": str(tiny_bert), "text_column": "1", "label_column": 2, "fine_tune": "head", "epochs": 2}
+    values = {"model": str(tiny_bert), "text_column": "1", "label_column": 2, "method": "head", "epochs": 2}
     first = run(tmp_path / "run", data=str(three), classes=["bad", "good"], **values)
     assert (first.problem.samples, first.problem.held_out_samples, first.problem.classes) == (48, 12, 2)
     assert first.problem.moving_parameters == 2 * (16 + 1)
     assert first.configuration["classes"] == ["bad", "good"]
-    with pytest.raises(InputError, match="another classes"):
+    with pytest.raises(InputError, match=r"other settings \(classes: \[bad, good\], now \[unsure, good\]; "):
         run(tmp_path / "run", data=str(three), classes=["unsure", "good"], **values)
 
 
@@ -145,7 +146,9 @@ def test_same_configuration_is_resumed_and_another_is_refused(small_run):
     stamp = (folder / "fine_tuning.pt").stat().st_mtime_ns
     assert analyze(read_configuration(AnalyzeConfig, SMALL), folder) == result
     assert (folder / "fine_tuning.pt").stat().st_mtime_ns == stamp
-    with pytest.raises(InputError, match="another radius"):
+    with pytest.raises(
+        InputError, match=r"other settings \(radius: 0.1, now 0.2\): give another --out, or --overwrite"
+    ):
         analyze(read_configuration(AnalyzeConfig, SMALL | {"radius": 0.2}), folder)
 
 
@@ -171,11 +174,39 @@ def test_folder_of_another_program_is_refused_even_to_overwrite(tmp_path):
 
 def test_data_that_changed_under_a_run_are_noticed(tmp_path, image_folder):
     shutil.copytree(image_folder, tmp_path / "images")
-    values = {"model": "builtin:tiny-vit", "data": str(tmp_path / "images"), "fine_tune": "head", "epochs": 1}
+    values = {"model": "builtin:tiny-vit", "data": str(tmp_path / "images"), "method": "head", "epochs": 1}
     run(tmp_path / "run", **values)
-    next((tmp_path / "images").rglob("*.png")).unlink()
-    with pytest.raises(InputError, match="content of its data"):
+    image = next((tmp_path / "images").rglob("*.png"))
+    content = image.read_bytes()
+    image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # the same size
+    with pytest.raises(InputError, match="contents of the data: changed"):
         run(tmp_path / "run", **values)
+    image.write_bytes(content)
+    run(tmp_path / "run", **values)
+    image.unlink()
+    with pytest.raises(InputError, match="contents of the data: changed"):
+        run(tmp_path / "run", **values)
+
+
+def test_a_model_that_changed_under_a_run_is_noticed(tmp_path, image_folder, hugging_face_folder):
+    shutil.copytree(hugging_face_folder, tmp_path / "model")
+    values = {"model": str(tmp_path / "model"), "data": str(image_folder)}
+    run(tmp_path / "run", **values)
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    weights["vit.embeddings.cls_token"].view(torch.int32)[0, 0, 3] ^= 1
+    save_file(weights, tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"weights: changed"):
+        run(tmp_path / "run", **values)
+
+
+def test_a_damaged_loss_is_measured_again(small_run, tmp_path):
+    folder, result = small_run
+    shutil.copytree(folder, tmp_path / "run")
+    stored = tmp_path / "run" / "ledger" / "losses.zarr" / "c" / "0" / "0"
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:100] + bytes([whole[100] ^ 64]) + whole[101:])
+    assert analyze(read_configuration(AnalyzeConfig, SMALL), tmp_path / "run") == result
+    assert stored.read_bytes() == whole
 
 
 def test_another_tolerance_is_answered_from_what_was_measured(small_run, tmp_path):
@@ -187,7 +218,14 @@ def test_another_tolerance_is_answered_from_what_was_measured(small_run, tmp_pat
     assert (tmp_path / "run" / "ledger" / "losses.zarr" / "zarr.json").stat().st_mtime_ns == stamp
 
 
-@pytest.mark.parametrize("moment", ["fine_tuning.pt", "ledger/losses.zarr/c/0/0", "held_out_ledger/losses.zarr/c/0/0"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("fine_tuning.pt", marks=pytest.mark.deep),
+        "ledger/losses.zarr/c/0/0",
+        pytest.param("held_out_ledger/losses.zarr/c/0/0", marks=pytest.mark.deep),
+    ],
+)
 def test_killed_run_resumes_to_the_identical_result(small_run, tmp_path, moment):
     folder, _ = small_run
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items() if key not in ("model", "data")]
@@ -220,7 +258,7 @@ def test_broken_image_is_named(tmp_path, image_folder, hugging_face_folder):
     for count, file in enumerate(image_folder.rglob("*.png")):
         (tmp_path / "images" / "digit 1" / f"{count}.png").write_bytes(file.read_bytes())
     with pytest.raises(InputError, match="broken.png"):
-        run(tmp_path / "run", model="builtin:tiny-vit", data=str(tmp_path / "images"), fine_tune="head", epochs=1)
+        run(tmp_path / "run", model="builtin:tiny-vit", data=str(tmp_path / "images"), method="head", epochs=1)
 
 
 @pytest.mark.parametrize(
@@ -231,8 +269,8 @@ def test_broken_image_is_named(tmp_path, image_folder, hugging_face_folder):
         ({"samples": 5}, "at least 3"),
         ({"samples": 5000}, "has 1797"),
         ({"parameters": ["vit.layer.*.nothing"]}, "no parameter matches"),
-        ({"fine_tune": "heads"}, "not a way to fine-tune"),
-        ({"fine_tune": "last_layers(9)"}, "has 4 layers"),
+        ({"method": "heads"}, "not a way to fine-tune"),
+        ({"method": "last_layers(9)"}, "has 4 layers"),
         ({"device": "toaster"}, "auto, cpu or cuda"),
         ({"fine_tune": "all", "samples": 40, "learning_rate": 1e30}, "diverged"),
     ],
@@ -244,7 +282,7 @@ def test_bad_input_gets_one_clear_line(tmp_path, values, message):
 
 
 def test_checkpoint_without_a_head_asks_for_fine_tuning(tmp_path, image_folder):
-    with pytest.raises(InputError, match="--fine-tune head"):
+    with pytest.raises(InputError, match="--method head"):
         run(tmp_path, model="builtin:tiny-vit", data=str(image_folder))
 
 
@@ -269,7 +307,7 @@ def test_real_pretrained_transformer_settles_on_real_images(tmp_path, shared):
         data=str(shared / "data" / "fashion-mnist"),
         image_size=28,
         samples=60,
-        fine_tune="head",
+        method="head",
         epochs=3,
     )
     assert result.problem.classes == 10

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from suffice.configuration import ForecastConfig, read_configuration
 from suffice.data import load_samples
@@ -9,9 +11,10 @@ from suffice.errors import InputError
 from suffice.forecasting import choose_penalty, forecast_head
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy
+from suffice.models import load_classifier
 from suffice.results import ForecastResult
 from suffice.runs.forecast import forecast
-from suffice.studies import FrozenFeatures, learner
+from suffice.training import FrozenFeatures, learner
 
 SMALL = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 300, "l2": 0.01}
 
@@ -105,6 +108,18 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
     assert forecast(config_of(samples=600), tmp_path / "stopped").model_dump_json() == whole.model_dump_json()
 
 
+def test_one_changed_bit_of_a_frozen_weight_is_noticed(tmp_path):
+    load_classifier("builtin:tiny-vit", load_samples("builtin:digits")).model.save_pretrained(tmp_path / "model")
+    config = config_of(model=str(tmp_path / "model"), samples=60)
+    before = forecast(config, tmp_path / "run")
+    assert forecast(config, tmp_path / "run").model_dump_json() == before.model_dump_json()
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    weights["vit.embeddings.position_embeddings"].view(torch.int32)[0, 5, 7] ^= 1
+    save_file(weights, tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"features.zarr was computed with other settings \(weights: changed\)"):
+        forecast(config, tmp_path / "run")
+
+
 def test_the_penalty_is_chosen_by_the_samples_left_out(tmp_path):
     result = forecast(config_of(l2=None), tmp_path / "run")
     features = FrozenFeatures(tmp_path / "run" / "features" / "head").tensor.double().numpy()
@@ -139,5 +154,5 @@ def test_bad_input_is_refused_in_one_line(values, said, tmp_path):
 
 def test_a_model_that_cannot_be_cut_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(learner, "split", lambda *_: None)
-    with pytest.raises(InputError, match="take suffice.forecast_head on features"):
+    with pytest.raises(InputError, match="compute features, and use suffice.forecast_head"):
         forecast(config_of(), tmp_path / "run")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from suffice.configuration import HessianConfig, read_configuration
 from suffice.errors import InputError
-from suffice.report import heat_map_file
+from suffice.results import heat_map_file
 from suffice.runs import hessian as run
 from suffice.runs.hessian import measure_hessian, moments_of
 

@@ -1,5 +1,6 @@
 """``suffice study`` from end to end: the same numbers however it was run, and bad input in one line."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, ViTConf
 import suffice
 from suffice.configuration import StudyConfig, read_configuration
 from suffice.errors import InputError
-from suffice.results import StudyResult
+from suffice.results import Cell, StudyResult
 from suffice.runs import study as run
 from suffice.runs.study import study
 
@@ -133,6 +134,13 @@ def test_what_is_stored_is_the_result(small_study):
     assert stored.model_dump_json() == result.model_dump_json()
 
 
+def test_a_table_of_all_trainings_reads_back(small_study):
+    folder, result = small_study
+    with (folder / "cells.csv").open(newline="") as file:
+        rows = [{name: text or None for name, text in row.items()} for row in csv.DictReader(file)]
+    assert [Cell.model_validate(row) for row in rows] == result.study.cells
+
+
 def test_results_do_not_depend_on_the_number_of_workers(small_study, tmp_path):
     _, result = small_study
     assert without_seconds(study(config_of(), tmp_path / "run", workers=2)) == without_seconds(result)
@@ -157,12 +165,12 @@ def test_a_second_run_runs_nothing_again(small_study, monkeypatch):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"seeds": 3}, "another seeds"),
-        ({"sizes": [30, 60]}, "another sizes"),
-        ({"methods": ["head"], "steps": 5}, "another methods, steps"),
-        ({"tolerances": [0.1]}, "another tolerances"),
-        ({"samples": 151}, "another samples"),
-        ({"weight_decay": 0.5}, "another weight_decay"),
+        ({"seeds": 3}, "seeds: 2, now 3"),
+        ({"sizes": [30, 60]}, r"sizes: \[30, 60, 100\], now \[30, 60\]"),
+        ({"methods": ["head"], "steps": 5}, r"steps: 4, now 5; methods: \[.*\], now \[head\]"),
+        ({"tolerances": [0.1]}, "tolerances: "),
+        ({"samples": 151}, "samples: 150, now 151"),
+        ({"weight_decay": 0.5}, "weight_decay: 0.01, now 0.5"),
     ],
 )
 def test_another_configuration_is_refused(small_study, values, said):
@@ -243,7 +251,7 @@ def test_diverged_trainings_are_recorded_and_not_averaged(tmp_path):
 
 def test_a_model_that_cannot_be_cut_is_run_whole_and_the_result_says_so(tmp_path, monkeypatch):
     cut = study(config_of(**ONE), tmp_path / "cut", workers=1)
-    monkeypatch.setattr("suffice.studies.learner.split", lambda *_: None)
+    monkeypatch.setattr("suffice.training.learner.split", lambda *_: None)
     whole = study(config_of(**ONE), tmp_path / "whole", workers=1)
     note = "The frozen part could not be run apart, and was run at every step: head."
     assert note in whole.notes

@@ -13,9 +13,8 @@ from torch.utils.data import TensorDataset
 from suffice import Problem
 from suffice.configuration import StudyConfig
 from suffice.results import Cell
-from suffice.studies import Cells, Learner, Place, learning_curve, train_cell
-from suffice.studies.cell import predictions
-from suffice.studies.parts import Parts
+from suffice.studies import Cells, learning_curve, train_cell
+from suffice.training import Learner, Parts, Series, predict
 
 SAMPLES = 150
 PARTS = Parts(np.arange(90), np.arange(90, 110), np.arange(110, 150))
@@ -42,7 +41,7 @@ def config_of(**values):
 
 
 def trained(size, learner=None, place=None, **values):
-    place = Place("all", "head", 0) if place is None else place
+    place = Series("all", "head", 0) if place is None else place
     learner = learner_of() if learner is None else learner
     return train_cell(config_of(**values), learner, PARTS, ORDER, place, size)
 
@@ -108,7 +107,7 @@ def comparable(cell):
 def test_the_learner_starts_anew_for_each_cell(model):
     learner = learner_of(model)
     (first, tested), weights = trained(20, learner), learner.state()
-    trained(70, learner, Place("all", "head", 5))
+    trained(70, learner, Series("all", "head", 5))
     assert not all(torch.equal(learner.state()[name], value) for name, value in weights.items())
     again, tested_again = trained(20, learner)
     assert comparable(again) == comparable(first)
@@ -117,7 +116,7 @@ def test_the_learner_starts_anew_for_each_cell(model):
 
 
 def test_the_seed_of_the_place_decides_the_training():
-    cells = [trained(40, place=Place("all", "head", seed))[0] for seed in (0, 0, 1)]
+    cells = [trained(40, place=Series("all", "head", seed))[0] for seed in (0, 0, 1)]
     assert comparable(cells[0]) == comparable(cells[1])
     assert cells[0].test_loss != cells[2].test_loss
 
@@ -125,7 +124,7 @@ def test_the_seed_of_the_place_decides_the_training():
 def test_methods_train_in_their_own_way():
     values = {"methods": ["head", "full"], "by_method": {"full": {"steps": 3, "learning_rate": 0.2}}}
     expected, _ = trained(40, methods=["head"], steps=3, learning_rate=0.2)
-    full, _ = trained(40, place=Place("all", "full", 0), **values)
+    full, _ = trained(40, place=Series("all", "full", 0), **values)
     head, _ = trained(40, **values)
     assert full.test_loss == expected.test_loss
     assert head.test_loss == trained(40)[0].test_loss
@@ -133,9 +132,9 @@ def test_methods_train_in_their_own_way():
 
 def test_predictions_do_not_depend_on_the_batch_size():
     problem = learner_of().problem(PARTS.test)
-    whole = predictions(problem, 40)
+    whole = predict(problem, len(problem), 40)
     for batch_size in (1, 7, "auto"):
-        part = predictions(problem, batch_size)
+        part = predict(problem, len(problem), batch_size)
         assert part.losses == pytest.approx(whole.losses, rel=1e-5)
         assert np.array_equal(part.labels, whole.labels)
     assert whole.probabilities.sum(1) == pytest.approx(np.ones(40))
@@ -148,7 +147,7 @@ def test_a_diverged_training_is_recorded_without_numbers_and_left_out_of_curves(
     assert (diverged.status, diverged.moving_parameters) == ("diverged", 21)
     values = diverged.model_dump(exclude={"task", "method", "size", "seed", "status", "moving_parameters"})
     assert set(values.values()) == {None}
-    finished, _ = trained(40, place=Place("all", "head", 1))
+    finished, _ = trained(40, place=Series("all", "head", 1))
     curve = learning_curve([diverged, finished], 40)
     assert curve.loss.mean.tolist() == [finished.test_loss]
 
@@ -186,12 +185,12 @@ def stored(folder, status="finished"):
     ), Cells(folder / "cells", ["all", "0,1"])
 
 
-PLACE = Place("0,1", "lora(2)", 4)
+PLACE = Series("0,1", "lora(2)", 4)
 
 
 def test_what_is_written_is_read(tmp_path):
     cell, cells = stored(tmp_path)
-    tested = predictions(learner_of().problem(PARTS.test), 40)
+    tested = predict(learner_of().problem(PARTS.test), 40, 40)
     weights = {"weight": torch.randn(5, 4).t(), "count": torch.tensor(3)}
     assert not cells.has(PLACE, 30)
     cells.write(cell, tested, weights)
@@ -208,7 +207,7 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_a_cell_without_its_json_is_missing(tmp_path):
     cell, cells = stored(tmp_path)
-    cells.write(cell, predictions(learner_of().problem(PARTS.test), 40), {"weight": torch.ones(2)})
+    cells.write(cell, predict(learner_of().problem(PARTS.test), 40, 40), {"weight": torch.ones(2)})
     (file,) = (tmp_path / "cells").glob("*.json")
     file.unlink()
     assert len(list((tmp_path / "cells").iterdir())) == 2

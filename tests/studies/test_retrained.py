@@ -14,15 +14,16 @@ from torch.utils.data import TensorDataset
 from suffice import Convergence, Probes, Problem, record
 from suffice.configuration import StudyConfig
 from suffice.landscape import root_mean_square
-from suffice.studies import Learner, Place, measure_retrained
+from suffice.studies import measure_retrained
 from suffice.studies.retrained import CURVE_SIZES, gradient_norms
+from suffice.training import Learner, Series
 
 DRAW = torch.Generator().manual_seed(0)
 X = torch.randn(100, 4, generator=DRAW).double()
 Y = (X[:, :3] + torch.randn(100, 3, generator=DRAW)).argmax(1)
 ORDER, VALIDATION = np.random.default_rng(0).permutation(80), np.arange(80, 100)
 SIZES = [10, 30, 60]
-PLACE = Place("all", "head", 3)
+PLACE = Series("all", "head", 3)
 
 
 def learner_of():

@@ -1,4 +1,4 @@
-"""The command line: ``suffice demo | analyze | report``."""
+"""The command line: ``suffice demo | analyze | hessian | study | forecast | report``. Its help imports no torch."""
 
 from suffice.cli.main import app
 

@@ -3,51 +3,52 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from suffice.cli.answer import print_answer, print_base_answer
 from suffice.cli.flags import Config, Out, Overwrite, with_flags
-from suffice.configuration import WRITTEN, AnalyzeConfig, BaseConfig, read_analysis
+from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis
 
 
 @with_flags(AnalyzeConfig, WRITTEN)
 def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: Overwrite = False, **flags: Any) -> None:
-    """Has the loss surface of a classifier of images or texts settled, and how many samples are enough?
+    """Has the loss surface of an image or text classifier settled, and how many samples are enough?
 
-    Writes OUT/report.html, OUT/result.json and OUT/figures. A run that was interrupted goes on where it stopped.
+    Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted.
 
     [bold]Examples[/bold]
 
-    A classifier that was trained elsewhere, on images it has not seen (one sub-folder a class):
+    A classifier trained elsewhere, on images that it was not trained on (one folder for each class):
 
         suffice analyze ./my-classifier ./validation-images --held-out 0
 
     A pretrained model with a new head, trained on four fifths of the images:
 
-        suffice analyze facebook/dinov2-small ./images --fine-tune head --image-size 56
+        suffice analyze facebook/dinov2-small ./images --method head --image-size 56
 
-    Texts and their labels, in columns of these names; --threshold 3 makes two classes of numbers:
+    Texts and ratings from the named columns; --threshold 3 makes two classes of the ratings:
 
-        suffice analyze ./minilm ./reviews.csv --text-column review --label-column stars --threshold 3 --fine-tune head
+        suffice analyze ./minilm ./reviews.csv --text-column review --label-column stars --threshold 3 --method head
 
-    IDX files, the last two layers, a tolerance of 2%:
+    IDX files, the last two layers trained, a tolerance of 2%:
 
-        suffice analyze ./model ./fashion-mnist --fine-tune "last_layers(2)" --samples 2000 --tolerance 0.02
+        suffice analyze ./model ./fashion-mnist --method "last_layers(2)" --samples 2000 --tolerance 0.02
 
     The same run again:
 
         suffice analyze --config runs/analyze/config.yaml --out runs/again
 
-    Fully connected networks on synthetic data, the base experiment, whose keys are in experiments/base/config.yaml:
+    The MLP experiment: fully connected networks on synthetic data; experiments/mlp/config.yaml has its keys:
 
-        suffice analyze builtin:mlp --out runs/base
+        suffice analyze builtin:mlp --out runs/mlp
     """
-    from suffice.runs.analyze import analyze as run  # noqa: PLC0415 -- transformers takes seconds to import
-    from suffice.runs.base import measure_base  # noqa: PLC0415
-
-    console = Console()
     asked = read_analysis(flags, config)
-    if isinstance(asked, BaseConfig):
-        print_base_answer(measure_base(asked, out, overwrite, console), out, console)
+    from suffice.cli.answer import finish
+    from suffice.cli.terminal import Terminal
+
+    terminal = Terminal()
+    if isinstance(asked, MLPConfig):
+        from suffice.runs.mlp import measure_mlps
+
+        finish(measure_mlps(asked, out, overwrite, terminal), out, terminal.console)
     else:
-        print_answer(run(asked, out, overwrite, console), out, console)
+        from suffice.runs.analyze import analyze as run
+
+        finish(run(asked, out, overwrite, terminal), out, terminal.console)

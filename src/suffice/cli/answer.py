@@ -1,64 +1,129 @@
-"""The answer in the terminal."""
+"""The answer of a finished run on the terminal, by the type of its result."""
 
 from pathlib import Path
+from typing import assert_never
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suffice.report import base_answer, forecast_answer
-from suffice.results import BaseResult, ForecastResult, Result
+from suffice.report import write_report
+from suffice.report.answers import forecast_answer, mlp_answer
+from suffice.results import (
+    AnalysisResult,
+    ForecastResult,
+    HessianResult,
+    LearningCurve,
+    MLPResult,
+    Result,
+    StudyResult,
+    interval_in_words,
+)
 
 COLORS = {"reached": "green", "extrapolated": "yellow", "cannot_tell": "red"}
 
 
-def print_answer(result: Result, out: Path, console: Console) -> None:
-    """The sufficient sizes as a table, the headline as a sentence, and where the report lies."""
+def finish(result: Result, out: Path, console: Console) -> None:
+    """Writes the report of a run, prints its answer, and says where the report is."""
+    report = write_report(result, out)
+    print_answer(result, console)
+    print_report(report, console)
+
+
+def print_report(report: Path, console: Console) -> None:
+    """Where the report is, on one line whatever the width."""
+    console.print(f"Report: {report}", markup=False, soft_wrap=True)
+
+
+def print_answer(result: Result, console: Console) -> None:
+    """The numbers as a table, the answer in sentences, and notes on the data."""
+    match result:
+        case AnalysisResult():
+            _print_analysis(result, console)
+        case ForecastResult():
+            _print_forecast(result, console)
+        case HessianResult():
+            _print_hessian(result, console)
+        case MLPResult():
+            _print_mlp(result, console)
+        case StudyResult():
+            _print_study(result, console)
+        case _:
+            assert_never(result)
+
+
+def _print_analysis(result: AnalysisResult, console: Console) -> None:
     headline = result.sufficient_sizes[0]
     table = Table(title=f"How many samples are enough, to {100 * headline.tolerance:.4g}% of the loss at w*?")
     for column in ("criterion", "enough, k*", f"{result.confidence:.0%} interval", "status"):
         table.add_column(column, justify="right" if column == "enough, k*" else "left")
     for answer in result.sufficient_sizes:
         size, interval = "–", "–"
-        if answer.size is not None:
-            size, interval = f"{answer.size:,}", f"{answer.low:,} to {answer.high:,}"
+        if answer.size is not None and answer.low is not None:
+            size, interval = f"{answer.size:,}", interval_in_words(answer.low, answer.high)
         color = COLORS[answer.status]
         table.add_row(answer.criterion, size, interval, f"[{color}]{answer.status.replace('_', ' ')}[/{color}]")
     console.print(table)
     console.print(escape(headline.explanation), style="bold")
-    for note in result.problem.notes:
-        console.print(f"Note: {note}", markup=False)
-    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
+    _print_notes(result.problem.notes, console)
 
 
-def print_base_answer(result: BaseResult, out: Path, console: Console) -> None:
-    """What was found in a few sentences, and where the report with every network lies."""
-    headline, *others = base_answer(result)
+def _print_mlp(result: MLPResult, console: Console) -> None:
+    headline, *others = mlp_answer(result)
     console.print(escape(headline), style="bold")
     for sentence in others:
         console.print(sentence, markup=False)
-    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
 
 
-def print_forecast(result: ForecastResult, out: Path, console: Console) -> None:
-    """The curve as a table, the answers as sentences, and where the report lies."""
+def _print_forecast(result: ForecastResult, console: Console) -> None:
     curve = result.forecast
     if curve.status != "cannot_tell":
-        table = Table(title=f"Test loss and accuracy to be expected, with {result.confidence:.0%} intervals")
+        table = Table(title=f"Predicted test loss and accuracy, with {result.confidence:.0%} intervals")
         for title in ("samples", "accuracy", "interval", "loss", "interval"):
             table.add_column(title, justify="right")
-        for place, size in enumerate(curve.sizes):
+        for index, size in enumerate(curve.sizes):
             accuracy, loss = curve.accuracy, curve.loss
             table.add_row(
                 f"{size:,}",
-                f"{accuracy.mean[place]:.1%}",
-                f"{accuracy.low[place]:.1%} to {accuracy.high[place]:.1%}",
-                f"{loss.mean[place]:.3f}",
-                f"{loss.low[place]:.3f} to {loss.high[place]:.3f}",
+                f"{accuracy.mean[index]:.1%}",
+                f"{accuracy.low[index]:.1%} to {accuracy.high[index]:.1%}",
+                f"{loss.mean[index]:.3f}",
+                f"{loss.low[index]:.3f} to {loss.high[index]:.3f}",
             )
         console.print(table)
     for sentence in forecast_answer(result):
         console.print(escape(sentence))
-    for note in result.notes:
-        console.print(f"Note: {escape(note)}")
-    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
+    _print_notes(result.notes, console)
+
+
+def _print_hessian(result: HessianResult, console: Console) -> None:
+    table = Table(title=f"Hessian of {sum(result.parameters.values()):,} parameters, {result.samples:,} samples")
+    for column in ("epoch", "loss", "accuracy", "trace", "|H|", "|H_o|", "|H_f|", "outliers"):
+        table.add_column(column, justify="right")
+    for moment in result.moments:
+        norms = [f"{moment.parts[part].spectral:.3g}" for part in ("full", "outer", "functional")]
+        cells = (f"{moment.loss:.3f}", f"{moment.accuracy:.0%}", f"{moment.parts['full'].trace:.3g}")
+        table.add_row(str(moment.epoch), *cells, *norms, str(moment.outliers))
+    console.print(table)
+    console.print("|H|: spectral norm, the largest |eigenvalue|; H = H_o + H_f.", markup=False)
+
+
+def _print_study(result: StudyResult, console: Console) -> None:
+    curves = result.study.curves
+    table = Table(title="Test accuracy by number of training samples, mean over seeds")
+    table.add_column("samples", justify="right")
+    for method in curves:
+        table.add_column(method, justify="right")
+    for size in sorted({size for curve in curves.values() for size in curve.sizes}):
+        table.add_row(f"{size:,}", *(_accuracy(curve, size) for curve in curves.values()))
+    console.print(table)
+    _print_notes(result.notes, console)
+
+
+def _accuracy(curve: LearningCurve, size: int) -> str:
+    return f"{curve.accuracy.mean[curve.sizes.index(size)]:.1%}" if size in curve.sizes else "–"
+
+
+def _print_notes(notes: list[str], console: Console) -> None:
+    for note in notes:
+        console.print(f"Note: {note}", markup=False)

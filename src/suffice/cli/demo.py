@@ -2,26 +2,26 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
-from suffice.cli.answer import print_answer, print_forecast
 from suffice.cli.flags import Out, Overwrite
 
 
 def demo(out: Out = Path("runs/demo"), overwrite: Overwrite = False) -> None:
-    """The whole way on real data, in a minute: fine-tune the embedded tiny ViT on real digits, and answer.
+    """Analyze and forecast on real data in a minute: an embedded Vision Transformer and handwritten digits.
 
-    Then a forecast of what more than 300 digits would bring to a new head, in OUT/forecast.
+    Fine-tunes the model and measures how many digits are enough (OUT/report.html), then predicts what more digits than
+    300 would bring to a new head (OUT/forecast/report.html).
 
     [bold]Example[/bold]
 
         suffice demo --out runs/demo
     """
-    from suffice.runs.analyze import analyze  # noqa: PLC0415 -- transformers takes seconds to import
-    from suffice.runs.demo import DEMO, DEMO_FORECAST  # noqa: PLC0415
-    from suffice.runs.forecast import forecast  # noqa: PLC0415
+    from suffice.cli.answer import finish
+    from suffice.cli.terminal import Terminal
+    from suffice.runs.analyze import analyze
+    from suffice.runs.demo import DEMO, DEMO_FORECAST
+    from suffice.runs.forecast import forecast
 
-    console = Console()
-    print_answer(analyze(DEMO, out, overwrite, console), out, console)
+    terminal = Terminal()
+    finish(analyze(DEMO, out, overwrite, terminal), out, terminal.console)
     ahead = out / "forecast"
-    print_forecast(forecast(DEMO_FORECAST, ahead, overwrite, console), ahead, console)
+    finish(forecast(DEMO_FORECAST, ahead, overwrite, terminal), ahead, terminal.console)

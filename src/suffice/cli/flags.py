@@ -1,24 +1,25 @@
-"""Flags made from a configuration, so that a key, its type and its explanation are written once."""
+"""Flags made from a configuration, so that a key, its type and its description are written once."""
 
 import inspect
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from suffice.configuration import Config as Configuration
 
 POSITIONAL = ("model", "data")
 
 Command = Callable[..., None]
 
 
-def with_flags(configuration: type[BaseModel], written: Set[str]) -> Callable[[Command], Command]:
-    """Gives a command of ``out``, ``config``, ``overwrite`` and ``**flags`` one flag a key, but for ``written``.
+def with_flags(configuration: type[Configuration], written: Set[str]) -> Callable[[Command], Command]:
+    """Gives a command of ``out``, ``config``, ``overwrite`` and ``**flags`` a flag for each key except ``written``.
 
-    A flag that is not given is None, and so left out of ``flags``: a configuration file decides then.
+    A flag that is not given is left out of ``flags``, so that a configuration file decides.
     """
 
     def decorate(command: Command) -> Command:
@@ -31,7 +32,11 @@ def with_flags(configuration: type[BaseModel], written: Set[str]) -> Callable[[C
             configuration.model_fields,
             key=lambda name: next(depth for depth, own in enumerate(lineage) if name in own),
         )
-        fields = [_parameter(name, configuration.model_fields[name]) for name in keys if name not in written]
+        fields = [
+            _parameter(name, configuration.model_fields[name], configuration.OTHER_NAMES.get(name, ()))
+            for name in keys
+            if name not in written
+        ]
         own = [
             parameter
             for parameter in inspect.signature(command).parameters.values()
@@ -45,22 +50,23 @@ def with_flags(configuration: type[BaseModel], written: Set[str]) -> Callable[[C
     return decorate
 
 
-def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+def _parameter(name: str, field: FieldInfo, other_names: Sequence[str]) -> inspect.Parameter:
     explained = str(field.description)
     if name in POSITIONAL:
         information: Any = typer.Argument(help=explained, show_default=False)
     else:
         value = ",".join(map(str, field.default)) if isinstance(field.default, list) else field.default
         default = "" if value in (None, "", {}) else f" (default: {value})"
-        information = typer.Option(f"--{name.replace('_', '-')}", help=explained + default, show_default=False)
+        flags = [f"--{word.replace('_', '-')}" for word in (name, *other_names)]
+        information = typer.Option(*flags, help=explained + default, show_default=False)
     annotation: Any = Annotated[_flag_type(field.annotation) | None, information]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _flag_type(annotation: Any) -> Any:
-    """What the command line makes of a word; of lists of numbers and of several possibilities the configuration does.
+    """The type of a flag. Lists of numbers and unions are strings here, which the configuration then reads.
 
-    A flag for a list of words may be given several times.
+    A flag for a list of words may be repeated.
     """
     if get_origin(annotation) in (Union, UnionType):
         kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
@@ -71,6 +77,6 @@ def _flag_type(annotation: Any) -> Any:
     return str if get_origin(annotation) is Literal else annotation
 
 
-Out = Annotated[Path, typer.Option("--out", help="Folder of the run; one of the same configuration is resumed.")]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML file with any of these keys; flags override it.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew, and replace the run that is there.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the run; a run with the same settings is resumed.")]
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file with the settings; flags override it.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder and start from scratch.")]

@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from suffice.cli.answer import print_forecast
 from suffice.cli.flags import Config, Out, Overwrite, with_flags
 from suffice.configuration import WRITTEN, ForecastConfig, read_configuration
 
@@ -14,24 +11,24 @@ from suffice.configuration import WRITTEN, ForecastConfig, read_configuration
 def forecast(
     out: Out = Path("runs/forecast"), config: Config = None, overwrite: Overwrite = False, **flags: Any
 ) -> None:
-    """How good would a model be with more samples, and how many more would bring it to a target?
+    """How good would a model be with more samples, and how many more would reach a target?
 
-    Trains on the samples at hand, a new head by default, and forecasts the learning curve from where that ends. Of a
-    head ten folds tell the test loss, of other models --test data or seven trainings on parts. Writes OUT/report.html,
-    OUT/result.json and OUT/figures. A run that was interrupted goes on where it stopped; another target takes no
-    training.
+    Trains on the samples at hand, a new head by default, and predicts the learning curve from that training. For a
+    head, the test loss is estimated by ten-fold cross-validation; for other methods, from --test data or from seven
+    trainings on parts of the samples. Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes
+    a run that was interrupted; another target needs no new training.
 
     [bold]Examples[/bold]
 
-    How many more images would bring the accuracy to 85%?
+    How many more images would reach an accuracy of 85%?
 
         suffice forecast ./dinov2-small ./images --image-size 56 --target-accuracy 0.85
 
-    And of LoRA on it, where 500 other images are there to test on?
+    The same for LoRA, with other images to test on:
 
         suffice forecast ./dinov2-small ./images --image-size 56 --method "lora(4)" --steps 300 --test ./others
 
-    Of a model that was trained on these images elsewhere?
+    A model trained elsewhere on these images:
 
         suffice forecast ./my-classifier ./images --method full --trained --test ./others
 
@@ -39,7 +36,7 @@ def forecast(
 
         suffice forecast ./minilm ./reviews.csv --label-column stars --threshold 3 --sizes 1000,5000,20000
 
-    Up to how many samples is one worth its cost, where 10,000 are worth a point of accuracy?
+    Up to which size is one more sample worth its cost, if 10,000 samples are worth a point of accuracy?
 
         suffice forecast ./dinov2-small ./images --cost-per-sample 0.000001
 
@@ -47,7 +44,10 @@ def forecast(
 
         suffice forecast builtin:tiny-vit builtin:digits --samples 400 --target-loss 0.5
     """
-    from suffice.runs.forecast import forecast as run  # noqa: PLC0415 -- transformers takes seconds to import
+    asked = read_configuration(ForecastConfig, flags, config)
+    from suffice.cli.answer import finish
+    from suffice.cli.terminal import Terminal
+    from suffice.runs.forecast import forecast as run
 
-    console = Console()
-    print_forecast(run(read_configuration(ForecastConfig, flags, config), out, overwrite, console), out, console)
+    terminal = Terminal()
+    finish(run(asked, out, overwrite, terminal), out, terminal.console)

@@ -1,4 +1,4 @@
-"""The application, and how its errors look."""
+"""The application, and how it reports errors."""
 
 import contextlib
 import errno
@@ -32,7 +32,7 @@ commands.command()(forecast)
 commands.command()(report)
 
 INTERRUPTED = 130
-"""The status after Ctrl-C, which Typer gives."""
+"""The exit status that Typer gives after Ctrl-C."""
 
 
 @commands.callback(invoke_without_command=True)
@@ -47,43 +47,41 @@ def main(
 
 
 def app() -> None:
-    """Runs a command; bad input ends in one line on standard error and status 2."""
+    """Runs a command; bad input ends with one line on standard error and exit status 2."""
     with one_line_errors():
         status = commands(standalone_mode=False)
     if status == INTERRUPTED:
-        _said("stopped; what was finished is kept, and the same command goes on from there", INTERRUPTED)
+        _print_error("stopped; finished work is kept, and the same command resumes the run", INTERRUPTED)
     sys.exit(status)
 
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turns errors that a person can mend into one line that says how; others pass as they are."""
+    """Turns errors that a user can fix into one line that says how; other errors pass unchanged."""
     try:
         yield
     except Exception as error:
-        message = _mendable(error)
+        message = _fixable(error)
         if message is None:
             raise
-        sys.exit(_said(message, 2))
+        sys.exit(_print_error(message, 2))
 
 
-def _mendable(error: BaseException | None) -> str | None:
-    """What to tell a person of an error, or of one that it came from: torch and Zarr wrap those of the disk."""
+def _fixable(error: BaseException | None) -> str | None:
+    """The message for an error that a user can fix, or for one behind it: torch and Zarr wrap those of the disk."""
     while error is not None:
         if isinstance(error, InputError):
             return str(error)
         if isinstance(error, TyperException):
             return f"{error.format_message() if isinstance(error, typer.BadParameter) else error}; see --help"
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return (
-                "the disk is full; what was finished is kept: free some space, and the same command goes on from there"
-            )
+            return "the disk is full; finished work is kept: free some space, and the same command resumes the run"
         if isinstance(error, OSError) and error.filename is not None:
             return f"{error.filename}: {error.strerror}; give a file or folder that can be read or written"
         error = error.__cause__ or error.__context__
     return None
 
 
-def _said(message: str, status: int) -> int:
+def _print_error(message: str, status: int) -> int:
     print(f"suffice: {' '.join(message.split())}", file=sys.stderr)
     return status

@@ -4,16 +4,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from suffice.cli.flags import Config, Out, Overwrite, with_flags
 from suffice.configuration import NO_FLAGS, StudyConfig, read_configuration
-from suffice.results import LearningCurve, StudyResult
 
 Workers = Annotated[
-    int | None, typer.Option("--workers", help="Processes that train at the same time (default: one for each core).")
+    int | None,
+    typer.Option("--workers", help="Number of processes that train in parallel (default: one for each core)."),
 ]
 
 
@@ -25,12 +22,12 @@ def study(
     overwrite: Overwrite = False,
     **flags: Any,
 ) -> None:
-    """The ground truth: how good is a model that is trained on so many samples, and would k* have told?
+    """Learning curves by training at every size: the ground truth for k* and for forecasts.
 
-    Trains by each method on nested parts of the data, with several seeds, and measures loss and accuracy on test data.
-    Measures the loss surface where the trainings end, and sets k* beside the size at which test loss and accuracy
-    settle. Writes OUT/report.html, OUT/result.json, OUT/cells.csv and OUT/figures. A run that was interrupted goes on
-    where it stopped, and the results do not depend on --workers.
+    Trains by each method on nested subsets of the data with several seeds, and measures loss and accuracy on test data.
+    Measures the loss surface at the trained weights, and compares k* with the size at which test loss and accuracy
+    settle. Writes OUT/report.html, OUT/result.json, OUT/cells.csv and OUT/figures. The same command resumes a run that
+    was interrupted; the results do not depend on --workers.
 
     [bold]Examples[/bold]
 
@@ -38,33 +35,18 @@ def study(
 
         suffice study builtin:tiny-vit builtin:digits --methods "head,lora(4),full" --sizes 20,50,100,200,500,1000
 
-    A pretrained model on images with a test set of their own:
+    A pretrained model on images with separate test images:
 
         suffice study ./dinov2-small ./train --test ./test --image-size 56 --methods "head,last_layers(1),lora(4)"
 
-    Texts from a table without a header, whose third column has the text and whose second a rating:
+    A table of texts without a header: the text in column 3, a rating in column 2:
 
         suffice study ./minilm reviews.tsv --text-column 3 --label-column 2 --threshold 0 --metrics f1,auroc
     """
-    from suffice.runs.study import study as run  # noqa: PLC0415 -- transformers takes seconds to import
+    asked = read_configuration(StudyConfig, flags, config)
+    from suffice.cli.answer import finish
+    from suffice.cli.terminal import Terminal
+    from suffice.runs.study import study as run
 
-    console = Console()
-    _print(run(read_configuration(StudyConfig, flags, config), out, workers, overwrite, console), out, console)
-
-
-def _print(result: StudyResult, out: Path, console: Console) -> None:
-    curves = result.study.curves
-    table = Table(title="Test accuracy by number of training samples, the mean over seeds")
-    table.add_column("samples", justify="right")
-    for method in curves:
-        table.add_column(method, justify="right")
-    for size in sorted({size for curve in curves.values() for size in curve.sizes}):
-        table.add_row(f"{size:,}", *(_accuracy(curve, size) for curve in curves.values()))
-    console.print(table)
-    for note in result.notes:
-        console.print(f"Note: {escape(note)}")
-    console.print(f"Report: {out / 'report.html'}", markup=False, soft_wrap=True)
-
-
-def _accuracy(curve: LearningCurve, size: int) -> str:
-    return f"{curve.accuracy.mean[curve.sizes.index(size)]:.1%}" if size in curve.sizes else "–"
+    terminal = Terminal()
+    finish(run(asked, out, workers, overwrite, terminal), out, terminal.console)

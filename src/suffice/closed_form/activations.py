@@ -14,11 +14,11 @@ Elementwise: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class Activation(NamedTuple):
-    """A function of each element, with its first and second derivative.
+    """An elementwise function with its first and second derivative.
 
     Attributes:
         value, first, second: the function and its derivatives.
-        steepest, most_bent: the largest |first| and |second| anywhere; needed for a-priori bounds alone.
+        steepest, most_bent: the largest |first| and |second| anywhere; only a-priori bounds need them.
 
     Example:
         >>> square = Activation(torch.square, lambda x: 2 * x, lambda x: torch.full_like(x, 2.0))
@@ -63,10 +63,10 @@ ACTIVATIONS = {
 
 
 def find_activation(activation: str | Activation) -> Activation:
-    """The activation of a name, or the given one.
+    """The activation with a name, or the given one.
 
     Raises:
-        InputError: an unknown name, or a function that comes without its derivatives.
+        InputError: an unknown name, or a function without its derivatives.
 
     Example:
         >>> find_activation("relu").first(torch.tensor([-1.0, 0.0, 1.0]))

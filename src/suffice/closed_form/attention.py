@@ -1,4 +1,4 @@
-"""Self-attention, in which the tokens meet."""
+"""The second derivatives through self-attention, which couples the tokens."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,14 +9,14 @@ from torch.nn import functional
 
 from suffice.closed_form.derivatives import softmax_jacobian, softmax_second_derivative
 from suffice.closed_form.kronecker import EVERY, Meeting, Side, Term, WeightMatrix
-from suffice.closed_form.layers import Mask, SelfAttention, Tokens
+from suffice.closed_form.layers import Affine, Attention, Mask, Tokens
 from suffice.closed_form.level import Level, identity, one, with_one
 from suffice.closed_form.tokenwise import scale_and_shift
 
 
 def through_attention(
     level: Level,
-    layer: SelfAttention,
+    layer: Attention,
     X: Tokens,
     mask: Mask | None,
     matrices: Mapping[str, WeightMatrix],
@@ -24,31 +24,32 @@ def through_attention(
 ) -> Iterator[Meeting | Term]:
     """From F = concat_h(A_h V_h) W_O + b_O down to its weights.
 
-    With o the gradient at A V, q that at the scores T, P = dA/dT, and x a token, with a one where there are biases:
+    Let o be the gradient at A V, q the gradient at the scores T, P = dA/dT, and x a token, with a one appended where
+    there are biases.
 
-    - A = softmax(T) is bent by itself;
-    - A V is bilinear: W_V meets the scores, since its vector c_t = sum_s A_ts x_s moves with them;
-    - T is bilinear: W_Q meets W_K in sum_ts q_ts x_t x_s', for each column of a head;
-    - where x = gamma_1 * n + beta_1, gamma_1 and beta_1 move c_t directly, and both factors of T.
+    - A = softmax(T) has second derivatives of its own.
+    - A V is bilinear: W_V meets the scores, since its vector c_t = sum_s A_ts x_s moves with them.
+    - T is bilinear: W_Q meets W_K in sum_ts q_ts x_t x_s', for each column of a head.
+    - Where x = gamma_1 * n + beta_1, gamma_1 and beta_1 move c_t and both factors of T.
 
     Args:
         level: the level of F.
-        layer: the attention, or a block that has one.
+        layer: the attention.
         X: the input of the attention.
         mask: which tokens are real.
         matrices: the weight matrices of the layer.
-        n: the normalised tokens that X is made of, if gamma_1 and beta_1 are weights.
+        n: the normalised tokens in X = gamma_1 * n + beta_1, if gamma_1 and beta_1 are weights.
     """
-    d, heads = X.shape[2], range(layer.heads)
+    config, d, heads = layer.config, X.shape[2], range(layer.config.heads)
     Q, K, V = layer.queries_keys_values(X)
     A = layer.attend(Q, K, mask)
-    x = X if layer.b_V is None else with_one(X)
-    if layer.W_O is not None:
-        yield from _through_projection(level, layer.W_O, layer.b_O, layer.join(A @ V), matrices["W_O"])
+    x = X if layer.value.b is None else with_one(X)
+    if layer.output is not None:
+        yield from _through_projection(level, layer.output, layer.join(A @ V), matrices["W_O"])
 
     # the level of A V, the heads side by side
     o = layer.split(level.gradient)
-    of_value = _split(d, layer.heads)
+    of_value = _split(d, config.heads)
     moved_V = [Side(matrices["W_V"], o[:, h], columns=of_value[h], transposed=True) for h in heads]
     for h in heads:
         yield level.meet(Side(matrices["W_V"], A[:, h] @ x, columns=of_value[h]), _identity_of_head(h, d, o))
@@ -57,53 +58,52 @@ def through_attention(
         yield from norm.meet_values(level, A, moved_V)
 
     # the level of T, the heads side by side
-    if layer.linear:
+    if config.linear:
         P, curvature = torch.diag_embed(layer.allowed(Q, mask).to(A).expand_as(A)), None
     else:
         P, curvature = softmax_jacobian(A), _block_diagonal(softmax_second_derivative(A, o @ V.mT))
     level.below(_block_diagonal(V.mT[:, :, None] @ P), curvature)
     q = layer.split(level.gradient)
     for h in heads:
-        level.couple(moved_V[h], _of_head(h, P[:, h] @ x[:, None], layer.heads))
+        level.couple(moved_V[h], _of_head(h, P[:, h] @ x[:, None], config.heads))
     if norm is not None:
         norm.couple_values(level, P, o)
-    W_Q, of_query = matrices["W_QK" if layer.merged else "W_Q"], _split(layer.heads * Q.shape[-1], layer.heads)
-    for h in heads if not layer.merged else ():
+    W_Q, of_query = matrices["W_QK" if config.merged else "W_Q"], _split(config.heads * Q.shape[-1], config.heads)
+    for h in heads if not config.merged else ():
         W_K = matrices["W_K"]
         keys = Side(W_K, Q[:, h], columns=of_query[h], transposed=True)
-        yield level.meet(keys, _of_head(h, layer.scale * x[:, None], layer.heads))
+        yield level.meet(keys, _of_head(h, config.scale * x[:, None], config.heads))
         pair = Side(W_Q, x, columns=of_query[h]), Side(W_K, q[:, h] @ x, columns=of_query[h])
-        yield Term(*pair, torch.full_like(Q[:1, 0, :1], layer.scale), diagonal=True)
-    yield level.meet(Side(W_Q, x), _block_diagonal(layer.scale * K[:, :, None]))
+        yield Term(*pair, torch.full_like(Q[:1, 0, :1], config.scale), diagonal=True)
+    yield level.meet(Side(W_Q, x), _block_diagonal(config.scale * K[:, :, None]))
     if norm is not None:
         yield from norm.meet_scores(level, Q, K, q, of_query)
 
 
-def _through_projection(
-    level: Level, W_O: Tensor, b_O: Tensor | None, joined: Tokens, matrix: WeightMatrix
-) -> Iterator[Meeting | Term]:
+def _through_projection(level: Level, output: Affine, joined: Tokens, matrix: WeightMatrix) -> Iterator[Meeting | Term]:
     """From F = (A V) W_O + b_O to A V."""
     d = joined.shape[-1]
     moved = Side(matrix, level.gradient, rows=slice(d), transposed=True)
-    yield level.meet(Side(matrix, joined if b_O is None else with_one(joined)))
-    level.below(W_O.mT[None, None])
+    yield level.meet(Side(matrix, joined if output.b is None else with_one(joined)))
+    level.below(output.W.mT[None, None])
     level.couple(moved, identity(d, d, joined))
 
 
 class _InputNorm:
-    """Gamma_1 and beta_1 of a normalisation before the attention: they move queries, keys and values of every token."""
+    """Gamma_1 and beta_1 of a normalisation before the attention: they move queries, keys and values of all tokens."""
 
     def __init__(
-        self, layer: SelfAttention, matrices: Mapping[str, WeightMatrix], n: Tokens, x: Float[Tensor, "s t rows"]
+        self, layer: Attention, matrices: Mapping[str, WeightMatrix], n: Tokens, x: Float[Tensor, "s t rows"]
     ) -> None:
-        self.layer, self.matrices, self.x = layer, matrices, x
+        self.config, self.matrices, self.x = layer.config, matrices, x
         self.side = Side(matrices["gamma_1"], one(n))
         dX = scale_and_shift(n)
         self.dx = functional.pad(dX, (0, 0, 0, x.shape[-1] - n.shape[-1]))
-        W_K = torch.eye(n.shape[-1]).to(n).repeat(1, layer.heads) if layer.merged else layer.W_K
+        heads = layer.config.heads
+        W_K = torch.eye(n.shape[-1]).to(n).repeat(1, heads) if layer.key is None else layer.key.W
         self.dQ, self.dK, self.dV = (
-            torch.einsum("ahk,stab->shtkb", W.unflatten(-1, (layer.heads, -1)), dX)
-            for W in (layer.W_QK if layer.merged else layer.W_Q, W_K, layer.W_V)
+            torch.einsum("ahk,stab->shtkb", W.unflatten(-1, (heads, -1)), dX)
+            for W in (layer.query.W, W_K, layer.value.W)
         )
 
     def meet_values(self, level: Level, A: Tensor, moved_V: list[Side]) -> Iterator[Meeting | Term]:
@@ -121,8 +121,8 @@ class _InputNorm:
         self, level: Level, Q: Tensor, K: Tensor, q: Tensor, columns: list[slice]
     ) -> Iterator[Meeting | Term]:
         """Queries and keys move T = Q K', and each the derivative of T in the other and in the weights."""
-        scale, x = self.layer.scale, self.x
-        W_Q = self.matrices["W_QK" if self.layer.merged else "W_Q"]
+        scale, x = self.config.scale, self.x
+        W_Q = self.matrices["W_QK" if self.config.merged else "W_Q"]
         dT = torch.einsum("shtk,shukb->shtub", Q, self.dK) + torch.einsum("shuk,shtkb->shtub", K, self.dQ)
         side = Side(self.side.matrix, self.side.vector)
         yield level.meet(side, _heads_in_rows(scale * dT))
@@ -132,7 +132,7 @@ class _InputNorm:
         for h, part in enumerate(columns):
             yield Term(Side(W_Q, x, columns=part), side, q_dK[:, h])
             yield Term(Side(W_Q, q_K[:, h], columns=part, transposed=True), side, self.dx)
-            if not self.layer.merged:
+            if not self.config.merged:
                 W_K = self.matrices["W_K"]
                 yield Term(Side(W_K, Q[:, h], columns=part, transposed=True), side, q_dx[:, h])
                 yield Term(Side(W_K, q_x[:, h], columns=part), side, scale * self.dQ[:, h])
@@ -147,13 +147,13 @@ def _split(columns: int, heads: int) -> list[slice]:
 
 
 def _of_head(h: int, rows: Float[Tensor, "*batch rows columns"], heads: int) -> Float[Tensor, "*batch all columns"]:
-    """A matrix with the rows of one head, and zeros in those of the others."""
+    """A matrix with the given rows for one head, and zeros for the others."""
     each = rows.shape[-2]
     return functional.pad(rows, (0, 0, h * each, (heads - 1 - h) * each))
 
 
 def _identity_of_head(h: int, d: int, o: Float[Tensor, "samples heads tokens each"]) -> Tensor | None:
-    """The columns of one head in the identity; None if they are all of it."""
+    """The columns of one head in the identity; None for a single head, which has all of them."""
     heads, each = o.shape[1], o.shape[3]
     return None if heads == 1 else _of_head(h, identity(each, each, o), heads)
 
@@ -161,12 +161,12 @@ def _identity_of_head(h: int, d: int, o: Float[Tensor, "samples heads tokens eac
 def _heads_in_rows(
     x: Float[Tensor, "samples heads tokens rows columns"],
 ) -> Float[Tensor, "samples tokens all columns"]:
-    """The matrices of the heads of a token, one below the other."""
+    """The matrices of the heads of a token, stacked."""
     return x.transpose(1, 2).flatten(2, 3)
 
 
 def _block_diagonal(x: Float[Tensor, "samples heads tokens rows columns"]) -> Float[Tensor, "samples tokens all each"]:
-    """The matrices of the heads of a token, along the diagonal of one."""
+    """The matrices of the heads of a token, as the diagonal blocks of one."""
     samples, heads, tokens, rows, columns = x.shape
     if heads == 1:
         return x[:, 0]

@@ -1,4 +1,4 @@
-"""A dense Hessian, put together from its parts."""
+"""A dense Hessian, assembled from its blocks."""
 
 import itertools
 from collections.abc import Hashable, Mapping, Sequence
@@ -11,15 +11,15 @@ from suffice.closed_form.kronecker import Coupling, Piece, Side, WeightMatrix, e
 
 
 class Assembly:
-    """A dense symmetric matrix, one weight matrix after the other; its lower half is filled, and mirrored at the end.
+    """A dense symmetric matrix over all weights. Its lower half is filled, and mirrored at the end.
 
     Args:
         matrices: the weight matrices, in their order.
-        like: dtype and device.
+        like: a tensor with the dtype and device.
     """
 
     def __init__(self, matrices: Sequence[WeightMatrix], like: Tensor) -> None:
-        self._places = places_in_order({matrix: matrix.size for matrix in matrices})
+        self._slices = slices_in_order({matrix: matrix.size for matrix in matrices})
         size = sum(matrix.size for matrix in matrices)
         self._dense = empty(size * size, like).view(size, size)
         self._reached: set[tuple[WeightMatrix, WeightMatrix]] = set()
@@ -32,7 +32,7 @@ class Assembly:
         left, right, values = piece
         diagonal = values.ndim == 3
         swapped = values.permute(2, 1, 0) if diagonal else values.permute(2, 3, 0, 1)
-        if self._places[left.matrix].start < self._places[right.matrix].start:
+        if self._slices[left.matrix].start < self._slices[right.matrix].start:
             self._add(right, left, swapped, diagonal)
         else:
             self._add(left, right, values, diagonal)
@@ -45,25 +45,25 @@ class Assembly:
         middle: Float[Tensor, "samples rank rank"],
     ) -> None:
         """Adds sum_i J_i' M_i J_i."""
-        J = {matrix: jacobian[matrix].flatten(2) for matrix in self._places}
+        J = {matrix: jacobian[matrix].flatten(2) for matrix in self._slices}
         MJ = {matrix: (middle @ part).flatten(0, 1) for matrix, part in J.items()}
-        for column, row in itertools.combinations_with_replacement(self._places, 2):
-            block = self._dense[self._places[row], self._places[column]]
+        for column, row in itertools.combinations_with_replacement(self._slices, 2):
+            block = self._dense[self._slices[row], self._slices[column]]
             block.addmm_(J[row].flatten(0, 1).mT, MJ[column], beta=float((row, column) in self._reached))
             self._reached.add((row, column))
 
     def finish(self) -> Float[Tensor, "P P"]:
         """The whole matrix."""
-        for column, row in itertools.combinations_with_replacement(self._places, 2):
-            lower = self._dense[self._places[row], self._places[column]]
+        for column, row in itertools.combinations_with_replacement(self._slices, 2):
+            lower = self._dense[self._slices[row], self._slices[column]]
             if (row, column) not in self._reached:
                 lower.zero_()
             if row is not column:
-                self._dense[self._places[column], self._places[row]] = lower.mT
+                self._dense[self._slices[column], self._slices[row]] = lower.mT
         return self._dense
 
     def _add(self, row: Side, column: Side, values: Tensor, diagonal: bool) -> None:
-        block = self._dense[self._places[row.matrix], self._places[column.matrix]]
+        block = self._dense[self._slices[row.matrix], self._slices[column.matrix]]
         pair = row.matrix, column.matrix
         whole = row.whole and column.whole and not diagonal
         if pair not in self._reached and not whole:
@@ -82,11 +82,11 @@ class Assembly:
 Key = TypeVar("Key", bound=Hashable)
 
 
-def places_in_order(sizes: Mapping[Key, int]) -> dict[Key, slice]:
-    """Where each of some things is, one after the other.
+def slices_in_order(sizes: Mapping[Key, int]) -> dict[Key, slice]:
+    """The slice of each key, if as many entries as it has follow one another.
 
     Example:
-        >>> places_in_order({"W_1": 8, "b_1": 2})
+        >>> slices_in_order({"W_1": 8, "b_1": 2})
         {'W_1': slice(0, 8, None), 'b_1': slice(8, 10, None)}
     """
     ends = list(itertools.accumulate(sizes.values()))

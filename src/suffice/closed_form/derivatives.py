@@ -1,4 +1,4 @@
-"""First and second derivatives of layer normalisation and softmax by themselves."""
+"""First and second derivatives of layer normalisation and softmax."""
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,7 @@ def layer_norm_jacobian(x: Vector, eps: float) -> Matrix:
 
     Args:
         x: tokens of width d.
-        eps: what is added to the variance, at least 0.
+        eps: added to the variance, at least 0.
 
     Source: from the definition (J. L. Ba et al., "Layer Normalization", arXiv 1607.06450, section 3). The published
     bound of its norm (A. Petrov, arXiv 2510.16927) does not hold; this is exact for any eps.
@@ -39,7 +39,7 @@ def layer_norm_second_derivative(x: Vector, upstream: Vector, eps: float) -> Mat
     Args:
         x: tokens of width d.
         upstream: u, the derivative of a scalar in n.
-        eps: what is added to the variance, at least 0.
+        eps: added to the variance, at least 0.
 
     Source: `layer_norm_jacobian`, differentiated once more; notation as there.
 

@@ -1,4 +1,4 @@
-"""The exact Hessian of a loss in the weights of a transformer layer, apart from its values."""
+"""The exact Hessian of a loss in the weights of a transformer layer: dense, by blocks, products, norms, traces."""
 
 import copy
 import functools
@@ -12,27 +12,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from suffice.closed_form.dense import Assembly, places_in_order
+from suffice.closed_form.dense import Assembly, slices_in_order
 from suffice.closed_form.kronecker import KroneckerSum, Summand, WeightMatrix, Workspace, pieces
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
+from suffice.closed_form.layers import Block, Classifier, Mask, SelfAttention, Tokens, TransformerBlock, check_word
 from suffice.closed_form.losses import SampleLoss, check_targets
 from suffice.closed_form.norms import COLUMNS, Norm, Operator, norm_of, of_matrix
 from suffice.closed_form.summands import Part, summands, weight_matrices
 from suffice.errors import InputError, nearest
 
 CHUNK_BYTES = 16 << 20
-"""About so much memory goes into the samples that are taken at a time, or half of a dense Hessian if that is more."""
+"""The approximate memory for the samples that are expanded at a time; half of a dense Hessian if that is more."""
 
 KEPT_BYTES = 1 << 30
-"""A sum that fits in here is kept for the next product; a larger one is made anew each time."""
+"""A sum of at most so many bytes is kept for the next product; a larger one is computed again each time."""
 
 SMALL_BYTES = 256 << 20
-"""A Hessian of at most so many bytes is made dense for its norms, which takes less time than many products."""
+"""A Hessian of at most so many bytes is made dense for its norms, which is faster than many products."""
 
 
 @overload
 def hessian(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = ...,
@@ -44,7 +44,7 @@ def hessian(
 
 @overload
 def hessian(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = ...,
@@ -56,7 +56,7 @@ def hessian(
 
 
 def hessian(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = "mse",
@@ -72,16 +72,16 @@ def hessian(
     Args:
         module: a `SelfAttention`, `TransformerBlock` or `Classifier`; its weights are copied.
         inputs: X, of the weights' dtype.
-        targets: one a sample, as the loss needs them.
+        targets: one per sample, as the loss needs them.
         loss: "mse", the mean of (z - target)^2 over the (real) tokens and the width, or over the classes;
             "cross_entropy" for a `Classifier`, with class numbers (samples,); or a twice differentiable function of
             one sample's outputs and its target that returns a scalar.
         part: "full" for H, "outer" for H_o, "functional" for H_f.
-        reduction: "mean" over the samples, or "none" for one Hessian a sample.
+        reduction: "mean" over the samples, or "none" for one Hessian per sample.
         mask: (samples, tokens), True where a token is real; padding is not attended to, and counts in no mean.
 
     Raises:
-        InputError: what is given does not fit together, or is not finite.
+        InputError: arguments that do not fit together, or are not finite.
 
     Source: W. Ormaniec et al., "What Does It Mean to Be a Transformer?", arXiv 2410.10986, for H_o and H_f of the
     attention; A. Petrov, arXiv 2510.16927, for the block. The formulas here are derived anew, and hold for both.
@@ -122,12 +122,12 @@ def hessian(
 
 
 def check_inputs(
-    module: SelfAttention | Classifier, X: Tensor, targets: Tensor, loss: str | SampleLoss, mask: Tensor | None
+    module: Block | Classifier, X: Tensor, targets: Tensor, loss: str | SampleLoss, mask: Tensor | None
 ) -> None:
-    """Raises an InputError for what does not fit together."""
-    if not isinstance(module, SelfAttention | Classifier):
+    """Raises an InputError for arguments that do not fit together."""
+    if not isinstance(module, SelfAttention | TransformerBlock | Classifier):
         raise InputError(
-            f"a {type(module).__name__} has no closed form here: give a SelfAttention, TransformerBlock or Classifier "
+            f"a {type(module).__name__} has no closed form: give a SelfAttention, TransformerBlock or Classifier "
             "of suffice.closed_form"
         )
     width = (module.block if isinstance(module, Classifier) else module).width
@@ -139,7 +139,7 @@ def check_inputs(
         raise InputError(f"inputs are {X.dtype} and the weights {dtype}: convert one, inputs.to({dtype})")
     if not isinstance(targets, Tensor) or targets.shape[:1] != X.shape[:1]:
         given = tuple(targets.shape) if isinstance(targets, Tensor) else f"a {type(targets).__name__}"
-        raise InputError(f"targets must be a tensor with one for each of the {len(X)} samples, not {given}")
+        raise InputError(f"targets must be a tensor with one entry for each of the {len(X)} samples, not {given}")
     outputs = (len(X), module.classes) if isinstance(module, Classifier) else tuple(X.shape)
     check_targets(loss, outputs, targets)
     for name, tensor in {"inputs": X, **weights}.items():
@@ -156,24 +156,23 @@ def check_inputs(
         raise InputError("mask leaves a sample without any real token: leave that sample out")
 
 
-def _bytes_per_sample(
-    module: SelfAttention | Classifier, matrices: Collection[WeightMatrix], X: Tensor, coupled: bool
-) -> int:
-    """About how much the expansion of one sample takes."""
+def _bytes_per_sample(module: Block | Classifier, matrices: Collection[WeightMatrix], X: Tensor, coupled: bool) -> int:
+    """The approximate memory for the expansion of one sample."""
     block = module.block if isinstance(module, Classifier) else module
     tokens = X.shape[1]
-    level = block.width + block.heads * tokens
+    heads = block.config.heads
+    level = block.width + heads * tokens
     columns = sum(sum(matrix.shape) for matrix in matrices)
-    tokenwise = tokens * (2 * level * columns + 3 * block.heads * tokens * level)
+    tokenwise = tokens * (2 * level * columns + 3 * heads * tokens * level)
     outputs = module.classes if isinstance(module, Classifier) else tokens * block.width * coupled
     return X.element_size() * (tokenwise + 2 * outputs * sum(matrix.size for matrix in matrices))
 
 
 class Hessian:
-    """A symmetric matrix over all parameters of a module, as a sum of Kronecker products. Made by `hessian`.
+    """A symmetric matrix over all parameters of a module, as a sum of Kronecker products, from `hessian`.
 
-    Products with vectors, the trace and, where it is large, norms need no dense matrix; `dense` and ``H["W_Q", "W_K"]``
-    make one.
+    Products with vectors, the trace and, for a large matrix, norms need no dense matrix; `dense` and
+    ``H["W_Q", "W_K"]`` make one.
 
     Attributes:
         names: the parameters, in the order of ``module.named_parameters()``; each is flattened row by row.
@@ -189,7 +188,7 @@ class Hessian:
         like: Tensor,
     ) -> None:
         sizes = {name: size for matrix in matrices for name, size in matrix.sizes.items()}
-        self._places = places_in_order({name: sizes[name] for name in names})
+        self._slices = slices_in_order({name: sizes[name] for name in names})
         self.names, self.shape = tuple(names), (sum(sizes.values()),) * 2
         self._matrices, self._chunks, self._like = matrices, chunks, like.new_empty(0)
 
@@ -231,18 +230,18 @@ class Hessian:
         return torch.cat([operator.times(some) for some in units.split(COLUMNS, dim=1)], 1)
 
     def __matmul__(self, vectors: Float[Tensor, "P *k"]) -> Float[Tensor, "P *k"]:
-        """The product with a vector, or with each column of a matrix; no dense block is made."""
+        """The product with a vector, or with each column of a matrix, without a dense block."""
         if vectors.ndim not in (1, 2) or len(vectors) != self.shape[0]:
             raise InputError(f"a vector must have {self.shape[0]} entries, not shape {tuple(vectors.shape)}")
         columns = vectors.reshape(len(vectors), -1)
         weights = {
-            matrix: torch.cat([columns[self._places[name]] for name in matrix.sizes]).unflatten(0, matrix.shape)
+            matrix: torch.cat([columns[self._slices[name]] for name in matrix.sizes]).unflatten(0, matrix.shape)
             for matrix in self._matrices
         }
         product = torch.empty_like(columns)
         for matrix, part in self._multiply(weights, self._matrices).items():
-            for name, rows in places_in_order(matrix.sizes).items():
-                product[self._places[name]] = part.flatten(0, 1)[rows]
+            for name, rows in slices_in_order(matrix.sizes).items():
+                product[self._slices[name]] = part.flatten(0, 1)[rows]
         return product.view(vectors.shape)
 
     def trace(self) -> float:
@@ -256,7 +255,7 @@ class Hessian:
         return norm_of(Operator(self.shape, self.__matmul__, self.__matmul__), kind, self._like)
 
     def block_norms(self, kind: Norm = "spectral") -> dict[tuple[str, str], float]:
-        """The norm of every block, in both orders of its names.
+        """The norm of every block, under both orders of its names.
 
         Args:
             kind: "spectral", the largest singular value, or "frobenius", the root of the sum of squares.
@@ -267,7 +266,7 @@ class Hessian:
             if dense is None:
                 block = self._operator(left, right)
             else:
-                block = of_matrix(dense[self._places[left], self._places[right]])
+                block = of_matrix(dense[self._slices[left], self._slices[right]])
             norms[left, right] = norms[right, left] = norm_of(block, kind, self._like)
         return {(left, right): norms[left, right] for left in self.names for right in self.names}
 
@@ -282,7 +281,7 @@ class Hessian:
         return total
 
     def _is_small(self) -> bool:
-        """Whether a dense matrix is the shortest way to its norms."""
+        """Whether the norms are computed from a dense matrix."""
         return _bytes(self._like, self.shape) <= min(SMALL_BYTES, _free_bytes(self._like) // 3)
 
     def _operator(self, left: str, right: str) -> Operator:
@@ -299,26 +298,26 @@ class Hessian:
         return Operator(shape, functools.partial(times, left, right), functools.partial(times, right, left))
 
     def _locate(self, name: str) -> tuple[WeightMatrix, slice]:
-        """The matrix that holds a parameter, and where in it, read row by row."""
+        """The matrix that holds a parameter, and the parameter's slice of it, flattened row by row."""
         for matrix in self._matrices:
             if name in matrix.sizes:
-                return matrix, places_in_order(matrix.sizes)[name]
+                return matrix, slices_in_order(matrix.sizes)[name]
         raise InputError(
             f"there is no parameter {name!r}{nearest(name, self.names)}; there are {', '.join(self.names)}"
         )
 
     def _order(self) -> Tensor | None:
-        """Where each weight is when the matrices stand one after the other; None if that is the order."""
-        places = places_in_order({name: size for matrix in self._matrices for name, size in matrix.sizes.items()})
-        if places == self._places:
+        """The index of each parameter's weights among those of all matrices in turn; None if that is the order."""
+        slices = slices_in_order({name: size for matrix in self._matrices for name, size in matrix.sizes.items()})
+        if slices == self._slices:
             return None
-        return torch.cat([torch.arange(places[name].start, places[name].stop) for name in self.names]).to(
+        return torch.cat([torch.arange(slices[name].start, slices[name].stop) for name in self.names]).to(
             self._like.device
         )
 
 
 class SampleHessians:
-    """One Hessian a sample, each a `Hessian`; their values are stacked along a first dimension.
+    """One `Hessian` per sample; their values are stacked along a first dimension.
 
     Example:
         >>> attention = SelfAttention(width=4, key_width=4)
@@ -351,7 +350,7 @@ class SampleHessians:
         return torch.stack([one.dense() for one in self._each])
 
     def __matmul__(self, vectors: Float[Tensor, "P *k"]) -> Float[Tensor, "samples P *k"]:
-        """The product of each with a vector, or with each column of a matrix."""
+        """The product of every Hessian with a vector, or with each column of a matrix."""
         return torch.stack([one @ vectors for one in self._each])
 
 
@@ -361,7 +360,7 @@ def check_memory(like: Tensor, *shape: int) -> None:
     if needed > free:
         raise InputError(
             f"P = {shape[-1]:,}: a dense Hessian {shape} takes {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
-            'ask for products (H @ vector), norms (H.norm(), H.block_norms()) or one block (H["W_Q", "W_K"]) instead'
+            'use products (H @ vector), norms (H.norm(), H.block_norms()) or one block (H["W_Q", "W_K"]) instead'
         )
 
 

@@ -1,8 +1,8 @@
-"""Sums of Kronecker products over tokens: multiplied with vectors, traced, and expanded into dense parts.
+"""Sums of Kronecker products over tokens: their products with vectors, traces, and dense blocks.
 
 Every Hessian here is a sum over samples and tokens n of A_n (x) (v_n w_n') between two matrices of weights: the vectors
-v_n and w_n enter the weights from the left, A_n couples their columns. So a block of the Hessian is one matrix product
-over all tokens, and its product with a vector needs only small ones.
+v_n and w_n multiply the weights from the left, A_n couples their columns. So a block of the Hessian is one matrix
+product over all tokens, and its product with a vector needs only small ones.
 
 K-FAC (J. Martens, R. Grosse, arXiv 1503.05671) approximates such a sum, of the outer-product part, by one product.
 """
@@ -22,11 +22,11 @@ EVERY = slice(None)
 
 @dataclass(frozen=True, eq=False)
 class WeightMatrix:
-    """A matrix of weights with its bias as the last row, as it meets the vector [v, 1].
+    """A matrix of weights with its bias as the last row: the matrix that multiplies [v, 1].
 
     Attributes:
-        sizes: its parameters and their sizes, one after the other where the matrix is read row by row.
-        shape: rows and columns. Gamma and beta of a normalisation stand side by side in one row.
+        sizes: its parameters and their sizes, in the order in which the matrix, flattened row by row, holds them.
+        shape: rows and columns. Gamma and beta of a normalisation are one row, side by side.
     """
 
     sizes: Mapping[str, int]
@@ -43,9 +43,10 @@ class Side:
 
     Attributes:
         matrix: W.
-        vector: v of each token, or one for all of them.
+        vector: v of each token, or one v for all of them.
         rows, columns: the part of W.
-        transposed: W' stands in place of W: v goes along the columns of W, and G along its rows.
+        transposed: whether W' takes the place of W: then v has an entry for each column of W, and G a column for each
+            row.
     """
 
     matrix: WeightMatrix
@@ -66,7 +67,7 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Meeting:
-    """sum_n (K_n' G_n) (x) (w_n v_n') between some sides, one after the other, and one side; with its transpose.
+    """sum_n (K_n' G_n) (x) (w_n v_n') between several sides and one side, and its transpose.
 
     The last of the others may be the side itself: that part is symmetric and counts once.
 
@@ -75,24 +76,24 @@ class Meeting:
         G: for each token, a matrix with the columns of the side; None is the identity.
         others: each with its w.
         K: for each token, the matrices of the others side by side.
-        places: the columns of each of the others in K.
+        columns: the columns of K that belong to each of the others.
     """
 
     side: Side
     G: Float[Tensor, "#samples #tokens u columns"] | None
     others: Sequence[Side]
     K: Float[Tensor, "samples tokens u all"]
-    places: Sequence[slice]
+    columns: Sequence[slice]
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """sum_n A_n (x) (v_n w_n') between two sides; with its transpose, unless they are the same side.
+    """sum_n A_n (x) (v_n w_n') between two sides, and its transpose unless they are the same side.
 
     Attributes:
         left, right: the sides with v and w.
         A: for each token, columns of the left by columns of the right side.
-        diagonal: whether A holds only its diagonal, the rest being zero.
+        diagonal: whether A is diagonal and holds only its diagonal.
     """
 
     left: Side
@@ -103,7 +104,7 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Coupling:
-    """sum_i J_i' M_i J_i: what the loss makes of outputs that several tokens of a sample make together.
+    """sum_i J_i' M_i J_i: the outer-product part where the loss couples the tokens of a sample.
 
     Attributes:
         middle: M of each sample.
@@ -114,7 +115,7 @@ class Coupling:
     jacobian: Mapping[WeightMatrix, Tensor]
 
     def multiply(self, weights: "Weights", wanted: Sequence[WeightMatrix]) -> dict[WeightMatrix, Tensor]:
-        """The rows of some matrices in the product with k vectors."""
+        """The product with k vectors, in some of the matrices."""
         images = [torch.einsum("srab,abk->srk", self.jacobian[matrix], W) for matrix, W in weights.items()]
         back = self.middle @ torch.stack(images).sum(0)
         return {matrix: torch.einsum("srab,srk->abk", self.jacobian[matrix], back) for matrix in wanted}
@@ -133,7 +134,7 @@ class Piece(NamedTuple):
 
     Attributes:
         left, right: the sides.
-        values: [a, b, c, d] for left[a, b] and right[c, d]; or [a, b, c] where they are zero but for d = b.
+        values: [a, b, c, d] for left[a, b] and right[c, d]; or [a, b, c] where all entries with d != b are zero.
     """
 
     left: Side
@@ -146,7 +147,7 @@ Weights: TypeAlias = Mapping[WeightMatrix, Float[Tensor, "rows columns k"]]
 
 
 class KroneckerSum:
-    """A symmetric matrix over all weights, as what it is the sum of; for products, without any dense part.
+    """A symmetric matrix over all weights, kept as its summands: products and traces need no dense block.
 
     Args:
         summands: all of them.
@@ -160,7 +161,7 @@ class KroneckerSum:
         self.samples, self.tokens = self.meetings[0].K.shape[:2]
 
     def multiply(self, weights: Weights, wanted: Sequence[WeightMatrix]) -> dict[WeightMatrix, Tensor]:
-        """The rows of some matrices in the product with k vectors.
+        """The product with k vectors, in some of the matrices.
 
         A matrix that is absent from ``weights`` counts as zero, and one that is absent from the product is zero.
         """
@@ -173,17 +174,17 @@ class KroneckerSum:
 
         for meeting in self.meetings:
             side, G, K = meeting.side, meeting.G, meeting.K
-            met = [place for place, other in enumerate(meeting.others) if other in images]
+            met = [index for index, other in enumerate(meeting.others) if other in images]
             if met and side.matrix in wanted:
                 if len(met) < len(meeting.others):
-                    K = torch.cat([K[..., meeting.places[place]] for place in met], -1)
-                moved = K @ torch.cat([images[meeting.others[place]] for place in met], -2)
+                    K = torch.cat([K[..., meeting.columns[index]] for index in met], -1)
+                moved = K @ torch.cat([images[meeting.others[index]] for index in met], -2)
                 add(side, moved if G is None else G.mT @ moved)
             if side in images and any(other.matrix in wanted for other in meeting.others):
                 moved = meeting.K.mT @ (images[side] if G is None else G @ images[side])
-                for other, place in zip(meeting.others, meeting.places, strict=True):
+                for other, columns in zip(meeting.others, meeting.columns, strict=True):
                     if other is not side:
-                        add(other, moved[..., place, :])
+                        add(other, moved[..., columns, :])
         for term in self.terms:
             left, right, A = term.left, term.right, term.A
             if right in images:
@@ -200,9 +201,9 @@ class KroneckerSum:
         """The sum of the diagonal entries."""
         total = sum((coupling.trace() for coupling in self.couplings), 0.0)
         for meeting in self.meetings:
-            for other, place in zip(meeting.others, meeting.places, strict=True):
+            for other, columns in zip(meeting.others, meeting.columns, strict=True):
                 if _same_weights(meeting.side, other):
-                    K = meeting.K[..., place]
+                    K = meeting.K[..., columns]
                     trace = K.diagonal(dim1=-2, dim2=-1).sum(-1) if meeting.G is None else (K * meeting.G).sum((-2, -1))
                     total += self._trace(meeting.side, other, trace)
         for term in self.terms:
@@ -237,19 +238,19 @@ class KroneckerSum:
         return products
 
     def _trace(self, left: Side, right: Side, traces: Float[Tensor, "#samples #tokens"]) -> float:
-        """sum_n trace(A_n) v_n.w_n, twice where the transpose stands for itself."""
+        """sum_n trace(A_n) v_n.w_n, and the same for the transpose."""
         each = (left.vector * right.vector).sum(-1) * traces
         return float(self._flat(each).sum()) * (1 if left is right else 2)
 
 
 class Workspace:
-    """Memory that every piece uses again: new memory costs more than the arithmetic on it."""
+    """Memory that is reused for every piece: to allocate it costs more than the arithmetic on it."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}
 
     def take(self, name: str, shape: Sequence[int], like: Tensor) -> Tensor:
-        """A tensor with any values; it shares its memory with the last one of this name."""
+        """A tensor with arbitrary values, in the memory of the last one with this name."""
         size = math.prod(shape)
         if name not in self._buffers or len(self._buffers[name]) < size:
             self._buffers[name] = empty(size, like)
@@ -257,9 +258,9 @@ class Workspace:
 
 
 def pieces(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Piece | Coupling]:
-    """All that adds up to the dense matrix, each pair of weights in one order; couplings as they are.
+    """The dense matrix as a sum of pieces, each pair of weights in one order; couplings stay as they are.
 
-    The values of a piece lie in the workspace, and are overwritten when the next one is asked for.
+    The values of a piece lie in the workspace: the next piece overwrites them.
     """
     vectors: dict[Side, Tensor] = {}
 
@@ -278,8 +279,8 @@ def pieces(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Piece 
             A = workspace.take("coefficients", (*shape, K.shape[-1], K.shape[-2] if G is None else G.shape[-1]), K)
             A = (A.copy_(K.mT) if G is None else torch.matmul(K.mT, G, out=A)).flatten(0, 1)
             v = vector(item.side, shape)
-            for other, place in zip(item.others, item.places, strict=True):
-                yield Piece(other, item.side, _sum(vector(other, shape), v, A[:, place], workspace))
+            for other, columns in zip(item.others, item.columns, strict=True):
+                yield Piece(other, item.side, _sum(vector(other, shape), v, A[:, columns], workspace))
             continue
         shape = torch.broadcast_shapes(item.left.vector.shape[:2], item.right.vector.shape[:2], item.A.shape[:2])
         v, w = vector(item.left, shape), vector(item.right, shape)
@@ -292,7 +293,7 @@ def pieces(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Piece 
 
 
 def empty(size: int, like: Tensor) -> Float[Tensor, " size"]:
-    """New memory. NumPy asks the system for huge pages, which are written to several times sooner than small ones."""
+    """New memory. NumPy asks the system for huge pages, which are several times faster to write than small ones."""
     return torch.from_numpy(np.empty(size, like.numpy().dtype)) if like.is_cpu else like.new_empty(size)
 
 

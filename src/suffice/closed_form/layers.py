@@ -1,14 +1,16 @@
 """The layers of a transformer in the notation of the paper, in plain tensor operations.
 
-Weights act on the right: a sample is a matrix X with one token a row, and ``X @ W`` maps each token. To be read from
-top to bottom: normalisation, attention, feed-forward network, block, classifier.
+Weights act on the right: a sample is a matrix X with one token per row, and ``X @ W`` maps each token. Read from top to
+bottom: first the layers, each at given weights (normalisation, attention, feed-forward network), then the modules that
+hold the weights and compose the layers (attention, block, classifier).
 
 Source: A. Petrov, "Closing the Curvature Gap", arXiv 2510.16927, section 3; heads, biases and orders of normalisation
 as in A. Vaswani et al., "Attention Is All You Need", and A. Dosovitskiy et al., "An Image Is Worth 16x16 Words".
 """
 
 import math
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,6 +24,9 @@ Mask: TypeAlias = Bool[Tensor, "samples tokens"]
 """True where a token is real, False where it is padding."""
 
 
+# layers at given weights
+
+
 def normalize(x: Float[Tensor, "*batch width"], eps: float) -> Float[Tensor, "*batch width"]:
     """n = (x - mean(x)) / s with s = sqrt(var(x) + eps), over the last dimension.
 
@@ -33,61 +38,206 @@ def normalize(x: Float[Tensor, "*batch width"], eps: float) -> Float[Tensor, "*b
     return centered / (centered.square().mean(-1, keepdim=True) + eps).sqrt()
 
 
-class LayerNorm(nn.Module):
-    """LN(x) = gamma * n(x) + beta, token by token, with n as in `normalize`.
+@dataclass(frozen=True, eq=False)
+class LayerNorm:
+    """LN(x) = gamma * n(x) + beta for each token, with n as in `normalize`.
 
-    Args:
-        width: d, the width of a token.
-        eps: what is added to the variance.
-        learnable: whether gamma and beta are parameters, or fixed at 1 and 0.
+    Attributes:
+        gamma, beta: scale and shift.
+        eps: added to the variance.
 
     Example:
-        >>> LayerNorm(2, eps=0.0, learnable=False)(torch.tensor([[[1.0, 3.0]]]))
-        tensor([[[-1.,  1.]]])
+        >>> LayerNorm(gamma=torch.full((2,), 3.0), beta=torch.ones(2), eps=0.0)(torch.tensor([[[1.0, 3.0]]]))
+        tensor([[[-2.,  4.]]])
     """
 
-    gamma: Tensor
-    beta: Tensor
+    gamma: Float[Tensor, " width"]
+    beta: Float[Tensor, " width"]
+    eps: float
 
-    def __init__(self, width: int, eps: float = 1e-5, learnable: bool = True) -> None:
-        super().__init__()
-        _check_sizes(width=width)
-        self.eps = eps
-        _add_scale_and_shift(self, "", width, learnable)
-
-    def forward(self, x: Tokens) -> Tokens:
+    def __call__(self, x: Tokens) -> Tokens:
         return normalize(x, self.eps) * self.gamma + self.beta
 
 
-class FeedForward(nn.Module):
-    """FFN(Y) = sigma(Y W_1 + b_1) W_2 + b_2, token by token.
-
-    Args:
-        width: d, the width of a token.
-        hidden_width: the width of the hidden layer.
-        activation: "gelu", "relu", "tanh", "identity", or an `Activation`.
+class Affine(NamedTuple):
+    """x W + b for each token; b is None where there is no bias.
 
     Example:
-        >>> FeedForward(width=4, hidden_width=8)(torch.zeros(2, 3, 4)).shape
-        torch.Size([2, 3, 4])
+        >>> Affine(torch.eye(2), torch.ones(2))(torch.tensor([[1.0, 3.0]]))
+        tensor([[2., 4.]])
     """
 
-    def __init__(self, width: int, hidden_width: int, activation: str | Activation = "gelu") -> None:
-        super().__init__()
-        _check_sizes(width=width, hidden_width=hidden_width)
-        self.activation = find_activation(activation)
-        self.W_1, self.b_1 = _random_matrix(width, hidden_width), _zeros(hidden_width)
-        self.W_2, self.b_2 = _random_matrix(hidden_width, width), _zeros(width)
+    W: Float[Tensor, "rows columns"]
+    b: Float[Tensor, " columns"] | None = None
 
-    def forward(self, Y: Tokens) -> Tokens:
-        return self.activation.value(Y @ self.W_1 + self.b_1) @ self.W_2 + self.b_2
+    def __call__(self, x: Float[Tensor, "*batch rows"]) -> Float[Tensor, "*batch columns"]:
+        return x @ self.W if self.b is None else x @ self.W + self.b
+
+
+@dataclass(frozen=True)
+class AttentionConfig:
+    """The form of an attention layer; arguments and errors as for `SelfAttention`."""
+
+    width: int
+    key_width: int
+    heads: int = 1
+    attention: Literal["softmax", "linear"] = "softmax"
+    causal: bool = False
+    query_key: Literal["split", "merged"] = "split"
+    output_projection: bool = False
+    attention_bias: bool = False
+
+    def __post_init__(self) -> None:
+        _check_sizes(width=self.width, key_width=self.key_width, heads=self.heads)
+        check_word("attention", self.attention, ("softmax", "linear"))
+        check_word("query_key", self.query_key, ("split", "merged"))
+        for name, size in (("width", self.width), ("key_width", self.key_width)):
+            if size % self.heads:
+                raise InputError(
+                    f"{name} = {size} cannot be split evenly over {self.heads} heads: take a multiple of heads"
+                )
+
+    @property
+    def linear(self) -> bool:
+        return self.attention == "linear"
+
+    @property
+    def merged(self) -> bool:
+        return self.query_key == "merged"
+
+    @property
+    def scale(self) -> float:
+        """1 / sqrt(d_h)."""
+        return 1 / math.sqrt(self.key_width / self.heads)
+
+    def random_weights(self) -> dict[str, nn.Parameter | None]:
+        """Matrices of normal numbers, then biases of zeros; None for those that this form does not have."""
+        query_width = self.heads * self.width if self.merged else self.key_width
+        matrices = {
+            "W_QK" if self.merged else "W_Q": query_width,
+            "W_K": None if self.merged else self.key_width,
+            "W_V": self.width,
+            "W_O": self.width if self.output_projection else None,
+        }
+        weights = {name: _random_matrix(self.width, columns) if columns else None for name, columns in matrices.items()}
+        biases = {f"b_{name[2]}": columns if self.attention_bias else None for name, columns in matrices.items()}
+        return weights | {name: _zeros(columns) if columns else None for name, columns in biases.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """Attention(X) = concat_h(A_h V_h) W_O + b_O, with A_h = softmax(T_h) by row and T_h = Q_h K_h' / sqrt(d_h).
+
+    Attributes:
+        config: its form.
+        query, key, value: the maps from X to Q, K and V of all heads; for merged weights key is None, and K_h = X.
+        output: the map from the concatenated heads; None without output projection.
+    """
+
+    config: AttentionConfig
+    query: Affine
+    key: Affine | None
+    value: Affine
+    output: Affine | None
+
+    @classmethod
+    def of(cls, module: nn.Module, config: AttentionConfig) -> "Attention":
+        """The layer at the weights of a module."""
+
+        def affine(name: str) -> Affine:
+            return Affine(getattr(module, f"W_{name}"), getattr(module, f"b_{name[0]}"))
+
+        return cls(
+            config,
+            query=affine("QK" if config.merged else "Q"),
+            key=None if config.merged else affine("K"),
+            value=affine("V"),
+            output=affine("O") if config.output_projection else None,
+        )
+
+    def __call__(self, X: Tokens, mask: Mask | None = None) -> Tokens:
+        Q, K, V = self.queries_keys_values(X)
+        return self.project(self.join(self.attend(Q, K, mask) @ V))
+
+    def queries_keys_values(self, X: Tokens) -> tuple[Tensor, Tensor, Tensor]:
+        """Q, K and V of every head, each (samples, heads, tokens, width of its head)."""
+        Q = self.split(self.query(X))
+        K = X[:, None].expand_as(Q) if self.key is None else self.split(self.key(X))
+        return Q, K, self.split(self.value(X))
+
+    def attend(
+        self,
+        Q: Float[Tensor, "samples heads tokens key"],
+        K: Float[Tensor, "samples heads tokens key"],
+        mask: Mask | None = None,
+    ) -> Float[Tensor, "samples heads tokens tokens"]:
+        """A: the weight of each token (last dimension) in each token, 0 where the mask forbids it."""
+        T = Q @ K.mT * self.config.scale
+        allowed = self.allowed(Q, mask)
+        if not self.config.linear:
+            # the smallest number instead of -inf: a row without any allowed entry keeps finite derivatives
+            T = T.masked_fill(~allowed, torch.finfo(T.dtype).min).softmax(-1)
+        return T.masked_fill(~allowed, 0)
+
+    def allowed(self, Q: Float[Tensor, "samples heads tokens key"], mask: Mask | None) -> Bool[Tensor, "..."]:
+        """Which tokens (last dimension) each token may see; it broadcasts to (samples, heads, tokens, tokens)."""
+        tokens = Q.shape[2]
+        allowed = torch.ones(1, 1, tokens, tokens, dtype=torch.bool, device=Q.device)
+        if self.config.causal:
+            allowed = allowed.tril()
+        return allowed if mask is None else allowed & mask[:, None, None, :]
+
+    def project(self, joined: Tokens) -> Tokens:
+        """The output of the concatenated heads."""
+        return joined if self.output is None else self.output(joined)
+
+    def join(self, x: Float[Tensor, "samples heads tokens each"]) -> Float[Tensor, "samples tokens all"]:
+        """Concatenates the heads; the inverse of `split`."""
+        return x.transpose(1, 2).flatten(2)
+
+    def split(self, x: Float[Tensor, "samples tokens all"]) -> Float[Tensor, "samples heads tokens each"]:
+        """The last dimension, split over the heads."""
+        split: Tensor = x.unflatten(-1, (self.config.heads, -1))
+        return split.transpose(1, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class FeedForward:
+    """FFN(Y) = sigma(B) W_2 + b_2 with B = Y W_1 + b_1, for each token.
+
+    Attributes:
+        W_1, b_1, W_2, b_2: the weights.
+        activation: sigma.
+
+    Example:
+        >>> relu = find_activation("relu")
+        >>> layer = FeedForward(torch.ones(2, 3), torch.zeros(3), torch.ones(3, 2), torch.zeros(2), relu)
+        >>> layer(torch.tensor([[[1.0, 1.0]]]))
+        tensor([[[6., 6.]]])
+    """
+
+    W_1: Float[Tensor, "width hidden"]
+    b_1: Float[Tensor, " hidden"]
+    W_2: Float[Tensor, "hidden width"]
+    b_2: Float[Tensor, " width"]
+    activation: Activation
+
+    def __call__(self, Y: Tokens) -> Tokens:
+        return self.activation.value(self.hidden(Y)) @ self.W_2 + self.b_2
+
+    def hidden(self, Y: Tokens) -> Float[Tensor, "samples tokens hidden"]:
+        """B, before the activation."""
+        return Y @ self.W_1 + self.b_1
+
+
+# modules: the weights under their names in the paper
 
 
 class SelfAttention(nn.Module):
     """Attention(X) = concat_h(A_h X W_V,h) W_O, with A_h = softmax(T_h) by row and T_h = Q_h K_h' / sqrt(d_h).
 
-    Q = X W_Q + b_Q, K = X W_K + b_K, each split evenly over the heads, and d_h = key_width / heads. There is no
-    residual connection here. Inputs and outputs are (samples, tokens, width).
+    Q = X W_Q + b_Q and K = X W_K + b_K are split evenly over the heads, and d_h = key_width / heads. There is no
+    residual connection. Inputs and outputs are (samples, tokens, width).
 
     Args:
         width: d, the width of a token and the total width of the values.
@@ -97,8 +247,8 @@ class SelfAttention(nn.Module):
         causal: whether a token sees only itself and those before it.
         query_key: "split" for W_Q and W_K, "merged" for one W_QK of shape (width, heads * width): T_h = X W_QK,h X' /
             sqrt(d_h), with b_Q added to X W_QK.
-        output_projection: whether W_O is there; without it the heads are only put side by side.
-        attention_bias: whether b_Q, b_K, b_V and b_O are there, each where its matrix is.
+        output_projection: whether there is a W_O; without it the heads are only concatenated.
+        attention_bias: whether there are b_Q, b_K, b_V and b_O, each where its matrix is.
 
     Raises:
         InputError: a size that is not positive, or widths that the heads do not divide.
@@ -110,16 +260,6 @@ class SelfAttention(nn.Module):
         >>> [name for name, _ in attention.named_parameters()]
         ['W_Q', 'W_K', 'W_V']
     """
-
-    W_Q: nn.Parameter
-    W_K: nn.Parameter
-    W_QK: nn.Parameter
-    W_V: nn.Parameter
-    W_O: nn.Parameter | None
-    b_Q: nn.Parameter | None
-    b_K: nn.Parameter | None
-    b_V: nn.Parameter | None
-    b_O: nn.Parameter | None
 
     def __init__(
         self,
@@ -133,92 +273,29 @@ class SelfAttention(nn.Module):
         attention_bias: bool = False,
     ) -> None:
         super().__init__()
-        _check_sizes(width=width, key_width=key_width, heads=heads)
-        check_word("attention", attention, ("softmax", "linear"))
-        check_word("query_key", query_key, ("split", "merged"))
-        for name, size in (("width", width), ("key_width", key_width)):
-            if size % heads:
-                raise InputError(f"{name} = {size} cannot be split evenly over {heads} heads: take a multiple of heads")
-        self.width, self.heads, self.causal = width, heads, causal
-        self.linear, self.merged = attention == "linear", query_key == "merged"
-        self.scale = 1 / math.sqrt(key_width / heads)
-        query_width = heads * width if self.merged else key_width
-        matrices = {
-            "W_QK" if self.merged else "W_Q": (width, query_width),
-            "W_K": None if self.merged else (width, key_width),
-            "W_V": (width, width),
-            "W_O": (width, width) if output_projection else None,
-        }
-        biases = {
-            "b_Q": query_width,
-            "b_K": None if self.merged else key_width,
-            "b_V": width,
-            "b_O": width if output_projection else None,
-        }
-        for name, shape in matrices.items():
-            self.register_parameter(name, _random_matrix(*shape) if shape else None)
-        for name, bias_width in biases.items():
-            self.register_parameter(name, _zeros(bias_width) if attention_bias and bias_width else None)
+        self.width = width
+        self.config = AttentionConfig(
+            width, key_width, heads, attention, causal, query_key, output_projection, attention_bias
+        )
+        _register(self, self.config.random_weights())
+
+    @property
+    def attention(self) -> Attention:
+        return Attention.of(self, self.config)
 
     def forward(self, X: Tokens, mask: Mask | None = None) -> Tokens:
         return self.attention(X, mask)
 
-    def attention(self, X: Tokens, mask: Mask | None = None) -> Tokens:
-        """The layer's output, without residual connection."""
-        Q, K, V = self.queries_keys_values(X)
-        return self.project(self.join(self.attend(Q, K, mask) @ V))
 
-    def queries_keys_values(self, X: Tokens) -> tuple[Tensor, Tensor, Tensor]:
-        """Q, K and V of every head, each (samples, heads, tokens, width of its head)."""
-        Q = self.split(_affine(X, self.W_QK if self.merged else self.W_Q, self.b_Q))
-        K = X[:, None].expand_as(Q) if self.merged else self.split(_affine(X, self.W_K, self.b_K))
-        return Q, K, self.split(_affine(X, self.W_V, self.b_V))
-
-    def attend(
-        self,
-        Q: Float[Tensor, "samples heads tokens key"],
-        K: Float[Tensor, "samples heads tokens key"],
-        mask: Mask | None = None,
-    ) -> Float[Tensor, "samples heads tokens tokens"]:
-        """A: how much of each token (last dimension) goes into each token, 0 where the mask forbids it."""
-        T = Q @ K.mT * self.scale
-        allowed = self.allowed(Q, mask)
-        if not self.linear:
-            # the smallest number instead of -inf: a row without any allowed entry keeps finite derivatives
-            T = T.masked_fill(~allowed, torch.finfo(T.dtype).min).softmax(-1)
-        return T.masked_fill(~allowed, 0)
-
-    def allowed(self, Q: Float[Tensor, "samples heads tokens key"], mask: Mask | None) -> Bool[Tensor, "..."]:
-        """Which token (last dimension) each token may see; it broadcasts to (samples, heads, tokens, tokens)."""
-        tokens = Q.shape[2]
-        allowed = torch.ones(1, 1, tokens, tokens, dtype=torch.bool, device=Q.device)
-        if self.causal:
-            allowed = allowed.tril()
-        return allowed if mask is None else allowed & mask[:, None, None, :]
-
-    def project(self, joined: Tokens) -> Tokens:
-        """The output from the heads side by side."""
-        return joined if self.W_O is None else _affine(joined, self.W_O, self.b_O)
-
-    def join(self, x: Float[Tensor, "samples heads tokens each"]) -> Float[Tensor, "samples tokens all"]:
-        """The heads side by side: the opposite of `split`."""
-        return x.transpose(1, 2).flatten(2)
-
-    def split(self, x: Float[Tensor, "samples tokens all"]) -> Float[Tensor, "samples heads tokens each"]:
-        """The last dimension, split over the heads."""
-        split: Tensor = x.unflatten(-1, (self.heads, -1))
-        return split.transpose(1, 2)
-
-
-class TransformerBlock(SelfAttention):
+class TransformerBlock(nn.Module):
     """A block: self-attention and a feed-forward network, each with its residual connection.
 
     - norm="post": Y = LN_1(X + Attention(X)), Z = LN_2(Y + FFN(Y));
     - norm="pre": R = X + Attention(LN_1(X)), Z = R + FFN(LN_2(R));
     - norm="none": R = X + Attention(X), Z = R + FFN(R).
 
-    Its parameters are its own, so their names are those of the paper: W_Q W_K (or W_QK) W_V W_O b_Q b_K b_V b_O gamma_1
-    beta_1 W_1 b_1 W_2 b_2 gamma_2 beta_2, in this order.
+    The block holds the weights of its layers itself, under their names in the paper: W_Q W_K (or W_QK) W_V W_O b_Q b_K
+    b_V b_O gamma_1 beta_1 W_1 b_1 W_2 b_2 gamma_2 beta_2, in this order.
 
     Args:
         width: d, the width of a token.
@@ -227,7 +304,7 @@ class TransformerBlock(SelfAttention):
         heads: as for `SelfAttention`, as are attention, causal, query_key, output_projection and attention_bias.
         norm: where the normalisation is.
         activation: "gelu", "relu", "tanh", "identity", or an `Activation`.
-        eps: what is added to the variance in the normalisation.
+        eps: added to the variance in the normalisation.
         learnable_norm: whether gamma and beta are parameters, or fixed at 1 and 0.
 
     Raises:
@@ -236,6 +313,8 @@ class TransformerBlock(SelfAttention):
     Example:
         >>> block = TransformerBlock(width=6, key_width=4, hidden_width=8)
         >>> block(torch.zeros(5, 3, 6)).shape
+        torch.Size([5, 3, 6])
+        >>> block.feed_forward(torch.zeros(5, 3, 6)).shape
         torch.Size([5, 3, 6])
     """
 
@@ -260,36 +339,46 @@ class TransformerBlock(SelfAttention):
         eps: float = 1e-5,
         learnable_norm: bool = True,
     ) -> None:
-        super().__init__(width, key_width, heads, attention, causal, query_key, output_projection, attention_bias)
+        super().__init__()
         check_word("norm", norm, ("post", "pre", "none"))
-        self.norm, self.eps = norm, eps
-        if norm != "none":
-            _add_scale_and_shift(self, "_1", width, learnable_norm)
         _check_sizes(hidden_width=hidden_width)
-        self.activation = find_activation(activation)
+        self.width, self.norm, self.eps, self.activation = width, norm, eps, find_activation(activation)
+        self.config = AttentionConfig(
+            width, key_width, heads, attention, causal, query_key, output_projection, attention_bias
+        )
+        _register(self, self.config.random_weights())
+        if norm != "none":
+            _register_scale_and_shift(self, 1, learnable_norm)
         self.W_1, self.b_1 = _random_matrix(width, hidden_width), _zeros(hidden_width)
         self.W_2, self.b_2 = _random_matrix(hidden_width, width), _zeros(width)
         if norm != "none":
-            _add_scale_and_shift(self, "_2", width, learnable_norm)
+            _register_scale_and_shift(self, 2, learnable_norm)
+
+    @property
+    def attention(self) -> Attention:
+        return Attention.of(self, self.config)
+
+    @property
+    def norm_1(self) -> LayerNorm:
+        return LayerNorm(self.gamma_1, self.beta_1, self.eps)
+
+    @property
+    def feed_forward(self) -> FeedForward:
+        return FeedForward(self.W_1, self.b_1, self.W_2, self.b_2, self.activation)
+
+    @property
+    def norm_2(self) -> LayerNorm:
+        return LayerNorm(self.gamma_2, self.beta_2, self.eps)
 
     def forward(self, X: Tokens, mask: Mask | None = None) -> Tokens:
         if self.norm == "post":
-            Y = self.normalize_1(X + self.attention(X, mask))
-            return self.normalize_2(Y + self.feed_forward(Y))
+            Y = self.norm_1(X + self.attention(X, mask))
+            return self.norm_2(Y + self.feed_forward(Y))
         if self.norm == "pre":
-            R = X + self.attention(self.normalize_1(X), mask)
-            return R + self.feed_forward(self.normalize_2(R))
+            R = X + self.attention(self.norm_1(X), mask)
+            return R + self.feed_forward(self.norm_2(R))
         R = X + self.attention(X, mask)
         return R + self.feed_forward(R)
-
-    def normalize_1(self, x: Tokens) -> Tokens:
-        return normalize(x, self.eps) * self.gamma_1 + self.beta_1
-
-    def normalize_2(self, x: Tokens) -> Tokens:
-        return normalize(x, self.eps) * self.gamma_2 + self.beta_2
-
-    def feed_forward(self, Y: Tokens) -> Tokens:
-        return self.activation.value(Y @ self.W_1 + self.b_1) @ self.W_2 + self.b_2
 
 
 class Classifier(nn.Module):
@@ -306,9 +395,11 @@ class Classifier(nn.Module):
         torch.Size([5, 3])
     """
 
-    def __init__(self, block: SelfAttention, classes: int, pool: Literal["mean", "first"] = "mean") -> None:
+    def __init__(
+        self, block: SelfAttention | TransformerBlock, classes: int, pool: Literal["mean", "first"] = "mean"
+    ) -> None:
         super().__init__()
-        if not isinstance(block, SelfAttention):
+        if not isinstance(block, SelfAttention | TransformerBlock):
             raise InputError(
                 f"a {type(block).__name__} cannot be classified from: give a TransformerBlock or SelfAttention"
             )
@@ -333,16 +424,22 @@ class Classifier(nn.Module):
         return real / real.sum(1, keepdim=True)
 
 
-def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x @ weight if bias is None else x @ weight + bias
+Block: TypeAlias = SelfAttention | TransformerBlock
+"""What a classifier reads its tokens from."""
 
 
-def _add_scale_and_shift(module: nn.Module, number: str, width: int, learnable: bool) -> None:
-    for name, value in ((f"gamma{number}", torch.ones(width)), (f"beta{number}", torch.zeros(width))):
+def _register(module: nn.Module, weights: dict[str, nn.Parameter | None]) -> None:
+    for name, weight in weights.items():
+        module.register_parameter(name, weight)
+
+
+def _register_scale_and_shift(block: TransformerBlock, number: int, learnable: bool) -> None:
+    width = block.width
+    for name, value in ((f"gamma_{number}", torch.ones(width)), (f"beta_{number}", torch.zeros(width))):
         if learnable:
-            module.register_parameter(name, nn.Parameter(value))
+            block.register_parameter(name, nn.Parameter(value))
         else:
-            module.register_buffer(name, value)
+            block.register_buffer(name, value)
 
 
 def _random_matrix(rows: int, columns: int) -> nn.Parameter:

@@ -1,10 +1,9 @@
 """The second derivatives of a loss, carried down through the layers token by token.
 
-Going down from the output, a `Level` holds what the layers above make of a vector u of each token: the gradient f and
-the Hessian M of the loss in u, and the mixed derivatives K of the loss in u and in every weight above. Weights that
-move u by du/dW[a, b] = v[a] G[:, b] meet each of these once, and each meeting is one `Term`. All of it is linear in the
-gradient and the Hessian that come from the loss: the outer-product part is what remains with gradient 0, the
-functional part what remains with Hessian 0.
+Going down from the output, a `Level` holds the derivatives of the loss in a vector u of each token: the gradient f, the
+Hessian M, and the mixed derivatives K in u and in every weight above. Weights that move u by
+du/dW[a, b] = v[a] G[:, b] meet each weight above once, in one `Meeting`. Everything is linear in the gradient and the
+Hessian of the loss in the outputs: with gradient 0 the outer-product part remains, with Hessian 0 the functional part.
 
 It is the chain rule for second derivatives, written out for every pair of weights at once.
 """
@@ -18,13 +17,14 @@ from suffice.closed_form.kronecker import Meeting, Side
 
 
 class Level:
-    """What the layers above make of a vector u of each token.
+    """The derivatives of the loss in a vector u of each token, and in the weights above it.
 
     Attributes:
         gradient: f = dl/du.
-        hessian: M = d2l/dudu, each token by itself.
-        sides, K: the weights above, and d2l/du dW[a, b] = v[a] K[:, b] of each, side by side. Weights whose vector v
-            moves with u have another side, transposed: there their gradient stands for v, and (dv/du)' for K.
+        hessian: M = d2l/dudu of each token.
+        sides, K: the weights above, with the columns of each in K, where d2l/du dW[a, b] = v[a] K[:, b]. Weights whose
+            vector v moves with u have a second side, transposed, with their gradient in place of v and (dv/du)' in
+            place of K.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class Level:
         self.K = hessian[..., :0]
 
     def meet(self, side: Side, G: Float[Tensor, "#samples #tokens u columns"] | None = None) -> Meeting:
-        """What the Hessian gains by weights that move u by du/dW[a, b] = v[a] G[:, b]; G = None is the identity."""
+        """The second derivatives of weights that move u by du/dW[a, b] = v[a] G[:, b]; G = None is the identity."""
         self.couple(side, self.hessian if G is None else self.hessian @ G)
         return Meeting(side, G, list(self.sides), self.K, list(self.sides.values()))
 
     def couple(self, side: Side, K: Float[Tensor, "#samples #tokens u columns"]) -> None:
-        """Adds K to what a side above has to do with u."""
+        """Adds K to the mixed derivatives in u and the weights of a side."""
         if side in self.sides:
             self.K = self.K.clone()
             self.K[..., self.sides[side]] += K
@@ -54,7 +54,7 @@ class Level:
         J: Float[Tensor, "#samples #tokens u lower"],
         curvature: Float[Tensor, "samples tokens lower lower"] | None = None,
     ) -> None:
-        """Goes down to a vector x that makes u, with J = du/dx and curvature = sum_a f_a d2u_a/dxdx."""
+        """Goes down to a vector x that u depends on, with J = du/dx and curvature = sum_a f_a d2u_a/dxdx."""
         self.gradient = (J.mT @ self.gradient[..., None])[..., 0]
         self.hessian = J.mT @ self.hessian @ J
         if curvature is not None:
@@ -68,7 +68,7 @@ def one(like: Tensor) -> Float[Tensor, "1 1 1"]:
 
 
 def with_one(x: Float[Tensor, "samples tokens width"]) -> Float[Tensor, "samples tokens rows"]:
-    """[x, 1]: what meets a matrix that has its bias as the last row."""
+    """[x, 1]: the vector of a matrix that has its bias as the last row."""
     return functional.pad(x, (0, 1), value=1.0)
 
 

@@ -19,8 +19,8 @@ class LossDerivatives(NamedTuple):
 
     Attributes:
         gradient: in the outputs, of their shape.
-        hessian: (samples, n, n), the outputs of a sample flattened row by row; or, where no two tokens meet in it,
-            (samples, tokens, width, width).
+        hessian: (samples, n, n), the outputs of a sample flattened row by row; or (samples, tokens, width, width)
+            where the loss does not couple the tokens.
     """
 
     gradient: Float[Tensor, "samples *outputs"]
@@ -77,7 +77,7 @@ def sample_losses(
 
 
 def check_targets(loss: str | SampleLoss, outputs: tuple[int, ...], targets: Tensor) -> None:
-    """Raises an InputError if a loss is not known, or is not that of outputs of this shape and these targets."""
+    """Raises an InputError if a loss is unknown, or does not fit outputs of this shape or the targets."""
     given = f"{tuple(targets.shape)} of {str(targets.dtype).removeprefix('torch.')}"
     if loss == "mse":
         if targets.shape != outputs or not targets.is_floating_point():
@@ -106,7 +106,7 @@ def _mean_squared_error(outputs: Tensor, targets: Tensor, mask: Tensor | None) -
 
 
 def _shares(outputs: Float[Tensor, "samples tokens width"], mask: Tensor | None) -> Float[Tensor, "samples tokens"]:
-    """What each real token counts in the mean over them."""
+    """The share of each token in the mean over the real ones."""
     share = outputs.new_ones(outputs.shape[:-1]) if mask is None else mask.to(outputs.dtype)
     return share / share.sum(1, keepdim=True)
 
@@ -114,7 +114,7 @@ def _shares(outputs: Float[Tensor, "samples tokens width"], mask: Tensor | None)
 def _cross_entropy(logits: Tensor, targets: Tensor) -> LossDerivatives:
     p = logits.softmax(-1)
     one_hot = torch.nn.functional.one_hot(targets.long(), logits.shape[1]).to(p)
-    # 1 - p has no digits left where p is near 1, and the sum of all the others has
+    # where p is near 1, 1 - p has no digits left, but the sum of all the others has
     gradient = torch.where(one_hot > 0, -sum_of_others(p), p)
     hessian = -p[:, :, None] * p[:, None, :]
     hessian.diagonal(dim1=1, dim2=2).copy_(p * sum_of_others(p))
@@ -140,7 +140,7 @@ def _of_function(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> LossDeri
             value = loss(point, target)
             if not isinstance(value, Tensor) or value.shape != () or not bool(value.isfinite()):
                 raise InputError("a loss given as a function must return one finite number, a tensor of shape ()")
-            value = value + 0 * point.sum()  # a loss may leave the outputs alone
+            value = value + 0 * point.sum()  # a loss may not depend on the outputs
             (gradient,) = torch.autograd.grad(
                 value, point, create_graph=True, allow_unused=True, materialize_grads=True
             )

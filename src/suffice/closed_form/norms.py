@@ -1,4 +1,4 @@
-"""Norms of a matrix that is known by its products alone."""
+"""Norms of a matrix of which only products with vectors are known."""
 
 import math
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from suffice.errors import InputError
 Norm: TypeAlias = Literal["spectral", "frobenius"]
 
 DENSE_SIDE = 512
-"""Blocks with fewer entries than the square of this are made dense for their norms."""
+"""Blocks with at most as many entries as the square of this are made dense for their norms."""
 
 COLUMNS = 64
-"""Columns of a block that are measured at a time."""
+"""The number of columns of a block that are computed at a time."""
 
 
 class Operator(NamedTuple):
-    """A matrix by its products."""
+    """A matrix, as its products with vectors."""
 
     shape: tuple[int, int]
     times: Callable[[Tensor], Tensor]
@@ -29,12 +29,12 @@ class Operator(NamedTuple):
 
 
 def of_matrix(matrix: Tensor) -> Operator:
-    """The products with a matrix that is there."""
+    """The products with a dense matrix."""
     return Operator((matrix.shape[0], matrix.shape[1]), matrix.__matmul__, matrix.mT.__matmul__)
 
 
 def norm_of(matrix: Operator, kind: Norm, like: Tensor) -> float:
-    """Frobenius norm, or largest singular value, from products alone."""
+    """The Frobenius norm, or the largest singular value, from products."""
     if kind not in ("spectral", "frobenius"):
         raise InputError(f'kind = {kind!r}: a norm is "spectral" or "frobenius"')
     rows, columns = matrix.shape
@@ -49,7 +49,7 @@ def norm_of(matrix: Operator, kind: Norm, like: Tensor) -> float:
 
 
 def _largest_singular_value(matrix: Operator, like: Tensor) -> float:
-    """By Lanczos with full re-orthogonalisation (ARPACK), from a fixed start."""
+    """By Lanczos with full reorthogonalisation (ARPACK), from a fixed start."""
 
     def by(times: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
         return lambda vector: times(torch.as_tensor(vector.reshape(len(vector), -1)).to(like)).cpu().numpy()

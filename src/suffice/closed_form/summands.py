@@ -1,4 +1,4 @@
-"""From a module, its samples and a loss to all that its Hessian is the sum of."""
+"""The summands of a Hessian, from a module, its samples and a loss."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from suffice.closed_form.attention import through_attention
 from suffice.closed_form.kronecker import Coupling, Meeting, Side, Summand, Term, WeightMatrix
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, TransformerBlock, normalize
+from suffice.closed_form.layers import Block, Classifier, Mask, SelfAttention, Tokens, normalize
 from suffice.closed_form.level import Level, identity, one, with_one
 from suffice.closed_form.losses import SampleLoss, loss_derivatives
 from suffice.closed_form.tokenwise import through_feed_forward, through_normalization
@@ -28,14 +28,14 @@ BIASES = {
     "gamma_2": "beta_2",
     "W_C": "b_C",
 }
-"""What shares the columns of each matrix, if it is there."""
+"""The bias of each matrix, or the shift of each scale, which share a `WeightMatrix`."""
 
 NEGLIGIBLE = 1e-16
-"""Eigenvalues of a loss's Hessian below this share of the largest are rounding."""
+"""Eigenvalues of a loss's Hessian below this share of the largest are rounding errors."""
 
 
-def weight_matrices(module: SelfAttention | Classifier) -> dict[str, WeightMatrix]:
-    """The weights of a module with their biases, by the matrix's own name: "W_Q", also in a classifier's block."""
+def weight_matrices(module: Block | Classifier) -> dict[str, WeightMatrix]:
+    """The weights of a module with their biases, under the name in the layer: "W_Q", also in a classifier's block."""
     shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
     matrices = {}
     for name, shape in shapes.items():
@@ -49,7 +49,7 @@ def weight_matrices(module: SelfAttention | Classifier) -> dict[str, WeightMatri
 
 
 def summands(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     matrices: Mapping[str, WeightMatrix],
     X: Tokens,
     targets: Tensor,
@@ -58,17 +58,17 @@ def summands(
     mask: Mask | None,
     scale: float,
 ) -> Iterator[Summand]:
-    """What the Hessian is the sum of, for ``scale`` times the sum of the losses of some samples.
+    """The summands of the Hessian of ``scale`` times the sum of the losses of some samples.
 
     Args:
         module: an attention layer, a block or a classifier.
         matrices: its weights.
         X: the samples.
-        targets: one a sample.
+        targets: one per sample.
         loss: as for `loss_derivatives`.
-        part: "outer" leaves out the gradient of the loss, "functional" its Hessian, "full" neither.
+        part: "outer" omits the gradient of the loss, "functional" its Hessian, "full" neither.
         mask: which tokens are real.
-        scale: what the losses are multiplied with.
+        scale: the factor of the losses.
     """
     classifier = module if isinstance(module, Classifier) else None
     block = module.block if isinstance(module, Classifier) else module
@@ -90,7 +90,7 @@ def summands(
         values, vectors = _eigen(hessian)
         hessian, directions = torch.diag_embed(values), vectors.unflatten(1, Z.shape[1:])
 
-    if directions is not None:  # as if they were weights, so that they meet all others
+    if directions is not None:  # treated as weights, so that they meet all others
         level.couple(Side(WeightMatrix({}, (1, directions.shape[-1])), one(Z)), directions)
     if classifier is not None:
         moved = Side(matrices["W_C"], gradient[:, None], rows=slice(block.width), transposed=True)
@@ -114,34 +114,37 @@ def summands(
 
 
 def _through_block(
-    level: Level, block: SelfAttention, X: Tokens, mask: Mask | None, matrices: Mapping[str, WeightMatrix]
+    level: Level, block: Block, X: Tokens, mask: Mask | None, matrices: Mapping[str, WeightMatrix]
 ) -> Iterator[Meeting | Term]:
     """From the level of the output down through all layers."""
-    if not isinstance(block, TransformerBlock):
-        yield from through_attention(level, block, X, mask, matrices)
-    elif block.norm == "post":
+    gamma_1, gamma_2 = matrices.get("gamma_1"), matrices.get("gamma_2")
+    if isinstance(block, SelfAttention):
+        yield from through_attention(level, block.attention, X, mask, matrices)
+        return
+    feed_forward, W = block.feed_forward, (matrices["W_1"], matrices["W_2"])
+    if block.norm == "post":
         R = X + block.attention(X, mask)
-        Y = block.normalize_1(R)
-        yield from through_normalization(level, block, 2, Y + block.feed_forward(Y), matrices)
-        yield from through_feed_forward(level, block, Y, matrices)
-        yield from through_normalization(level, block, 1, R, matrices)
-        yield from through_attention(level, block, X, mask, matrices)
+        Y = block.norm_1(R)
+        yield from through_normalization(level, block.norm_2, Y + feed_forward(Y), gamma_2)
+        yield from through_feed_forward(level, feed_forward, Y, *W)
+        yield from through_normalization(level, block.norm_1, R, gamma_1)
+        yield from through_attention(level, block.attention, X, mask, matrices)
     elif block.norm == "pre":
-        X_1 = block.normalize_1(X)
+        X_1 = block.norm_1(X)
         R = X + block.attention(X_1, mask)
-        yield from through_feed_forward(level, block, block.normalize_2(R), matrices, around=True)
-        yield from through_normalization(level, block, 2, R, matrices, around=True)
-        n = normalize(X, block.eps) if "gamma_1" in matrices else None
-        yield from through_attention(level, block, X_1, mask, matrices, n)
+        yield from through_feed_forward(level, feed_forward, block.norm_2(R), *W, around=True)
+        yield from through_normalization(level, block.norm_2, R, gamma_2, around=True)
+        n = None if gamma_1 is None else normalize(X, block.eps)
+        yield from through_attention(level, block.attention, X_1, mask, matrices, n)
     else:
-        yield from through_feed_forward(level, block, X + block.attention(X, mask), matrices)
-        yield from through_attention(level, block, X, mask, matrices)
+        yield from through_feed_forward(level, feed_forward, X + block.attention(X, mask), *W)
+        yield from through_attention(level, block.attention, X, mask, matrices)
 
 
 def _eigen(
     hessian: Float[Tensor, "samples n n"],
 ) -> tuple[Float[Tensor, "samples rank"], Float[Tensor, "samples n rank"]]:
-    """Eigenvalues and eigenvectors, but for those that are negligible in every sample."""
+    """Eigenvalues and eigenvectors, without those that are negligible in every sample."""
     values, vectors = torch.linalg.eigh(hessian)
     sizes = values.abs()
     kept = (sizes > NEGLIGIBLE * sizes.amax(-1, keepdim=True)).sum(-1).amax()
@@ -151,7 +154,7 @@ def _eigen(
 
 def _add_jacobian(jacobian: dict[WeightMatrix, Tensor], meeting: Meeting) -> None:
     """Adds the derivatives of the directions in the weights of a side, summed over the tokens of each sample."""
-    K, side = meeting.K[..., meeting.places[0]], meeting.side
+    K, side = meeting.K[..., meeting.columns[0]], meeting.side
     GK = K if meeting.G is None else meeting.G.mT @ K
     part = torch.einsum("sta,stbr->srab", side.vector.expand(*GK.shape[:2], -1), GK)
     if side.matrix not in jacobian:
@@ -160,7 +163,7 @@ def _add_jacobian(jacobian: dict[WeightMatrix, Tensor], meeting: Meeting) -> Non
 
 
 def _without_first(meeting: Meeting) -> Meeting:
-    """The meeting with the weights alone."""
-    start = meeting.places[0].stop
-    places = [slice(place.start - start, place.stop - start) for place in meeting.places[1:]]
-    return Meeting(meeting.side, meeting.G, meeting.others[1:], meeting.K[..., start:], places)
+    """The meeting without the directions of the outputs."""
+    start = meeting.columns[0].stop
+    columns = [slice(some.start - start, some.stop - start) for some in meeting.columns[1:]]
+    return Meeting(meeting.side, meeting.G, meeting.others[1:], meeting.K[..., start:], columns)

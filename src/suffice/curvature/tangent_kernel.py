@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from suffice.curvature.jacobians import CHUNK_BYTES, output_gradients, row_dtype
+from suffice.curvature.parameters import parameter_count
 from suffice.errors import InputError
 from suffice.problem import Problem
 
@@ -38,8 +39,8 @@ class TangentKernel:
 
     Attributes:
         kernel: N.
-        places: the k samples, as places in the problem's order.
-        owners: which of the places each row belongs to.
+        positions: of the k samples, in the problem's order.
+        owners: the position of each row's sample.
         directions: :math:`\sqrt{s_{ia} / k}\, u_{ia}` of each row, see `tangent_kernel`.
         dropped: the share of the curvature of the losses in the outputs that the rows lack.
 
@@ -52,7 +53,7 @@ class TangentKernel:
     """
 
     kernel: Float64[np.ndarray, "rows rows"]
-    places: Int64[np.ndarray, " samples"]
+    positions: Int64[np.ndarray, " samples"]
     owners: Int64[np.ndarray, " rows"]
     directions: Float64[np.ndarray, "rows outputs"]
     dropped: float
@@ -96,21 +97,21 @@ class TangentKernel:
         """
         return float(np.square(self._filter(factor)).sum())
 
-    def subset(self, places: Int64[np.ndarray, " chosen"]) -> "TangentKernel":
+    def subset(self, positions: Int64[np.ndarray, " chosen"]) -> "TangentKernel":
         r"""The kernel of some of the samples alone, at the same parameters: their rows of N, times k / k'.
 
         Args:
-            places: the k' samples, among ``self.places``.
+            positions: of the k' samples, among ``self.positions``.
 
         Raises:
-            InputError: no places, one twice, or one that is not among those of this kernel.
+            InputError: no positions, one twice, or one that is not among those of this kernel.
         """
-        chosen = np.unique(places)
-        if not 0 < len(chosen) == len(places) or not np.isin(chosen, self.places).all():
+        chosen = np.unique(positions)
+        if not 0 < len(chosen) == len(positions) or not np.isin(chosen, self.positions).all():
             raise InputError("a subset takes one or more of the kernel's own samples, each once")
         rows = np.flatnonzero(np.isin(self.owners, chosen))
-        kernel = self.kernel[np.ix_(rows, rows)] * (len(self.places) / len(chosen))
-        directions = self.directions[rows] * math.sqrt(len(self.places) / len(chosen))
+        kernel = self.kernel[np.ix_(rows, rows)] * (len(self.positions) / len(chosen))
+        directions = self.directions[rows] * math.sqrt(len(self.positions) / len(chosen))
         return TangentKernel(kernel, chosen, self.owners[rows], directions, self.dropped)
 
     def left_out(
@@ -130,22 +131,22 @@ class TangentKernel:
 
         Source: D. Pregibon, "Logistic Regression Diagnostics", Annals of Statistics 9 (1981), for a linear model.
         """
-        coefficients, scale = self._coefficients(residuals), len(self.places)
+        coefficients, scale = self._coefficients(residuals), len(self.positions)
         left = factor * np.linalg.inv(self._penalised(factor))
         changes = np.zeros_like(residuals)
         ends = np.searchsorted(self.owners, np.arange(scale + 1))
-        for place, (start, stop) in enumerate(itertools.pairwise(ends)):
+        for position, (start, stop) in enumerate(itertools.pairwise(ends)):
             # 1 - B of the rows of this sample, with B = N (N + t)^-1; and B (1 - B)^-1 = (1 - B)^-1 - 1
             own, rows = coefficients[start:stop], slice(start, stop)
             moved = np.linalg.solve(left[rows, rows], own) - own
             directions = self.directions[rows]
-            changes[place] = (moved / np.square(directions).sum(1)) @ directions
+            changes[position] = (moved / np.square(directions).sum(1)) @ directions
         return changes
 
     def _coefficients(self, residuals: Float64[np.ndarray, "samples outputs"]) -> Float64[np.ndarray, " rows"]:
         r"""r with :math:`\bar g = F^\top r`, of the mean gradient; its part of each sample is that of e_i / k."""
         along = np.einsum("ra,ra->r", self.directions, residuals[self.owners])
-        coefficients: Float64[np.ndarray, " rows"] = along / np.square(self.directions).sum(1) / len(self.places)
+        coefficients: Float64[np.ndarray, " rows"] = along / np.square(self.directions).sum(1) / len(self.positions)
         return coefficients
 
     def _penalised(self, factor: float) -> Float64[np.ndarray, "rows rows"]:
@@ -231,6 +232,10 @@ def tangent_kernel(
         gradients *= ridge[columns].rsqrt().to(gradients.dtype)  # of two dtypes, torch would copy all in the wider one
         _add_products(kernel, gradients)
         del gradients  # before the next group is made
+    bad = (~kernel.diagonal().isfinite()).nonzero()
+    if len(bad):
+        sample = problem.describe(int(rows.owners[int(bad[0])]))
+        raise InputError(f"the gradients of the outputs of {sample} are not finite: look at that sample")
     for top, bottom in _blocks(len(kernel), PRODUCT_ROWS):
         kernel[:top, top:bottom] = kernel[top:bottom, :top].T
         kernel[top:bottom, top:bottom] = (kernel[top:bottom, top:bottom] + kernel[top:bottom, top:bottom].T) / 2
@@ -251,7 +256,7 @@ def plan_tangent_kernel(problem: Problem, share: float = SHARE, memory: int = ME
         (100, 18, 4)
     """
     rows = _curved(problem, share)
-    count, parameters = len(rows.owners), _parameters(problem)
+    count, parameters = len(rows.owners), parameter_count(problem)
     groups = _groups(problem, count, memory)
     widest = max(group.stop - group.start for group in groups)
     dtype, tried = row_dtype(problem), slice(0, TRIED)
@@ -318,7 +323,7 @@ def _largest(values: Float64[Tensor, "samples directions"], share: float) -> Boo
 
 
 def _ridge(problem: Problem, penalty: float | Float[Tensor, " parameters"]) -> Float64[Tensor, " parameters"]:
-    count = _parameters(problem)
+    count = parameter_count(problem)
     ridge = torch.as_tensor(penalty, dtype=torch.float64, device=problem.device)
     if ridge.shape not in ((), (count,)):
         raise InputError(
@@ -331,13 +336,9 @@ def _ridge(problem: Problem, penalty: float | Float[Tensor, " parameters"]) -> F
     return ridge.expand(count)
 
 
-def _parameters(problem: Problem) -> int:
-    return sum(parameter.numel() for parameter in problem.moving.values())
-
-
 def _groups(problem: Problem, rows: int, memory: int) -> list[slice]:
     """Columns of about equal number, whose gradients fit into memory."""
-    parameters = _parameters(problem)
+    parameters = parameter_count(problem)
     column = max(1, rows) * row_dtype(problem).itemsize
     if memory < column:
         raise InputError(f"memory = {memory} bytes: the gradients in one parameter alone take {column}; give more")

@@ -1,5 +1,6 @@
 """Labelled images: folders with one sub-folder a class, and arrays."""
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from suffice.digest import digest
 from suffice.errors import InputError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
@@ -59,9 +61,16 @@ class ImageFolder:
         return str(self.files[row])
 
     def fingerprint(self) -> str:
-        """Of the files' names and sizes."""
-        listing = "".join(f"{file.relative_to(self.root)}\0{file.stat().st_size}\0" for file in self.files)
-        return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
+        """The hash of all files' names and contents; the files are read at the first call.
+
+        Raises:
+            InputError: a file that is missing or cannot be read.
+        """
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return digest({file.relative_to(self.root).as_posix(): _content(file) for file in self.files})
 
 
 class ImageArray:
@@ -96,10 +105,20 @@ class ImageArray:
         return f"image {row} of {self.source}"
 
     def fingerprint(self) -> str:
-        """Of the bytes."""
-        digest = hashlib.blake2b(np.ascontiguousarray(self.pixels).data, digest_size=16)
-        digest.update(np.ascontiguousarray(self.labels).data)
-        return digest.hexdigest()
+        """The hash of all pixels and labels."""
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return digest(self.pixels, self.labels)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, hashlib.blake2b).digest()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); replace or remove it") from error
 
 
 def _upright_bytes(image: Image.Image) -> Image.Image:

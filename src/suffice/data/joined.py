@@ -1,10 +1,9 @@
 """Two data sets of the same classes as one."""
 
-import hashlib
-
 import numpy as np
 
 from suffice.data.samples import LabelledSamples, Sample
+from suffice.digest import digest
 from suffice.errors import InputError
 
 
@@ -44,9 +43,8 @@ class Joined:
         return samples.describe(row)
 
     def fingerprint(self) -> str:
-        """Of both."""
-        content = self._first.fingerprint() + self._second.fingerprint()
-        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+        """The hash of both."""
+        return digest(self._first.fingerprint(), self._second.fingerprint())
 
     def _at(self, row: int) -> tuple[LabelledSamples, int]:
         start = len(self._first)

@@ -1,6 +1,5 @@
 """What labelled samples are, images or texts, and views on some of their classes."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -8,6 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 from PIL import Image
 
+from suffice.digest import digest
 from suffice.errors import InputError, nearest
 
 Sample: TypeAlias = Image.Image | str
@@ -34,7 +34,7 @@ class LabelledSamples(Protocol):
         """Where a sample comes from, for messages."""
 
     def fingerprint(self) -> str:
-        """Another one where the samples or the labels are others."""
+        """A hash of the contents: it changes with any sample, label or class name."""
 
 
 class ClassSubset:
@@ -82,9 +82,8 @@ class ClassSubset:
         return self._samples.describe(int(self.rows[row]))
 
     def fingerprint(self) -> str:
-        """Of all the samples, and of the names."""
-        content = "\0".join([self._samples.fingerprint(), *self.classes])
-        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+        """The hash of all samples, those of other classes too, and of the names."""
+        return digest(self._samples.fingerprint(), self.classes)
 
 
 def _listing(names: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 """Synthetic regression: inputs and targets from a distribution that is known in full."""
 
-import hashlib
 import itertools
 from functools import cached_property
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
+from suffice.digest import digest
 from suffice.errors import InputError
 
 Target = Literal["teacher", "linear"]
@@ -78,11 +78,8 @@ class SyntheticRegression:
         return (self._network(x) - mean) / deviation
 
     def fingerprint(self) -> str:
-        """Of f and the noise."""
-        digest = hashlib.blake2b(f"{self.target} {self.noise} {self._seed}".encode(), digest_size=16)
-        for weight in self._weights:
-            digest.update(weight.tobytes())
-        return digest.hexdigest()
+        """The hash of f, the noise and the seed."""
+        return digest(self.target, self.noise, self._seed, self._weights)
 
     @cached_property
     def _scale(self) -> tuple[float, float]:

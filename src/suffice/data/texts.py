@@ -1,7 +1,6 @@
 """Labelled texts: tables with a column of texts and a column of labels."""
 
 import csv
-import hashlib
 import io
 import json
 import math
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from suffice.digest import digest
 from suffice.errors import InputError, nearest
 
 TABLES = frozenset({".csv", ".tsv", ".txt", ".jsonl"})
@@ -52,9 +52,8 @@ class LabelledTexts:
         return f"line {self.lines[row]} of {self.source}"
 
     def fingerprint(self) -> str:
-        """Of the texts, the labels and the names of the classes."""
-        content = json.dumps([list(self.texts), self.labels.tolist(), self.classes])
-        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+        """The hash of the texts, the labels and the names of the classes."""
+        return digest(list(self.texts), self.labels, self.classes)
 
 
 def holds_texts(path: Path) -> bool:

@@ -6,7 +6,7 @@ from suffice.errors import InputError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; with "auto" the graphics card, if there is one.
+    """The device of a name; "auto" is the GPU where there is one.
 
     Raises:
         InputError: no such device.

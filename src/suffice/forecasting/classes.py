@@ -1,4 +1,4 @@
-r"""Which class to collect next: what more samples of one class alone would bring.
+r"""Which class to collect next: the gain from more samples of one class alone.
 
 .. math:: L_{test} \approx L_\infty + \sum_c \frac{s_c}{n_c}, \qquad s_c = \pi_c^2 \, V_c
 """
@@ -9,21 +9,22 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from suffice.forecasting.head import Head
-from suffice.forecasting.slope import SOLVED, draws, symmetric_slope
+from suffice.forecasting.slopes import optimism_slope
+from suffice.forecasting.slopes.traces import SOLVED, draws
 
 LossesOfClasses = tuple[Float64[np.ndarray, " _"], Int64[np.ndarray, " _"]]
 """Losses of samples, and their classes, 0 to K - 1."""
 
 
 OF_CLASSES = 4
-"""Times the random vectors of a slope: with these, what one class brings is off by a tenth to a third of its error."""
+"""Random vectors, in multiples of those for a slope: the error from them is a tenth to a third of the whole."""
 
 
 @dataclass(frozen=True)
 class ClassSlopes:
     r"""The part of the expected test loss that the noise of each class makes: :math:`s_c / n_c`.
 
-    :math:`\pi_c` is the share of the class, and :math:`V_c` what the noise of one of its gradients costs. More samples
+    :math:`\pi_c` is the share of the class, and :math:`V_c` the cost of the noise of one of its gradients. More samples
     of one class are weighted so that the classes keep their shares in the objective, whose variance is then that of a
     stratified mean (J. Neyman, "On the two different aspects of the representative method", Journal of the Royal
     Statistical Society 1934).
@@ -44,17 +45,17 @@ class ClassSlopes:
     errors: Float64[np.ndarray, " classes"]
 
     def alone(self, more: int) -> Float64[np.ndarray, " classes"]:
-        """How far the loss falls with so many more samples of each class alone: s_c (1 / n_c - 1 / (n_c + m))."""
+        """The gain from m more samples of each class alone: s_c (1 / n_c - 1 / (n_c + m))."""
         return np.asarray(self.values * (1 / self.counts - 1 / (self.counts + more)))
 
     def alike(self, more: int) -> float:
-        """How far it falls with so many more of all classes, in the shares of those at hand."""
+        """The gain from as many more of all classes, in their present shares."""
         samples = self.counts.sum()
         return float((self.values / self.counts).sum() * (1 - samples / (samples + more)))
 
     @property
     def times(self) -> tuple[Float64[np.ndarray, " classes"], Float64[np.ndarray, " classes"]]:
-        r"""What the next sample of each class brings, over what one of all classes brings, with standard errors.
+        r"""The gain from the next sample of each class, relative to that of a random sample, with standard errors.
 
         It is :math:`V_c / \sum_j \pi_j V_j` at the samples at hand, and falls as :math:`1 / n_c^2`.
         """
@@ -72,7 +73,7 @@ def class_slopes(
     r"""The slopes of the classes, from the gradients of their samples.
 
     With :math:`g_i = J_i^T e_i` at the outputs given, :math:`C_c` their covariance within class c, and b and the third
-    derivative :math:`\mathcal T` as in `suffice.forecasting.slope.noise_slope`,
+    derivative :math:`\mathcal T` as in `suffice.forecasting.slopes.sandwich_slope`,
 
     .. math:: V_c = \tfrac12 \mathrm{Tr}(H^{-1} H_0 H^{-1} C_c) - \mathrm{Cov}_{i \in c}(h_i b, H^{-1} g_i)
             + \tfrac12 \mathcal T[b, H^{-1} C_c H^{-1}]
@@ -87,9 +88,9 @@ def class_slopes(
 
     Args:
         head: fitted to its samples.
-        outputs: of each sample, at which its gradient is taken, as for `suffice.forecasting.slope.noise_slope`.
+        outputs: of each sample, at which its gradient is taken, as for `suffice.forecasting.slopes.sandwich_slope`.
         labels: 0 to K - 1, each at least twice.
-        seed: of the random vectors.
+        seed: random seed of the vectors.
 
     Example:
         >>> from suffice.forecasting.head import fit_head
@@ -117,11 +118,10 @@ def class_slopes(
 
 
 def class_slopes_of_gaps(own: LossesOfClasses, unseen: LossesOfClasses, slope: float) -> ClassSlopes | None:
-    r"""The slopes of the classes of any model, from how much better it does on its own samples of each.
+    r"""The slopes of the classes of any model, from the gap between test and training loss of each class.
 
-    What a sample lowers its own loss by goes, to first order, with its gradient as
-    :math:`\frac1k g_i^\top H^{-1} g_i`, so the gap of a class tells how much noise its gradients have, in the
-    directions open to the model:
+    To first order, a sample lowers its own loss by :math:`\frac1k g_i^\top H^{-1} g_i`, so the gap of a class measures
+    the noise of its gradients, in the directions that the model can move:
 
     .. math:: V_c = s \; \frac{G_c}{\sum_j \pi_j G_j}, \qquad G_c = L_{test, c} - L_{train, c}
 
@@ -133,7 +133,7 @@ def class_slopes_of_gaps(own: LossesOfClasses, unseen: LossesOfClasses, slope: f
         slope: s, of all classes together.
 
     Returns:
-        None where a class has less than two of the others, or the model does no better on its own.
+        None where a class has fewer than two unseen samples, or where there is no gap.
 
     Example:
         >>> own, labels = np.array([0.1, 0.1, 0.1, 0.1]), np.array([0, 0, 1, 1])
@@ -147,7 +147,7 @@ def class_slopes_of_gaps(own: LossesOfClasses, unseen: LossesOfClasses, slope: f
         return None
     samples = int(counts.sum())
     gaps = [
-        symmetric_slope(own[0][own[1] == name], unseen[0][unseen[1] == name], samples) for name in range(len(counts))
+        optimism_slope(own[0][own[1] == name], unseen[0][unseen[1] == name], samples) for name in range(len(counts))
     ]
     noise, errors = (np.array([getattr(gap, what) for gap in gaps]) for what in ("value", "error"))
     total = float(counts @ noise) / samples

@@ -49,7 +49,7 @@ def _algebraic_root(sizes: Array, s: Array | float, g: Array | float) -> Array:
     return np.asarray(-np.expm1(-np.logaddexp(0, g * np.log(s / sizes)) / g))
 
 
-class Family(NamedTuple):
+class CurveFamily(NamedTuple):
     """L(k) = c + a f(k).
 
     Attributes:
@@ -70,11 +70,11 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "power_law": Family(_power, ("b",), (0, 0)),
-    "power_law_with_limit": Family(_power, ("b",), (0, math.inf)),
-    "logarithm": Family(_logarithm, ("s",), (-math.inf, math.inf)),
-    "arctan": Family(_arctan, ("s",), (0, math.inf)),
-    "algebraic_root": Family(_algebraic_root, ("s", "g"), (0, math.inf)),
+    "power_law": CurveFamily(_power, ("b",), (0, 0)),
+    "power_law_with_limit": CurveFamily(_power, ("b",), (0, math.inf)),
+    "logarithm": CurveFamily(_logarithm, ("s",), (-math.inf, math.inf)),
+    "arctan": CurveFamily(_arctan, ("s",), (0, math.inf)),
+    "algebraic_root": CurveFamily(_algebraic_root, ("s", "g"), (0, math.inf)),
 }
 """The families of learning curves by name, written as in the module's table."""
 
@@ -232,7 +232,7 @@ class _Projection(NamedTuple):
 
 
 def _project(
-    family: Family,
+    family: CurveFamily,
     points: Float64[np.ndarray, "points parameters"],
     sizes: Float64[np.ndarray, " sizes"],
     losses: Float64[np.ndarray, " sizes"],

@@ -1,4 +1,4 @@
-"""What all estimates of the gain have in common."""
+"""What all estimators of the gain have in common."""
 
 from typing import Protocol, runtime_checkable
 
@@ -10,12 +10,12 @@ from jaxtyping import Float64
 class Estimator(Protocol):
     """An estimate, from a pilot of k0 samples, of the test loss of models trained on k samples.
 
-    It tells the gain alone. The level L(k0) is measured, and is the same for all estimates that are compared.
+    It gives the gain alone. The level L(k0) is measured, and is the same for all estimators that are compared.
     """
 
     @property
     def name(self) -> str:
-        """As people read it."""
+        """Its name, for people."""
 
     @property
     def samples(self) -> int:

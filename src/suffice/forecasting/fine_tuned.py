@@ -4,8 +4,8 @@ Its tangent kernel, on request, takes it to be the minimiser of the mean loss pl
 around where its training began; a training that was cut short acts as if it had such a penalty.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import copy
+from collections.abc import Callable
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -14,28 +14,26 @@ from jaxtyping import Float, Float64, Int64
 from scipy.optimize import brentq
 from torch import Tensor, nn
 
-from suffice.curvature import TangentKernel, tangent_kernel
+from suffice.checks import check_apart, check_losses, check_samples
+from suffice.curvature import TangentKernel, flattened, mean_gradient, parameter_count, tangent_kernel, unflattened
 from suffice.errors import InputError
-from suffice.forecasting.folds import fold_of
-from suffice.forecasting.losses import CrossEntropy
-from suffice.forecasting.overlap import repeated
-from suffice.forecasting.pilot import Pilot, Predicted, choose_penalty, measure_pilot
-from suffice.forecasting.slope import FirstOrder, Slope, gcv_slope, geometric_mean, symmetric_slope
+from suffice.forecasting.levels import (
+    FOLDS_OF_TRAININGS,
+    LINEARISED,
+    Refit,
+    left_out,
+    of_holdout,
+    predictions_of,
+    trained_out_of_fold,
+)
+from suffice.forecasting.pilot import Pilot, choose_penalty, measure_pilot
+from suffice.forecasting.slopes import FirstOrder, Slope, gcv_slope, geometric_mean, optimism_slope
 from suffice.problem import TOGETHER, Problem, Samples, State
-
-Refit = Callable[[Int64[np.ndarray, " rows"]], Mapping[str, Tensor]]
-"""Trains on some rows of the data set, as the model was trained, and gives the weights that moved."""
 
 Features = Float64[np.ndarray, "samples columns"]
 
-Level = Literal["auto", "holdout", "folds", "leave_one_out"]
+LevelSource = Literal["auto", "holdout", "folds", "leave_one_out"]
 """Where the test loss at hand comes from."""
-
-FOLDS = 5
-"""Fewer than of heads: these are real trainings."""
-
-LINEARISED = 0.15
-"""What a linearised leave-one-out loss is off, over itself: 7 to 28% either way in trials with fine-tuned models."""
 
 STEPS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Steps along the gradient that are tried: the shares of the loss by which they would lower it, were it a plane."""
@@ -54,7 +52,7 @@ def measure_problem(
     problem: Problem,
     penalty: float | Float[Tensor, " parameters"] | None,
     refit: Refit | None,
-    level: Level,
+    level: LevelSource,
     holdout: Samples | None,
     seed: int = 0,
     estimator: str = "",
@@ -69,7 +67,10 @@ def measure_problem(
     """
     labels = _labels(problem)
     if holdout is not None:
-        _check_apart(problem, holdout)
+        at_hand = (problem.dataset[int(row)] for row in problem.index)
+        check_apart(at_hand, (holdout[row] for row in range(len(holdout))), lambda row: f"row {row} of the hold-out")
+    check_samples(problem)
+    check_losses(problem, TOGETHER)
     level = _chosen(level, refit, holdout)
     features = None if isinstance(penalty, Tensor) or refit is not None else _features(problem)
     if features is not None:
@@ -87,7 +88,7 @@ def _of_losses(
     labels: Int64[np.ndarray, " samples"],
     penalty: float | Float[Tensor, " parameters"] | None,
     refit: Refit | None,
-    level: Level,
+    level: LevelSource,
     holdout: Samples | None,
     seed: int,
     estimator: str,
@@ -95,22 +96,21 @@ def _of_losses(
 ) -> Pilot:
     if level == "leave_one_out" and penalty is None:
         raise InputError("the loss of other samples is not known: give holdout=, refit=, or the training's penalty=")
-    outputs = problem.all_outputs().numpy()
+    own = predictions_of(problem, len(problem))
     off, halves = 0.0, None
     kernel = None
     if estimator == "information" or level == "leave_one_out":
         kernel = tangent_kernel(problem, 1.0 if penalty is None else penalty, progress=progress)
     if level == "holdout":
-        unseen = _predicted(problem.elsewhere(cast(Samples, holdout)), len(labels))
+        unseen = of_holdout(problem, cast(Samples, holdout))
     elif level == "folds":
-        unseen, halves = (_folded(problem, labels, cast(Refit, refit), folds, seed) for folds in (FOLDS, 2))
+        unseen, halves = (
+            trained_out_of_fold(problem, labels, cast(Refit, refit), folds, seed) for folds in (FOLDS_OF_TRAININGS, 2)
+        )
     else:
-        residuals = CrossEntropy(labels, outputs.shape[1]).at(outputs).residuals
-        left_out = outputs + cast(TangentKernel, kernel).left_out(residuals)
-        unseen, off = Predicted(len(labels) - 1, left_out, labels), LINEARISED
-    own = Predicted(len(labels), outputs, labels)
-    directions = sum(value.numel() for value in problem.moving.values()) / (outputs.shape[1] - 1)
-    symmetric = symmetric_slope(own.losses, unseen.losses, unseen.samples)
+        unseen, off = left_out(own, cast(TangentKernel, kernel)), LINEARISED
+    directions = parameter_count(problem) / (own.outputs.shape[1] - 1)
+    symmetric = optimism_slope(own.losses, unseen.losses, unseen.samples)
     gcv = gcv_slope(own.losses, unseen.losses, unseen.samples, directions)
     slopes = {"symmetric": symmetric, "gcv": gcv}
     if min(symmetric.value, gcv.value) > 0:
@@ -157,10 +157,8 @@ def effective_penalty(problem: Problem, start: State) -> float:
         ...     effective_penalty(problem, {"weight": torch.tensor([[0.5]], dtype=torch.float64)})
         1.0
     """
-    gradients = _gradient(problem)
-    way = {name: (value.detach() - start[name]).double() for name, value in problem.moving.items()}
-    along = sum(float((gradients[name] * way[name]).sum()) for name in way)
-    length = sum(float(part.square().sum()) for part in way.values())
+    way = flattened(problem, {name: value.detach() - start[name] for name, value in problem.moving.items()})
+    along, length = float(mean_gradient(problem) @ way), float(way @ way)
     if length == 0 or along >= 0:
         raise InputError(
             "the weights have not moved from the start, or the loss rises there on the way back: no penalty holds them"
@@ -169,38 +167,27 @@ def effective_penalty(problem: Problem, start: State) -> float:
 
 
 def _descent(problem: Problem) -> float:
-    """By how much the best of some steps along the gradient lowers the mean loss."""
-    gradient, before = _gradient(problem), problem.center()
-    loss, squared = _loss(problem), sum(float(part.square().sum()) for part in gradient.values())
+    """By how much the best of some steps along the gradient lowers the mean loss.
+
+    The losses are measured, so a gradient that is not exact, as DoRA's, does for it: no guard stops it.
+    """
+    unguarded = copy.copy(problem)
+    unguarded.checks = False
+    gradient, before = mean_gradient(unguarded), problem.center()
+    loss, squared = _loss(problem), float(gradient @ gradient)
     if squared == 0:
         return 0.0
     lowered = [0.0]
     for share in STEPS:
-        step = {name: (share * loss / squared * part).to(before[name].dtype) for name, part in gradient.items()}
-        with problem.at({name: value - step[name] for name, value in before.items()}):
+        step = unflattened(problem, share * loss / squared * gradient)
+        with problem.at({name: value - step[name].to(value.dtype) for name, value in before.items()}):
             lowered.append(loss - _loss(problem))
     return float(np.nanmax(lowered))
 
 
 def _loss(problem: Problem) -> float:
     with problem.measuring():
-        starts = range(0, len(problem), TOGETHER)
-        return sum(float(problem.losses(problem.batch(slice(one, one + TOGETHER))).sum()) for one in starts) / len(
-            problem
-        )
-
-
-def _gradient(problem: Problem) -> dict[str, Float64[Tensor, "..."]]:
-    """Of the mean loss."""
-    gradients = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in problem.moving.items()}
-    with problem.measuring():
-        for first in range(0, len(problem), TOGETHER):
-            with torch.enable_grad():
-                losses = problem.losses(problem.batch(slice(first, first + TOGETHER))).sum() / len(problem)
-            found = torch.autograd.grad(losses, list(problem.moving.values()))
-            for name, gradient in zip(gradients, found, strict=True):
-                gradients[name] += gradient
-    return gradients
+        return sum(float(problem.losses(batch).sum()) for _, batch in problem.batches(TOGETHER)) / len(problem)
 
 
 def _effective(kernel: TangentKernel, optimism: float) -> float:
@@ -226,51 +213,14 @@ def _labels(problem: Problem) -> Int64[np.ndarray, " samples"]:
     return labels
 
 
-def _chosen(level: Level, refit: Refit | None, holdout: Samples | None) -> Level:
-    if level not in get_args(Level):
-        raise InputError(f"level is {', '.join(get_args(Level))}, not {level!r}")
+def _chosen(level: LevelSource, refit: Refit | None, holdout: Samples | None) -> LevelSource:
+    if level not in get_args(LevelSource):
+        raise InputError(f"level is {', '.join(get_args(LevelSource))}, not {level!r}")
     if level == "auto":
         return "holdout" if holdout is not None else "folds" if refit is not None else "leave_one_out"
     if (level == "holdout" and holdout is None) or (level == "folds" and refit is None):
         raise InputError(f"level={level!r} needs {'holdout' if level == 'holdout' else 'refit'}=")
     return level
-
-
-def _predicted(problem: Problem, samples: float) -> Predicted:
-    return Predicted(samples, problem.all_outputs().numpy(), problem.all_targets().long().numpy())
-
-
-def _folded(problem: Problem, labels: Int64[np.ndarray, " samples"], refit: Refit, folds: int, seed: int) -> Predicted:
-    """The outputs of each sample by a model that was trained without its fold; the model is put back afterwards."""
-    found: list[Features] = []
-    for places in others_of_folds(labels, folds, seed):
-        with _put_back(problem.model):
-            _load(problem, refit(problem.index[places]))
-            found.append(problem.all_outputs().numpy())
-    outputs = np.stack(found)[fold_of(labels, folds, seed), np.arange(len(labels))]
-    return Predicted(len(labels) * (1 - 1 / folds), outputs, labels)
-
-
-def others_of_folds(labels: Int64[np.ndarray, " samples"], folds: int, seed: int) -> list[Int64[np.ndarray, " _"]]:
-    """For each fold, the samples outside it."""
-    fold = fold_of(labels, folds, seed)
-    return [np.flatnonzero(fold != number) for number in range(folds)]
-
-
-@contextmanager
-def _put_back(model: nn.Module) -> Iterator[None]:
-    before = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    try:
-        yield
-    finally:
-        model.load_state_dict(before)
-
-
-def _load(problem: Problem, weights: Mapping[str, Tensor]) -> None:
-    missing = problem.moving.keys() - weights.keys()
-    if missing:
-        raise InputError(f"refit gave no weights {sorted(missing)[0]!r}: return model.state_dict()")
-    problem.model.load_state_dict(dict(weights), strict=False)
 
 
 def _features(problem: Problem) -> Features | None:
@@ -294,13 +244,3 @@ def _features(problem: Problem) -> Features | None:
         return None
     features = torch.cat([inputs.reshape(len(inputs), -1) for inputs, _ in found]).double().cpu().numpy()
     return features if layers[0].bias is None else np.hstack([features, np.ones((len(features), 1))])
-
-
-def _check_apart(problem: Problem, holdout: Samples) -> None:
-    known, others = (problem.dataset[int(row)] for row in problem.index), (holdout[row] for row in range(len(holdout)))
-    twice = repeated(known, others)
-    if twice:
-        raise InputError(
-            f"{len(twice)} samples of the hold-out are among those to train on, the first in row {twice[0]}: its loss "
-            "would be too low; take them out"
-        )

@@ -1,4 +1,4 @@
-"""The learning curve of a head from one fit: how test loss and accuracy should go on with more samples."""
+"""The learning curve from one training: expected test loss and accuracy with more samples."""
 
 import math
 from collections.abc import Sequence
@@ -12,19 +12,20 @@ from suffice.errors import InputError, nearest
 from suffice.forecasting.accuracy import error_rate
 from suffice.forecasting.checks import CONFIDENCE, WIDTH, doubts, reason_against, slope_of
 from suffice.forecasting.estimator import Estimator
-from suffice.forecasting.fine_tuned import Level, Refit, measure_problem
+from suffice.forecasting.fine_tuned import LevelSource, measure_problem
+from suffice.forecasting.levels import Refit
 from suffice.forecasting.pilot import Pilot, measure_pilot
-from suffice.forecasting.slope import FirstOrder, standard_error
+from suffice.forecasting.slopes import FirstOrder, standard_error
 from suffice.problem import Problem, Samples
 from suffice.results import Band, LearningCurve, Limit
 
 AUTO = "auto"
-"""The estimator of the gain that is chosen where none is asked for."""
+"""The default estimator of the gain."""
 
 ALWAYS_OFF, OFF_PER_CLASS = 0.1, 2.0
-"""What slopes are off besides their error, over the slope; the second over the samples at hand of a class.
+"""Relative errors of slopes beyond their standard error; the second is divided by the samples per class.
 
-Measured on the tasks to tune on of `benchmarks/forecast`, so that errors are about what they are said to be.
+Measured on the tuning tasks of `benchmarks/forecast`, so that the stated errors are about the measured ones.
 """
 
 
@@ -43,22 +44,22 @@ def forecast_head(
 
     .. math:: L(k) = L(k_0) - s \left( \frac1{k_0} - \frac1k \right)
 
-    The level :math:`L(k_0)` comes from ten folds, moved from nine tenths to all by the slope; the slope s from the
-    Hessian and the gradients at the one fit, the geometric mean of `suffice.forecasting.slope.noise_slope` and
-    `suffice.forecasting.slope.information_slope`; the accuracy from the loss, see
-    `suffice.forecasting.accuracy.error_rate`.
+    The level :math:`L(k_0)` is estimated by ten-fold cross-validation, extended from nine tenths of the samples to all
+    by the slope. The slope s needs the Hessian and the gradients at one fit: it is the geometric mean of
+    `suffice.forecasting.slopes.sandwich_slope` and `suffice.forecasting.slopes.effective_dimension_slope`. The accuracy
+    follows from the loss, see `suffice.forecasting.accuracy.error_rate`.
 
-    The intervals are those of the expected loss of a training on k samples: of the noise of the level, and of the
-    slope, of which two estimates that mostly err to different sides are an idea.
+    The intervals are for the expected loss of a training on k samples. They combine the noise of the level with the
+    error of the slope, which is estimated from the difference between the two slopes.
 
     Args:
         features: (n, d), taken as they are.
         labels: classes 0 to K - 1.
         sizes: k, at least 2; those below n are for comparison.
         l2: the penalty.
-        seed: of folds and random traces.
-        estimator: of the gain: "combined", which is what "auto" takes, "noise", "information", "symmetric", or any
-            other, such as a fitted curve.
+        seed: random seed of the folds and the traces.
+        estimator: of the gain: "combined" (the default, "auto"), "noise" (the sandwich), "information" (the effective
+            dimension), "symmetric" (the optimism), or any other, such as a fitted curve.
 
     Raises:
         InputError: features that are not finite, labels that are not 0 to K - 1 with at least two samples each, sizes
@@ -83,22 +84,22 @@ def forecast(
     sizes: Sequence[int],
     penalty: float | Tensor | None = None,
     refit: Refit | None = None,
-    level: Level = "auto",
+    level: LevelSource = "auto",
     estimator: str | Estimator = AUTO,
     holdout: Samples | None = None,
 ) -> LearningCurve:
     r"""The expected test loss and accuracy of models trained as this one on k samples, from this one training.
 
-    The problem's model is taken to be where its training on the problem's samples ended, and models of other sizes to
-    be trained alike. If all that moves is one linear layer at its end, this is `forecast_head` on what goes into that
-    layer. Of any other model the slope in
+    The problem's model is at the end of its training on the problem's samples; models of other sizes are assumed to be
+    trained in the same way. Where only one linear layer at the model's end moves, this is `forecast_head` on the inputs
+    of that layer. For any other model the slope in
 
     .. math:: L(k) = L(k_0) - s \left( \frac1{k_0} - \frac1k \right)
 
-    is told by the losses of its own samples and of others. ``symmetric`` has both meet half-way; ``gcv`` is that of
-    generalised cross-validation for a fit that follows all directions equally, see
-    `suffice.forecasting.slope.gcv_slope`; ``combined`` is the geometric mean of the two, and how far they are apart
-    tells how far off it may be. ``information``, on request, is :math:`\tfrac12 \mathrm{Tr}[(H_0 H^{-1})^2]` with the
+    is estimated from the training loss and the loss on unseen samples. ``symmetric`` is the optimism slope; ``gcv`` is
+    generalised cross-validation for a fit with equal leverage in all directions, see
+    `suffice.forecasting.slopes.gcv_slope`; ``combined`` is the geometric mean of the two, and their difference gives
+    its error. ``information``, on request, is :math:`\tfrac12 \mathrm{Tr}[(H_0 H^{-1})^2]` with the
     Gauss-Newton matrix :math:`H_0` and :math:`H = H_0 + \Lambda`, by the tangent kernel
     (`suffice.curvature.tangent_kernel`), whose cost goes with the square of the samples. Where the penalty is not known
     it is then taken to be the one with which :math:`\mathrm{Tr}(H_0 H^{-1})` is the optimism that is found.
@@ -157,14 +158,14 @@ def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AU
         return LearningCurve(
             sizes=asked, loss=nothing, accuracy=nothing, samples=pilot.samples, status="cannot_tell", explanation=reason
         )
-    # the last place is the limit
-    places = np.append(np.array(asked, dtype=np.float64), math.inf)
-    gains, ahead = chosen.gain(places), 1 / pilot.samples - 1 / places
+    # the last is the limit
+    with_limit = np.append(np.array(asked, dtype=np.float64), math.inf)
+    gains, ahead = chosen.gain(with_limit), 1 / pilot.samples - 1 / with_limit
     level = float(pilot.nearly_all.losses.mean() + chosen.gain(np.array([float(pilot.nearly_all.samples)]))[0])
     slope, slope_error = slope_of(chosen), _slope_error(pilot, chosen)
     level_error = math.hypot(standard_error(pilot.nearly_all.losses), pilot.level_off * level)
     loss_error = np.hypot(level_error, slope_error * ahead)
-    wrong, wrong_error = error_rate(pilot, 1 / places, level - gains)
+    wrong, wrong_error = error_rate(pilot, 1 / with_limit, level - gains)
     wrong_error = np.hypot(wrong_error, slope_error * ahead * pilot.nearly_all.wrong.mean() / level)
     loss = _Line(level - gains, loss_error, (0.0, math.inf))
     accuracy = _Line(1 - wrong, wrong_error, (0.0, 1.0))
@@ -182,8 +183,8 @@ def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AU
         estimator=chosen.name,
         status="extrapolated",
         explanation=(
-            f"{pilot.samples:,} samples give a test loss of about {level:.3g}; ever more should bring it to "
-            f"{loss.limit.mean:.3g} ({loss.limit.low:.3g} to {loss.limit.high:.3g})."
+            f"With {pilot.samples:,} samples the test loss is about {level:.3g}; with unlimited samples it approaches "
+            f"{loss.limit.mean:.3g} ({CONFIDENCE:.0%} interval {loss.limit.low:.3g} to {loss.limit.high:.3g})."
         ),
         doubts=doubts(pilot, chosen, slope_error),
         confidence=CONFIDENCE,
@@ -205,8 +206,8 @@ def _chosen(pilot: Pilot, estimator: str | Estimator) -> Estimator:
 class _Line:
     """Values at the sizes, and last at the limit, with standard errors; cut off where there can be none."""
 
-    values: Float64[np.ndarray, " places"]
-    errors: Float64[np.ndarray, " places"]
+    values: Float64[np.ndarray, " sizes"]
+    errors: Float64[np.ndarray, " sizes"]
     possible: tuple[float, float]
 
     @property
@@ -218,7 +219,7 @@ class _Line:
         return Limit(**{name: float(end[-1]) for name, end in self._ends.items()})
 
     @property
-    def _ends(self) -> dict[str, Float64[np.ndarray, " places"]]:
+    def _ends(self) -> dict[str, Float64[np.ndarray, " sizes"]]:
         ends = {
             "mean": self.values,
             "low": self.values - WIDTH * self.errors,

@@ -1,120 +1,61 @@
-"""What the samples at hand say of a head: how good it is without a sample, and how fast that should change."""
+"""The pilot: what is measured at the samples at hand, and its estimators for a head."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from suffice.forecasting.classes import ClassSlopes, class_slopes, class_slopes_of_gaps
-from suffice.forecasting.folds import FOLDS, out_of_fold
 from suffice.forecasting.head import Head, fit_head, refit
+from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy
-from suffice.forecasting.slope import (
+from suffice.forecasting.slopes import (
     FirstOrder,
+    effective_dimension_slope,
     geometric_mean,
-    information_slope,
-    noise_slope,
-    symmetric_slope,
+    optimism_slope,
+    sandwich_slope,
 )
+from suffice.training.predictions import Predictions
 
 PENALTIES = np.geomspace(1e-6, 1, 13)
-"""Penalties that are tried, over the mean squared length of the features."""
+"""Candidate penalties, relative to the mean squared norm of the features."""
 
 ENOUGH = 24
-"""Samples of a class from which on the best outputs are taken to be half-way between a head's own and those without the
-sample. With fewer they are nearer to the latter, in proportion: the loss between the two is far from a parabola.
+"""Samples per class from which on the best outputs are estimated half-way between a head's in-sample and left-out ones.
+With fewer samples the estimate moves towards the left-out ones in proportion: the loss between is not quadratic.
 
-Chosen on the tasks to tune on of `benchmarks/forecast`.
+Chosen on the tuning tasks of `benchmarks/forecast`.
 """
 
 APART = 0.5
-"""What the mean of two slopes is off, over how far it is from each; on the tasks to tune on somewhat less."""
-
-TEMPERATURES = (math.log(1e-2), math.log(1e2))
-"""Logarithms of the smallest and the largest temperature that are tried."""
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Outputs for samples by heads that were fitted to so many others.
-
-    Attributes:
-        samples: to which each head was fitted.
-        outputs: z.
-        labels: the right classes.
-    """
-
-    samples: float
-    outputs: Float64[np.ndarray, "samples classes"]
-    labels: Int64[np.ndarray, " samples"]
-
-    @cached_property
-    def losses(self) -> Float64[np.ndarray, " samples"]:
-        """Cross-entropy of each sample."""
-        return self._loss.values(self.outputs)
-
-    @cached_property
-    def wrong(self) -> Float64[np.ndarray, " samples"]:
-        """1 where the most probable class is another."""
-        wrong: Float64[np.ndarray, " samples"] = np.not_equal(self.outputs.argmax(1), self.labels).astype(np.float64)
-        return wrong
-
-    @cached_property
-    def temperature(self) -> float:
-        """The T at which the mean loss of z / T is smallest; above 1 the outputs are too sure."""
-        found = minimize_scalar(
-            lambda log: float(self._loss.values(self.outputs / math.exp(log)).mean()),
-            bounds=TEMPERATURES,
-            method="bounded",
-        )
-        return math.exp(found.x)
-
-    @cached_property
-    def calibrated(self) -> "Predicted":
-        """The outputs at their temperature."""
-        return Predicted(self.samples, self.outputs / self.temperature, self.labels)
-
-    def miscalibration(self, temperature: float) -> float:
-        """What the calibrated outputs lose by being multiplied by a temperature, such as that of the outputs."""
-        return float(self._loss.values(temperature * self.calibrated.outputs).mean() - self.calibrated.losses.mean())
-
-    def sharpened(self, factor: float) -> tuple[float, float]:
-        """Loss and error rate that are to be expected of the probabilities softmax(factor z) where they are true."""
-        p = np.exp(log_softmax(factor * self.outputs, axis=1))
-        return float(-(p * np.log(np.maximum(p, np.finfo(float).tiny))).sum(1).mean()), float(1 - p.max(1).mean())
-
-    @property
-    def _loss(self) -> CrossEntropy:
-        return CrossEntropy(self.labels, self.outputs.shape[1])
+"""Error of the mean of two slopes, relative to its distance from each; somewhat less on the tuning tasks."""
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """Measured at the k_0 samples at hand.
+    """What was measured at the k_0 samples at hand.
 
     Attributes:
         samples: k_0.
-        nearly_all: of samples that the models have not seen, by those fitted to all or nearly all of the others.
-        halves: the same by models fitted to half of the samples, or None where none were.
-        estimators: of the gain by name, the one that is taken by default first.
-        penalty: on half of the squared weights that the training had or acted as if it had; None if it is not known.
-        own: of the model's own samples, by itself.
-        head: what was fitted to all samples, where the models are heads.
-        level_off: what the loss of samples that the models have not seen is off besides its noise, over itself.
-        descent: by how much a step along the gradient would lower the training loss.
+        nearly_all: predictions for unseen samples, by models trained on all or nearly all of the others.
+        halves: the same by models trained on half of the samples; None where there are none.
+        estimators: of the gain by name, the default first.
+        penalty: lambda on half of the squared weights, as the training had it or acted as if it had; None if unknown.
+        own: predictions of the model for its training samples.
+        head: the fit to all samples, where the models are heads.
+        level_off: relative error of the loss on unseen samples, besides its noise.
+        descent: decrease of the training loss by the best step along its gradient.
     """
 
     samples: int
-    nearly_all: Predicted
-    halves: Predicted | None
+    nearly_all: Predictions
+    halves: Predictions | None
     estimators: Mapping[str, FirstOrder]
     penalty: float | None
-    own: Predicted
+    own: Predictions
     head: Head | None = None
     level_off: float = 0.0
     descent: float = 0.0
@@ -125,9 +66,9 @@ class Pilot:
         return float(self.own.losses.mean())
 
     def class_slopes(self, seed: int = 0) -> ClassSlopes | None:
-        """What the noise of each class adds to the loss: from the gradients of heads fitted to folds, else by gaps.
+        """The part of the test loss that the noise of each class makes: from gradients for heads, else from loss gaps.
 
-        None where these do not tell.
+        None where it cannot be estimated.
         """
         if self.head is not None and self.halves is not None:
             return class_slopes(self.head, _best(self.head, self.nearly_all), self.nearly_all.labels, seed)
@@ -143,58 +84,59 @@ def measure_pilot(
     seed: int = 0,
     others: tuple[Float64[np.ndarray, "others columns"], Int64[np.ndarray, " others"]] | None = None,
 ) -> Pilot:
-    """Fits the head once to all samples, and from there to all but each fold and to each half.
+    """Fits the head to all samples once, and from there to all but each fold and to each half.
 
     Args:
         features: an intercept is a column of ones.
         labels: 0 to K - 1, each at least twice.
         l2: the penalty on the mean loss.
-        seed: of folds and random traces.
-        others: features and labels of samples to take the level from, in place of the folds.
+        seed: random seed of the folds and the traces.
+        others: features and labels of unseen samples for the level, in place of the folds.
     """
     classes = int(labels.max()) + 1
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
     folds = min(FOLDS, len(labels))
 
-    def predicted(folds: int) -> Predicted:
-        return Predicted(len(labels) * (1 - 1 / folds), out_of_fold(head, labels, folds, seed), labels)
+    def predicted(folds: int) -> Predictions:
+        return Predictions(len(labels) * (1 - 1 / folds), out_of_fold(head, labels, folds, seed), labels)
 
     nearly_all = predicted(folds)
     return Pilot(
         samples=len(labels),
-        nearly_all=nearly_all if others is None else Predicted(len(labels), head.predict(others[0]), others[1]),
+        nearly_all=nearly_all if others is None else Predictions(len(labels), head.predict(others[0]), others[1]),
         halves=predicted(2) if others is None else None,
         estimators=_estimators(head, nearly_all, seed),
         penalty=l2,
         head=head,
-        own=Predicted(len(labels), head.outputs, labels),
+        own=Predictions(len(labels), head.outputs, labels),
     )
 
 
-def _estimators(head: Head, unseen: Predicted, seed: int) -> dict[str, FirstOrder]:
-    r"""The slope by several routes.
+def _estimators(head: Head, unseen: Predictions, seed: int) -> dict[str, FirstOrder]:
+    r"""The slope by several estimators.
 
-    - ``noise``: from the gradients, with the residuals of about the best head.
-    - ``information``: with C = H_0; too large where the model is less sure than it could be.
-    - ``symmetric``: half of the optimism; too large where a penalty holds the fit back.
-    - ``combined``: the geometric mean of ``noise`` and ``information``, as one trusts the labels and the other the
-      model.
+    - ``noise``: the sandwich, with residuals of approximately the best head.
+    - ``information``: the effective dimension, C = H_0; too large for an underconfident model.
+    - ``symmetric``: the optimism; too large where a penalty restrains the fit.
+    - ``combined``: the geometric mean of ``noise`` and ``information``, of which one trusts the labels and the other
+      the model.
     """
     slopes = {
-        "noise": noise_slope(head, _best(head, unseen), seed),
-        "information": information_slope(head, seed),
-        "symmetric": symmetric_slope(head.loss.values(head.outputs), unseen.losses, unseen.samples),
+        "noise": sandwich_slope(head, _best(head, unseen), seed),
+        "information": effective_dimension_slope(head, seed),
+        "symmetric": optimism_slope(head.loss.values(head.outputs), unseen.losses, unseen.samples),
     }
     if min(slopes["noise"].value, slopes["information"].value) > 0:
         slopes = {"combined": geometric_mean(slopes["noise"], slopes["information"], APART)} | slopes
     return {name: FirstOrder(name, len(head.outputs), slope) for name, slope in slopes.items()}
 
 
-def _best(head: Head, unseen: Predicted) -> Float64[np.ndarray, "samples classes"]:
-    """About the outputs of the best head, for many samples: between those of a head and those without the sample.
+def _best(head: Head, unseen: Predictions) -> Float64[np.ndarray, "samples classes"]:
+    """Approximately the outputs of the best head: between a head's in-sample and its left-out outputs.
 
-    Residuals at the former are too small, as the head has followed each sample, and at the latter too large, as they
-    have the noise of the head in them. To first order the best are half-way, as the best loss is (`symmetric_slope`).
+    In-sample residuals are too small, since the head has fitted each sample; left-out residuals are too large, since
+    they contain the noise of the head. To first order the best ones are half-way, as the best loss is
+    (`optimism_slope`).
     """
     samples, classes = head.outputs.shape
     share = 1 - min(1.0, samples / classes / ENOUGH) / 2
@@ -205,14 +147,14 @@ def _best(head: Head, unseen: Predicted) -> Float64[np.ndarray, "samples classes
 def choose_penalty(
     features: Float64[np.ndarray, "samples columns"], labels: Int64[np.ndarray, " samples"], seed: int = 0
 ) -> float:
-    """The penalty with which heads fitted to nearly all samples lose the least on the others.
+    """The penalty with the smallest cross-validated loss.
 
-    Tried from the largest on, each fit from where the last ended, until the loss rises.
+    Candidates are tried from the largest on, each fit from where the last ended, until the loss rises.
 
     Args:
         features: an intercept is a column of ones.
         labels: 0 to K - 1, each at least twice.
-        seed: of the folds.
+        seed: random seed of the folds.
 
     Example:
         >>> random = np.random.default_rng(0)

@@ -1,18 +1,17 @@
 """How the loss surface settles as samples are added."""
 
 from suffice.landscape.convergence import Convergence, root_mean_square
-from suffice.landscape.ledger import Ledger, fastest_batch_size, record
+from suffice.landscape.ledger import Ledger, record
 from suffice.landscape.probes import Probes
-from suffice.landscape.rate import Slope, log_slope, moving_average
+from suffice.landscape.rate import LogSlope, log_slope, moving_average
 from suffice.landscape.spread import Spread
 
 __all__ = [
     "Convergence",
     "Ledger",
+    "LogSlope",
     "Probes",
-    "Slope",
     "Spread",
-    "fastest_batch_size",
     "log_slope",
     "moving_average",
     "record",

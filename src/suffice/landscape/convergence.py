@@ -28,7 +28,7 @@ from suffice.results import Criterion, SufficientSize
 Curve: TypeAlias = Float64[np.ndarray, " sizes"]
 
 LARGEST_EXACT = 2**52
-"""Up to here integers and their successors are apart in float64."""
+"""Above this, float64 does not separate consecutive integers."""
 
 
 class Convergence:
@@ -36,11 +36,11 @@ class Convergence:
 
     Args:
         ledger: losses of the m samples in the order that k counts; the first probe is w*.
-        held_out: losses at the same probes of samples that w* was not fitted to. Against the population, S^2 is taken
-            from them where they are given, since at its own training samples w* makes S^2 too small.
-        confidence: of the intervals and bands.
-        resamples: bootstrap draws of samples, for the intervals.
-        seed: of the bootstrap and of the random orders.
+        held_out: losses at the same probes of samples that w* was not fitted to. Where given, S^2 against the
+            population comes from them, since S^2 over the training samples of w* is too small.
+        confidence: confidence of the intervals and bands.
+        resamples: number of bootstrap samples for the intervals.
+        seed: random seed of the bootstrap and the orders.
 
     Raises:
         InputError: ledgers with different probes, or a confidence outside (0, 1).
@@ -77,25 +77,25 @@ class Convergence:
         self.population = self.sample if held_out is None else Spread(held_out.losses, resamples, seed)
 
     def difference(self, sizes: ArrayLike) -> Curve:
-        r"""What one more sample does: :math:`\sqrt{\bar S^2 / (k (k+1))}`."""
+        r"""Typical change by one more sample: :math:`\sqrt{\bar S^2 / (k (k+1))}`."""
         return np.sqrt(self.sample.variance / _pairs(self._checked(sizes)))
 
     def remaining(self, sizes: ArrayLike, population: bool = False) -> Curve:
-        r"""What is left: :math:`\sqrt{\bar S^2 (1/k - 1/m)}`, or :math:`\sqrt{\bar S^2/k}` against the population."""
+        r"""Distance to the end: :math:`\sqrt{\bar S^2 (1/k - 1/m)}`, or :math:`\sqrt{\bar S^2/k}` (population)."""
         k = self._checked(sizes)
         if population:
             return np.sqrt(self.population.variance / k)
         return np.sqrt(self.sample.variance * (1 / k - 1 / self.sample.size))
 
     def null(self, sizes: ArrayLike) -> Curve:
-        r"""The difference at w* alone: :math:`S(w^*) / \sqrt{k (k+1)}`. Geometry shows as a distance from it."""
+        r"""The difference at w* alone: :math:`S(w^*) / \sqrt{k (k+1)}`. Deviations from it are geometry."""
         center: float = self.sample.variances[0]
         return np.sqrt(center / _pairs(self._checked(sizes)))
 
     def in_order(
         self, sizes: ArrayLike, order: Int64[np.ndarray, " samples"] | None = None
     ) -> Float64[np.ndarray, "sizes probes"]:
-        """|L_{k+1} - L_k| at each probe as samples come in one order: the ledger's, or a permutation of its rows."""
+        """|L_{k+1} - L_k| at each probe along one order of the samples: the ledger's, or a permutation of its rows."""
         k = self._checked(sizes)
         if order is not None and not np.array_equal(np.sort(order), np.arange(self.sample.size)):
             raise InputError(f"order must be a permutation of 0 ... {self.sample.size - 1}")
@@ -106,20 +106,20 @@ class Convergence:
         return np.unique(np.geomspace(1, self.sample.size - 1, count).round().astype(np.int64))
 
     def source_order(self) -> Int64[np.ndarray, " samples"]:
-        """The order of the ledger's rows in which they lie in the data set, for `in_order`."""
+        """The permutation of the ledger's rows that restores the order of the data set, for `in_order`."""
         return np.argsort(self.ledger.index)
 
     def interval(self, curve: Curve, population: bool = False) -> Float64[np.ndarray, "2 sizes"]:
-        """The interval around one of the curves, for which sample of m the spread was estimated from.
+        """The bootstrap interval of one of the curves, over samples.
 
-        All curves are proportional to the spread, so that its bootstrap distribution over samples gives them all.
+        All curves are proportional to the spread, so its bootstrap distribution gives the intervals of all.
         """
         spread = self.population if population else self.sample
         low, high = spread.interval(self.confidence, relative=False)
         return np.sqrt(np.stack([curve**2 * low, curve**2 * high]) / (spread.variance or 1.0))
 
     def band(self, sizes: ArrayLike, orders: int = 200) -> Float64[np.ndarray, "2 sizes"]:
-        """Where the root mean square over probes of `in_order` lies, at each size, for random orders of the samples."""
+        """Quantiles over random orders of the samples of `in_order`, as root mean square over probes, at each size."""
         k = self._checked(sizes)
         draw = np.random.default_rng(self.seed)
         curves = np.empty((orders, len(k)))
@@ -129,10 +129,11 @@ class Convergence:
         return np.quantile(curves, [tail, 1 - tail], axis=0)
 
     def exchangeability(self, orders: int = 199) -> float:
-        r"""The p-value of a permutation test that the data set's own order is as good as any other.
+        r"""The p-value of a permutation test of exchangeability: the data set's own order against random ones.
 
-        The statistic is the largest :math:`|\sum_{i \le k} (l_i - L_m)|` over k at w*, which sorted or drifting data
-        make large (the cumulative sum test of E. S. Page, "Continuous Inspection Schemes", Biometrika 1954).
+        The statistic is the largest :math:`|\sum_{i \le k} (l_i - L_m)|` over k at w*, which is
+        large for sorted or drifting data (the cumulative sum test of E. S. Page, "Continuous Inspection Schemes",
+        Biometrika 1954).
         """
         centered = self.sample.losses[self.source_order(), 0] - self.sample.center_loss
         draw = np.random.default_rng(self.seed)
@@ -147,8 +148,7 @@ class Convergence:
         r"""The smallest k from which on a criterion stays within a tolerance.
 
         "remaining", against the population: :math:`\lceil \bar S^2/\varepsilon^2 \rceil`; "difference": the smallest k
-        with :math:`k (k+1) \ge \bar S^2/\varepsilon^2`. Both curves fall, so the first k that fits is followed by none
-        that does not.
+        with :math:`k (k+1) \ge \bar S^2/\varepsilon^2`. Both curves fall, so the first k within the tolerance is k*.
 
         Args:
             tolerance: positive; times the mean loss at w* if ``relative``.
@@ -175,7 +175,7 @@ class Convergence:
                 low=None,
                 high=None,
                 status="cannot_tell",
-                explanation=f"How many samples are enough cannot be told: {reason}.",
+                explanation=f"Cannot tell how many samples are enough: {reason}.",
             )
         low, size, high = sizes
         return SufficientSize(
@@ -190,7 +190,7 @@ class Convergence:
     def _sizes(
         self, spread: Spread, criterion: Criterion, tolerance: float, relative: bool
     ) -> tuple[int, int, int] | None:
-        """The ends of the interval around k*, and k*; None where they are beyond all numbers."""
+        """The interval and k* in between; None where one of them is not finite."""
         size = _smallest(criterion, spread.variance, tolerance * spread.scale(relative))
         low, high = (_smallest(criterion, end, tolerance) for end in spread.interval(self.confidence, relative))
         if low is None or size is None or high is None:
@@ -225,7 +225,7 @@ class Convergence:
 
 
 def root_mean_square(steps: Float64[np.ndarray, "sizes probes"]) -> Curve:
-    """Over the probes."""
+    """Root mean square over the probes."""
     curve: Curve = np.sqrt(np.square(steps).mean(1))
     return curve
 
@@ -243,13 +243,13 @@ def _steps(
     order: Int64[np.ndarray, " samples"],
     k: Int64[np.ndarray, " sizes"],
 ) -> Float64[np.ndarray, "sizes probes"]:
-    """|L_{k+1} - L_k| in an order, as |l_{k+1} - L_k| / (k + 1), so that nothing close is subtracted."""
-    ends, place = np.unique(k, return_inverse=True)
+    """|L_{k+1} - L_k| in an order, as |l_{k+1} - L_k| / (k + 1): no difference of nearly equal means."""
+    ends, index = np.unique(k, return_inverse=True)
     # sums from one size to the next, as a product with a sparse 0-1 matrix, which needs no copy of the losses in order
     segments = csr_array((np.ones(ends[-1]), order[: ends[-1]], np.concatenate([[0], ends])), (len(ends), len(losses)))
     sums = (segments @ losses).cumsum(0)
     steps: Float64[np.ndarray, "ends probes"] = np.abs(losses[order[ends]] - sums / ends[:, None]) / (ends[:, None] + 1)
-    return np.take(steps, place, axis=0)
+    return np.take(steps, index, axis=0)
 
 
 def _settles(criterion: Criterion, variance: float, k: int, tolerance: float) -> bool:
@@ -257,7 +257,7 @@ def _settles(criterion: Criterion, variance: float, k: int, tolerance: float) ->
 
 
 def _smallest(criterion: Criterion, variance: float, tolerance: float) -> int | None:
-    """The smallest k at which a criterion is within the tolerance; None if it is beyond all numbers."""
+    """The smallest k at which a criterion is within the tolerance; None if it is not finite."""
     ratio = math.sqrt(variance) / tolerance if tolerance > 0 else math.inf
     if not math.isfinite(ratio * ratio):
         return None

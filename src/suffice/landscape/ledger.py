@@ -1,28 +1,24 @@
 """The loss of every sample at every probe: measured once, kept on disk, resumed."""
 
-import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
-from torch import Tensor, nn
 
+from suffice.checks import check_losses, check_moves, check_samples
+from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.landscape.probes import Probes
-from suffice.problem import Batch, Problem
-from suffice.storage import RowShards, atomic_write
+from suffice.problem import Problem, fastest_batch_size
+from suffice.storage import RowShards, atomic_write, locked
 
 SHARD_SAMPLES = 256
 """Samples of a shard, unless a batch is larger: a kill loses seconds, and drawing the probes' weights for each shard
 costs a few percent of running the model."""
-
-BATCH_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
-"""Size of a batch's largest activation that runs fastest; on a CPU it stays in the cache (benchmarks/recording.py)."""
-
-LARGEST_BATCH = 4096
 
 LOSSES, INDEX = "losses.zarr", "index.npy"
 """What lies in a store."""
@@ -49,23 +45,30 @@ class Ledger:
         """The ledger that `record` stored in a folder.
 
         Raises:
-            InputError: none is there, or it is not complete.
+            InputError: there is none, it is not complete, or a file is damaged.
         """
         shards = RowShards.open(Path(store) / LOSSES)
-        if shards.missing():
-            raise InputError(f"{store}: this ledger is not complete; run record again with this store to finish it")
-        return cls(shards, np.load(Path(store) / INDEX, allow_pickle=False))
+        if missing := shards.missing():
+            raise InputError(
+                f"{store}: this ledger is not complete: {len(missing)} of {len(shards.shards())} shards are missing or "
+                "damaged; run record again with this store to finish it"
+            )
+        return cls(shards, _read_index(Path(store) / INDEX, shards.identity["order"]))
 
     @property
     def losses(self) -> Float64[np.ndarray, "samples probes"]:
-        """l_i(w_j), rows in the problem's order; read from the store at each call."""
+        """l_i(w_j), rows in the problem's order; read from the store at each call.
+
+        Raises:
+            InputError: a file of the store was damaged or removed since the ledger was opened.
+        """
         return self._shards.read()
 
     def at(self, probes: Sequence[int]) -> "Ledger":
         """The same samples at some of the probes only; what is said of w* is then said of the first of them."""
-        places = list(probes)
-        losses = self.losses[:, places]
-        identity = self._shards.identity | {"distance": self.distance[places].tolist()}
+        columns = list(probes)
+        losses = self.losses[:, columns]
+        identity = self._shards.identity | {"distance": self.distance[columns].tolist()}
         shards = RowShards.resume(None, losses.shape, len(losses), identity)
         shards.write(slice(0, len(losses)), losses)
         return Ledger(shards, self.index)
@@ -81,7 +84,8 @@ def record(
     """Measures the loss of every sample at every probe, in one pass over the data.
 
     Each shard of samples is read once and run at all probes. With a store, each shard is on disk when it is
-    finished, and a later call with the same arguments runs the missing shards only.
+    finished, and a later call with the same arguments computes only the shards that are missing or damaged. The store
+    keeps hashes of the weights and of all samples (see `suffice.digest.digest_of_samples`), and is locked meanwhile.
 
     Args:
         problem: the model, its samples and its loss.
@@ -90,9 +94,12 @@ def record(
         batch_size: samples to run at a time; "auto" takes the size that runs fastest, from the size of the activations.
         progress: called with the number of losses measured, or found in the store, since the last call.
 
+    Before the first measurement the guards of `suffice.checks` run, unless the problem says otherwise.
+
     Raises:
         InputError: a loss that is not finite (names the sample and the probe), probes of other parameters or of other
-            values of them, or a store with another ledger.
+            values of them, a store with the ledger of other weights, samples or settings, or one in use; or a failed
+            guard (its code, and the module or parameter).
 
     Example:
         >>> import torch, suffice
@@ -105,110 +112,92 @@ def record(
     if batch_size != "auto" and batch_size < 1:
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
     probes.check(problem)
-    with problem.measuring():
+    check_samples(problem)
+    folder = None if store is None else Path(store)
+    with nullcontext() if folder is None else locked(folder), problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
+        check_losses(problem, size)
+        contents = {} if folder is None else _contents(problem, probes)
         shards = RowShards.resume(
-            None if store is None else Path(store) / LOSSES,
+            None if folder is None else folder / LOSSES,
             shape=(len(problem), len(probes)),
             shard_rows=size * max(1, SHARD_SAMPLES // size),
-            identity={
-                "order": hashlib.blake2b(problem.index.tobytes(), digest_size=16).hexdigest(),
-                "weights": _digest(problem.model),
-                "probes": probes.description,
-                "distance": probes.distance.tolist(),
-                "batch_size": size,
-            },
+            identity=contents | {"distance": probes.distance.tolist(), "batch_size": size},
         )
-        if store is not None:
-            with atomic_write(Path(store) / INDEX) as file:
+        if folder is not None:
+            with atomic_write(folder / INDEX) as file:
                 np.save(file, problem.index, allow_pickle=False)
         missing = shards.missing()
         finished = [rows for rows in shards.shards() if rows not in missing]
         if finished:
             _check_same(problem, probes, shards, finished[0].start, size)
             progress(sum(rows.stop - rows.start for rows in finished) * len(probes))
-        for rows in missing:
-            shards.write(rows, _measure(problem, probes, rows, size, progress))
+        for rows in shards.shards():
+            if rows in missing:
+                shards.write(rows, _measure(problem, probes, rows, size, progress))
+            if rows.start == 0:
+                _check_moves(problem, probes, shards.read(rows), size)
     return Ledger(shards, problem.index)
-
-
-def fastest_batch_size(problem: Problem) -> int:
-    """The power of two for which the largest activation of a batch, or its inputs, fills `BATCH_BYTES`.
-
-    A fixed rule rather than a timing, so that results are the same bits on the next run.
-    """
-    batch = problem.batch(slice(0, 2))
-    largest = _bytes(batch)
-
-    def look(module: nn.Module, inputs: object, outputs: object) -> None:
-        nonlocal largest
-        largest = max(largest, _bytes(outputs))
-
-    hooks = [module.register_forward_hook(look) for module in problem.model.modules()]
-    try:
-        problem.outputs(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    budget = BATCH_BYTES.get(problem.device.type, BATCH_BYTES["cuda"])
-    samples = min(max(2 * budget // largest, 1), LARGEST_BATCH)
-    return 1 << (samples.bit_length() - 1)
 
 
 def _measure(
     problem: Problem, probes: Probes, rows: slice, batch_size: int, progress: Callable[[int], None]
 ) -> Float64[np.ndarray, "rows probes"]:
-    places = [slice(start, min(start + batch_size, rows.stop)) for start in range(rows.start, rows.stop, batch_size)]
-    batches = [problem.batch(place) for place in places]
+    batches = list(problem.batches(batch_size, rows))
     losses = np.empty((rows.stop - rows.start, len(probes)))
     for probe in range(len(probes)):
         with problem.at(probes[probe]):
-            measured = [problem.losses(batch) for batch in batches]
-        for place, part in zip(places, measured, strict=True):
-            if len(part) != place.stop - place.start:
-                raise InputError(
-                    f"there must be one loss per sample, not {len(part)} for {place.stop - place.start} samples"
-                )
+            measured = [problem.losses(batch, len(positions)) for positions, batch in batches]
         losses[:, probe] = torch.cat(measured).double().cpu().numpy()
         progress(len(losses))
     _check_finite(losses, problem, rows)
     return losses
 
 
+def _check_moves(problem: Problem, probes: Probes, losses: Float64[np.ndarray, "rows probes"], batch_size: int) -> None:
+    """A probe at which the first losses are those at the centre must differ from it in its outputs."""
+    for probe in np.flatnonzero((losses[:, 1:] == losses[:, :1]).all(0)) + 1:
+        check_moves(problem, probes[int(probe)], problem.batches(batch_size), f"probe {probe}")
+
+
 def _check_same(problem: Problem, probes: Probes, shards: RowShards, start: int, batch_size: int) -> None:
-    """Runs the first stored batch again: data and loss must be those that the store was made from."""
+    """Runs the first stored batch again: a callable loss, the prediction and the software have no hash."""
     rows = slice(start, min(start + batch_size, len(problem)))
     measured = _measure(problem, probes, rows, batch_size, lambda losses: None)
     if not np.allclose(shards.read(rows), measured, rtol=1e-4, atol=1e-7):
-        raise InputError("the store holds the losses of another data set or another loss: give another store")
+        raise InputError(
+            "the store holds other losses of these samples at these weights: the loss, the prediction or the software "
+            "has changed; give another store"
+        )
 
 
-def _digest(model: nn.Module) -> str:
-    """A fingerprint of all weights, to the bit."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()
+def _contents(problem: Problem, probes: Probes) -> dict[str, Any]:
+    """What decides the losses: samples, weights, points and loss; a callable loss cannot be told from another."""
+    return {
+        "weights": digest(problem.model.state_dict()),
+        "samples": digest_of_samples(problem.dataset),
+        "order": digest(problem.index),
+        "probes": probes.description,
+        "loss": "callable" if callable(problem.loss) else problem.loss,
+    }
+
+
+def _read_index(file: Path, order: str) -> Int64[np.ndarray, " samples"]:
+    try:
+        index: Int64[np.ndarray, " samples"] = np.load(file, allow_pickle=False)
+    except Exception as error:  # numpy has many for a damaged header
+        raise InputError(f"{file} is missing or damaged: run record again with this store to write it anew") from error
+    if digest(index) != order:
+        raise InputError(f"{file} is damaged: run record again with this store to write it anew")
+    return index
 
 
 def _check_finite(losses: Float64[np.ndarray, "rows probes"], problem: Problem, rows: slice) -> None:
     bad = np.argwhere(~np.isfinite(losses))
     if len(bad):
-        row, probe = (int(place) for place in bad[0])
+        row, probe = (int(number) for number in bad[0])
         where = "the centre w*" if probe == 0 else f"probe {probe}"
         raise InputError(
             f"the loss of {problem.describe(rows.start + row)} at {where} is {losses[row, probe]}: "
             "look at that sample, or take probes nearer to w*"
         )
-
-
-def _bytes(value: Batch) -> int:
-    """Size of the largest tensor in nested outputs."""
-    if isinstance(value, Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, (str, bytes)):
-        return 1
-    if isinstance(value, dict):
-        value = value.values()
-    return max((_bytes(item) for item in value), default=1) if hasattr(value, "__iter__") else 1

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from suffice.checks import check_distance
+from suffice.digest import digest
 from suffice.errors import InputError, nearest
-from suffice.problem import Problem, State
+from suffice.problem import Problem, State, norm, wide
 
 KEPT_BYTES = 256 << 20
 """Drawn points are kept for the next time if all of them fit in here."""
@@ -59,12 +61,15 @@ class Probes:
         return self._center if probe == 0 else self._draw(probe)
 
     def check(self, problem: Problem) -> None:
-        """Raises an InputError if the centre is not where the problem's moving parameters are now."""
+        """Raises an InputError if the centre is not where the problem's moving parameters are now, or if a drawn point
+        is lost in the rounding of the weights."""
         now = problem.moving
         if self._center.keys() != now.keys() or any(
             not torch.equal(value, now[name].detach()) for name, value in self._center.items()
         ):
             raise InputError("the probes were made for other parameters or other weights: make them anew")
+        if len(self) > 1 and self.description["kind"] != "points":
+            check_distance(problem, self[1], float(self.distance[1]))
 
     @classmethod
     def sphere(cls, problem: Problem, radius: float = 0.1, count: int = 8, seed: int = 0) -> "Probes":
@@ -75,13 +80,13 @@ class Probes:
         """
         _check_positive(radius=radius, count=count)
         center = problem.center()
-        length = radius * _norm(center)
+        length = radius * norm(center)
         if length == 0:
             raise InputError("all moving parameters are zero, so a relative radius has no meaning: use Probes.gaussian")
 
         def draw(probe: int) -> State:
             direction = _noise(center, seed, probe)
-            return _moved(center, direction, length / _norm(direction))
+            return _moved(center, direction, length / norm(direction))
 
         distance = np.array([0.0] + [length] * count)
         return cls(center, draw, distance, {"kind": "sphere", "radius": radius, "count": count, "seed": seed})
@@ -95,7 +100,7 @@ class Probes:
         """
         _check_positive(sigma=sigma, count=count)
         center = problem.center()
-        distance = [0.0] + [sigma * _norm(_noise(center, seed, probe)) for probe in range(1, count + 1)]
+        distance = [0.0] + [sigma * norm(_noise(center, seed, probe)) for probe in range(1, count + 1)]
 
         def draw(probe: int) -> State:
             return _moved(center, _noise(center, seed, probe), sigma)
@@ -108,8 +113,7 @@ class Probes:
 
         Raises:
             InputError: a state that lacks a moving parameter, has another shape or values that are not finite, or
-            differs
-                from the model in something that does not move.
+                differs from the model in something that does not move.
         """
         center = problem.center()
         moving = set(problem.moving.values())
@@ -117,11 +121,12 @@ class Probes:
         # other names of moving parameters, which are tied to them
         tied = {name for name, parameter in named if parameter in moving} - center.keys()
         fixed = {name: value for name, value in problem.model.state_dict().items() if name not in center.keys() | tied}
-        given = [_checked(state, center, fixed, tied, place) for place, state in enumerate(states)]
+        given = [_checked(state, center, fixed, tied, number) for number, state in enumerate(states)]
         distance = [0.0] + [
-            _norm({name: state[name].double() - value.double() for name, value in center.items()}) for state in given
+            norm({name: wide(state[name]) - wide(value) for name, value in center.items()}) for state in given
         ]
-        return cls(center, lambda probe: given[probe - 1], np.array(distance), {"kind": "points", "count": len(given)})
+        description = {"kind": "points", "count": len(given), "states": digest(given)}
+        return cls(center, lambda probe: given[probe - 1], np.array(distance), description)
 
 
 def _check_positive(**values: float) -> None:
@@ -130,43 +135,41 @@ def _check_positive(**values: float) -> None:
             raise InputError(f"{name} = {value}: must be positive and finite")
 
 
-def _norm(state: State) -> float:
-    return math.sqrt(sum(float(value.double().square().sum()) for value in state.values()))
-
-
 def _noise(center: State, seed: int, probe: int) -> dict[str, Tensor]:
-    """Standard normal numbers of the shapes of the centre; made on the CPU, so the same on every device."""
+    """Standard normal numbers of the shapes of the centre, in both parts of complex ones; made on the CPU, so the same
+    on every device."""
     generator = torch.Generator().manual_seed(
         int(np.random.SeedSequence([seed, probe]).generate_state(1, np.uint64)[0])
     )
-    return {
-        name: torch.randn(value.shape, generator=generator, dtype=_noise_dtype(value)).to(value.device)
-        for name, value in center.items()
-    }
 
+    def draw(value: Tensor) -> Tensor:
+        if value.is_complex():
+            dtype = torch.float64 if value.dtype == torch.complex128 else torch.float32
+            return torch.view_as_complex(torch.randn((*value.shape, 2), generator=generator, dtype=dtype))
+        dtype = torch.float64 if value.dtype == torch.float64 else torch.float32
+        return torch.randn(value.shape, generator=generator, dtype=dtype)
 
-def _noise_dtype(value: Tensor) -> torch.dtype:
-    return torch.float64 if value.dtype == torch.float64 else torch.float32
+    return {name: draw(value).to(value.device) for name, value in center.items()}
 
 
 def _moved(center: State, direction: State, step: float) -> State:
     return {
-        name: torch.add(value.double(), direction[name].double(), alpha=step).to(value.dtype)
+        name: torch.add(wide(value), wide(direction[name]), alpha=step).to(value.dtype)
         for name, value in center.items()
     }
 
 
-def _checked(state: State, center: State, fixed: State, tied: Set[str], place: int) -> State:
+def _checked(state: State, center: State, fixed: Mapping[str, Any], tied: Set[str], number: int) -> State:
     for name, value in center.items():
         if name not in state:
-            raise InputError(f"state {place} lacks the moving parameter {name!r}{nearest(name, list(state))}")
+            raise InputError(f"state {number} lacks the moving parameter {name!r}{nearest(name, list(state))}")
         if state[name].shape != value.shape:
-            raise InputError(f"state {place}: {name!r} is {tuple(state[name].shape)}, not {tuple(value.shape)}")
+            raise InputError(f"state {number}: {name!r} is {tuple(state[name].shape)}, not {tuple(value.shape)}")
         if not bool(torch.isfinite(state[name]).all()):
-            raise InputError(f"state {place}: {name!r} has values that are not finite")
+            raise InputError(f"state {number}: {name!r} has values that are not finite")
     for name in state.keys() - center.keys() - tied:
         if name not in fixed:
-            raise InputError(f"state {place} has {name!r}, which the model has not{nearest(name, list(fixed))}")
-        if not torch.equal(state[name].to(fixed[name]), fixed[name]):
-            raise InputError(f"state {place} differs from the model in {name!r}, which is not a moving parameter")
+            raise InputError(f"state {number} has {name!r}, which the model has not{nearest(name, list(fixed))}")
+        if isinstance(fixed[name], Tensor) and not torch.equal(state[name].to(fixed[name]), fixed[name]):
+            raise InputError(f"state {number} differs from the model in {name!r}, which is not a moving parameter")
     return {name: state[name].detach().to(value) for name, value in center.items()}

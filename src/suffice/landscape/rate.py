@@ -1,4 +1,4 @@
-r"""How fast a measured curve falls: its slope on log axes, and what a moving average makes of it."""
+r"""How fast a measured curve falls: its slope on log axes, and the effect of a moving average."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from scipy.signal import lfilter
 from suffice.errors import InputError
 
 
-class Slope(NamedTuple):
+class LogSlope(NamedTuple):
     """A slope on log axes with its standard error."""
 
     value: float
     error: float
 
 
-def log_slope(sizes: Int64[np.ndarray, " sizes"], steps: Float64[np.ndarray, " sizes"]) -> Slope:
+def log_slope(sizes: Int64[np.ndarray, " sizes"], steps: Float64[np.ndarray, " sizes"]) -> LogSlope:
     r"""Ordinary least squares of :math:`\log` step on :math:`\log k`, with the standard error of the slope.
 
     The error takes the residuals as independent. Those of :math:`|L_{k+1} - L_k| = |l_{k+1} - L_k| / (k + 1)` are
@@ -48,7 +48,7 @@ def log_slope(sizes: Int64[np.ndarray, " sizes"], steps: Float64[np.ndarray, " s
     squares = float(x @ x)
     slope = float(x @ y) / squares
     residuals = y - y.mean() - slope * x
-    return Slope(slope, float(np.sqrt(residuals @ residuals / (len(x) - 2) / squares)))
+    return LogSlope(slope, float(np.sqrt(residuals @ residuals / (len(x) - 2) / squares)))
 
 
 def moving_average(curve: Float64[np.ndarray, " sizes"], factor: float) -> Float64[np.ndarray, " sizes"]:

@@ -1,4 +1,4 @@
-r"""The spread of the per-sample losses, and what is known of it from m samples.
+r"""The spread of the per-sample losses, and its interval from m samples.
 
 .. math:: \bar S^2 = \frac1q \sum_j S^2(w_j), \qquad S^2(w) = \frac1{m-1} \sum_i (l_i(w) - L_m(w))^2
 """
@@ -14,10 +14,10 @@ from jaxtyping import Float64
 from suffice.errors import InputError
 
 ROUNDING = 1e-12
-"""A variance below this share of the estimate is one of equal losses."""
+"""A variance below this share of the estimate means equal losses."""
 
 BLOCK = 64
-"""Bootstrap draws that are held at a time."""
+"""Bootstrap samples that are held in memory at a time."""
 
 
 class Spread:
@@ -55,33 +55,33 @@ class Spread:
         return math.sqrt(self.variances[0]) / self.center_loss if self.center_loss > 0 else None
 
     def scale(self, relative: bool) -> float:
-        """What a tolerance is multiplied with: the mean loss at w*, or 1."""
+        """The factor of a tolerance: the mean loss at w*, or 1."""
         return self.center_loss if relative else 1.0
 
     def unusable_scale(self, confidence: float) -> str | None:
-        """Why a tolerance relative to the mean loss at w* has no meaning, or None if it has."""
+        """Why a tolerance relative to the mean loss at w* is undefined; None if it is defined."""
         error = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(self.variances[0] / self.size)
         if self.center_loss > error:
             return None
         return (
-            f"the mean loss at w* is {self.center_loss:.3g} with an error of {error:.3g}, so it may be zero, and a "
-            "tolerance relative to it has no meaning; give an absolute one"
+            f"the mean loss at w* is {self.center_loss:.3g} ± {error:.3g}, indistinguishable from zero; give an "
+            "absolute tolerance, since one relative to it is undefined"
         )
 
     def open_end(self, confidence: float, relative: bool) -> str | None:
-        """Why the interval has no upper end, or None if it has."""
+        """Why the interval has no upper end; None if it has one."""
         if math.isfinite(self.interval(confidence, relative)[1]):
             return None
-        return "too few of the samples differ from the others in their loss to bound its spread; more are needed"
+        return "too few samples differ in their loss to bound its spread; give more samples"
 
     def interval(self, confidence: float, relative: bool) -> tuple[float, float]:
-        r"""The interval of :math:`\bar S^2`, or of :math:`\bar S^2 / L(w^*)^2` if relative; it holds the estimate.
+        r"""The interval of :math:`\bar S^2`, or of :math:`\bar S^2 / L(w^*)^2` if relative; it contains the estimate.
 
-        The upper end is infinite where so few samples differ from the others that many draws have none of them.
+        The upper end is infinite where so few samples differ in their loss that many bootstrap samples miss them.
 
-        The bootstrap-t interval of the logarithm: each draw of samples is set against its own standard error, because
-        where tails are heavy a draw that misses them is also too sure of itself (B. Efron, R. Tibshirani, "An
-        Introduction to the Bootstrap", 1993, section 12.5). benchmarks/coverage.py measures how often it is right.
+        The bootstrap-t interval of the logarithm: each bootstrap sample is studentised by its own standard error, since
+        with heavy tails a sample that misses them also underestimates its error (B. Efron, R. Tibshirani, "An
+        Introduction to the Bootstrap", 1993, section 12.5). benchmarks/coverage.py measures its coverage.
         """
         estimate = self.variance / self.scale(relative) ** 2
         if estimate == 0:
@@ -91,7 +91,7 @@ class Spread:
         with np.errstate(divide="ignore", invalid="ignore"):
             shift = np.log(drawn.variance) - (2 * np.log(drawn.mean) if relative else 0)
             t = shift / self._log_error(drawn, relative)
-        # a draw of equal losses says that the samples may have missed all that differ: the upper end is open
+        # where a draw has equal losses only, the samples may have missed all that differ: the upper end is open
         t = np.where(drawn.variance < ROUNDING, -np.inf, t)
         t = t[~np.isnan(t)]
         if error == 0 or len(t) == 0:
@@ -120,7 +120,7 @@ class Spread:
         variance = (square - np.square(shifts).mean(1)) * self.size / (self.size - 1)
         return _Moments(
             mean=1 + shifts[:, 0] * math.sqrt(self.variance) / self.center_loss if self.center_loss else shifts[:, 0],
-            # one sample drawn over and over tells nothing of a variance
+            # one sample drawn m times has no variance
             variance=np.where(counts.max(1) < self.size, np.maximum(variance, 0.0), np.nan),
             of_squares=fourth - square**2,
             of_both=cubic - square * shifts[:, 0],

@@ -29,6 +29,9 @@ class Inputs(Protocol):
     def describe(self, row: int, /) -> str:
         """Where a sample comes from."""
 
+    def fingerprint(self) -> str:
+        """A hash of the contents as the model takes them: it changes with any sample, label or preprocessing."""
+
 
 @dataclass(frozen=True)
 class Classifier(ABC):

@@ -23,6 +23,7 @@ from transformers.image_utils import (  # type: ignore[attr-defined]
 from transformers.utils.hub import cached_file
 
 from suffice.data import LabelledSamples
+from suffice.digest import digest
 from suffice.models.checkpoint import Modality, read_checkpoint, reading
 from suffice.models.classifier import Classifier
 from suffice.models.execution import image_shape
@@ -92,6 +93,13 @@ class ImageInputs:
         """Where an image comes from."""
         return self.images.describe(int(self.rows[row]))
 
+    def fingerprint(self) -> str:
+        """The hash of all images, of which ones are taken, and of what the processor does to them."""
+        classifier = self._classifier
+        return digest(
+            self.images.fingerprint(), self.rows, self._mode, classifier.labels, _settings_of(classifier.processor)
+        )
+
 
 def load_image_classifier(
     source: str,
@@ -147,3 +155,10 @@ def _image_processor(
         return processor, ()
     square = {"height": image_size, "width": image_size}
     return functools.partial(processor, size=square, do_center_crop=False), ()
+
+
+def _settings_of(processor: Callable[..., Any]) -> Any:
+    """All that decides what a processor makes of an image."""
+    if isinstance(processor, functools.partial):
+        return [_settings_of(processor.func), processor.args, processor.keywords]
+    return [type(processor), processor.to_dict() if hasattr(processor, "to_dict") else processor]

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from suffice.data import LabelledSamples
+from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.models.checkpoint import Checkpoint, Modality, read_checkpoint, reading
 from suffice.models.classifier import Classifier
@@ -107,6 +108,7 @@ class TextInputs:
             if cut
             else ()
         )
+        self._padding = classifier.padding
         self._check(classifier)
 
     def __len__(self) -> int:
@@ -118,6 +120,10 @@ class TextInputs:
     def describe(self, row: int) -> str:
         """Where a text comes from."""
         return self.texts.describe(int(self.rows[row]))
+
+    def fingerprint(self) -> str:
+        """The hash of all tokens, of how they are padded, and of the labels."""
+        return digest(self._items, self._padding, self._labels)
 
     def _check(self, classifier: TextClassifier) -> None:
         known = vocabulary_of(classifier.checkpoint.bare)

@@ -1,18 +1,20 @@
-"""Plain values that a run answers with, to and from JSON. Descriptions are shown to people in the report."""
+"""Plain values that a run answers with, to and from JSON. The report shows their descriptions."""
 
-from suffice.results.analysis import Landscape, Probe, ProblemSummary, Result, Settling
-from suffice.results.base import BaseResult, Network, Surrounding
+from suffice.results.analysis import AnalysisResult, Landscape, Probe, ProblemSummary, Settling
+from suffice.results.files import RESULT, Result, heat_map_file, read_result
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
 from suffice.results.learning_curve import Band, LearningCurve, Limit, Numbers
+from suffice.results.mlp import MLPResult, Network, Surrounding
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
-from suffice.results.sufficient_size import Criterion, SufficientSize, Target
+from suffice.results.sufficient_size import Criterion, SufficientSize, Target, interval_in_words
 from suffice.results.value import Estimate
 
 __all__ = [
+    "RESULT",
     "Agreement",
+    "AnalysisResult",
     "Band",
-    "BaseResult",
     "BoundName",
     "Cell",
     "Check",
@@ -26,6 +28,7 @@ __all__ = [
     "Landscape",
     "LearningCurve",
     "Limit",
+    "MLPResult",
     "Measured",
     "Moment",
     "Network",
@@ -42,4 +45,7 @@ __all__ = [
     "SufficientSize",
     "Surrounding",
     "Target",
+    "heat_map_file",
+    "interval_in_words",
+    "read_result",
 ]

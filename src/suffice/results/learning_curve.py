@@ -1,4 +1,4 @@
-"""Test loss and accuracy against the number of samples, measured or forecast, and the sizes that meet a target."""
+"""Learning curves, measured or predicted, and the sizes at which they reach a target."""
 
 import math
 from statistics import NormalDist
@@ -9,11 +9,8 @@ from jaxtyping import Float64
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from suffice.errors import InputError
-from suffice.results.sufficient_size import Status, SufficientSize, Target
+from suffice.results.sufficient_size import Status, SufficientSize, Target, interval_in_words
 from suffice.results.value import Value
-
-NO_BOUND = 1000
-"""How many times the samples at hand stand for no bound."""
 
 _TARGETS: dict[Target, str] = {
     "target_loss": "A test loss of {:.3g}",
@@ -38,7 +35,7 @@ class Band(Value):
 
 
 class Limit(Value):
-    """What a curve comes to with ever more samples."""
+    """The limit of a curve with unlimited samples."""
 
     mean: float = Field(description="estimate")
     low: float = Field(description="lower end of the interval")
@@ -46,7 +43,7 @@ class Limit(Value):
 
 
 class LearningCurve(Value):
-    """Test loss and accuracy of models trained on so many samples, measured or forecast.
+    """Test loss and accuracy against the number of training samples, measured or predicted.
 
     Between sizes the curves are straight lines in 1/k, and so they are from the largest size to the limit.
 
@@ -63,25 +60,25 @@ class LearningCurve(Value):
     sizes: list[int] = Field(description="numbers of training samples")
     loss: Band = Field(description="test loss")
     accuracy: Band = Field(description="test accuracy")
-    samples: int | None = Field(default=None, description="k_0, samples of the training that a forecast is made from")
+    samples: int | None = Field(default=None, description="k_0: samples at hand, from which the curve is predicted")
     level: float | None = Field(default=None, description="expected test loss with k_0 samples")
     slope: float | None = Field(default=None, description="-dL/d(1/k) at k_0: the loss falls by slope (1/k_0 - 1/k)")
     slope_error: float | None = Field(default=None, description="standard error of the slope")
-    loss_limit: Limit | None = Field(default=None, description="of the test loss")
-    accuracy_limit: Limit | None = Field(default=None, description="of the test accuracy")
+    loss_limit: Limit | None = Field(default=None, description="limit of the test loss")
+    accuracy_limit: Limit | None = Field(default=None, description="limit of the test accuracy")
     penalty: float | None = Field(
-        default=None, description="lambda on half of the squared weights that the training had, or acted as if it had"
+        default=None, description="lambda of the penalty lambda/2 ||w||^2, or the effective one of the training"
     )
-    estimator: str | None = Field(default=None, description="where a forecast comes from; none for what was measured")
+    estimator: str | None = Field(default=None, description="estimator of a predicted curve; null for a measured one")
     status: Status = Field(
         default="reached",
-        description="reached: measured; extrapolated: a forecast; cannot_tell: the checks of a forecast failed, and "
+        description="reached: measured; extrapolated: predicted; cannot_tell: a check of the prediction failed, and "
         "there are no numbers",
     )
     explanation: str = Field(default="Measured by training.", description="one plain sentence")
     doubts: list[str] = Field(
         default=[],
-        description="why a forecast may be off by more than its intervals say: few samples of a class, leverage, "
+        description="reasons why the intervals of a prediction may be too narrow: few samples of a class, leverage, "
         "disagreement with trainings on half of the samples, samples that change along their order",
     )
     confidence: float = Field(default=0.9, gt=0, lt=1, description="confidence of the intervals")
@@ -93,14 +90,13 @@ class LearningCurve(Value):
         excess: float | None = None,
         cost_per_sample: float | None = None,
     ) -> SufficientSize:
-        r"""The smallest k from which on the curve keeps a target.
+        r"""The smallest k from which on the curve meets a target.
 
         The interval is where the upper and the lower end of the band cross the target; for an excess, which is
-        :math:`s / k`, it is that of the slope s. Where the worse end never does, it is open, and its upper end is given
-        as 1,000 times the samples at hand, or the most that were tried. For a cost c, k is where the accuracy less
-        :math:`c k` is largest. Its interval is that of the slope of the accuracy: all gains are larger or smaller by
-        the share of itself by which the gain from the first size to the limit is, that is, by how much wider the band
-        of the accuracy becomes between these.
+        :math:`s / k`, it is that of the slope s. Where the worse end never crosses it, the interval has no upper end:
+        ``high`` is None. For a cost c, k is where the accuracy less :math:`c k` is largest. Its interval is that of the
+        slope of the accuracy: all gains are larger or smaller by the share of itself by which the gain from the first
+        size to the limit is, that is, by how much wider the band of the accuracy becomes between these.
 
         Args:
             target_loss: test loss at most this.
@@ -133,14 +129,11 @@ class LearningCurve(Value):
         if likely is None:
             return self._cannot_tell(name, target, self._out_of_reach(name, target))
         size, low = math.ceil(likely), math.ceil(likely if best is None else min(best, likely))
-        most = NO_BOUND * (self.samples or self.sizes[-1])
-        high = max(most, size) if worst is None else math.ceil(max(worst, likely))
-        ends = f"{low:,} to {high:,}" if worst is not None else f"{low:,} to no bound"
-        return self._told(
-            name, target, (low, size, high), f"{_TARGETS[name].format(target)} with {size:,} samples ({ends})."
-        )
+        high = None if worst is None else math.ceil(max(worst, likely))
+        explanation = f"{_TARGETS[name].format(target)} with {size:,} samples ({interval_in_words(low, high)})."
+        return self._told(name, target, (low, size, high), explanation)
 
-    def _told(self, name: Target, target: float, ends: tuple[int, int, int], explanation: str) -> SufficientSize:
+    def _told(self, name: Target, target: float, ends: tuple[int, int, int | None], explanation: str) -> SufficientSize:
         low, size, high = ends
         measured = size <= (self.samples or self.sizes[-1])
         return SufficientSize(
@@ -158,7 +151,7 @@ class LearningCurve(Value):
     def _worth(self, cost: float) -> SufficientSize:
         """Up to where a sample is worth its cost; gains that are all larger by some factor are as a smaller cost."""
         if self.accuracy_limit is None:
-            raise InputError("a cost is weighed against a forecast; a measured curve has none")
+            raise InputError("cost_per_sample needs a predicted curve with a limit; a measured curve has none")
         limit = self.accuracy_limit.mean
         now, then = self.accuracy.mean[0] - self.accuracy.low[0], limit - self.accuracy_limit.low
         share = math.sqrt(max(then**2 - now**2, 0)) / max(limit - self.accuracy.mean[0], np.finfo(float).eps)
@@ -166,7 +159,7 @@ class LearningCurve(Value):
             math.floor(_best_net(self.sizes, self.accuracy.mean, limit, cost / factor if factor > 0 else math.inf))
             for factor in (1 - share, 1.0, 1 + share)
         )
-        ends = f"{low:,} to {high:,}"
+        ends = interval_in_words(low, high)
         if self.samples is not None and size <= self.samples:
             explanation = f"One more sample than the {self.samples:,} at hand costs more than it brings ({ends})."
         else:
@@ -177,7 +170,7 @@ class LearningCurve(Value):
         """The estimate, the worse and the better end of the band, their limits, and what they have to fall below."""
         if name == "excess":
             if self.loss_limit is None or self.slope is None or self.slope_error is None:
-                raise InputError("an excess is above the limit of a forecast; a measured curve has none")
+                raise InputError("excess needs a predicted curve with a limit; a measured curve has none")
             limit = self.loss_limit.mean
             share = NormalDist().inv_cdf((1 + self.confidence) / 2) * self.slope_error / abs(self.slope)
             of_ends = (target, target / (1 + share), target / (1 - share) if share < 1 else math.inf)

@@ -1,4 +1,4 @@
-"""k*, and what it is the size of."""
+"""Sufficient sizes: the number of samples from which on a criterion or a target is met, with its interval."""
 
 from typing import Literal
 
@@ -16,24 +16,44 @@ class SufficientSize(Value):
 
     Raises:
         pydantic.ValidationError: sizes that are not ordered, or that are given when the status is ``cannot_tell``.
+
+    Example:
+        >>> answer = SufficientSize(
+        ...     criterion="target_accuracy", tolerance=0.9, relative=False, size=740, low=560, high=None,
+        ...     status="extrapolated", explanation="About 740 samples; there is no upper end.",
+        ... )
+        >>> answer.size, answer.high, answer.confidence
+        (740, None, 0.9)
     """
 
-    criterion: Criterion | Literal["bound"] | Target = Field(description="what has to stay within the tolerance")
+    criterion: Criterion | Literal["bound"] | Target = Field(
+        description="quantity that has to stay within the tolerance, or target to reach"
+    )
     tolerance: float = Field(gt=0, allow_inf_nan=False, description="the tolerance")
     relative: bool = Field(description="whether the tolerance is a share of the mean loss at w*")
-    size: int | None = Field(ge=1, description="the estimate of k*")
-    low: int | None = Field(ge=1, description="lower end of the interval")
-    high: int | None = Field(description="upper end of the interval")
+    size: int | None = Field(ge=1, description="the estimate of k*; None for cannot_tell")
+    low: int | None = Field(ge=1, description="lower end of the interval; None for cannot_tell")
+    high: int | None = Field(description="upper end of the interval; None where it has none, and for cannot_tell")
     confidence: float = Field(default=0.9, gt=0, lt=1, description="confidence of the interval")
     status: Status = Field(description="reached: k* <= m; extrapolated: k* > m; cannot_tell: see the explanation")
-    explanation: str = Field(description="one plain sentence")
+    explanation: str = Field(description="one plain sentence for people, which no program reads")
 
     @model_validator(mode="after")
     def _sizes_are_ordered(self) -> "SufficientSize":
-        sizes = (self.low, self.size, self.high)
+        low, size, high = self.low, self.size, self.high
         if self.status == "cannot_tell":
-            if sizes != (None, None, None):
+            if (low, size, high) != (None, None, None):
                 raise ValueError("cannot_tell goes without sizes")
-        elif None in sizes or not self.low <= self.size <= self.high:  # type: ignore[operator]
-            raise ValueError(f"sizes must be integers with low <= size <= high, not {sizes}")
+        elif low is None or size is None or low > size or (high is not None and size > high):
+            raise ValueError(f"sizes must be integers with low <= size <= high, or high None, not {low, size, high}")
         return self
+
+
+def interval_in_words(low: int, high: int | None) -> str:
+    """An interval of sizes for people.
+
+    Example:
+        >>> interval_in_words(80, 1300), interval_in_words(80, None)
+        ('80 to 1,300', '80 or more, no upper end')
+    """
+    return f"{low:,} or more, no upper end" if high is None else f"{low:,} to {high:,}"

@@ -1,10 +1,10 @@
-"""What all results are made of."""
+"""The base of all results, and a number with its interval."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Value(BaseModel):
-    """Has the fields that it says, and cannot be changed."""
+    """A frozen value with declared fields only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

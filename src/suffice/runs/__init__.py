@@ -1,1 +1,1 @@
-"""A command's work: from a configuration to a run's folder."""
+"""The work of each command: from a configuration to a result in the run's folder. Runs print nothing."""

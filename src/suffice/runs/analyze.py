@@ -1,4 +1,4 @@
-"""From a model and its samples to a sufficient size: fine-tune, record, read the curves, write the report."""
+"""From a model and its samples to a sufficient size: fine-tune, record losses, read the curves."""
 
 import math
 import time
@@ -7,42 +7,40 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from rich.console import Console
 from torch import Tensor
 
 from suffice.configuration import AnalyzeConfig
 from suffice.data import LabelledSamples, load_samples
 from suffice.engine import choose_device
 from suffice.errors import InputError
-from suffice.landscape import Convergence, Ledger, Probes, fastest_batch_size, record, root_mean_square
+from suffice.landscape import Convergence, Ledger, Probes, record, root_mean_square
 from suffice.models import Classifier, load_classifier, moving_parameters
-from suffice.problem import Batch, Problem
-from suffice.report import write_report
-from suffice.results import Criterion, Estimate, Landscape, Probe, ProblemSummary, Result, Settling
-from suffice.runs.folder import open_folder, versions
-from suffice.runs.progress import duration, progress_bar
+from suffice.problem import Batch, Problem, fastest_batch_size
+from suffice.results import AnalysisResult, Criterion, Estimate, Landscape, Probe, ProblemSummary, Settling
+from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.training import FineTuning, fine_tune
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
 """The headline first."""
 
-DRAWN = frozenset({"tolerance", "sizes"})
-"""What may change without measuring anew."""
+DRAWN = frozenset({"tolerance", "points"})
+"""Settings that may change without a new measurement."""
 
 
-def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, console: Console | None = None) -> Result:
-    """Measures how the loss surface settles around a classifier, and writes ``out`` with the result and the report.
+def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT) -> AnalysisResult:
+    """Measures how the loss surface settles around a classifier, and writes ``result.json``.
 
-    What was finished by an earlier run of the same configuration in the same folder is used, not computed again.
+    A run with the same settings in the same folder is resumed.
 
     Args:
-        config: what to measure.
+        config: the settings.
         out: the run's folder.
-        overwrite: replace a run of another configuration.
-        console: where to show estimates and progress; nowhere by default.
+        overwrite: replace a run with other settings.
+        watch: told what is done and how long it should take; silent by default.
 
     Raises:
-        InputError: bad input of any kind; what was finished stays in the folder.
+        InputError: bad input of any kind; finished work stays in the folder.
 
     Example:
         >>> import pathlib, tempfile
@@ -51,7 +49,6 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, console: 
         >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
         (48, 12, 'remaining')
     """
-    console = Console(quiet=True) if console is None else console
     samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
     classifier = load_classifier(
         config.model,
@@ -60,30 +57,30 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, console: 
         config.seed,
         config.trust_remote_code,
         config.label_map,
-        keep_head=config.fine_tune is None,
+        keep_head=config.method is None,
     )
     parts = _parts(config, samples, classifier)
-    resumed = open_folder(out, config.asked(), samples.fingerprint(), overwrite, free=DRAWN)
-    if not resumed:
-        _read_all(samples, parts, console)
-    _announce(config, parts, console)
-    if config.fine_tune is not None:
-        _fine_tune(config, config.fine_tune, parts.at_hand, classifier, out / "fine_tuning.pt", console)
-    probes = Probes.sphere(parts.at_hand, config.radius, config.probes, config.seed)
-    ledger = _record(parts.at_hand, probes, out / "ledger", config, console)
-    held_out, accuracy = None, None
-    if parts.held_out is not None:
-        held_out = _record(parts.held_out, probes, out / "held_out_ledger", config, console)
-        accuracy = _accuracy(parts.held_out, classifier, out / "held_out_errors", config)
-    curves = Convergence(ledger, held_out, seed=config.seed)
-    result = _result(config, classifier, parts, curves, accuracy)
-    write_report(result, out)
-    return result
+    with open_folder(out, config, samples.fingerprint(), overwrite, free=DRAWN) as resumed:
+        if not resumed:
+            _read_all(samples, parts, watch)
+        _announce(config, parts, watch)
+        if config.method is not None:
+            _fine_tune(config, config.method, parts.at_hand, classifier, out / "fine_tuning.pt", watch)
+        probes = Probes.sphere(parts.at_hand, config.radius, config.probes, config.seed)
+        ledger = _record(parts.at_hand, probes, out / "ledger", config, watch)
+        held_out, accuracy = None, None
+        if parts.held_out is not None:
+            held_out = _record(parts.held_out, probes, out / "held_out_ledger", config, watch)
+            accuracy = _accuracy(parts.held_out, classifier, out / "held_out_errors", config)
+        curves = Convergence(ledger, held_out, seed=config.seed)
+        result = _result(config, classifier, parts, curves, accuracy)
+        write_result(result, out, indent=2)
+        return result
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """The samples at hand, over which k counts, and those set aside."""
+    """The samples at hand, over which k counts, and the held-out samples."""
 
     at_hand: Problem
     held_out: Problem | None
@@ -99,20 +96,22 @@ def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifi
     held_out = round(config.held_out * len(taken))
     if config.held_out > 0 and held_out < 3:
         raise InputError(
-            f"{len(taken)} samples: a held-out share of {config.held_out} is {held_out}, and at least 3 are needed; "
-            "give more samples, a larger --held-out, or --held-out 0"
+            f"{len(taken)} samples: a held-out share of {config.held_out} is {held_out} of them, and at least 3 are "
+            "needed; give more samples, a larger --held-out, or --held-out 0"
         )
     if len(taken) - held_out < 3:
-        raise InputError(f"{len(taken)} samples, {held_out} of them set aside: at least 3 must be left to measure")
-    if classifier.has_new_head and config.fine_tune is None:
+        raise InputError(
+            f"{len(taken)} samples, {held_out} of them held out: at least 3 must remain; give more samples"
+        )
+    if classifier.has_new_head and config.method is None:
         raise InputError(
             f"{config.model} has no head for the {len(samples.classes)} classes of {config.data}: train one first with "
-            "--fine-tune head, or give a model that was trained on them"
+            "--method head, or give a model that was trained on them"
         )
     classifier.model.to(choose_device(config.device))
     moving = config.parameters
-    if moving is None and config.fine_tune is not None:
-        moving = moving_parameters(classifier.model, config.fine_tune)
+    if moving is None and config.method is not None:
+        moving = moving_parameters(classifier.model, config.method)
 
     notes = list(classifier.notes)
 
@@ -137,8 +136,8 @@ def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifi
     )
 
 
-def _announce(config: AnalyzeConfig, parts: _Parts, console: Console) -> None:
-    """Says what will be done and how long it should take, from the time of one batch."""
+def _announce(config: AnalyzeConfig, parts: _Parts, watch: Watch) -> None:
+    """Announces the work and how long it should take, from the time of one batch."""
     problem = parts.at_hand
     held_out = 0 if parts.held_out is None else len(parts.held_out)
     with problem.measuring():
@@ -154,24 +153,26 @@ def _announce(config: AnalyzeConfig, parts: _Parts, console: Console) -> None:
         forward = (time.perf_counter() - start) / count
     measured = (len(problem) + held_out) * (1 + config.probes)
     # a training step costs about three forward passes
-    trained = 0 if config.fine_tune is None else 3 * config.epochs * len(problem)
-    train = "" if config.fine_tune is None else f"{config.epochs} epochs of fine-tuning ({config.fine_tune}), then "
-    console.print(
-        f"{len(problem):,} samples, {held_out:,} more set aside: {train}{measured:,} losses at {1 + config.probes} "
-        f"points of the loss surface; about {duration(forward * (measured + trained))}."
+    trained = 0 if config.method is None else 3 * config.epochs * len(problem)
+    train = (
+        "" if config.method is None else f"{counted(config.epochs, 'epoch')} of fine-tuning ({config.method}), then "
+    )
+    watch.say(
+        f"{len(problem):,} samples and {held_out:,} held out: {train}{measured:,} losses at {1 + config.probes} points "
+        f"of the loss surface; about {duration(forward * (measured + trained))}."
     )
 
 
-def _read_all(samples: LabelledSamples, parts: _Parts, console: Console) -> None:
-    """Opens every sample once, so that a broken one is found before hours of work and not after."""
-    with progress_bar(console, "reading", len(parts.rows)) as progress:
+def _read_all(samples: LabelledSamples, parts: _Parts, watch: Watch) -> None:
+    """Opens every sample once, so that a broken one is found before hours of work."""
+    with watch.progress("reading", len(parts.rows)) as progress:
         for row in parts.rows:
             samples[int(row)]
             progress(1)
 
 
 def _fine_tune(
-    config: AnalyzeConfig, method: str, measured: Problem, classifier: Classifier, checkpoint: Path, console: Console
+    config: AnalyzeConfig, method: str, measured: Problem, classifier: Classifier, checkpoint: Path, watch: Watch
 ) -> None:
     # the probes may move other parameters than the training does
     names = moving_parameters(measured.model, method)
@@ -186,17 +187,17 @@ def _fine_tune(
     settings = FineTuning(
         config.epochs, config.learning_rate, config.train_batch_size, config.weight_decay, config.seed
     )
-    with progress_bar(console, "fine-tuning", config.epochs * len(problem)) as progress:
+    with watch.progress("fine-tuning", config.epochs * len(problem)) as progress:
         fine_tune(problem, settings, checkpoint, progress)
 
 
-def _record(problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig, console: Console) -> Ledger:
-    with progress_bar(console, "measuring", len(problem) * len(probes)) as progress:
+def _record(problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig, watch: Watch) -> Ledger:
+    with watch.progress("measuring", len(problem) * len(probes)) as progress:
         return record(problem, probes, store, config.batch_size, progress)
 
 
 def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: AnalyzeConfig) -> float:
-    """Share of samples that are classified right at w*: one less the mean of the 0-1 loss."""
+    """Accuracy at w*: one minus the mean of the 0-1 loss."""
 
     def zero_one(logits: Tensor, batch: Batch) -> Tensor:
         return logits.argmax(-1).ne(batch["labels"]).double()
@@ -215,7 +216,7 @@ def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: Ana
 
 def _result(
     config: AnalyzeConfig, classifier: Classifier, parts: _Parts, curves: Convergence, accuracy: float | None
-) -> Result:
+) -> AnalysisResult:
     sample, population = curves.sample, curves.population
     held_out_loss = None if parts.held_out is None else population.center_loss
     problem = ProblemSummary(
@@ -224,7 +225,7 @@ def _result(
         classes=len(classifier.labels),
         samples=sample.size,
         held_out_samples=0 if parts.held_out is None else population.size,
-        fine_tuning=config.fine_tune,
+        fine_tuning=config.method,
         moving_parameters=sum(parameter.numel() for parameter in parts.at_hand.moving.values()),
         parameters=sum(parameter.numel() for parameter in classifier.model.parameters()),
         loss_at_center=sample.center_loss,
@@ -236,9 +237,9 @@ def _result(
         device=str(parts.at_hand.device),
         notes=_notes(config, classifier, parts),
     )
-    return Result(
+    return AnalysisResult(
         problem=problem,
-        landscape=_landscape(curves, config.sizes),
+        landscape=_landscape(curves, config.points),
         settling=[_settling(curves, criterion) for criterion in CRITERIA],
         sufficient_sizes=[curves.sufficient_size(config.tolerance, criterion) for criterion in CRITERIA],
         confidence=curves.confidence,
@@ -249,7 +250,7 @@ def _result(
 
 def _notes(config: AnalyzeConfig, classifier: Classifier, parts: _Parts) -> list[str]:
     notes = list(parts.notes)
-    if config.fine_tune is None and not classifier.matched_by_name:
+    if config.method is None and not classifier.matched_by_name:
         notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
     return notes
 

@@ -1,4 +1,4 @@
-"""From a model and the samples at hand to what more of them would bring: one training, and its curvature."""
+"""From a model and the samples at hand to a predicted learning curve: one training and its curvature."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,47 +6,46 @@ from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from rich.console import Console
 
+from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
 from suffice.data import Joined, LabelledSamples, load_samples
 from suffice.errors import InputError, nearest
-from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot, repeated
-from suffice.report import write_forecast_report
+from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot
 from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningCurve, Measured, SufficientSize
-from suffice.runs.folder import open_folder, versions
+from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.pilot import measure_trained
-from suffice.runs.progress import progress_bar
-from suffice.studies import ALL, Learners, Parts, Task
+from suffice.runs.watch import SILENT, Watch
+from suffice.training import ALL, Learners, Parts, Task
 
 Features = Float64[np.ndarray, "samples columns"]
 
 FREE = frozenset({"sizes", "target_accuracy", "target_loss", "excess", "cost_per_sample", "l2", "estimator"})
-"""What may change without running the frozen part or training anew."""
+"""Settings that may change without new frozen features and new trainings."""
 
 AHEAD = (1, 2, 4, 8, 16, 32)
-"""Sizes by default, over the samples at hand."""
+"""Sizes by default, relative to the samples at hand."""
 
 MORE = (100, 1000, 10_000)
-"""Numbers of samples whose gain is told, the first of them class by class as well."""
+"""Numbers of samples whose gain is reported, the first also for each class."""
 
 COST_SIZES = np.geomspace(1, 1000, 200)
-"""Sizes at which costs and gains are weighed, over the samples at hand."""
+"""Sizes at which costs and gains are compared, relative to the samples at hand."""
 
 
 def forecast(
-    config: ForecastConfig, out: Path = Path("runs/forecast"), overwrite: bool = False, console: Console | None = None
+    config: ForecastConfig, out: Path = Path("runs/forecast"), overwrite: bool = False, watch: Watch = SILENT
 ) -> ForecastResult:
-    """Forecasts the learning curve of a model, and writes ``out``.
+    """Predicts the learning curve of a model, and writes ``result.json``.
 
-    What the frozen part of the model makes of the samples, each training and what was measured are stored when they are
-    finished; an earlier run of the same configuration in the same folder goes on.
+    Frozen features, each training and the measurements are stored when they are finished; a run with the same settings
+    in the same folder is resumed.
 
     Args:
-        config: the model, what of it is trained, the samples at hand, and what is asked.
+        config: the model, what is trained, the samples at hand, and the targets.
         out: the run's folder.
-        overwrite: replace a run of another configuration.
-        console: where to show estimates and progress; nowhere by default.
+        overwrite: replace a run with other settings.
+        watch: told what is done and how long it should take; silent by default.
 
     Raises:
         InputError: bad input of any kind.
@@ -58,54 +57,55 @@ def forecast(
         >>> result.samples, result.forecast.sizes, result.forecast.status
         (200, [200, 400, 800, 1600, 3200, 6400], 'extrapolated')
     """
-    console = Console(quiet=True) if console is None else console
     _check(config)
     task = _task(config)
     learners = Learners(config, {ALL: task}, out, config.trained)
     learners.check(config.method)
-    open_folder(out, config.asked(), task.samples.fingerprint(), overwrite, free=FREE)
-    if not (out / "result.json").exists():
-        _check_apart(task)
-    shards = learners.plan_features(config.method)
-    if shards:
-        with progress_bar(console, "frozen part", len(task.used)) as progress:
-            progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
-            for rows in shards:
-                learners.run_features(config.method, rows)
-                progress(rows.stop - rows.start)
-    features = None
-    if config.method == "head":
-        pilot, features = _measure_head(config, learners, task, console)
-    else:
-        pilot = measure_trained(config, learners, task, out, console)
-    result = _result(config, task, pilot, features, learners.notes([config.method]))
-    write_forecast_report(result, out)
-    return result
+    with open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE):
+        if not (out / "result.json").exists():
+            _check_apart(task)
+        shards = learners.plan_features(config.method)
+        if shards:
+            with watch.progress("frozen features", len(task.used)) as progress:
+                progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
+                for rows in shards:
+                    learners.run_features(config.method, rows)
+                    progress(rows.stop - rows.start)
+        features = None
+        if config.method == "head":
+            pilot, features = _measure_head(config, learners, task, watch)
+        else:
+            pilot = measure_trained(config, learners, task, out, watch)
+        result = _result(config, task, pilot, features, learners.notes([config.method]))
+        write_result(result, out, indent=1)
+        return result
 
 
 def _check(config: ForecastConfig) -> None:
-    """That settings go together."""
+    """Refuses settings that do not go together."""
     known = ("auto", "combined", "symmetric", "information", "noise" if config.method == "head" else "gcv")
     if config.estimator not in known:
         raise InputError(
-            f"estimator = {config.estimator}: of --method {config.method} it is {', '.join(known)}"
+            f"estimator = {config.estimator}: --method {config.method} has {', '.join(known)}"
             f"{nearest(config.estimator, known)}"
         )
     if config.l2 is not None and config.method != "head":
         raise InputError(
-            f"--l2 is the penalty of a head; with --method {config.method} set --weight-decay, and what holds the "
-            "weights is found from the training"
+            f"--l2 is the penalty of a head: with --method {config.method} set --weight-decay, from which the "
+            "effective penalty is estimated"
         )
     if config.trained and config.method == "head":
-        raise InputError("--trained is for --method last_layers(n) or full: a head is fitted anew, leave --trained out")
+        raise InputError(
+            "--trained is for --method last_layers(n) or full: a head is always fitted, leave --trained out"
+        )
     if config.trained and config.method.startswith("lora"):
-        raise InputError("--trained with a checkpoint that has an adapter: give --method full, which is the adapter")
+        raise InputError("--trained with a checkpoint that has an adapter: give --method full, which moves the adapter")
     if config.trained and config.test is None:
-        raise InputError("--trained needs --test: samples that the model has not seen, to take the test loss from")
+        raise InputError("--trained needs --test: unseen samples for the test loss")
 
 
 def _task(config: ForecastConfig) -> Task:
-    """The samples at hand as the pool, and those to take the level from as the test part."""
+    """The samples at hand as the pool, and the test data as the test part."""
     samples, test = _load(config, config.data), np.arange(0)
     if config.samples is not None and config.samples > len(samples):
         raise InputError(f"samples = {config.samples}: {config.data} has {len(samples)}")
@@ -127,33 +127,29 @@ def _check_classes(samples: LabelledSamples, labels: Int64[np.ndarray, " taken"]
     if counts.min() < 2:
         name, count = samples.classes[int(counts.argmin())], int(counts.min())
         raise InputError(
-            f"the class {name!r} has {count} of the {len(labels)} samples, and 2 are needed: give more, or keep other "
-            "classes with --classes"
+            f"the class {name!r} has {count} of the {len(labels)} samples, and 2 are needed: give more samples, or "
+            "choose classes with --classes"
         )
 
 
 def _check_apart(task: Task) -> None:
     at_hand, test = ((task.samples[int(row)] for row in rows) for rows in (task.parts.pool, task.parts.test))
-    twice = repeated(at_hand, test) if len(task.parts.test) else []
-    if twice:
-        raise InputError(
-            f"{len(twice)} of the test samples are among those at hand, first "
-            f"{task.samples.describe(int(task.parts.test[twice[0]]))}: their loss would be too low; take them out"
-        )
+    if len(task.parts.test):
+        check_apart(at_hand, test, lambda index: task.samples.describe(int(task.parts.test[index])))
 
 
-def _measure_head(config: ForecastConfig, learners: Learners, task: Task, console: Console) -> tuple[Pilot, int]:
-    """The pilot, and how many features it is on."""
+def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch: Watch) -> tuple[Pilot, int]:
+    """The pilot of a head, and the number of its features."""
     features = learners.features(config.method)
     if not features.is_planned:
-        raise InputError("the head of this model cannot be told from the rest: take suffice.forecast_head on features")
+        raise InputError("the head of this model could not be found: compute features, and use suffice.forecast_head")
 
     def of(rows: Int64[np.ndarray, " rows"]) -> tuple[Features, Int64[np.ndarray, " rows"]]:
         chosen = features.tensor[np.searchsorted(task.used, rows)].flatten(1).double().numpy()
         return np.hstack([chosen, np.ones((len(chosen), 1))]), task.samples.labels[rows]
 
     at_hand, others = of(task.parts.pool), of(task.parts.test) if len(task.parts.test) else None
-    with console.status("fitting heads"):
+    with watch.progress("fitting heads"):
         l2 = choose_penalty(*at_hand, config.seed) if config.l2 is None else config.l2
         return measure_pilot(*at_hand, l2, config.seed, others), at_hand[0].shape[1] - 1
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from PIL import Image
-from rich.console import Console
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -21,10 +20,17 @@ from suffice.configuration import HessianConfig
 from suffice.data import ImageArray, ImageFolder, load_images
 from suffice.errors import InputError
 from suffice.problem import Problem
-from suffice.report import heat_map_file, write_hessian_report
-from suffice.results import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
-from suffice.runs.folder import open_folder, versions
-from suffice.runs.progress import duration, progress_bar
+from suffice.results import (
+    BoundName,
+    HessianResult,
+    HessianSummary,
+    Moment,
+    NormBounds,
+    PartName,
+    heat_map_file,
+)
+from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.storage import atomic_write
 from suffice.training import FineTuning, fine_tune
 
@@ -35,19 +41,17 @@ RANKS = 200
 """About so many eigenvalues are stored, the largest and the smallest all, the others at even ratios."""
 
 
-def measure_hessian(
-    config: HessianConfig, out: Path, overwrite: bool = False, console: Console | None = None
-) -> HessianResult:
-    """Trains a block with a linear classifier, and measures its Hessian from initialisation on.
+def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT) -> HessianResult:
+    """Trains a block with a linear classifier, and measures its Hessian at initialisation and along the training.
 
     Each image becomes grey and square; its patches are the tokens, with sinusoidal positions added (A. Vaswani et al.,
     "Attention Is All You Need", section 3.5). All is in float64.
 
     Args:
-        config: the block, the data, the training, and how often to look.
+        config: the block, the data, the training, and the number of moments.
         out: the run's folder.
-        overwrite: replace a run of another configuration.
-        console: where to show estimates and progress; nowhere by default.
+        overwrite: replace a run with other settings.
+        watch: told what is done and how long it should take; silent by default.
 
     Raises:
         InputError: bad input of any kind.
@@ -59,7 +63,6 @@ def measure_hessian(
         >>> [moment.epoch for moment in result.moments], result.tokens, result.width
         ([0, 1], 16, 4)
     """
-    console = Console(quiet=True) if console is None else console
     if config.image_size % config.patch_size:
         raise InputError(
             f"image_size = {config.image_size} is not a multiple of patch_size = {config.patch_size}: take one that is"
@@ -71,37 +74,38 @@ def measure_hessian(
     size = sum(parameter.numel() for parameter in model.parameters())
     # the Hessian, its eigenvalues and room for both
     check_memory(next(model.parameters()), 3, size, size)
-    open_folder(out, config.asked(), images.fingerprint(), overwrite)
-    rows = np.random.default_rng(config.seed).permutation(len(images))[: config.samples]
-    X, y = _tokens(images, rows, config), torch.from_numpy(images.labels[rows])
+    with open_folder(out, config, images.fingerprint(), overwrite):
+        rows = np.random.default_rng(config.seed).permutation(len(images))[: config.samples]
+        X, y = _tokens(images, rows, config), torch.from_numpy(images.labels[rows])
 
-    epochs = moments_of(config.epochs, config.moments)
-    console.print(
-        f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {config.epochs} epochs of training, and the "
-        f"Hessian at {len(epochs)} moments; about {duration(len(epochs) * _seconds_each(model, X, y, size))}."
-    )
-    moments = []
-    with progress_bar(console, "measuring", len(epochs)) as progress:
-        for epoch in _training(model, X, y, config, epochs):
-            moments.append(_stored_moment(model, X, y, epoch, out))
-            progress(1)
-    result = HessianResult(
-        data=config.data,
-        samples=len(X),
-        tokens=X.shape[1],
-        width=X.shape[2],
-        classes=model.classes,
-        parameters={name: parameter.numel() for name, parameter in model.named_parameters()},
-        moments=moments,
-        configuration=config.asked(),
-        versions=versions(),
-    )
-    write_hessian_report(result, out)
-    return result
+        epochs = moments_of(config.epochs, config.moments)
+        watch.say(
+            f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {counted(config.epochs, 'epoch')} of "
+            f"training, and the Hessian at {counted(len(epochs), 'moment')}; about "
+            f"{duration(len(epochs) * _seconds_each(model, X, y, size))}."
+        )
+        moments = []
+        with watch.progress("measuring", len(epochs)) as progress:
+            for epoch in _training(model, X, y, config, epochs):
+                moments.append(_stored_moment(model, X, y, epoch, out))
+                progress(1)
+        result = HessianResult(
+            data=config.data,
+            samples=len(X),
+            tokens=X.shape[1],
+            width=X.shape[2],
+            classes=model.classes,
+            parameters={name: parameter.numel() for name, parameter in model.named_parameters()},
+            moments=moments,
+            configuration=config.asked(),
+            versions=versions(),
+        )
+        write_result(result, out, indent=1)
+        return result
 
 
 def moments_of(epochs: int, count: int) -> list[int]:
-    """When to look: at 0 and at the end, and between them at even ratios.
+    """Epochs at which the Hessian is measured: 0, the last, and between them at even ratios.
 
     Example:
         >>> moments_of(30, 4)
@@ -150,7 +154,7 @@ def _tokens(
 
 
 def _positions(tokens: int, width: int) -> Float64[np.ndarray, "tokens width"]:
-    """Sines and cosines of the place, one pair of columns for each wave length."""
+    """Sines and cosines of the position, one pair of columns for each wave length."""
     columns = np.arange(width)
     angles = np.arange(tokens)[:, None] / 10_000 ** (2 * (columns // 2) / width)
     return np.where(columns % 2 == 0, np.sin(angles), np.cos(angles))
@@ -179,7 +183,7 @@ def _training(model: Classifier, X: Tensor, y: Tensor, config: HessianConfig, ep
 
 
 def _seconds_each(model: Classifier, X: Tensor, y: Tensor, size: int) -> float:
-    """About what one moment takes: three Hessians, their norms, and one eigenvalue decomposition."""
+    """About the time for one moment: three Hessians, their norms, and one eigenvalue decomposition."""
     small = torch.randn(400, 400, dtype=X.dtype)
     small = small + small.mT
     # the first call wakes the threads up, and others may be at work
@@ -194,7 +198,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _stored_moment(model: Classifier, X: Tensor, y: Tensor, epoch: int, out: Path) -> Moment:
-    """The Hessian at an epoch, measured once: a run that was interrupted finds it in its folder."""
+    """The Hessian at an epoch, measured once: a resumed run reads it from its folder."""
     picture = heat_map_file(out, epoch)
     file = picture.with_suffix(".json")
     if file.exists():
@@ -235,15 +239,15 @@ def _moment(
     for kind in get_args(BoundName):
         bound = hessian_norm(model, X, y, "cross_entropy", kind)
         bounds[kind] = NormBounds(spectral=bound["total"], block_norms=_table(bound, H.names))
-    places = _places(len(eigenvalues))
+    indices = _indices(len(eigenvalues))
     moment = Moment(
         epoch=epoch,
         loss=float(torch.nn.functional.cross_entropy(logits, y)),
         accuracy=float((logits.argmax(-1) == y).double().mean()),
         parts=parts,
         bounds=bounds,
-        ranks=(places + 1).tolist(),
-        eigenvalues=eigenvalues[places].tolist(),
+        ranks=(indices + 1).tolist(),
+        eigenvalues=eigenvalues[indices].tolist(),
         outliers=_outliers(eigenvalues, model.classes),
     )
     return moment, np.stack(maps)
@@ -262,11 +266,11 @@ def _cells(dense: Float[Tensor, "P P"]) -> Float64[np.ndarray, "cells cells"]:
     return cells
 
 
-def _places(size: int) -> Int64[np.ndarray, " places"]:
-    """Places in the spectrum: dense at both of its ends."""
+def _indices(size: int) -> Int64[np.ndarray, " indices"]:
+    """Indices into the spectrum, dense at both ends."""
     from_end = np.unique(np.geomspace(1, max(1, math.ceil(size / 2)), RANKS // 2).astype(np.int64)) - 1
-    places: Int64[np.ndarray, " places"] = np.unique(np.concatenate([from_end, size - 1 - from_end]))
-    return places
+    indices: Int64[np.ndarray, " indices"] = np.unique(np.concatenate([from_end, size - 1 - from_end]))
+    return indices
 
 
 def _outliers(eigenvalues: Float64[np.ndarray, " P"], classes: int) -> int:

@@ -1,4 +1,4 @@
-"""What the samples at hand say of a model that is trained on them: the trainings on all and on parts, the curvature."""
+"""The pilot of a fine-tuned model: trainings on all samples at hand and on parts of them, and the curvature."""
 
 import hashlib
 import math
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int64
-from rich.console import Console
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -18,39 +17,37 @@ from suffice.configuration import ForecastConfig
 from suffice.curvature import plan_tangent_kernel
 from suffice.errors import InputError
 from suffice.forecasting import (
-    FOLDS,
+    FOLDS_OF_TRAININGS,
     FirstOrder,
     Pilot,
-    Predicted,
     Slope,
     effective_penalty,
     measure_problem,
     others_of_folds,
 )
 from suffice.problem import Problem
-from suffice.runs.progress import duration, progress_bar
+from suffice.runs.watch import Watch, counted, duration
 from suffice.storage import atomic_write
-from suffice.studies import ALL, Learner, Learners, Place, Task, training_of
-from suffice.training import FineTuning, fine_tune
+from suffice.training import ALL, FineTuning, Learner, Learners, Predictions, Series, Task, fine_tune, training_of
 
-Places = Int64[np.ndarray, " _"]
-"""Some of the samples at hand, by their places among these."""
+Positions = Int64[np.ndarray, " _"]
+"""Some of the samples at hand, by their positions among these."""
 
 PREDICTED = ("samples", "outputs", "labels")
 
 STEP = 5e-4
-"""About the seconds that a training step takes besides the model."""
+"""About the seconds of a training step without the model."""
 
 
-def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out: Path, console: Console) -> Pilot:
-    """The pilot of a model of which more than the head moves; read, if it has been measured before.
+def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out: Path, watch: Watch) -> Pilot:
+    """The pilot of a model of which more than the head is trained; read from the folder if it is there.
 
     Args:
-        config: how to train.
+        config: the settings of the training.
         learners: make the model.
-        task: the pool is at hand; the test part is where the level comes from, if there are any.
+        task: its pool are the samples at hand; its test part, if any, gives the test loss.
         out: the run's folder; each training and the pilot are stored there when they are finished.
-        console: where to show estimates and progress.
+        watch: told what is done and how long it should take.
 
     Raises:
         InputError: a training that diverges, or what `suffice.forecasting.measure_problem` raises.
@@ -60,45 +57,47 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
         pilot = _read(file)
         if config.estimator in ("auto", *pilot.estimators):
             return pilot
-    place = Place(ALL, config.method, config.seed)
-    learner = learners.get(place)
+    series = Series(ALL, config.method, config.seed)
+    learner = learners.get(series)
     problem = learner.problem(task.parts.pool)
     holdout = learner.problem(task.parts.test).dataset if len(task.parts.test) else None
     refit = None
     if not config.trained:
-        trainings = _Trainings(learner, task, training_of(config, config, place), out / "trainings")
+        trainings = _Trainings(learner, task, training_of(config, config, series), out / "trainings")
         parts = [np.arange(len(problem))]
         if holdout is None:
             labels = problem.all_targets().long().numpy()
-            parts += [places for folds in (FOLDS, 2) for places in others_of_folds(labels, folds, config.seed)]
+            parts += [
+                others for folds in (FOLDS_OF_TRAININGS, 2) for others in others_of_folds(labels, folds, config.seed)
+            ]
             refit = trainings.of
-        trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), console)
+        trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), watch)
         learner.load(trainings.of(parts[0]))
     penalty = None if config.trained else _penalty(problem, learner)
-    with _curvature(config, problem, console) as progress:
+    with _curvature(config, problem, watch) as progress:
         pilot = measure_problem(problem, penalty, refit, "auto", holdout, config.seed, config.estimator, progress)
     _write(pilot, file)
     return pilot
 
 
 @contextmanager
-def _curvature(config: ForecastConfig, problem: Problem, console: Console) -> Iterator[Callable[[int], None]]:
-    """Tells of the gradients of a tangent kernel, if there is to be one."""
+def _curvature(config: ForecastConfig, problem: Problem, watch: Watch) -> Iterator[Callable[[int], None]]:
+    """Shows the progress of a tangent kernel, if there is to be one."""
     if config.estimator != "information":
-        with console.status("losses"):
-            yield lambda rows: None
+        with watch.progress("losses") as progress:
+            yield progress
         return
     plan = plan_tangent_kernel(problem)
-    console.print(
-        f"The curvature: {plan.rows:,} gradients of {plan.parameters:,} weights, and {plan.bytes / 1e9:.1f} GB for "
-        f"them; about {duration(plan.seconds)}."
+    watch.say(
+        f"Tangent kernel: {plan.rows:,} gradients of {plan.parameters:,} weights, which take {plan.bytes / 1e9:.1f} "
+        f"GB; about {duration(plan.seconds)}."
     )
-    with progress_bar(console, "curvature", plan.rows * plan.passes) as progress:
+    with watch.progress("tangent kernel", plan.rows * plan.passes) as progress:
         yield progress
 
 
 class _Trainings:
-    """The model trained on some of the samples at hand, each time from the same beginning and stored at the end."""
+    """Trainings on some of the samples at hand, each from the same initial weights and stored when it is finished."""
 
     def __init__(self, learner: Learner, task: Task, settings: FineTuning, folder: Path) -> None:
         self._learner = learner
@@ -106,42 +105,42 @@ class _Trainings:
         self._settings = settings
         self._folder = folder
 
-    def run(self, parts: list[Places], forward: float, console: Console) -> None:
-        """Those that are missing; ``forward`` is what a sample takes in a forward pass."""
-        missing = [places for places in parts if not self._file(places).exists()]
+    def run(self, parts: list[Positions], forward: float, watch: Watch) -> None:
+        """Runs those that are missing; ``forward`` is the time of a sample in a forward pass, in seconds."""
+        missing = [positions for positions in parts if not self._file(positions).exists()]
         if not missing:
             return
-        samples = sum(self._settings.samples_run(len(places)) for places in missing)
+        samples = sum(self._settings.samples_run(len(positions)) for positions in missing)
         # a training step costs about three forward passes
         seconds = 3 * forward * samples + STEP * (self._settings.steps or 0) * len(missing)
-        console.print(
-            f"{len(missing)} {'training' if len(missing) == 1 else 'trainings'} of {self._settings.steps:,} steps, on "
-            f"all {len(self._rows):,} samples and on parts of them; about {duration(seconds)}."
+        watch.say(
+            f"{counted(len(missing), 'training')} of {self._settings.steps:,} steps, on all {len(self._rows):,} "
+            f"samples and on parts of them; about {duration(seconds)}."
         )
-        with progress_bar(console, "training", samples) as progress:
-            for places in missing:
-                self._train(places, progress)
+        with watch.progress("training", samples) as progress:
+            for positions in missing:
+                self._train(positions, progress)
 
-    def of(self, places: Places) -> dict[str, Tensor]:
+    def of(self, positions: Positions) -> dict[str, Tensor]:
         """The weights that moved, and the buffers."""
-        return load_file(self._file(places))
+        return load_file(self._file(positions))
 
-    def _train(self, places: Places, progress: Callable[[int], None]) -> None:
+    def _train(self, positions: Positions, progress: Callable[[int], None]) -> None:
         self._learner.load(self._learner.initial)
-        fine_tune(self._learner.problem(self._rows[places]), self._settings, progress=progress)
+        fine_tune(self._learner.problem(self._rows[positions]), self._settings, progress=progress)
         self._folder.mkdir(exist_ok=True)
-        with atomic_write(self._file(places)) as stream:
+        with atomic_write(self._file(positions)) as stream:
             stream.write(save({name: value.contiguous() for name, value in self._learner.state().items()}))
 
-    def _file(self, places: Places) -> Path:
-        content = hashlib.blake2b(places.astype("<i8").tobytes(), digest_size=8).hexdigest()
-        return self._folder / f"{len(places)}-{content}.safetensors"
+    def _file(self, positions: Positions) -> Path:
+        content = hashlib.blake2b(positions.astype("<i8").tobytes(), digest_size=8).hexdigest()
+        return self._folder / f"{len(positions)}-{content}.safetensors"
 
 
 def _penalty(problem: Problem, learner: Learner) -> float | None:
     try:
         return effective_penalty(problem, learner.initial)
-    except InputError:  # nothing that the way from the start tells
+    except InputError:  # the way from the initial weights does not determine it
         return None
 
 
@@ -155,9 +154,9 @@ def _write(pilot: Pilot, file: Path) -> None:
         "level_off": pilot.level_off,
         "descent": pilot.descent,
     }
-    for name, predicted in (("own", pilot.own), ("nearly_all", pilot.nearly_all), ("halves", pilot.halves)):
-        if predicted is not None:
-            content |= {f"{name} {key}": getattr(predicted, key) for key in PREDICTED}
+    for name, predictions in (("own", pilot.own), ("nearly_all", pilot.nearly_all), ("halves", pilot.halves)):
+        if predictions is not None:
+            content |= {f"{name} {key}": getattr(predictions, key) for key in PREDICTED}
     with atomic_write(file) as stream:
         np.savez(stream, **content)
 
@@ -165,21 +164,21 @@ def _write(pilot: Pilot, file: Path) -> None:
 def _read(file: Path) -> Pilot:
     with np.load(file, allow_pickle=False) as stored:
 
-        def predicted(name: str) -> Predicted:
+        def predictions(name: str) -> Predictions:
             samples, outputs, labels = (stored[f"{name} {key}"] for key in PREDICTED)
-            return Predicted(float(samples), outputs, labels)
+            return Predictions(float(samples), outputs, labels)
 
         samples = int(stored["samples"])
         return Pilot(
             samples=samples,
-            nearly_all=predicted("nearly_all"),
-            halves=predicted("halves") if "halves samples" in stored else None,
+            nearly_all=predictions("nearly_all"),
+            halves=predictions("halves") if "halves samples" in stored else None,
             estimators={
                 str(name): FirstOrder(str(name), samples, Slope(*map(float, slope)))
                 for name, slope in zip(stored["estimators"], stored["slopes"], strict=True)
             },
             penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
             level_off=float(stored["level_off"]),
-            own=predicted("own"),
+            own=predictions("own"),
             descent=float(stored["descent"]),
         )

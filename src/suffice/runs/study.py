@@ -1,27 +1,23 @@
-"""The ground truth: training at each size and seed, the loss surface where that ends, and what k* is worth."""
+"""The ground truth: training at each size and seed, the loss surface at the trained weights, and the check of k*."""
 
+import csv
 import functools
+import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from rich.console import Console
-
 from suffice.configuration import StudyConfig
 from suffice.engine import Workers, choose_device
 from suffice.errors import InputError
-from suffice.report import write_study_report
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
-from suffice.runs.folder import open_folder, versions
-from suffice.runs.progress import duration, progress_bar
+from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.storage import atomic_write
 from suffice.studies import (
-    ALL,
     CONFIDENCE,
     Cells,
-    Learners,
-    Place,
     StudySamples,
     agreement_of,
     check_of,
@@ -29,12 +25,13 @@ from suffice.studies import (
     measure_retrained,
     train_cell,
 )
+from suffice.training import ALL, Learners, Series
 
 STEP = 5e-4
-"""About the seconds that a training step takes besides the model."""
+"""About the seconds of a training step without the model."""
 
 START = 8
-"""About the seconds that it takes to start workers."""
+"""About the seconds to start workers."""
 
 
 def study(
@@ -42,24 +39,24 @@ def study(
     out: Path = Path("runs/study"),
     workers: int | None = None,
     overwrite: bool = False,
-    console: Console | None = None,
+    watch: Watch = SILENT,
 ) -> StudyResult:
-    """Trains by each method on each size with each seed, measures, checks k* against it, and writes ``out``.
+    """Trains by each method at each size with each seed, checks k*, and writes ``result.json`` and ``cells.csv``.
 
-    The samples of a seed are nested and stratified, the same for all methods. What the frozen part of a model makes of
-    the samples is computed once. Each training, and each measurement of the surface, is stored when it is finished, and
-    an earlier run of the same configuration in the same folder goes on.
+    The samples of a seed are nested and stratified, and the same for all methods. Frozen features are computed once.
+    Each training and each measurement of a surface is stored when it is finished; a run with the same settings in the
+    same folder is resumed.
 
     Args:
-        config: what to train on what.
+        config: the model, the data, the methods and the sizes.
         out: the run's folder.
-        workers: processes that train at the same time; one for each ``config.threads`` cores by default. The results
-            do not depend on it.
-        overwrite: replace a run of another configuration.
-        console: where to show estimates and progress; nowhere by default.
+        workers: number of parallel processes; one for each ``config.threads`` cores by default. The results do not
+            depend on it.
+        overwrite: replace a run with other settings.
+        watch: told what is done and how long it should take; silent by default.
 
     Raises:
-        InputError: bad input of any kind; what was finished stays in the folder.
+        InputError: bad input of any kind; finished work stays in the folder.
 
     Example:
         >>> import tempfile
@@ -70,19 +67,20 @@ def study(
         >>> len(result.study.cells), list(result.study.curves), result.study.curves["head"].sizes
         (2, ['head'], [20, 100])
     """
-    console = Console(quiet=True) if console is None else console
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
     by_default = 1 if choose_device(config.device).type == "cuda" else max(1, (os.cpu_count() or 1) // config.threads)
     work = _work(config.model_dump_json(), str(out))
     try:
         work.check()
-        open_folder(out, config.asked(), work.samples.samples.fingerprint(), overwrite)
-        work.run(workers or by_default, console)
-        result = _short(work.result())
+        with open_folder(out, config, work.samples.samples.fingerprint(), overwrite):
+            work.run(workers or by_default, watch)
+            result = _short(work.result())
+            write_result(result, out)
+            with atomic_write(out / "cells.csv") as file:
+                file.write(_table(result.study.cells).encode())
     finally:
         _work.cache_clear()
-    write_study_report(result, out)
     return result
 
 
@@ -90,13 +88,13 @@ class _Step(NamedTuple):
     """A piece of work that leaves its result on disk: a shard of features, a training, or a measured surface."""
 
     kind: Literal["features", "cell", "retrained"]
-    place: Place
+    series: Series
     size: int = 0
     rows: tuple[int, int] = (0, 0)
 
 
 class _Work:
-    """What is done in the processes of a study, and what is left to do."""
+    """The work of a study, done in its processes, and what of it is missing."""
 
     def __init__(self, config: StudyConfig, out: Path) -> None:
         self.config = config
@@ -104,8 +102,8 @@ class _Work:
         self.samples = StudySamples(config)
         self.learners = Learners(config, self.samples.tasks, out)
         self.cells = Cells(out / "cells", list(self.samples.tasks))
-        self.places = [
-            Place(task, method, seed)
+        self.series = [
+            Series(task, method, seed)
             for task in self.samples.tasks
             for method in config.methods
             for seed in self.samples.seeds
@@ -119,76 +117,81 @@ class _Work:
         for method in self.config.methods:
             self.learners.check(method)
 
-    def run(self, workers: int, console: Console) -> None:
-        """Does what is missing, one kind of steps after the other."""
+    def run(self, workers: int, watch: Watch) -> None:
+        """Does the missing steps, one kind after the other."""
         shards = [
-            _Step("features", Place(ALL, method, self.config.seed), rows=(rows.start, rows.stop))
+            _Step("features", Series(ALL, method, self.config.seed), rows=(rows.start, rows.stop))
             for method in self.config.methods
             for rows in self.learners.plan_features(method)
         ]
         cells = [
-            _Step("cell", place, size)
-            for place in self.places
-            for size in self.samples.sizes[place.task]
-            if not self.cells.has(place, size)
+            _Step("cell", series, size)
+            for series in self.series
+            for size in self.samples.sizes[series.task]
+            if not self.cells.has(series, size)
         ]
-        surfaces = [_Step("retrained", place) for place in self._measured() if not self._surface_file(place).exists()]
-        console.print(self._announcement(shards, cells, surfaces, workers))
+        surfaces = [
+            _Step("retrained", series) for series in self._measured() if not self._surface_file(series).exists()
+        ]
+        watch.say(self._announcement(shards, cells, surfaces, workers))
         call = functools.partial(_do, self.config.model_dump_json(), str(self.out))
         with Workers(workers, self.config.threads) as processes:
-            for what, steps in (("frozen part", shards), ("training", cells), ("loss surface", surfaces)):
+            for what, steps in (("frozen features", shards), ("training", cells), ("loss surfaces", surfaces)):
                 if steps:
-                    with progress_bar(console, what, len(steps)) as progress:
+                    with watch.progress(what, len(steps)) as progress:
                         processes.run(call, steps, functools.partial(_advance, progress))
 
     def do(self, step: _Step) -> None:
         """One step."""
         if step.kind == "features":
-            self.learners.run_features(step.place.method, slice(*step.rows))
+            self.learners.run_features(step.series.method, slice(*step.rows))
         elif step.kind == "cell":
-            self._train(step.place, step.size)
+            self._train(step.series, step.size)
         else:
-            self._measure(step.place)
+            self._measure(step.series)
 
-    def _train(self, place: Place, size: int) -> None:
-        learner = self.learners.get(place)
-        parts, order = self.samples.tasks[place.task].parts, self.samples.order(place.task, place.seed)
-        cell, tested = train_cell(self.config, learner, parts, order, place, size)
-        keep = tested is not None and size in self._surface_sizes(place.task)
+    def _train(self, series: Series, size: int) -> None:
+        learner = self.learners.get(series)
+        parts, order = self.samples.tasks[series.task].parts, self.samples.order(series.task, series.seed)
+        cell, tested = train_cell(self.config, learner, parts, order, series, size)
+        keep = tested is not None and size in self._surface_sizes(series.task)
         self.cells.write(cell, tested, learner.state() if keep else None)
 
-    def _measure(self, place: Place) -> None:
-        sizes = [size for size in self._surface_sizes(place.task) if self.cells.read(place, size).status == "finished"]
+    def _measure(self, series: Series) -> None:
+        sizes = [
+            size for size in self._surface_sizes(series.task) if self.cells.read(series, size).status == "finished"
+        ]
         measured = None
         # without the largest training there is no w*_m
-        if sizes and sizes[-1] == self.samples.sizes[place.task][-1]:
+        if sizes and sizes[-1] == self.samples.sizes[series.task][-1]:
             measured = measure_retrained(
                 self.config,
-                self.learners.get(place),
-                self.samples.order(place.task, place.seed),
-                self.samples.tasks[place.task].parts.validation,
-                {size: self.cells.weights(place, size) for size in sizes},
-                self._surface_file(place).with_suffix(""),
-                place,
+                self.learners.get(series),
+                self.samples.order(series.task, series.seed),
+                self.samples.tasks[series.task].parts.validation,
+                {size: self.cells.weights(series, size) for size in sizes},
+                self._surface_file(series).with_suffix(""),
+                series,
             )
-        self._surface_file(place).parent.mkdir(exist_ok=True)
-        with atomic_write(self._surface_file(place)) as file:
+        self._surface_file(series).parent.mkdir(exist_ok=True)
+        with atomic_write(self._surface_file(series)) as file:
             file.write(b"null" if measured is None else measured.model_dump_json().encode())
 
     def result(self) -> StudyResult:
-        """All that is on disk, put together."""
+        """The result, from what is on disk."""
         cells = {
-            place: [self.cells.read(place, size) for size in self.samples.sizes[place.task]] for place in self.places
+            series: [self.cells.read(series, size) for size in self.samples.sizes[series.task]]
+            for series in self.series
         }
-        read = {place: self._surface_file(place).read_bytes() for place in self._measured()}
+        read = {series: self._surface_file(series).read_bytes() for series in self._measured()}
         retrained = {
-            place: Retrained.model_validate_json(content) for place, content in read.items() if content != b"null"
+            series: Retrained.model_validate_json(content) for series, content in read.items() if content != b"null"
         }
         checks = []
-        for place, surface in retrained.items():
-            finished = [cell for cell in cells[place] if cell.status == "finished"]
+        for series, surface in retrained.items():
+            finished = [cell for cell in cells[series] if cell.status == "finished"]
             if len(finished) > 1:
-                tested = [self.cells.tested(place, cell.size) for cell in finished]
+                tested = [self.cells.tested(series, cell.size) for cell in finished]
                 checks.extend(check_of(surface, finished, tested, self.config.seed))
 
         every = [cell for of_place in cells.values() for cell in of_place]
@@ -222,10 +225,10 @@ class _Work:
             versions=versions(),
         )
 
-    def _measured(self) -> list[Place]:
+    def _measured(self) -> list[Series]:
         """Where the loss surface is measured."""
         seeds = {method: self.config.of_method(method).landscape_seeds for method in self.config.methods}
-        return [place for place in self.places if place.seed in self.samples.seeds[: seeds[place.method]]]
+        return [series for series in self.series if series.seed in self.samples.seeds[: seeds[series.method]]]
 
     def _surface_sizes(self, task: str) -> list[int]:
         """Sizes at whose minima the surface is measured; the largest is always there."""
@@ -234,37 +237,48 @@ class _Work:
         chosen = {sizes[0], sizes[len(sizes) // 2]} if asked is None else set(asked) & set(sizes)
         return sorted({*chosen, sizes[-1]})
 
-    def _surface_file(self, place: Place) -> Path:
-        return self.out / "surfaces" / f"{list(self.samples.tasks).index(place.task)}-{place.method}-{place.seed}.json"
+    def _surface_file(self, series: Series) -> Path:
+        return (
+            self.out / "surfaces" / f"{list(self.samples.tasks).index(series.task)}-{series.method}-{series.seed}.json"
+        )
 
     def _announcement(
         self, shards: Sequence[_Step], cells: Sequence[_Step], surfaces: Sequence[_Step], workers: int
     ) -> str:
-        """What will be done, and how long it should take, from the time of one batch."""
+        """Announces the work and how long it should take, from the time of one batch."""
         config = self.config
         forward = functools.partial(self.learners.forward_seconds, threads=config.threads)
         seconds = sum(forward("full") * (step.rows[1] - step.rows[0]) for step in shards)
         for step in cells:
-            parts = self.samples.tasks[step.place.task].parts
+            parts = self.samples.tasks[step.series.task].parts
             measured = step.size + len(parts.validation) + len(parts.test)
-            training = config.of_method(step.place.method)
+            training = config.of_method(step.series.method)
             # a training step costs about three forward passes
             trained = 3 * training.steps * min(training.train_batch_size, step.size)
-            seconds += forward(step.place.method) * (trained + measured) + STEP * training.steps
+            seconds += forward(step.series.method) * (trained + measured) + STEP * training.steps
         for step in surfaces:
-            sizes, parts = self._surface_sizes(step.place.task), self.samples.tasks[step.place.task].parts
+            sizes, parts = self._surface_sizes(step.series.task), self.samples.tasks[step.series.task].parts
             measured = (config.probes + 1 + len(sizes)) * (sizes[-1] + len(parts.validation))
-            seconds += forward(step.place.method) * (measured + 3 * (sizes[-1] + sum(sizes)))
+            seconds += forward(step.series.method) * (measured + 3 * (sizes[-1] + sum(sizes)))
         seconds = seconds / workers + START * (workers > 1)
         at_most = "" if config.patience is None else "at most "
         return (
-            f"{len(cells):,} trainings, and the loss surface at {len(surfaces):,} of their "
-            f"ends, in {workers} {'process' if workers == 1 else 'processes'}: {at_most}about {duration(seconds)}."
+            f"{counted(len(cells), 'training')} and {counted(len(surfaces), 'loss surface')} to measure, in "
+            f"{counted(workers, 'process', 'processes')}: {at_most}about {duration(seconds)}."
         )
 
 
+def _table(cells: Sequence[Cell]) -> str:
+    """A row for each training as CSV; missing values are empty."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(Cell.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cell.model_dump() for cell in cells)
+    return table.getvalue()
+
+
 def _short(result: StudyResult) -> StudyResult:
-    """The result with numbers of six digits, since it has thousands of them."""
+    """The result with numbers of six digits, since it has thousands of numbers."""
 
     def short(value: Any) -> Any:
         if isinstance(value, dict):
@@ -290,7 +304,7 @@ def _diverged(cells: Sequence[Cell]) -> list[str]:
 
 @functools.lru_cache(maxsize=1)
 def _work(config: str, out: str) -> _Work:
-    """Of this process; it keeps what it has loaded from step to step."""
+    """The work of this process, which keeps what it has loaded from step to step."""
     return _Work(StudyConfig.model_validate_json(config), Path(out))
 
 

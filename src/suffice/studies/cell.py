@@ -1,80 +1,50 @@
-"""One training: so many samples, one method, one seed; and how good the model is that comes of it."""
+"""One cell of a study: a training on k samples by one method with one seed, and how good the model is."""
 
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from safetensors.torch import load_file, save
 from sklearn.metrics import f1_score, roc_auc_score
-from torch.nn import functional
 
-from suffice.configuration import FineTunedConfig, StudyConfig, TrainingConfig
-from suffice.landscape import fastest_batch_size
-from suffice.problem import Problem
+from suffice.configuration import StudyConfig
+from suffice.problem import norm
 from suffice.results import Cell
 from suffice.storage import atomic_write
-from suffice.studies.learner import Learner
-from suffice.studies.parts import Parts, Place, Rows
-from suffice.training import DivergedError, FineTuning, fine_tune
-
-RATES = {"head": 3e-3, "last_layers": 3e-4, "lora": 1e-3, "full": 1e-4}
-"""Peak learning rates by default: the fewer parameters move, the faster they may."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model says of some samples.
-
-    Attributes:
-        probabilities: of each class.
-        losses: cross-entropy of each sample.
-        labels: the right classes.
-    """
-
-    probabilities: Float64[np.ndarray, "samples classes"]
-    losses: Float64[np.ndarray, " samples"]
-    labels: Int64[np.ndarray, " samples"]
-
-    @property
-    def right(self) -> Float64[np.ndarray, " samples"]:
-        """1 where the most probable class is right."""
-        right: Float64[np.ndarray, " samples"] = np.equal(self.probabilities.argmax(1), self.labels).astype(np.float64)
-        return right
+from suffice.training import DivergedError, Learner, Parts, Predictions, Rows, Series, fine_tune, predict, training_of
 
 
 class Cells:
-    """The cells of a study in a folder: each is there as a whole, or not at all."""
+    """The cells of a study in a folder: each is stored whole, or not at all."""
 
     def __init__(self, folder: Path, tasks: Sequence[str]) -> None:
         self._folder = folder
         self._tasks = list(tasks)
 
-    def has(self, place: Place, size: int) -> bool:
-        return self._file(place, size).exists()
+    def has(self, series: Series, size: int) -> bool:
+        return self._file(series, size).exists()
 
-    def read(self, place: Place, size: int) -> Cell:
-        return Cell.model_validate_json(self._file(place, size).read_bytes())
+    def read(self, series: Series, size: int) -> Cell:
+        return Cell.model_validate_json(self._file(series, size).read_bytes())
 
-    def tested(self, place: Place, size: int) -> Float64[np.ndarray, "2 samples"]:
-        """The loss of each test sample, and whether it is classified right."""
-        file = self._file(place, size).with_suffix(".npy")
+    def tested(self, series: Series, size: int) -> Float64[np.ndarray, "2 samples"]:
+        """Loss and correctness (1 or 0) of each test sample."""
+        file = self._file(series, size).with_suffix(".npy")
         values: Float64[np.ndarray, "2 samples"] = np.load(file, allow_pickle=False)
         return values
 
-    def weights(self, place: Place, size: int) -> dict[str, torch.Tensor]:
+    def weights(self, series: Series, size: int) -> dict[str, torch.Tensor]:
         """The weights that moved, and the buffers."""
-        return load_file(self._file(place, size).with_suffix(".safetensors"))
+        return load_file(self._file(series, size).with_suffix(".safetensors"))
 
     def write(self, cell: Cell, tested: Predictions | None, weights: dict[str, torch.Tensor] | None) -> None:
-        """Stores a cell; the file that says that it is there comes last."""
+        """Stores a cell; the file that marks it as complete is written last."""
         self._folder.mkdir(exist_ok=True)
-        file = self._file(Place(cell.task, cell.method, cell.seed), cell.size)
+        file = self._file(Series(cell.task, cell.method, cell.seed), cell.size)
         if tested is not None:
             with atomic_write(file.with_suffix(".npy")) as stream:
                 np.save(stream, np.stack([tested.losses, tested.right]), allow_pickle=False)
@@ -84,27 +54,12 @@ class Cells:
         with atomic_write(file) as stream:
             stream.write(cell.model_dump_json().encode())
 
-    def _file(self, place: Place, size: int) -> Path:
-        return self._folder / f"{self._tasks.index(place.task)}-{place.method}-{size}-{place.seed}.json"
-
-
-def training_of(
-    config: FineTunedConfig, asked: TrainingConfig, place: Place, patience: int | None = None
-) -> FineTuning:
-    """How a model is trained by a method, at the method's rate where none is asked for."""
-    return FineTuning(
-        steps=asked.steps,
-        learning_rate=asked.learning_rate or RATES[place.method.partition("(")[0]],
-        batch_size=asked.train_batch_size,
-        weight_decay=asked.weight_decay,
-        seed=place.seed,
-        optimizer=config.optimizer,
-        patience=patience,
-    )
+    def _file(self, series: Series, size: int) -> Path:
+        return self._folder / f"{self._tasks.index(series.task)}-{series.method}-{size}-{series.seed}.json"
 
 
 def train_cell(
-    config: StudyConfig, learner: Learner, parts: Parts, order: Rows, place: Place, size: int
+    config: StudyConfig, learner: Learner, parts: Parts, order: Rows, series: Series, size: int
 ) -> tuple[Cell, Predictions | None]:
     """Trains on the first samples of an order, and measures on all parts; the learner is left as it was trained.
 
@@ -113,8 +68,8 @@ def train_cell(
         learner: put back to its initial weights first.
         parts: of the task.
         order: the pool in the order of the seed.
-        place: task, method and seed.
-        size: number of samples to train on.
+        series: task, method and seed.
+        size: k, samples to train on.
 
     Returns:
         The cell, and the predictions on the test part; none of a training that diverged.
@@ -123,24 +78,24 @@ def train_cell(
     train, validation, test = (learner.problem(rows) for rows in (order[:size], parts.validation, parts.test))
     before = train.center()
     moving = sum(value.numel() for value in before.values())
-    diverged = Cell(**place._asdict(), size=size, status="diverged", moving_parameters=moving)
+    diverged = Cell(**series._asdict(), size=size, status="diverged", moving_parameters=moving)
 
     def validate() -> float:
-        return float(predictions(validation, config.batch_size).losses.mean())
+        return float(predict(validation, size, config.batch_size).losses.mean())
 
     start = time.perf_counter()
-    settings = training_of(config, config.of_method(place.method), place, config.patience)
+    settings = training_of(config, config.of_method(series.method), series, config.patience)
     try:
         fine_tune(train, settings, validate=None if config.patience is None else validate)
     except DivergedError:
         return diverged, None
     seconds = time.perf_counter() - start
-    trained, chosen, tested = (predictions(problem, config.batch_size) for problem in (train, validation, test))
+    trained, chosen, tested = (predict(part, size, config.batch_size) for part in (train, validation, test))
     if not math.isfinite(trained.losses.sum() + chosen.losses.sum() + tested.losses.sum()):
         return diverged, None
     after = train.center()
     cell = Cell(
-        **place._asdict(),
+        **series._asdict(),
         size=size,
         status="finished",
         moving_parameters=moving,
@@ -153,32 +108,15 @@ def train_cell(
         test_accuracy=tested.right.mean(),
         test_f1=_f1(tested) if "f1" in config.metrics else None,
         test_auroc=_auroc(tested) if "auroc" in config.metrics else None,
-        distance=math.sqrt(sum(float((after[name] - before[name]).double().square().sum()) for name in after)),
+        distance=norm({name: after[name] - before[name] for name in after}),
         seconds=seconds,
     )
     return cell, tested
 
 
-def predictions(problem: Problem, batch_size: int | Literal["auto"]) -> Predictions:
-    """Of the model as it is, on all samples of a problem."""
-    logits, labels = [], []
-    with problem.measuring():
-        size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
-        for start in range(0, len(problem), size):
-            batch = problem.batch(slice(start, min(start + size, len(problem))))
-            logits.append(problem.outputs(batch).double().cpu())
-            labels.append(problem.targets(batch).cpu())
-    scores, right = torch.cat(logits), torch.cat(labels).long()
-    return Predictions(
-        probabilities=scores.softmax(1).numpy(),
-        losses=functional.cross_entropy(scores, right, reduction="none").numpy(),
-        labels=right.numpy(),
-    )
-
-
 def _f1(tested: Predictions) -> float:
     """The mean over classes of 2 precision recall / (precision + recall)."""
-    return float(f1_score(tested.labels, tested.probabilities.argmax(1), average="macro"))
+    return float(f1_score(tested.labels, tested.outputs.argmax(1), average="macro"))
 
 
 def _auroc(tested: Predictions) -> float | None:

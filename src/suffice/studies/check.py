@@ -1,4 +1,4 @@
-"""What k* is worth: beside the size at which held-out loss and accuracy settle, and what it would have saved."""
+"""The check of k*: against the size at which held-out loss and accuracy settle, and the savings of stopping at k*."""
 
 import math
 from collections import defaultdict
@@ -19,7 +19,7 @@ ROUNDING = 1e-12
 """A difference of accuracies of exactly 0.01 is within 0.01."""
 
 WITHIN: dict[Literal["loss", "accuracy"], float] = {"loss": 0.05, "accuracy": 0.01}
-"""How near to its final value: a share of the loss, and an absolute difference of accuracies."""
+"""Distance to the final value: relative for the loss, absolute for the accuracy."""
 
 Curve = Float64[np.ndarray, " sizes"]
 
@@ -27,10 +27,10 @@ Curve = Float64[np.ndarray, " sizes"]
 def settled_size(
     sizes: Sequence[int], values: Float64[np.ndarray, "draws sizes"], within: Float64[np.ndarray, " draws"]
 ) -> tuple[Float64[np.ndarray, " draws"], np.ndarray]:
-    """From which size on values stay at most so far above the last one; lower is better.
+    """The size from which on a curve stays within a distance of its last value; lower values are better.
 
-    Between two sizes it is interpolated in the logarithm of the size. Where the last step still gains more than that,
-    there is no plateau: the largest size is given, and the answer is censored.
+    Sizes are interpolated on a log axis. Where the last step still gains more than the distance there is no plateau:
+    the largest size is returned, and the answer is censored.
 
     Args:
         sizes: ascending.
@@ -67,8 +67,8 @@ def check_of(
     Args:
         retrained: with the k* of all criteria and tolerances.
         cells: the finished trainings, sizes ascending up to that of ``retrained``, at least two.
-        tested: of each of them the loss of each test sample, and whether it is classified right.
-        seed: of the draws of test samples.
+        tested: for each of them, loss and correctness of each test sample.
+        seed: random seed of the bootstrap.
     """
     sizes = [cell.size for cell in cells]
     values = {"loss": np.stack([loss for loss, _ in tested]), "accuracy": -np.stack([right for _, right in tested])}
@@ -109,7 +109,7 @@ def check_of(
 
 
 def _saved(k_star: int | None, cells: Sequence[Cell]) -> dict[str, float | int | None]:
-    """What stopping at k* would have saved and cost, interpolated in the logarithm of the size; not below the least."""
+    """Savings and costs of stopping at k*, interpolated on a log axis; smaller sizes count as the smallest."""
     if k_star is None:
         return {"labels_saved": None, "seconds_saved": None, "accuracy_lost": None}
     sizes = [cell.size for cell in cells]
@@ -133,7 +133,7 @@ def agreement_of(checks: Sequence[Check], seed: int = 0) -> list[Agreement]:
 
     Args:
         checks: of any number of studies.
-        seed: of the draws.
+        seed: random seed of the bootstrap.
     """
     kinds: dict[tuple[object, ...], list[Check]] = defaultdict(list)
     for check in checks:
@@ -142,26 +142,26 @@ def agreement_of(checks: Sequence[Check], seed: int = 0) -> list[Agreement]:
 
 
 def _agreement(checks: Sequence[Check], seed: int) -> Agreement:
-    told = [check for check in checks if check.k_star is not None and check.coefficient_of_variation is not None]
-    reached = [check for check in told if not check.censored]
+    known = [check for check in checks if check.k_star is not None and check.coefficient_of_variation is not None]
+    reached = [check for check in known if not check.censored]
     logs = [math.log(check.k_star / check.held_out_size) for check in reached if check.k_star is not None]
     return Agreement(
         criterion=checks[0].criterion,
         tolerance=checks[0].tolerance,
         quantity=checks[0].quantity,
-        combinations=len(told),
-        censored=len(told) - len(reached),
-        rank_correlation=_estimate(told, _correlation, seed),
-        partial_correlation=_estimate(told, _partial_correlation, seed),
+        combinations=len(known),
+        censored=len(known) - len(reached),
+        rank_correlation=_estimate(known, _correlation, seed),
+        partial_correlation=_estimate(known, _partial_correlation, seed),
         ratio=math.exp(sum(logs) / len(logs)) if logs else None,
     )
 
 
 def _estimate(checks: Sequence[Check], statistic: Callable[[np.ndarray], float], seed: int) -> Estimate | None:
-    """A statistic of k*, held-out sizes and CV, with its interval; None where it has no meaning."""
+    """A statistic of k*, held-out sizes and CV, with its interval; None where it is undefined."""
     groups: Mapping[tuple[str, str], list[int]] = defaultdict(list)
-    for place, check in enumerate(checks):
-        groups[check.task, check.method].append(place)
+    for index, check in enumerate(checks):
+        groups[check.task, check.method].append(index)
     columns = np.array(
         [(check.k_star, check.held_out_size, check.coefficient_of_variation) for check in checks], dtype=np.float64
     )
@@ -169,11 +169,11 @@ def _estimate(checks: Sequence[Check], statistic: Callable[[np.ndarray], float],
         return None
     value = statistic(columns)
     draw = np.random.default_rng(seed)
-    places = list(groups.values())
+    indices = list(groups.values())
     drawn = np.array(
         [
             statistic(
-                columns[np.concatenate([places[group] for group in draw.integers(len(places), size=len(places))])]
+                columns[np.concatenate([indices[group] for group in draw.integers(len(indices), size=len(indices))])]
             )
             for _ in range(DRAWS)
         ]
@@ -192,11 +192,11 @@ def _correlation(columns: Float64[np.ndarray, "checks 3"]) -> float:
 
 
 def _partial_correlation(columns: Float64[np.ndarray, "checks 3"]) -> float:
-    """Spearman's of the first two columns given the third: that of what a line in its ranks leaves of theirs."""
+    """Spearman's partial correlation of the first two columns given the third, from residuals of a fit to its ranks."""
     ranks = rankdata(columns, axis=0)
     line = np.column_stack([np.ones(len(ranks)), ranks[:, 2]])
     left = ranks[:, :2] - line @ np.linalg.lstsq(line, ranks[:, :2], rcond=None)[0]
-    # of k* that goes with CV alone, or of sizes that are all the same, nothing but rounding is left
+    # where k* depends on CV alone, or all sizes are equal, only rounding is left
     return math.nan if np.abs(left).max(axis=0).min() < 1e-6 else _pearson(left[:, 0], left[:, 1])
 
 

@@ -19,12 +19,12 @@ NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 def learning_curve(cells: Sequence[Cell], test_samples: int) -> LearningCurve:
     """Test loss and accuracy against size, the mean over seeds.
 
-    The intervals are Student's t over seeds, which differ in their samples, initial values and order of training. With
-    one seed that cannot be known, and they are the normal ones of the test samples alone, which are narrower.
+    Intervals are Student's t over seeds, which differ in their samples, initial values and order of training. With one
+    seed this variance is unknown; the intervals are then normal ones over test samples alone, which are narrower.
 
     Args:
-        cells: of one task and one method. Those that diverged are left out, and sizes with no others.
-        test_samples: in the test part.
+        cells: of one task and one method. Diverged trainings are left out.
+        test_samples: size of the test part.
     """
     finished = [cell for cell in cells if cell.status == "finished"]
     sizes = sorted({cell.size for cell in finished})

@@ -1,21 +1,19 @@
 """The loss surface at the minima that trainings on more and more samples reach."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from suffice.configuration import StudyConfig
-from suffice.landscape import Convergence, Probes, fastest_batch_size, record, root_mean_square
-from suffice.problem import Problem
+from suffice.curvature import prefix_gradients
+from suffice.landscape import Convergence, Probes, record, root_mean_square
+from suffice.problem import Problem, fastest_batch_size, norm, wide
 from suffice.results import Criterion, Retrained
-from suffice.studies.learner import Learner
-from suffice.studies.parts import Place, Rows
+from suffice.training import Learner, Rows, Series
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
 
@@ -31,7 +29,7 @@ def measure_retrained(
     validation: Rows,
     minima: Mapping[int, Mapping[str, Tensor]],
     store: Path,
-    place: Place,
+    series: Series,
 ) -> Retrained:
     r"""Ledgers at the minima w*_k of L_k, for some prefixes k of an order, and around the last.
 
@@ -42,7 +40,7 @@ def measure_retrained(
         validation: rows that no training saw.
         minima: the weights that each size ended at, the largest size last.
         store: a folder for the ledgers.
-        place: task, method and seed.
+        series: task, method and seed.
     """
     sizes = list(minima)
     samples = sizes[-1]
@@ -73,7 +71,7 @@ def measure_retrained(
     gradient_at_full = gradient_norms(problem, sizes, config.batch_size)
     grid = curves.log_sizes(CURVE_SIZES)
     return Retrained(
-        **place._asdict(),
+        **series._asdict(),
         samples=samples,
         sizes=sizes,
         own=[at_minima[:k, column].mean() for k, column in zip(sizes, columns, strict=True)],
@@ -97,21 +95,11 @@ def measure_retrained(
 
 def gradient_norms(problem: Problem, sizes: Sequence[int], batch_size: int | Literal["auto"]) -> list[float]:
     r""":math:`\|G_k\|`, the norm of the mean gradient of the first k samples, for ascending k, in one pass."""
-    parameters = list(problem.moving.values())
-    totals = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in parameters]
-    norms = []
-    with problem.measuring():
-        batch = fastest_batch_size(problem) if batch_size == "auto" else batch_size
-        for first, last in zip([0, *sizes[:-1]], sizes, strict=True):
-            for start in range(first, last, batch):
-                with torch.enable_grad():
-                    loss = problem.losses(problem.batch(slice(start, min(start + batch, last)))).sum()
-                torch._foreach_add_(totals, [gradient.double() for gradient in torch.autograd.grad(loss, parameters)])
-            norms.append(math.sqrt(sum(float(total.square().sum()) for total in totals)) / last)
-    return norms
+    if batch_size == "auto":
+        with problem.measuring():
+            batch_size = fastest_batch_size(problem)
+    return [float(gradient.norm()) for gradient in prefix_gradients(problem, sizes, batch_size)]
 
 
 def _distance(weights: Mapping[str, Tensor], others: Mapping[str, Tensor], problem: Problem) -> float:
-    return math.sqrt(
-        sum(float((weights[name].double() - others[name].double()).square().sum()) for name in problem.moving)
-    )
+    return norm({name: wide(weights[name]) - wide(others[name]) for name in problem.moving})

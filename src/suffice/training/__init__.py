@@ -1,5 +1,8 @@
-"""One short, seeded fine-tuning loop, used by every command that trains."""
+"""Prepares, trains and predicts: parts of the samples, frozen features, one seeded loop, predictions.
 
-from suffice.training.fine_tune import DivergedError, FineTuning, OptimizerName, fine_tune
+Used by studies and forecasts alike. Names are imported when they are used, since a learner needs transformers.
+"""
 
-__all__ = ["DivergedError", "FineTuning", "OptimizerName", "fine_tune"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from suffice.checks import check_losses, check_unused
 from suffice.errors import InputError
 from suffice.problem import Problem
 from suffice.storage import atomic_write
@@ -104,7 +105,8 @@ def fine_tune(
 
     Raises:
         DivergedError: the loss stops being finite.
-        InputError: the checkpoint belongs to another training, or comes with a validation loss.
+        InputError: the checkpoint belongs to another training, or comes with a validation loss; or autograd finds
+            no parameter that moves in the loss.
 
     Example:
         >>> data = torch.utils.data.TensorDataset(torch.randn(50, 5), torch.randint(3, (50,)))
@@ -114,6 +116,8 @@ def fine_tune(
     """
     if checkpoint is not None and validate is not None:
         raise InputError("a training with a validation loss keeps no checkpoint")
+    check_losses(problem, settings.batch_size)
+    check_unused(problem)
     parameters = list(problem.moving.values())
     optimizer = _optimizer(parameters, settings)
     steps_per_epoch = math.ceil(len(problem) / settings.batch_size)
@@ -132,11 +136,10 @@ def fine_tune(
             for step, start in enumerate(range(0, len(problem), settings.batch_size), epoch * steps_per_epoch):
                 if step == steps or (best is not None and best.is_out_of_patience):
                     break
-                losses = problem.losses(problem.batch(order[start : start + settings.batch_size]))
+                some = order[start : start + settings.batch_size]
+                losses = problem.losses(problem.batch(some), len(some))
                 optimizer.param_groups[0]["lr"] = settings.learning_rate * _schedule(step, steps)
-                gradients = torch.autograd.grad(losses.mean(), parameters)
-                for parameter, gradient in zip(parameters, gradients, strict=True):
-                    parameter.grad = gradient
+                _set_gradients(parameters, losses.mean())
                 optimizer.step()
                 total += float(losses.detach().sum())
                 done += len(losses)
@@ -147,6 +150,10 @@ def fine_tune(
                 raise DivergedError(f"training diverged in epoch {epoch + 1}: take a smaller learning rate")
             if done == 0:
                 break
+            if not optimizer.state:
+                raise InputError(
+                    "nothing was trained: autograd finds no parameter that moves in the loss; is the model in no_grad?"
+                )
             history.append(total / done)
             if checkpoint is not None:
                 _save(checkpoint, problem, settings, optimizer, history)
@@ -186,6 +193,20 @@ class _Best:
         with torch.no_grad():
             for name, parameter in self._problem.moving.items():
                 parameter.copy_(self._weights[name])
+
+
+def _set_gradients(parameters: list[torch.nn.Parameter], loss: Tensor) -> None:
+    """Dense gradients, as optimisers take them; none for a parameter that this loss does not depend on.
+
+    By ``backward``, which unlike ``torch.autograd.grad`` runs through reentrant checkpointing.
+    """
+    for parameter in parameters:
+        parameter.grad = None
+    if loss.requires_grad:
+        loss.backward()
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.to_dense()
 
 
 def _optimizer(parameters: list[torch.nn.Parameter], settings: FineTuning) -> torch.optim.Optimizer:

@@ -8,27 +8,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from suffice.closed_form.bounds.activations import Activations
-from suffice.closed_form.bounds.family import Family
-from suffice.closed_form.bounds.level import Blocks
+from suffice.closed_form.bounds.blocks import Blocks
+from suffice.closed_form.bounds.forward import Forward, bounded, known
 from suffice.closed_form.bounds.vectors import spectral_bound
-from suffice.closed_form.bounds.walk import collect
-from suffice.closed_form.bounds.weight_norms import WeightNorms
 from suffice.closed_form.hessian import check_inputs
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
+from suffice.closed_form.layers import Block, Classifier, Mask, Tokens, TransformerBlock, check_word
 from suffice.closed_form.losses import SampleLoss
 
 Kind: TypeAlias = Literal["a_priori", "data"]
 
 CHUNK_BYTES = 256 << 20
-"""About so much memory goes into the samples that are bounded at a time."""
+"""The approximate memory for the samples that are bounded at a time."""
 
 ROUNDING = 1e-9
-"""What is added to every bound, relative to that of the whole, for the rounding of what it is compared with."""
+"""Added to every bound, relative to that of the whole, for the rounding errors of the norm that it is compared with."""
 
 
 def hessian_norm(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = "mse",
@@ -37,18 +34,18 @@ def hessian_norm(
 ) -> dict[str | tuple[str, str], float]:
     """Bounds of ||h_i||_2 and of the norms of all blocks of h_i = d2l_i/dwdw, each the mean over the samples i.
 
-    The mean of norms is at least the norm of the mean: both are bounded. No Hessian, no block of one and no product
-    with either is formed. Blocks are bounded by ||h_ab|| <= j_a j_b + f_ab, of the outer-product and the functional
-    part, and the whole by the norm of the matrix of these, ||h|| <= || [||h_ab||]_ab ||.
+    The mean of the norms is at least the norm of the mean, so both are bounded. No Hessian, no block and no product
+    with either is formed. A block is bounded by ||h_ab|| <= j_a j_b + f_ab, its outer-product and functional parts,
+    and the whole by the norm of the matrix of block norms, ||h|| <= || [||h_ab||]_ab ||.
 
     Args:
         module: a `SelfAttention`, `TransformerBlock` or `Classifier`.
         inputs, targets, loss, mask: as for `suffice.closed_form.hessian`.
-        kind: "a_priori" from the norms of weights, inputs and targets; "data" from the samples' activations and
-            gradients as well, which takes about as long as some evaluations of the gradient.
+        kind: "a_priori" from the norms of weights, inputs and targets; "data" also from the activations and gradients
+            of the samples, which takes as long as several evaluations of the gradient.
 
     Returns:
-        "total" for the whole, and (a, b) for the block of each two parameters, in both orders.
+        "total" for the whole, and (a, b) for the block of every two parameters, in both orders.
 
     Raises:
         InputError: as `suffice.closed_form.hessian`; a priori also a loss given as a function, or an activation
@@ -77,7 +74,7 @@ def hessian_norm(
 
 
 def gradient_norm(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = "mse",
@@ -86,8 +83,8 @@ def gradient_norm(
 ) -> dict[str, float]:
     """Bounds of ||g_i|| and of the norms of its parts, g_i = dl_i/dw, each the mean over the samples i.
 
-    Arguments and errors as for `hessian_norm`. With kind="data" each parameter's norm is exact but for rounding, as the
-    gradient is a small sum over tokens of v_t u_t'; gamma_1 and beta_1 before the attention as well.
+    Arguments and errors as for `hessian_norm`. With kind="data" the norms are exact up to rounding, since the gradient
+    in a parameter is a sum over tokens of v_t u_t'.
 
     Example:
         >>> from suffice.closed_form import SelfAttention
@@ -105,11 +102,11 @@ def gradient_norm(
 
 
 class SampleBounds(NamedTuple):
-    """Bounds for each sample, of the norm of its Hessian and of its gradient, and of its loss.
+    """Bounds for each sample.
 
     Attributes:
-        hessian, gradient: of the norms.
-        losses: of the loss, which kind="data" gives as it is.
+        hessian, gradient: of the norms of its Hessian and gradient.
+        losses: of its loss; with kind="data" the loss itself.
     """
 
     hessian: Float[Tensor, " samples"]
@@ -119,7 +116,7 @@ class SampleBounds(NamedTuple):
 
 @torch.no_grad()
 def sample_bounds(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss,
@@ -128,21 +125,29 @@ def sample_bounds(
 ) -> SampleBounds:
     """The bounds of each sample; arguments and errors as for `hessian_norm`."""
     parts = [
-        (_hessian(blocks)[1], _gradient(blocks).norm(dim=1), family.losses())
-        for family, blocks in _chunks(module, inputs, targets, loss, kind, mask)
+        (_hessian(blocks)[1], _gradient(blocks).norm(dim=1), forward.loss.values())
+        for forward, blocks in _chunks(module, inputs, targets, loss, kind, mask)
     ]
     return SampleBounds(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
+@torch.no_grad()
+def collect(
+    module: Block | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, kind: Kind, mask: Mask | None
+) -> tuple[Forward[Any], Blocks]:
+    """All samples at once, with their bounds added up; arguments as for `hessian_norm`."""
+    forward: Forward[Any] = (bounded if kind == "a_priori" else known)(module, X, targets, loss, mask)
+    block = module.block if isinstance(module, Classifier) else module
+    # all heads share a normalisation before the attention
+    shared = ("gamma_1", "beta_1") if isinstance(block, TransformerBlock) and block.norm == "pre" else ()
+    names = [name.split(".")[-1] for name, _ in module.named_parameters()]
+    return forward, forward.collect(Blocks(names, len(X), X, shared))
+
+
 def _chunks(
-    module: SelfAttention | Classifier,
-    X: Tokens,
-    targets: Tensor,
-    loss: str | SampleLoss,
-    kind: Kind,
-    mask: Mask | None,
-) -> Iterator[tuple[Family[Any], Blocks]]:
-    """Some samples at a time, in float64."""
+    module: Block | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, kind: Kind, mask: Mask | None
+) -> Iterator[tuple[Forward[Any], Blocks]]:
+    """As `collect`, for some samples at a time, in float64."""
     check_inputs(module, X, targets, loss, mask)
     check_word("kind", kind, ("a_priori", "data"))
     if X.dtype != torch.float64:
@@ -151,20 +156,16 @@ def _chunks(
         targets = targets.double()
     block = module.block if isinstance(module, Classifier) else module
     tokens, width = X.shape[1:]
-    each = X.element_size() * tokens * (8 * width**2 + block.heads * tokens * (min(tokens, width) + tokens))
+    each = X.element_size() * tokens * (8 * width**2 + block.config.heads * tokens * (min(tokens, width) + tokens))
     chunk = max(1, CHUNK_BYTES // each)
     for start in range(0, len(X), chunk):
         some = slice(start, start + chunk)
-        given = module, X[some], targets[some], loss, None if mask is None else mask[some]
-        with torch.no_grad():
-            family: Family[Any] = WeightNorms(*given) if kind == "a_priori" else Activations(*given)
-            blocks = collect(module, family, len(X[some]))
-        yield family, blocks
+        yield collect(module, X[some], targets[some], loss, kind, None if mask is None else mask[some])
 
 
 @torch.no_grad()
 def _hessian(blocks: Blocks) -> tuple[Float[Tensor, "samples names names"], Float[Tensor, " samples"]]:
-    """Bounds of all blocks and of the whole, with room for rounding."""
+    """Bounds of all blocks and of the whole, with `ROUNDING` added."""
     each = blocks.hessian()
     total = spectral_bound(each, 3)
     each = (1 + ROUNDING) * each + ROUNDING * total[:, None, None]
@@ -173,11 +174,11 @@ def _hessian(blocks: Blocks) -> tuple[Float[Tensor, "samples names names"], Floa
 
 @torch.no_grad()
 def _gradient(blocks: Blocks) -> Float[Tensor, "samples names"]:
-    """Bounds of the gradient in every parameter, with room for rounding."""
+    """Bounds of the gradient in every parameter, with `ROUNDING` added."""
     each = blocks.gradient()
     return _finite((1 + ROUNDING) * each + ROUNDING * each.norm(dim=1, keepdim=True))
 
 
 def _finite(bounds: Tensor) -> Tensor:
-    """Where numbers are too large for float64, nothing is known."""
+    """Bounds that are too large for float64 are infinite."""
     return bounds.nan_to_num(torch.inf, torch.inf)

@@ -1,6 +1,7 @@
-"""From theory to a sufficient size: k* by the bound of how far one more sample moves the loss surface."""
+"""The sufficient size k* that follows from a bound of how far one more sample moves the loss surface."""
 
 import copy
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias, cast
@@ -14,12 +15,14 @@ from torch.func import functional_call, grad, jvp, vmap
 
 from suffice.closed_form.bounds.norms import sample_bounds
 from suffice.closed_form.hessian import check_inputs
-from suffice.closed_form.layers import Classifier, Mask, SelfAttention, Tokens, check_word
-from suffice.closed_form.losses import SampleLoss, sample_losses
+from suffice.closed_form.layers import Block, Classifier, Mask, Tokens, check_word
+from suffice.closed_form.losses import SampleLoss, loss_derivatives, sample_losses
 from suffice.errors import InputError
 from suffice.results import SufficientSize
 
 Constants: TypeAlias = Literal["a_priori", "data", "measured"]
+
+WORDS: dict[Constants, str] = {"measured": "measured", "data": "data-dependent", "a_priori": "a-priori"}
 
 RESAMPLES = 1000
 """Bootstrap draws of the interval."""
@@ -28,7 +31,7 @@ CONFIDENCE = 0.9
 
 
 def sufficient_size(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     radius: float,
@@ -37,7 +40,7 @@ def sufficient_size(
     kind: Constants = "a_priori",
     mask: Mask | None = None,
 ) -> SufficientSize:
-    """k*: the smallest k from which on the bound of sqrt(E (L_{k+1}(w) - L_k(w))^2) stays within the tolerance.
+    """k*: from this k on, the bound of sqrt(E (L_{k+1}(w) - L_k(w))^2) stays within the tolerance.
 
     To second order in rho = ||w - w*||, in expectation over the orders of the samples,
 
@@ -52,9 +55,9 @@ def sufficient_size(
         inputs, targets, loss, mask: the m samples, as for `suffice.closed_form.hessian`.
         radius: rho, the distance from w* in all weights.
         tolerance: in the unit of the loss.
-        kind: "measured" for the three as they are, from exact gradients and Hessians; "data" and "a_priori" bound them
-            by sum_i ||g_i||^2 / (m - 1) and sum_i ||h_i||^2 / (m - 1), without any differentiation; a priori the
-            losses are bounded as well.
+        kind: "measured" for the exact variances, by automatic differentiation; "data" and "a_priori" bound those of
+            gradients and Hessians by sum_i ||g_i||^2 / (m - 1) and sum_i ||h_i||^2 / (m - 1) without any
+            differentiation; a priori the losses are bounded as well.
 
     Raises:
         InputError: as `hessian_norm`; fewer than 2 samples; a radius or tolerance that is not positive (a radius of 0
@@ -78,7 +81,7 @@ def sufficient_size(
     for name, value, least in (("radius", radius, radius >= 0), ("tolerance", tolerance, tolerance > 0)):
         if not (math.isfinite(value) and least):
             raise InputError(f"{name} = {value}: must be a finite number above 0")
-    with np.errstate(over="ignore"):  # what is too large for float64 is infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers too large for float64 are infinite
         if kind == "measured":
             spreads = _measured(module, inputs, targets, loss, mask)
         else:
@@ -87,7 +90,7 @@ def sufficient_size(
 
 
 class _Spreads(NamedTuple):
-    """What each sample adds to (m - 1) times the variances S_l^2, S_g^2 and S_h^2."""
+    """The contribution of each sample to (m - 1) times the variances S_l^2, S_g^2 and S_h^2."""
 
     losses: Float64[np.ndarray, " samples"]
     gradients: Float64[np.ndarray, " samples"]
@@ -101,36 +104,24 @@ class _Spreads(NamedTuple):
 
 
 def _answer(spreads: _Spreads, radius: float, tolerance: float, kind: Constants) -> SufficientSize:
-    samples = len(spreads.losses)
+    samples, tails = len(spreads.losses), (1 - CONFIDENCE) / 2
     draws = np.random.default_rng(0).integers(0, samples, (RESAMPLES, samples))
     constant = float(spreads.constant(radius, np.arange(samples)[None])[0])
-    words = {"measured": "measured", "data": "data-dependent", "a_priori": "a-priori"}
-    start = f"With {words[kind]} constants, at a distance of {radius:.4g} from w*,"
-    if not math.isfinite((constant / tolerance) ** 2):
-        return SufficientSize(
-            criterion="bound",
-            tolerance=tolerance,
-            relative=False,
-            size=None,
-            low=None,
-            high=None,
-            confidence=CONFIDENCE,
-            status="cannot_tell",
-            explanation=f"{start} the bound is beyond all numbers: it says nothing.",
-        )
-    tails = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(spreads.constant(radius, draws), [tails, 1 - tails])
+    least, most = np.quantile(spreads.constant(radius, draws), [tails, 1 - tails])
+    answer = functools.partial(
+        SufficientSize, criterion="bound", tolerance=tolerance, relative=False, confidence=CONFIDENCE
+    )
+    start = f"With {WORDS[kind]} constants, at a distance of {radius:.4g} from w*,"
+    if not np.isfinite(np.square(np.array([constant, most]) / tolerance)).all():
+        explanation = f"{start} the bound is infinite: it gives no size."
+        return answer(size=None, low=None, high=None, status="cannot_tell", explanation=explanation)
     size = _smallest(constant, tolerance)
-    low, high = min(size, _smallest(low, tolerance)), max(size, _smallest(high, tolerance))
+    low, high = min(size, _smallest(least, tolerance)), max(size, _smallest(most, tolerance))
     reached = size <= samples
-    return SufficientSize(
-        criterion="bound",
-        tolerance=tolerance,
-        relative=False,
+    return answer(
         size=size,
         low=low,
         high=high,
-        confidence=CONFIDENCE,
         status="reached" if reached else "extrapolated",
         explanation=(
             f"{start} one more sample moves the mean loss by at most {tolerance:.4g} (root mean square over orders) "
@@ -148,14 +139,14 @@ def _smallest(constant: float, tolerance: float) -> int:
 
 
 def _bounded(
-    module: SelfAttention | Classifier,
+    module: Block | Classifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss,
     kind: Literal["a_priori", "data"],
     mask: Mask | None,
 ) -> _Spreads:
-    """Sums of squares are at least those of what is left of a mean; losses are known, or lie between 0 and a bound."""
+    """Upper bounds: the sum of squares of norms without the mean subtracted; a priori also of the losses."""
     bounds = sample_bounds(module, inputs, targets, loss, kind, mask)
     losses = bounds.losses.cpu().numpy()
     losses = losses - losses.mean() if kind == "data" else losses
@@ -167,41 +158,72 @@ def _bounded(
 
 
 def _measured(
-    module: SelfAttention | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
+    module: Block | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
 ) -> _Spreads:
-    """From exact derivatives of each sample, by automatic differentiation, in float64."""
+    """From exact derivatives of each sample, in float64.
+
+    They are taken by automatic differentiation, and here: the room imports no other derivatives, and measured constants
+    must not come from the formulas that the bounds are made of. `jvp` of `grad` is right through every layer of the
+    room, which are plain operations (no fused attention or normalisation).
+    """
     module, X = copy.deepcopy(module).double().requires_grad_(False), X.double()
     targets = targets.double() if targets.is_floating_point() else targets
     real = torch.ones(X.shape[:2], dtype=torch.bool, device=X.device) if mask is None else mask
     weights: dict[str, Tensor] = dict(module.named_parameters())
+    loss_of_outputs, of_sample = _differentiable(loss, module(X, mask), targets, real)
 
-    def loss_of(weights: dict[str, Tensor], x: Tensor, target: Tensor, real: Tensor) -> Tensor:
+    def loss_of(weights: dict[str, Tensor], x: Tensor, real: Tensor, *of_sample: Tensor) -> Tensor:
         outputs = functional_call(module, weights, (x[None], real[None]))
-        return sample_losses(loss, outputs, target[None], real[None])[0]
+        return loss_of_outputs(outputs[0], *of_sample)
 
     def flat(parts: dict[str, Tensor]) -> Float[Tensor, "samples P"]:
         return torch.cat([part.flatten(1) for part in parts.values()], 1)
 
-    def product(tangent: dict[str, Tensor], x: Tensor, target: Tensor, real: Tensor) -> dict[str, Tensor]:
-        moved = jvp(lambda weights: grad(loss_of)(weights, x, target, real), (weights,), (tangent,))[1]
+    def product(tangent: dict[str, Tensor], *sample: Tensor) -> dict[str, Tensor]:
+        moved = jvp(lambda weights: grad(loss_of)(weights, *sample), (weights,), (tangent,))[1]
         return cast(dict[str, Tensor], moved)
 
     def products(vectors: Float[Tensor, "samples P"]) -> Float[Tensor, "samples P"]:
-        """h_i v_i of each sample, forward over reverse, which is right through every layer here."""
+        """h_i v_i of each sample."""
         parts = vectors.split([weight.numel() for weight in weights.values()], dim=1)
         shaped = {
             name: part.unflatten(1, weight.shape) for (name, weight), part in zip(weights.items(), parts, strict=True)
         }
-        return flat(vmap(product)(shaped, X, targets, real))
+        return flat(vmap(product)(shaped, X, real, *of_sample))
 
-    each = None, 0, 0, 0
-    losses = vmap(loss_of, each)(weights, X, targets, real)
-    gradients = flat(vmap(grad(loss_of), each)(weights, X, targets, real))
+    each = None, *(0 for _ in (X, real, *of_sample))
+    losses = vmap(loss_of, each)(weights, X, real, *of_sample)
+    gradients = flat(vmap(grad(loss_of), each)(weights, X, real, *of_sample))
     return _Spreads(
         (losses - losses.mean()).square().cpu().numpy(),
         (gradients - gradients.mean(0)).square().sum(1).cpu().numpy(),
         _hessian_spread(products, gradients),
     )
+
+
+def _differentiable(
+    loss: str | SampleLoss, outputs: Float[Tensor, "samples *outputs"], targets: Tensor, real: Mask
+) -> tuple[Callable[..., Tensor], tuple[Tensor, ...]]:
+    """The loss of one sample's outputs as a function that runs under `vmap`, `grad` and `jvp`.
+
+    A loss given as a function may not run there (`F.mse_loss` does not): its expansion to second order at the outputs
+    has the same value and the same first two derivatives.
+
+    Returns:
+        The function, and what it needs of each sample after the outputs.
+    """
+    if not callable(loss):
+        return lambda z, target, real: sample_losses(loss, z[None], target[None], real[None])[0], (targets, real)
+    gradient, hessian = loss_derivatives(loss, outputs, targets)
+    if hessian.ndim == 4:  # no two tokens meet
+        hessian = torch.stack([torch.block_diag(*tokens) for tokens in hessian])
+    values = sample_losses(loss, outputs, targets)
+
+    def expansion(z: Tensor, at: Tensor, value: Tensor, gradient: Tensor, hessian: Tensor) -> Tensor:
+        step = (z - at).flatten()
+        return value + gradient.flatten() @ step + step @ (hessian @ step) / 2
+
+    return expansion, (outputs, values, gradient, hessian)
 
 
 def _hessian_spread(

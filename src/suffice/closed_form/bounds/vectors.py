@@ -1,11 +1,11 @@
-"""What bounds need to know of one vector a token: from the vectors themselves, or from their norms alone.
+"""One vector per token, as the bounds see it: the vectors themselves (`Known`), or only their norms (`Bounded`).
 
-Numbers are for each sample, head and token, (samples, heads, tokens), with ones where they do not differ.
+Numbers are per sample, head and token, (samples, heads, tokens), with size 1 where they do not differ.
 """
 
 import math
 from functools import cached_property
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -38,8 +38,18 @@ def spectral_bound(matrix: Float[Tensor, "*batch rows columns"], squarings: int 
     return size[..., 0, 0] * torch.linalg.vector_norm(power, dim=(-2, -1)) ** (0.5 ** (squarings + 1))  # type: ignore[no-any-return]
 
 
+def spectral_norm(W: Float[Tensor, "rows columns"]) -> Float[Tensor, "1 1 1"]:
+    """||W||_2, exactly."""
+    return torch.linalg.matrix_norm(W, 2)[None, None, None]  # type: ignore[no-any-return]
+
+
+def norms_by_head(W: Float[Tensor, "rows columns"], heads: int) -> Float[Tensor, "1 heads 1"]:
+    """||W_h||_2 of the columns of each head, exactly."""
+    return torch.linalg.matrix_norm(W.unflatten(-1, (heads, -1)).movedim(1, 0), 2)[None, :, None]  # type: ignore[no-any-return]
+
+
 class Vectors(Protocol):
-    """V: the vectors of the tokens, (samples, heads, tokens, width), by what bounds ask of them."""
+    """V: the vectors of the tokens, (samples, heads, tokens, width), with the norms that the bounds need."""
 
     @property
     def norms(self) -> Number:
@@ -50,10 +60,10 @@ class Vectors(Protocol):
         """At least max_a |v_t[a]|."""
 
     def together(self, weights: Number, shared: bool) -> PerSample:
-        """At least ||sum_t weights_t v_t (x) G_t||_2 for all G_t of norm 1: what they do to outputs of all tokens.
+        """At least ||sum_t weights_t v_t (x) G_t||_2 for all G_t of norm 1, where all tokens share the rows of G_t.
 
         Args:
-            weights: of each token and head.
+            weights: one per token and head.
             shared: whether the heads share the columns of G; or each has its own, and G_t is block-diagonal.
         """
 
@@ -67,8 +77,12 @@ class Vectors(Protocol):
         """v_t + u_t."""
 
 
+V = TypeVar("V", bound=Vectors)
+"""`Known` for bounds from the data, `Bounded` for a-priori bounds."""
+
+
 class Known:
-    """Vectors that are there; all is taken from their Gram matrix.
+    """Vectors with known entries; their norms come from the Gram matrix.
 
     Args:
         v: the vectors.
@@ -76,6 +90,11 @@ class Known:
 
     def __init__(self, v: Float[Tensor, "samples heads tokens width"]) -> None:
         self.v = v
+
+    @classmethod
+    def of_tokens(cls, v: Float[Tensor, "samples tokens width"]) -> Self:
+        """One vector per token, the same for all heads."""
+        return cls(v[:, None])
 
     @cached_property
     def norms(self) -> Number:
@@ -90,7 +109,7 @@ class Known:
         return pairs.sum((-2, -1)).sqrt().sum(1) if shared else pairs.amax(1).sum((-2, -1)).sqrt()
 
     def halves(self, weights: Float[Tensor, "#samples #heads #tokens k"]) -> Float[Tensor, "#samples #heads k"]:
-        """By the Frobenius norm of the weighted Gram matrix; numbers near 1 are squared, and others would underflow."""
+        """From the Frobenius norm of the weighted Gram matrix, scaled first so that no square underflows."""
         weights = weights.expand(*weights.shape[:2], self.v.shape[2], weights.shape[-1])
         largest = weights.amax(-2, keepdim=True)
         weights = weights / largest.clamp(min=torch.finfo(weights.dtype).tiny)
@@ -113,7 +132,7 @@ class Known:
 
     @cached_property
     def _squares(self) -> Float[Tensor, "samples heads tokens tokens"]:
-        """Of the Gram matrix, relative to the longest vector."""
+        """The squared entries of the Gram matrix, relative to the largest entry of a vector."""
         v = self.v / self._longest
         return (v @ v.mT).square()
 
@@ -139,12 +158,12 @@ class Diagonal(Known):
 
 
 class Bounded:
-    """Vectors of which two norms are known for each sample.
+    """Vectors of which only two norms are known for each sample.
 
     Args:
-        each: at least the norm of every one of them.
-        spectral: at least ||V||_2 of every head; sqrt(tokens) each by default.
-        tokens: how many there are.
+        each: at least the norm of every vector.
+        tokens: the number of vectors.
+        spectral: at least ||V||_2 of every head; sqrt(tokens) * each by default.
     """
 
     def __init__(self, each: Number, tokens: int, spectral: Number | None = None) -> None:
@@ -166,12 +185,12 @@ class Bounded:
         return (self.tokens * mixed.square()).sum((1, 2))
 
     def times(self, factor: Number) -> "Bounded":
-        """Vectors that are at most so many times as long, such as those through a matrix of this norm."""
+        """Vectors that are at most ``factor`` times as long, such as their products with a matrix of this norm."""
         return Bounded(factor * self.norms, self.tokens, factor * self.spectral)
 
     def plus(self, others: "Bounded") -> "Bounded":
         return Bounded(self.norms + others.norms, self.tokens, self.spectral + others.spectral)
 
     def _sum(self, weights: Tensor) -> Tensor:
-        """Over all tokens, also where they are said not to differ."""
+        """The sum over all tokens, also where the weights have one entry for all of them."""
         return weights.expand(*weights.shape[:-1], self.tokens).sum(-1, keepdim=True)

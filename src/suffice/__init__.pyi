@@ -1,0 +1,30 @@
+from . import cli as cli
+from . import closed_form as closed_form
+from . import configuration as configuration
+from . import curvature as curvature
+from . import data as data
+from . import engine as engine
+from . import errors as errors
+from . import forecasting as forecasting
+from . import landscape as landscape
+from . import models as models
+from . import problem as problem
+from . import report as report
+from . import results as results
+from . import runs as runs
+from . import storage as storage
+from . import studies as studies
+from . import training as training
+from .errors import InputError as InputError
+from .forecasting import forecast as forecast
+from .forecasting import forecast_head as forecast_head
+from .landscape import Convergence as Convergence
+from .landscape import Ledger as Ledger
+from .landscape import Probes as Probes
+from .landscape import record as record
+from .problem import Problem as Problem
+from .results import LearningCurve as LearningCurve
+from .results import SufficientSize as SufficientSize
+from .runs.learning_curves import study as study
+
+__version__: str

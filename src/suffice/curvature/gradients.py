@@ -1,0 +1,119 @@
+"""Mean gradients: of all samples, of some, and of the first k for ascending k."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from suffice.checks import check_gradient
+from suffice.curvature.autograd import check_real, pulled_back, recording
+from suffice.curvature.parameters import parameter_count, unflattened
+from suffice.errors import InputError
+from suffice.problem import TOGETHER, Problem
+
+ENGINE = "mean gradient"
+"""Its name for the guard that compares it with central differences."""
+
+
+def mean_gradient(
+    problem: Problem, batch_size: int = TOGETHER, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)
+) -> Float64[Tensor, " parameters"]:
+    r"""The gradient of the mean loss, :math:`\frac1k \sum_i g_i`, in the moving parameters.
+
+    Args:
+        problem: the model at its present parameters, and the samples.
+        batch_size: samples of a reverse pass.
+        positions: of the k samples in the problem's order; all by default.
+
+    Returns:
+        The P numbers, in the order of ``problem.moving``. A parameter that forward leaves out has zeros.
+
+    Raises:
+        InputError: no samples, positions that are not there, a model that autograd cannot differentiate, or a gradient
+            that is not finite (names the sample).
+
+    Example:
+        >>> data = torch.utils.data.TensorDataset(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3))
+        >>> model = torch.nn.Linear(1, 1, bias=False)
+        >>> model.weight.data[:] = 3.0
+        >>> mean_gradient(Problem(model, data, "mse"))  # 2 w times the mean of x squared
+        tensor([28.], dtype=torch.float64)
+    """
+    chosen = problem.positions(positions)
+    if len(chosen) == 0:
+        raise InputError("a mean gradient needs at least one sample")
+    check_gradient(problem, ENGINE, _of_one)
+    total = _zeros(problem)
+    _add(problem, total, batch_size, chosen)
+    return _finite(problem, total / len(chosen), chosen)
+
+
+def prefix_gradients(
+    problem: Problem, sizes: Sequence[int], batch_size: int = TOGETHER
+) -> Iterator[Float64[Tensor, " parameters"]]:
+    r""":math:`G_k`, the mean gradient of the first k samples, for ascending k, in one pass over the samples.
+
+    Args:
+        problem: the model at its present parameters, and the samples.
+        sizes: the k.
+        batch_size: samples of a reverse pass; one does not go beyond a k.
+
+    Raises:
+        InputError: as `mean_gradient`, or sizes that do not ascend from 1 to at most m.
+
+    Example:
+        >>> data = torch.utils.data.TensorDataset(torch.tensor([[1.0], [2.0], [3.0]]), torch.zeros(3))
+        >>> model = torch.nn.Linear(1, 1, bias=False)
+        >>> model.weight.data[:] = 3.0
+        >>> problem = Problem(model, data, "mse", order="source")
+        >>> [gradient.item() for gradient in prefix_gradients(problem, [1, 3])]
+        [6.0, 28.0]
+    """
+    ends = [0, *sizes]
+    if any(last <= first for first, last in itertools.pairwise(ends)) or ends[-1] > len(problem):
+        raise InputError(f"sizes {list(sizes)} must ascend, from 1 to at most {len(problem)}, the number of samples")
+    check_gradient(problem, ENGINE, _of_one)
+    total = _zeros(problem)
+    for first, last in itertools.pairwise(ends):
+        _add(problem, total, batch_size, np.arange(first, last))
+        yield _finite(problem, total / last, np.arange(last))
+
+
+def _of_one(problem: Problem, position: int) -> dict[str, Tensor]:
+    """The gradient of one sample's loss, for the guard."""
+    total = _zeros(problem)
+    _add(problem, total, 1, np.array([position]))
+    return unflattened(problem, total)
+
+
+def _zeros(problem: Problem) -> Float64[Tensor, " parameters"]:
+    check_real(problem)
+    return torch.zeros(parameter_count(problem), dtype=torch.float64, device=problem.device)
+
+
+def _add(
+    problem: Problem, total: Float64[Tensor, " parameters"], batch_size: int, positions: Int64[np.ndarray, " chosen"]
+) -> None:
+    """Adds the sum of the gradients of some samples."""
+    parts, parameters = list(unflattened(problem, total).values()), list(problem.moving.values())
+    with problem.measuring():
+        for some, batch in problem.batches(batch_size, positions):
+            with recording(problem):
+                gradients = pulled_back(problem.losses(batch, len(some)).sum(), parameters)
+            torch._foreach_add_(parts, [gradient.double() for gradient in gradients])
+
+
+def _finite(
+    problem: Problem, gradient: Float64[Tensor, " parameters"], positions: Int64[np.ndarray, " chosen"]
+) -> Float64[Tensor, " parameters"]:
+    if bool(gradient.isfinite().all()):
+        return gradient
+    for position in positions:
+        alone = _zeros(problem)
+        _add(problem, alone, 1, np.array([position]))
+        if not bool(alone.isfinite().all()):
+            raise InputError(f"the gradient of {problem.describe(int(position))} is not finite: look at that sample")
+    raise InputError("the mean gradient is not finite: the sum over the samples is too large")

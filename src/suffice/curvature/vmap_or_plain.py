@@ -1,0 +1,181 @@
+"""The one rule for derivatives of single samples: ``torch.func.vmap`` where it runs and is right, else plain autograd.
+
+``vmap`` runs many samples together and is several times faster. Some models it cannot run (recurrent layers, sparse
+gradients, checkpointing, code that looks at values), and for some it gives another number without an error: behind
+reentrant checkpointing torch.func has zeros. So the first samples are run both ways, and no error's text is read.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.func import functional_call, vjp, vmap
+
+from suffice.curvature.autograd import pulled_back, recording
+from suffice.problem import Batch, Problem
+
+Function: TypeAlias = Callable[[Batch], Float[Tensor, " outputs"]]
+"""Of a batch of one sample, with the model's parameters as they are."""
+
+AGREEMENT = 1e-3
+"""Relative difference of the two ways: rounding is far below it in float32, what vmap gets wrong is not."""
+
+
+class Cost(NamedTuple):
+    """What a sample takes besides its gradients, what a gradient takes, in bytes; and the number of outputs."""
+
+    sample: int
+    gradient: int
+    outputs: int
+
+
+class SampleGradients:
+    r"""Gradients of :math:`u^\top f_i(w)` in some parameters, for several samples i and directions u.
+
+    To be used within ``problem.measuring()``.
+
+    Args:
+        problem: the model at its present parameters, and the samples.
+        function: f, a vector for each sample.
+        names: which of the moving parameters.
+
+    Example:
+        >>> data = torch.utils.data.TensorDataset(torch.tensor([[5.0, 7.0]] * 3), torch.tensor([0, 1, 2]))
+        >>> problem = Problem(nn.Linear(2, 3), data)
+        >>> gradients = SampleGradients(problem, lambda batch: problem.outputs(batch)[0], ["weight"])
+        >>> gradients(np.array([0]), torch.tensor([[[0.0, 1.0, 0.0]]]))["weight"]
+        tensor([[[[0., 0.],
+                  [5., 7.],
+                  [0., 0.]]]])
+    """
+
+    def __init__(self, problem: Problem, function: Function, names: Sequence[str]) -> None:
+        self._problem = problem
+        self._function = function
+        self._parameters = {name: problem.moving[name] for name in names}
+        self._wrapped = _Wrapped(problem.model, function)
+        self._together: bool | None = None  # not known yet
+
+    def __call__(
+        self, positions: Int64[np.ndarray, " samples"], directions: Float[Tensor, "samples directions outputs"]
+    ) -> dict[str, Float[Tensor, "samples directions ..."]]:
+        """The gradients by parameter, each of its shape.
+
+        Args:
+            positions: of the samples, in the problem's order.
+            directions: as many for each of them.
+
+        Raises:
+            InputError: the model can be differentiated in neither way; the reason is that of the plain one.
+            torch.OutOfMemoryError: memory ran out: that is no reason to go sample by sample.
+        """
+        if self._together is None:
+            self._together = self._vmap_is_right(int(positions[0]), directions.shape[2])
+        if self._together:
+            found = self._by_vmap(positions, directions)
+            if found is not None:
+                return found
+            self._together = False
+        return self._one_by_one(positions, directions)
+
+    def cost(self) -> Cost:
+        """By what the first sample leaves for its reverse pass."""
+        model = self._problem.model
+        own = {value.untyped_storage().data_ptr() for value in (*model.parameters(), *model.buffers())}
+        saved: dict[int, int] = {}
+
+        def look(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage().data_ptr()
+            if storage not in own:
+                saved[storage] = tensor.numel() * tensor.element_size()
+            return tensor
+
+        batch = self._problem.batch(slice(0, 1))
+        with recording(self._problem), torch.autograd.graph.saved_tensors_hooks(look, lambda tensor: tensor):
+            outputs = self._function(batch)
+        gradient = sum(value.numel() * value.element_size() for value in self._parameters.values())
+        # the gradient and its copy; on its way down, a few of what one layer leaves
+        return Cost(sum(saved.values()), 2 * gradient + 4 * max(saved.values(), default=0), len(outputs))
+
+    def _vmap_is_right(self, position: int, outputs: int) -> bool:
+        """Whether two samples have the same gradients in a random direction as by plain autograd."""
+        positions = np.array([position, (position + 1) % len(self._problem)])
+        draw = torch.Generator().manual_seed(0)
+        directions = torch.randn(2, 1, outputs, generator=draw, dtype=torch.float64).to(self._problem.device)
+        expected = self._one_by_one(positions, directions)
+        found = self._by_vmap(positions, directions)
+        weights = [value for value in self._problem.model.parameters() if value.is_floating_point()]
+        precision = max(torch.finfo(value.dtype).eps for value in weights)
+        return found is not None and _agree(found, expected, max(AGREEMENT, precision**0.5))
+
+    def _by_vmap(self, positions: Int64[np.ndarray, " samples"], directions: Tensor) -> dict[str, Tensor] | None:
+        """None where it does not run."""
+        batch = self._problem.batch(positions)
+        weights = {name: parameter.detach() for name, parameter in self._parameters.items()}
+
+        def of_one(row: Tensor, some: Tensor) -> dict[str, Tensor]:
+            outputs, pull, *_ = vjp(lambda weights: self._wrapped.at(weights, _sample(batch, row)), weights)
+            return cast(dict[str, Tensor], vmap(lambda direction: pull(direction)[0])(some.to(outputs.dtype)))
+
+        rows = torch.arange(len(positions), device=directions.device)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what vmap runs slowly; the model's own came by the plain way
+                return vmap(of_one)(rows, directions)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception:  # whatever the model, or vmap, says: plain autograd decides
+            return None
+
+    def _one_by_one(self, positions: Int64[np.ndarray, " samples"], directions: Tensor) -> dict[str, Tensor]:
+        of_each = [
+            self._of_one(self._problem.batch(positions[number : number + 1]), directions[number])
+            for number in range(len(positions))
+        ]
+        return dict(zip(self._parameters, map(torch.stack, zip(*of_each, strict=True)), strict=True))
+
+    def _of_one(self, sample: Batch, directions: Float[Tensor, "directions outputs"]) -> list[Tensor]:
+        with recording(self._problem):
+            outputs = self._function(sample)
+            parameters = list(self._parameters.values())
+            found = [pulled_back(outputs, parameters, one, keep=True) for one in directions.to(outputs.dtype)]
+        return [torch.stack(of_one) for of_one in zip(*found, strict=True)]
+
+
+class _Wrapped(nn.Module):
+    """A function of a model as a module, so that torch.func can put other parameters into the model."""
+
+    def __init__(self, model: nn.Module, function: Function) -> None:
+        super().__init__()
+        self.model = model
+        self._function = function
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self._function(batch)
+
+    def at(self, weights: Mapping[str, Tensor], batch: Batch) -> Float[Tensor, " outputs"]:
+        moved = {f"model.{name}": value for name, value in weights.items()}
+        return cast(Tensor, functional_call(self, moved, (batch,)))
+
+
+def _agree(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float) -> bool:
+    """Parameter by parameter, up to rounding: a small one must not hide behind a large one."""
+    norms = {name: float(value.double().norm()) for name, value in expected.items()}
+    whole = sum(norm**2 for norm in norms.values()) ** 0.5
+    return all(
+        float((found[name].double() - value.double()).norm()) <= tolerance * (norms[name] + tolerance * whole)
+        for name, value in expected.items()
+    )
+
+
+def _sample(batch: Batch, row: Int64[Tensor, ""]) -> Batch:
+    """One sample of a batch, as a batch."""
+    if isinstance(batch, Tensor):
+        return batch.index_select(0, row.reshape(1))
+    if isinstance(batch, Mapping):
+        return {key: _sample(value, row) for key, value in batch.items()}
+    return tuple(_sample(value, row) for value in batch) if isinstance(batch, tuple) else batch

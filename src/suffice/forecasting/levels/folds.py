@@ -1,0 +1,102 @@
+"""The fold level: each sample's outputs by a model that was trained without its fold, a head or any other model."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from torch import Tensor, nn
+
+from suffice.errors import InputError
+from suffice.forecasting.head import Head, refit
+from suffice.problem import Problem
+from suffice.training.predictions import Predictions
+
+Refit = Callable[[Int64[np.ndarray, " rows"]], Mapping[str, Tensor]]
+"""Trains on some rows of the data set, as the model was trained, and gives the weights that moved."""
+
+FOLDS = 10
+"""Of heads."""
+
+FOLDS_OF_TRAININGS = 5
+"""Fewer than of heads: these are real trainings."""
+
+STATIONARY = 1e-3
+"""Stopping tolerance of these fits: the objective is then within 1e-6 of the minimum, far below the noise."""
+
+
+def out_of_fold(
+    head: Head, labels: Int64[np.ndarray, " samples"], folds: int = FOLDS, seed: int = 0
+) -> Float64[np.ndarray, "samples outputs"]:
+    """The outputs of each sample by a head fitted to the other folds, started from the fit to all.
+
+    Args:
+        head: fitted to all its samples.
+        labels: for stratified folds.
+        folds: number of folds.
+        seed: random seed of the folds.
+
+    Example:
+        >>> from suffice.forecasting.head import fit_head
+        >>> from suffice.forecasting.losses import CrossEntropy
+        >>> x, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 4
+        >>> head = fit_head(x, CrossEntropy(y, 4), 4, penalty=0.1)
+        >>> outputs = out_of_fold(head, y, folds=5)
+        >>> bool(head.loss.values(outputs).mean() > head.loss.values(head.outputs).mean())
+        True
+    """
+    outputs = np.empty_like(head.outputs)
+    for fold in range(folds):
+        held_out = np.flatnonzero(fold_of(labels, folds, seed) == fold)
+        others = refit(head, np.setdiff1d(np.arange(len(labels)), held_out), STATIONARY)
+        outputs[held_out] = head.features[held_out] @ others.weights
+    return outputs
+
+
+def fold_of(labels: Int64[np.ndarray, " samples"], folds: int, seed: int) -> Int64[np.ndarray, " samples"]:
+    """The fold of each sample: stratified, the samples of a class in random order go to the folds in turn."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    fold = np.empty(len(labels), dtype=np.int64)
+    fold[by_class] = np.arange(len(labels)) % folds
+    return fold
+
+
+def trained_out_of_fold(
+    problem: Problem, labels: Int64[np.ndarray, " samples"], train: Refit, folds: int, seed: int
+) -> Predictions:
+    """The predictions for each sample by a model that was trained without its fold; the model is put back afterwards.
+
+    Raises:
+        InputError: a training that returns no value of a moving parameter.
+    """
+    found: list[Float64[np.ndarray, "samples outputs"]] = []
+    for positions in others_of_folds(labels, folds, seed):
+        with _put_back(problem.model):
+            _load(problem, train(problem.index[positions]))
+            found.append(problem.all_outputs().numpy())
+    outputs = np.stack(found)[fold_of(labels, folds, seed), np.arange(len(labels))]
+    return Predictions(len(labels) * (1 - 1 / folds), outputs, labels)
+
+
+def others_of_folds(labels: Int64[np.ndarray, " samples"], folds: int, seed: int) -> list[Int64[np.ndarray, " _"]]:
+    """For each fold, the samples outside it."""
+    fold = fold_of(labels, folds, seed)
+    return [np.flatnonzero(fold != number) for number in range(folds)]
+
+
+@contextmanager
+def _put_back(model: nn.Module) -> Iterator[None]:
+    before = copy.deepcopy(model.state_dict())  # a state may hold more than tensors
+    try:
+        yield
+    finally:
+        model.load_state_dict(before)
+
+
+def _load(problem: Problem, weights: Mapping[str, Tensor]) -> None:
+    missing = problem.moving.keys() - weights.keys()
+    if missing:
+        raise InputError(f"refit gave no weights {sorted(missing)[0]!r}: return model.state_dict()")
+    problem.model.load_state_dict(dict(weights), strict=False)

@@ -1,0 +1,120 @@
+"""Figures of ``suffice analyze``: how the surface settles, the order of the samples, the geometry around w*."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from suffice.report.figures.figure import BLACK, BLUE, GREEN, GREY, ORANGE, Curve, Figure, Mark, Style
+from suffice.results import AnalysisResult, Settling
+
+
+def analysis_figures(result: AnalysisResult) -> list[Figure]:
+    """How the surface settles, whether the order of the samples matters, and what the geometry adds."""
+    return [_settling(result), _order(result), _geometry(result)]
+
+
+def _settling(result: AnalysisResult) -> Figure:
+    landscape, samples = result.landscape, result.problem.samples
+    remaining, difference = result.settling
+    relative = remaining.relative is not None and difference.relative is not None
+    sizes = landscape.sizes
+
+    def curve(name: str, values: Sequence[float], settling: Settling, color: str, style: Style = "solid") -> Curve:
+        # relative to the mean loss of the samples that the curve is computed from
+        return Curve(name, sizes, _scaled(values, 100 / settling.loss if relative else 1.0), color, style)
+
+    def with_interval(line: Curve, settling: Settling) -> Curve:
+        # curves go with the root of the spread, which has the interval
+        spread = settling.relative if relative else settling.absolute
+        if spread is None:
+            return line
+        low, high = ((end / spread.value) ** 0.5 if spread.value > 0 else 1.0 for end in (spread.low, spread.high))
+        return replace(line, low=_scaled(line.y, low), high=_scaled(line.y, high))
+
+    marks = []
+    end = samples
+    for answer, color in zip(result.sufficient_sizes, (BLUE, ORANGE), strict=True):
+        if answer.size is not None:
+            marks.append(Mark("x", answer.size, f"k* = {answer.size:,}", color))
+            end = max(end, answer.size if answer.high is None else answer.high)
+    if relative:
+        tolerance = 100 * result.sufficient_sizes[0].tolerance
+        marks.append(Mark("y", tolerance, f"tolerance {tolerance:.4g}%", BLACK))
+    beyond = [sizes[-1] * (2 * end / sizes[-1]) ** (step / 20) for step in range(21)]
+    headline = curve("remaining: until unlimited data", landscape.remaining_population, remaining, BLUE)
+    law = [headline.y[-1] * (sizes[-1] / k) ** 0.5 for k in beyond]
+    return Figure(
+        name="settling",
+        title="How far the loss surface still moves",
+        caption=(
+            "Typical (root mean square) changes of the mean loss over all orders of the samples and all probes. Bands: "
+            f"{result.confidence:.0%} intervals for which samples were drawn. Slopes are arithmetic (1/√k and 1/k); "
+            "what is measured is their height, the spread of the loss from sample to sample. The grey null is the "
+            "difference at w* alone: what lies above it comes from the geometry around w*. Blue is measured "
+            "on the samples set aside, if there are any, in % of their loss; all else on the others, in % of theirs."
+        ),
+        x_label="number of samples k",
+        y_label="change of the mean loss, % of the loss at w*" if relative else "change of the mean loss",
+        curves=[
+            with_interval(headline, remaining),
+            Curve("the same, extrapolated", beyond, law, BLUE, "dotted"),
+            curve(f"remaining: until the {samples:,} at hand", landscape.remaining, difference, GREEN, "dashed"),
+            with_interval(curve("difference: one more sample", landscape.difference, difference, ORANGE), difference),
+            curve("1/k null: the difference at w* alone", landscape.null, difference, GREY, "dashed"),
+        ],
+        marks=marks,
+    )
+
+
+def _order(result: AnalysisResult) -> Figure:
+    landscape = result.landscape
+    return Figure(
+        name="order",
+        title="Does the order of the samples matter?",
+        caption=(
+            f"|L(k+1) − L(k)|, root mean square over probes. Band: where {result.confidence:.0%} of random orders lie. "
+            "Line: the root mean square over all orders, which a few large losses lift above most orders. Points "
+            "outside the band, many and far, mean that the samples are sorted or drift. A permutation test of the "
+            f"data set's own order gives p = {landscape.exchangeability:.3g}."
+        ),
+        x_label="number of samples k",
+        y_label="|L(k+1) − L(k)|",
+        curves=[
+            Curve(
+                "expected, with random orders",
+                landscape.sizes,
+                landscape.difference,
+                GREY,
+                low=landscape.band[0],
+                high=landscape.band[1],
+            ),
+            Curve("seeded shuffle", landscape.sizes, landscape.in_order, BLUE, "points"),
+            Curve("the data set's own order", landscape.sizes, landscape.source_order, ORANGE, "points"),
+        ],
+    )
+
+
+def _geometry(result: AnalysisResult) -> Figure:
+    probes = result.landscape.probes
+    numbers = list(range(len(probes)))
+    return Figure(
+        name="geometry",
+        title="What the geometry around w* adds",
+        caption=(
+            f"The mean loss and its spread from sample to sample at w* (0) and at the probes, ||w − w*|| = "
+            f"{probes[-1].distance:.3g} away. Only a spread that grows away from w* makes the surface settle more "
+            "slowly than the null."
+        ),
+        x_label="probe (0 is w*)",
+        y_label="loss",
+        curves=[
+            Curve("spread S(w)", numbers, [probe.spread for probe in probes], ORANGE, "points"),
+            Curve("mean loss L(w)", numbers, [probe.loss for probe in probes], BLUE, "points"),
+            Curve("S(w*)", numbers, [probes[0].spread] * len(probes), ORANGE, "dotted"),
+            Curve("L(w*)", numbers, [probes[0].loss] * len(probes), BLUE, "dotted"),
+        ],
+        log="",
+    )
+
+
+def _scaled(values: Sequence[float], factor: float) -> list[float]:
+    return [value * factor for value in values]

@@ -1,0 +1,80 @@
+"""Figures of ``suffice forecast``: accuracy and loss against the number of samples."""
+
+from typing import Literal
+
+import numpy as np
+
+from suffice.report.figures.figure import BLACK, BLUE, GREEN, ORANGE, Curve, Figure, Mark
+from suffice.results import Band, ForecastResult
+
+POINTS = 60
+"""Of a curve between its sizes, where it is straight in 1/k."""
+
+
+def forecast_figures(result: ForecastResult) -> list[Figure]:
+    """Accuracy and loss against size; none where nothing can be told."""
+    curve = result.forecast
+    if curve.status == "cannot_tell":
+        return []
+    return [
+        _figure(result, "accuracy", curve.accuracy, BLUE, "test accuracy, %", 100),
+        _figure(result, "loss", curve.loss, GREEN, "test loss", 1),
+    ]
+
+
+def _figure(
+    result: ForecastResult, name: Literal["accuracy", "loss"], band: Band, color: str, label: str, factor: int
+) -> Figure:
+    sizes = result.forecast.sizes
+    now = sizes.index(result.samples)
+    between = np.geomspace(sizes[0], sizes[-1], POINTS)
+    mean, low, high = (
+        (factor * np.interp(-1 / between, -1 / np.array(sizes), end)).tolist()
+        for end in (band.mean, band.low, band.high)
+    )
+    measured = [factor * getattr(training, name) for training in result.measured]
+    curves = [
+        Curve(
+            f"forecast, {result.confidence:.0%} band",
+            between.tolist(),
+            mean,
+            color,
+            "solid",
+            low,
+            high,
+        ),
+        Curve(
+            f"{result.samples:,} samples at hand", [result.samples], [factor * float(band.mean[now])], BLACK, "points"
+        ),
+        Curve("measured on parts of them", [training.size for training in result.measured], measured, BLACK, "circles"),
+    ]
+    marks = []
+    for answer in result.answers:
+        if answer.criterion == "cost_per_sample" and name == "accuracy" and answer.size is not None:
+            marks.append(Mark("x", answer.size, f"{answer.size:,}: cost is gain", ORANGE))
+        if answer.criterion == f"target_{name}":
+            marks.append(Mark("y", factor * answer.tolerance, f"target {factor * answer.tolerance:.3g}", ORANGE))
+            if answer.size is not None and answer.size <= 4 * sizes[-1]:
+                marks.append(Mark("x", answer.size, f"{answer.size:,}", ORANGE))
+    return Figure(
+        name=name,
+        title=f"Test {name} to be expected with more samples",
+        caption=(
+            f"Forecast from {result.samples:,} samples. The band is the {result.confidence:.0%} interval of the mean "
+            f"over trainings. {_circles(result)}"
+        ),
+        x_label="training samples",
+        y_label=label,
+        curves=curves,
+        log="x",
+        marks=marks,
+        from_zero=False,
+        ticks=sizes if len(sizes) <= 8 else (),
+    )
+
+
+def _circles(result: ForecastResult) -> str:
+    if result.test_samples:
+        return f"Circle: the training on these, tested on {result.test_samples:,} others."
+    sizes = " and ".join(f"{training.size:,}" for training in result.measured)
+    return f"Circles: trainings on {sizes} of these, tested on the rest."

@@ -1,0 +1,124 @@
+"""Figures as PNG for slides and PDF for papers, drawn by Matplotlib."""
+
+import io
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axis import Axis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from PIL import Image
+
+from suffice.report.figures.figure import Figure, HeatMaps
+from suffice.storage import atomic_write
+
+LINES = {"solid": "-", "dashed": "--", "dotted": ":", "joined": "o-", "points": "o", "circles": "o"}
+TRUE_TYPE = 42
+"""Letters in a PDF that journals take and that can be edited; Matplotlib's own default is Type 3."""
+
+
+def save_figures(figures: Sequence[Figure], folder: Path) -> None:
+    """Writes NAME.png and NAME.pdf of each figure."""
+    folder.mkdir(exist_ok=True)
+    for figure in figures:
+        canvas = draw(figure)
+        for suffix in ("png", "pdf"):
+            with atomic_write(folder / f"{figure.name}.{suffix}") as file, rc_context({"pdf.fonttype": TRUE_TYPE}):
+                # without dates, so that the same result gives the same file
+                metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": "suffice"}
+                canvas.savefig(file, format=suffix, dpi=150, metadata=metadata)
+
+
+def draw(figure: Figure) -> Canvas:
+    """The figure on a canvas."""
+    canvas = Canvas(figsize=(7.2, 4.6), layout="constrained")
+    axes = canvas.subplots()
+    for curve in figure.curves:
+        axes.plot(
+            curve.x, curve.y, LINES[curve.style], color=curve.color, markersize=4.5, label=curve.name or None,
+            markerfacecolor="none" if curve.style == "circles" else curve.color,
+        )  # fmt: skip
+        if curve.low is not None and curve.high is not None:
+            axes.fill_between(curve.x, curve.low, curve.high, color=curve.color, alpha=0.2, linewidth=0)
+    for mark in figure.marks:
+        if mark.axis == "x":
+            axes.axvline(mark.value, color=mark.color, linewidth=1, linestyle="-.")
+            axes.annotate(
+                mark.label, (mark.value, 1), xycoords=("data", "axes fraction"), xytext=(3, -4),
+                textcoords="offset points", rotation=90, va="top", color=mark.color, fontsize=9,
+            )  # fmt: skip
+        else:
+            axes.axhline(mark.value, color=mark.color, linewidth=1, linestyle="-.")
+            axes.annotate(
+                mark.label, (0, mark.value), xycoords=("axes fraction", "data"), xytext=(4, 3),
+                textcoords="offset points", color=mark.color, fontsize=9,
+            )  # fmt: skip
+    if "x" in figure.log:
+        axes.set_xscale("log")
+        _plain_numbers(axes.xaxis)
+    if "y" in figure.log:
+        axes.set_yscale("log")
+        _plain_numbers(axes.yaxis)
+    elif figure.from_zero:
+        axes.set_ylim(bottom=0)
+    if figure.ticks:
+        axes.set_xticks(figure.ticks, [f"{tick:,.0f}" for tick in figure.ticks])
+        axes.set_xticks([], minor=True)
+    axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=9 if len(axes.get_legend_handles_labels()[1]) < 9 else 7.5)
+    return canvas
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """On a short log axis 0.2 and 50 in place of powers of ten, of which it has one or two."""
+    low, high = axis.get_view_interval()
+    if high < 100 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+
+
+def picture(maps: HeatMaps) -> bytes:
+    """The heat maps as PNG, with 256 colours, which take a third of the room and look the same."""
+    drawn, stored = io.BytesIO(), io.BytesIO()
+    draw_heat_maps(maps).savefig(drawn, format="png", dpi=110)
+    image = Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    image.save(stored, format="png", optimize=True)
+    return stored.getvalue()
+
+
+def draw_heat_maps(maps: HeatMaps) -> Canvas:
+    """The heat maps on a canvas, with lines between the blocks."""
+    sizes = list(maps.blocks.values())
+    ends = np.array([0, *itertools.accumulate(sizes)])
+    middles = (ends[1:] + ends[:-1]) / 2
+    # names of narrow blocks would lie upon each other
+    named = [index for index, size in enumerate(sizes) if size >= 0.03 * ends[-1]]
+    names = [list(maps.blocks)[index] for index in named]
+    canvas = Canvas(figsize=(15, 5.2), layout="constrained")
+    smallest = maps.largest * 10.0**-maps.decades
+    colors = ScalarMappable(LogNorm(smallest, maps.largest), "viridis")
+    for axes, cells, title in zip(canvas.subplots(1, len(maps.titles)), maps.cells, maps.titles, strict=True):
+        axes.imshow(
+            np.maximum(cells, smallest),
+            norm=colors.norm,
+            cmap=colors.cmap,
+            extent=(0, ends[-1], ends[-1], 0),
+            interpolation="nearest",
+        )
+        for end in ends[1:-1]:
+            axes.axhline(end, color="white", linewidth=0.4)
+            axes.axvline(end, color="white", linewidth=0.4)
+        axes.set_xticks(middles[named], names, rotation=90)
+        axes.set_yticks(middles[named], names)
+        axes.tick_params(length=0, labelsize=9)
+        axes.set_title(title, fontsize=11)
+    canvas.colorbar(colors, ax=canvas.axes, label=maps.label, shrink=0.9)
+    return canvas

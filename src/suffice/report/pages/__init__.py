@@ -1,0 +1,74 @@
+"""One page for each type of result, chosen by that type."""
+
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+from jaxtyping import Float64
+
+from suffice.report.matplotlib import save_figures
+from suffice.report.pages.analysis import analysis_page
+from suffice.report.pages.forecast import forecast_page
+from suffice.report.pages.hessian import hessian_page
+from suffice.report.pages.mlp import mlp_page
+from suffice.report.pages.page import Page
+from suffice.report.pages.study import study_page
+from suffice.results import (
+    AnalysisResult,
+    ForecastResult,
+    HessianResult,
+    MLPResult,
+    Result,
+    StudyResult,
+    heat_map_file,
+)
+from suffice.storage import atomic_write
+
+REPORT = "report.html"
+"""The file of a run's folder that holds its page."""
+
+
+def write_report(result: Result, folder: Path) -> Path:
+    """Writes the page of a result, and its figures as files; returns where the page lies.
+
+    Args:
+        result: of any type.
+        folder: the run's folder, which gets ``report.html``, ``figures/*.png`` and ``figures/*.pdf``; the heat maps of
+            a `HessianResult` are drawn if their arrays are there.
+    """
+    page = _page(result, folder)
+    _write_figures(page, folder / "figures")
+    with atomic_write(folder / REPORT) as file:
+        file.write(page.html.encode())
+    return folder / REPORT
+
+
+def _write_figures(page: Page, folder: Path) -> None:
+    save_figures(page.figures, folder)
+    for name, png in page.pictures.items():
+        with atomic_write(folder / f"{name}.png") as file:
+            file.write(png)
+
+
+def _page(result: Result, folder: Path) -> Page:
+    match result:
+        case AnalysisResult():
+            return analysis_page(result)
+        case ForecastResult():
+            return forecast_page(result)
+        case HessianResult():
+            return hessian_page(result, _heat_map_cells(result, folder))
+        case MLPResult():
+            return mlp_page(result)
+        case StudyResult():
+            return study_page(result)
+        case _:
+            assert_never(result)
+
+
+def _heat_map_cells(result: HessianResult, folder: Path) -> Float64[np.ndarray, "moments parts cells cells"] | None:
+    """None where a folder has ``result.json`` without the arrays, as one that was copied from a run may."""
+    files = [heat_map_file(folder, moment.epoch) for moment in result.moments]
+    if not all(file.exists() for file in files):
+        return None
+    return np.stack([np.load(file, allow_pickle=False).astype(np.float64) for file in files])

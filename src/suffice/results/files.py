@@ -1,0 +1,63 @@
+"""The files of a run that hold its result, and how they are read, whichever command wrote them."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
+
+from suffice.errors import InputError
+from suffice.results.analysis import AnalysisResult
+from suffice.results.forecast import ForecastResult
+from suffice.results.hessian import HessianResult
+from suffice.results.mlp import MLPResult
+from suffice.results.study import StudyResult
+
+RESULT = "result.json"
+"""The file of a run's folder that holds its result."""
+
+Result: TypeAlias = AnalysisResult | ForecastResult | HessianResult | MLPResult | StudyResult
+"""What a run can answer, one type for each kind of run."""
+
+
+def _command(content: Any) -> str:
+    """The command that wrote a result; earlier versions wrote none for analyze, and base for the MLP experiment."""
+    command = content.get("command", "analyze") if isinstance(content, dict) else "analyze"
+    return "mlp" if command == "base" else str(command)
+
+
+_READER: TypeAdapter[Result] = TypeAdapter(
+    Annotated[
+        Annotated[AnalysisResult, Tag("analyze")]
+        | Annotated[ForecastResult, Tag("forecast")]
+        | Annotated[HessianResult, Tag("hessian")]
+        | Annotated[MLPResult, Tag("mlp")]
+        | Annotated[StudyResult, Tag("study")],
+        Discriminator(_command),
+    ]
+)
+
+
+def read_result(folder: Path) -> Result:
+    """The result of a finished run, of the type that its command gives.
+
+    Args:
+        folder: the run's folder.
+
+    Raises:
+        InputError: no ``result.json`` that can be read, or one of another version of suffice.
+    """
+    file = folder / RESULT
+    try:
+        return _READER.validate_json(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); give the folder of a finished run") from error
+    except ValidationError as error:
+        raise InputError(
+            f"{file}: not a result of this version of suffice (fields that differ: {error.error_count()}); "
+            "run the command again"
+        ) from error
+
+
+def heat_map_file(folder: Path, epoch: int) -> Path:
+    """Where a run of ``suffice hessian`` keeps the cells of |H|, |H_o| and |H_f| at an epoch, (3, cells, cells)."""
+    return folder / "moments" / f"epoch_{epoch}.npy"

@@ -1,0 +1,17 @@
+from .features import FrozenFeatures as FrozenFeatures
+from .fine_tune import DivergedError as DivergedError
+from .fine_tune import FineTuning as FineTuning
+from .fine_tune import OptimizerName as OptimizerName
+from .fine_tune import fine_tune as fine_tune
+from .learner import Learner as Learner
+from .learner import Learners as Learners
+from .order import smallest_with_all as smallest_with_all
+from .order import stratified_order as stratified_order
+from .parts import ALL as ALL
+from .parts import Parts as Parts
+from .parts import Rows as Rows
+from .parts import Series as Series
+from .parts import Task as Task
+from .predictions import Predictions as Predictions
+from .predictions import predict as predict
+from .settings import training_of as training_of

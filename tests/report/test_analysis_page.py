@@ -1,0 +1,112 @@
+"""The report of ``suffice analyze`` in a real browser, without a network."""
+
+import json
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from suffice.report import write_report
+from suffice.results import AnalysisResult
+
+
+@pytest.fixture
+def opened(browser, small_run, small_report):
+    """The report of a small real run, open."""
+    _, result = small_run
+    browser.get((small_report / "report.html").as_uri())
+    return browser, result
+
+
+def shown_size(browser, criterion):
+    return int(browser.find_element(By.ID, f"size-{criterion}").text.replace(",", ""))
+
+
+def set_tolerance(browser, percent):
+    field = browser.find_element(By.ID, "tolerance")
+    browser.execute_script(
+        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))", field, percent
+    )
+
+
+def test_page_opens_offline_without_errors_and_draws_every_figure(opened):
+    browser, _ = opened
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    plots = browser.find_elements(By.CSS_SELECTOR, ".plot .main-svg")
+    assert len({plot.find_element(By.XPATH, "./ancestor::div[contains(@class, 'plot ')]").id for plot in plots}) == 3
+
+
+def test_page_states_the_answer_and_the_sizes_of_the_result(opened):
+    browser, result = opened
+    assert browser.find_element(By.ID, "answer").text == result.sufficient_sizes[0].explanation
+    for answer in result.sufficient_sizes:
+        assert shown_size(browser, answer.criterion) == answer.size
+        interval = browser.find_element(By.ID, f"interval-{answer.criterion}").text
+        assert interval == f"{answer.low:,} to {answer.high:,}"
+
+
+def test_moving_the_tolerance_moves_the_sizes_as_sufficient_size_does(opened, small_run_curves):
+    browser, _ = opened
+    for percent in (1, 2.5, 20, 80):
+        set_tolerance(browser, percent)
+        for criterion in ("remaining", "difference"):
+            assert shown_size(browser, criterion) == small_run_curves.sufficient_size(percent / 100, criterion).size
+
+
+def test_slider_and_field_move_together(opened):
+    browser, _ = opened
+    slider = browser.find_element(By.ID, "tolerance-slider")
+    before = shown_size(browser, "remaining")
+    browser.execute_script("arguments[0].value = -2; arguments[0].dispatchEvent(new Event('input'))", slider)
+    assert float(browser.find_element(By.ID, "tolerance").get_property("value")) == 1.0
+    assert shown_size(browser, "remaining") > before
+
+
+@pytest.mark.usefixtures("without_figure_files")
+def test_text_from_the_user_is_shown_as_text(browser, small_run, tmp_path):
+    _, result = small_run
+    hostile = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+    values = json.loads(result.model_dump_json())
+    values["problem"]["model"] = values["configuration"]["model"] = hostile
+    values["problem"]["notes"] = [hostile]
+    write_report(AnalysisResult.model_validate(values), tmp_path)
+    browser.get((tmp_path / "report.html").as_uri())
+    assert hostile in browser.title
+    assert hostile in browser.find_element(By.CLASS_NAME, "question").text
+
+
+@pytest.mark.usefixtures("without_figure_files")
+def test_page_without_a_relative_answer_offers_absolute_tolerances(browser, small_run, tmp_path):
+    _, result = small_run
+    values = json.loads(result.model_dump_json())
+    for settling in values["settling"]:
+        settling["relative"] = None
+    for answer in values["sufficient_sizes"]:
+        answer.update(size=None, low=None, high=None, status="cannot_tell", explanation="It cannot be told: because.")
+    write_report(AnalysisResult.model_validate(values), tmp_path)
+    browser.get((tmp_path / "report.html").as_uri())
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert browser.find_element(By.ID, "answer").text == "It cannot be told: because."
+    # a tenth of the spread, by remaining: (S / (S / 10))^2
+    assert shown_size(browser, "remaining") == pytest.approx(100, abs=1)
+
+
+@pytest.mark.usefixtures("without_figure_files")
+def test_criterion_that_cannot_be_told_says_so_and_leaves_the_other(browser, small_run, tmp_path):
+    _, result = small_run
+    values = json.loads(result.model_dump_json())
+    values["settling"][1]["relative"] = None
+    values["sufficient_sizes"][1].update(size=None, low=None, high=None, status="cannot_tell", explanation="Why.")
+    write_report(AnalysisResult.model_validate(values), tmp_path)
+    browser.get((tmp_path / "report.html").as_uri())
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert shown_size(browser, "remaining") == result.sufficient_sizes[0].size
+    assert "cannot tell" in browser.find_element(By.ID, "status-difference").text
+
+
+def test_figures_are_written_as_png_and_pdf(small_report):
+    for name in ("settling", "order", "geometry"):
+        assert (small_report / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        page = (small_report / "figures" / f"{name}.pdf").read_bytes()
+        assert page.startswith(b"%PDF")
+        assert b"/TrueType" in page or b"/CIDFontType2" in page
+        assert b"/Type3" not in page
