@@ -183,5 +183,5 @@ def test_a_checkpoint_that_numbers_its_labels_is_matched_in_order(tmp_path):
 
 def test_a_map_for_a_checkpoint_without_a_head_is_refused(tiny_bert):
     samples = texts_of("bad", "good")
-    with pytest.raises(InputError, match="has no head, so no labels that --label-map could name"):
+    with pytest.raises(InputError, match="has no head, so there are no labels for --label-map"):
         load_classifier(str(tiny_bert), samples, label_map=["bad=1", "good=0"])

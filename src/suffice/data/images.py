@@ -1,4 +1,4 @@
-"""Labelled images: folders with one sub-folder a class, and arrays."""
+"""Labelled images: folders with one sub-folder per class, and arrays."""
 
 import functools
 import hashlib
@@ -15,10 +15,11 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 
 class ImageFolder:
-    """PNG and JPEG files in one sub-folder a class; classes and files in alphabetical order, read when asked for.
+    """PNG and JPEG files in one sub-folder per class. Classes and files are sorted; an image is read when it is used.
 
     Raises:
-        InputError: no such folder, no images, fewer than two classes; at reading, a file that is missing or broken.
+        InputError: no such folder, no images, or fewer than two classes; when an image is used, a file that is missing
+        or broken.
 
     Example:
         >>> import pathlib, tempfile
@@ -74,10 +75,10 @@ class ImageFolder:
 
 
 class ImageArray:
-    """Grey images held in one array of bytes.
+    """Greyscale images in one array of bytes.
 
     Raises:
-        InputError: numbers of images and labels that differ, or fewer than two classes.
+        InputError: the numbers of images and labels differ, or there are fewer than two classes.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ def _content(file: Path) -> bytes:
 
 
 def _upright_bytes(image: Image.Image) -> Image.Image:
-    """Turned as the camera says, and 16-bit grey scaled to 8 bits, which Pillow's own conversion would clip."""
+    """Rotated by its EXIF orientation; 16-bit grey is scaled to 8 bits, where Pillow's own conversion clips."""
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):

@@ -1,4 +1,4 @@
-"""Hugging Face checkpoints, PEFT-wrapped too: a model with a head for given classes, and what was found on the way."""
+"""Hugging Face checkpoints, with PEFT adapters too: a model with a head for given classes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,11 +42,11 @@ class Checkpoint:
 
     Attributes:
         model: the module, in evaluation mode, in float32.
-        folders: where its files are, or names on the hub: the adapter's first, if there is one.
+        folders: folders of its files, or names on the hub; the adapter's comes first.
         labels: the model's label for each class of the data.
         matched_by_name: the labels were matched by name or by a label map; else in order.
-        has_new_head: the head is random, as the checkpoint has none for these classes and this loss.
-        notes: what a person should know of how the checkpoint was read.
+        has_new_head: the head is new and random, because the checkpoint has none for these classes and this loss.
+        notes: remarks on how the checkpoint was read, to be shown.
     """
 
     model: nn.Module
@@ -75,17 +75,17 @@ def read_checkpoint(
 
     Weights are read from safetensors, or by ``torch.load(weights_only=True)``.
 
-    Labels are matched by name (see `match_labels`), or as ``label_map`` says. The data may have fewer classes than the
-    model. Where the checkpoint only numbers its labels, or the data their classes, they are matched in order.
+    Labels are matched by name (see `match_labels`) or by ``label_map``; the data may have fewer classes than the model.
+    If the names of one side are only numbers, labels are matched in order.
 
-    A head is made anew, by ``seed``, if the checkpoint lacks it, or if it is one for another number of classes, none of
-    which has the name of a class of the data. What happens to any other head depends on ``keep_head``:
+    The head is new, initialised by ``seed``, if the checkpoint has none, or one for another number of classes whose
+    names all differ from those of the data. For any other head, ``keep_head`` decides:
 
-    - A head that is kept decides the result as it is. It has to be a softmax over single labels, and which label is
-      which class has to be certain: a head of another loss, and names that do not match, are refused.
-    - A head that is to be trained is a beginning and no more. Labels whose names do not match are taken in order, and
-      `suffice.models.renew_head` may follow. A head of another loss is made anew here, so that nothing of that loss is
-      left. The head of an adapter cannot be, and is refused.
+    - A head that is kept is measured as it is. It must be a softmax over single labels, and the label of each class
+      must be certain: a head trained with another loss is refused, and so are names that do not match.
+    - A head that will be trained is only a starting point. Labels whose names do not match are matched in order, and
+      the caller may draw the head anew (`suffice.models.renew_head`), as studies and forecasts do. A head trained with
+      another loss is always replaced by a new one; if it belongs to an adapter it cannot be, and is refused.
 
     Args:
         source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
@@ -93,12 +93,12 @@ def read_checkpoint(
         modality: the kind of samples.
         seed: random seed of a new head.
         trust_remote_code: run the code in a checkpoint.
-        label_map: labels of classes that are not to be matched by their names.
-        keep_head: the head is measured as it is; else it is trained first.
+        label_map: the label of classes whose names differ.
+        keep_head: the head is measured as it is; otherwise it is trained first.
 
     Raises:
-        InputError: a folder or name that leads to no checkpoint, a model of another kind, weights that are missing, a
-        head that cannot be used, or a label map that does not fit.
+        InputError: no such checkpoint, a model of another kind, missing weights, a head that cannot be used, or a label
+        map that does not fit.
     """
     path = _path(source)
     adapter = path if (Path(path) / "adapter_config.json").exists() else None
@@ -126,20 +126,20 @@ def read_checkpoint(
         raise InputError(f"{source}: the checkpoint lacks {len(stray)} weights of the model: {', '.join(stray[:5])}")
     has_head = not set(head) & set(loaded.missing)
     if label_map and not has_head:
-        raise InputError(f"{source}: has no head, so no labels that --label-map could name; leave it out")
+        raise InputError(f"{source}: has no head, so there are no labels for --label-map; leave it out")
     notes = loaded.notes
     if has_head and other_loss is not None:
         if keep_head or adapter is not None:
             raise InputError(
-                f"{source}: its head is one for {other_loss}, not for one class out of several; train a new head, or "
-                "give a checkpoint with problem_type single_label_classification"
+                f"{source}: its head was trained for {other_loss}, not for one class out of several; train a new "
+                "head, or give a checkpoint of single-label classification"
             )
         renew_head(model, seed)
-        notes += (f"The checkpoint's head is one for {other_loss}: training starts from a new one.",)
+        notes += (f"The checkpoint's head was trained for {other_loss}: training starts from a new one.",)
     elif has_head and keep_head and matching.fault is not None and is_paired:
         raise InputError(
-            f"{source}: {matching.fault}; say which label each class has with --label-map CLASS=LABEL, or train a new "
-            "head"
+            f"{source}: {matching.fault}; give the label of each class with --label-map CLASS=LABEL, or train a "
+            "new head"
         )
     return Checkpoint(
         model=model.eval(),
@@ -152,7 +152,7 @@ def read_checkpoint(
 
 
 def _match(config: Any, classes: Sequence[str], label_map: LabelMap | None) -> Matching:
-    """Which label each class has, unless the configuration contradicts itself."""
+    """Matches the labels, unless the configuration contradicts itself."""
     names = {int(label): str(name) for label, name in config.id2label.items()}
     matching = match_labels(classes, names, label_map)
     numbers = {str(name): int(label) for name, label in (config.label2id or {}).items()}
@@ -163,7 +163,7 @@ def _match(config: Any, classes: Sequence[str], label_map: LabelMap | None) -> M
 
 
 def _other_loss(config: Any) -> str | None:
-    """What the head is for, if not for one class out of several."""
+    """What the head was trained for, if not for one class out of several."""
     kind = getattr(config, "problem_type", None)
     if kind not in (None, "single_label_classification"):
         return str(kind).replace("_", " ")
@@ -171,7 +171,7 @@ def _other_loss(config: Any) -> str | None:
 
 
 def _path(source: str) -> str:
-    """The folder that a source means, or else the source itself, which then is a name on the hub."""
+    """The folder of a source, or the source itself if it is a name on the hub."""
     if source == TINY_VIT:
         return str(files("suffice.models") / "tiny_vit")
     folder = Path(source).expanduser()
@@ -184,12 +184,12 @@ def _path(source: str) -> str:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What was found in reading the weights.
+    """What was found when the weights were read.
 
     Attributes:
-        missing: weights of the model that the checkpoint lacks.
-        new: those, and the ones that have another shape in the checkpoint; all are random.
-        notes: what a person should know of it.
+        missing: weights that the checkpoint lacks.
+        new: these, and weights of another shape in the checkpoint; all are random.
+        notes: remarks, to be shown.
     """
 
     missing: list[str]
@@ -223,7 +223,7 @@ def _load(base: str, config: Any, modality: Modality, seed: int, trust_remote_co
 
 @contextmanager
 def reading(source: str, samples: str) -> Iterator[None]:
-    """Without the libraries' own progress bars and warnings, and with one line for what they raise in many."""
+    """Silences the libraries' progress bars and warnings, and turns their errors into one line."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -235,13 +235,13 @@ def reading(source: str, samples: str) -> Iterator[None]:
         reason = " ".join(str(error).split()).partition(". ")[0]
         if "trust_remote_code" in str(error):
             raise InputError(
-                f"{source}: needs code that it brings; read it, and allow it by --trust-remote-code"
+                f"{source}: needs the code that it comes with; read it, then allow it with --trust-remote-code"
             ) from error
         if Path(source).expanduser().is_dir():
             raise InputError(f"{source}: this folder holds no usable {samples} classifier ({reason})") from error
         raise InputError(
-            f"{source}: no such folder here, and no such model could be had from the hub ({reason}); "
-            "check the name and the network, or give a local folder"
+            f"{source}: no such folder, and the hub gave no such model ({reason}); check the name and the "
+            "network, or give a local folder"
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)

@@ -1,4 +1,4 @@
-"""The order in which the modules of a model run, which may differ from the order in which they are registered."""
+"""The order in which the modules of a model run, which is not always that in which they are registered."""
 
 import copy
 import inspect
@@ -15,14 +15,14 @@ from transformers import logging as transformers_logging
 from suffice.errors import InputError
 
 TOKENS = 8
-"""Length of the trial text."""
+"""Number of tokens of the trial text."""
 
 PATCHES = 4
-"""Patches along each side of the trial image, where the model takes an image smaller than its own."""
+"""Patches along each side of the first trial image."""
 
 STAGE = 2 / 3
-"""Lists of modules inside the items of another list are layers, and those items are stages, where the inner lists hold
-more than this share of the parameters of the outer one."""
+"""Items of a list are stages, and the items of the lists in them are layers, if these hold more than this share of the
+parameters."""
 
 DEFAULT_IMAGE_SIZE = 224
 """Pixels of a side, for checkpoints that state none."""
@@ -33,13 +33,13 @@ class Execution:
     """One forward pass, as a sequence of module calls.
 
     Attributes:
-        layers: paths of the layers, in the order in which they first run; a layer that runs several times, as ALBERT's,
-            counts once, and one that does not run is left out.
-        starts: the time at which each layer first runs, as the number of module calls before it.
-        first_uses: the time at which each parameter is first used, in the order of ``named_parameters()``. A parameter
-            is used when the module that owns it first runs, or, where neither that module nor a part of it is ever
-            called (as the output projection of ``nn.MultiheadAttention``), when its nearest ancestor that is does. A
-            parameter shared by several modules is used when the first of them runs.
+        layers: paths of the layers, in the order of their first run. A layer that runs several times, as in ALBERT,
+            counts once; one that does not run is left out.
+        starts: when each layer first runs: the number of module calls before it.
+        first_uses: when each parameter is first used, in the order of ``named_parameters()``: when its module first
+            runs, or, if no part of that module is ever called (as the output projection of
+            ``nn.MultiheadAttention``), when the nearest ancestor does. A parameter of several modules is used when
+            the first of them runs.
     """
 
     layers: list[str]
@@ -47,14 +47,14 @@ class Execution:
     first_uses: dict[str, int]
 
     def parameters_from(self, layer: int) -> list[str]:
-        """Names of the parameters that are first used in a layer, given by its index in execution order, or later."""
+        """Names of the parameters first used at or after the start of a layer, given by its index in `layers`."""
         return [name for name, use in self.first_uses.items() if use >= self.starts[layer]]
 
 
 def execution_of(model: nn.Module) -> Execution:
-    """Traces one forward pass on a trial input that is made from the configuration of the model.
+    """Traces one forward pass on a trial input made from the model's configuration.
 
-    A copy of the model runs, in evaluation mode and with the same weights; torch's random numbers stay as they were.
+    A copy of the model with the same weights runs in evaluation mode; torch's random state is restored.
 
     Args:
         model: a Hugging Face classifier of images or texts.
@@ -89,10 +89,9 @@ def execution_of(model: nn.Module) -> Execution:
 def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     """The layers of a transformer by path, in the order of registration.
 
-    They are the items of the longest list of modules and of all lists at the same level, as the layers of Swin are
-    divided into stages. Lists inside the layers, as MobileBERT's feed-forward networks, do not count, nor do lists of
-    single maps, as MarkupLM's embeddings. Where there is an encoder and a decoder, the layers are the items of the
-    outermost lists of both.
+    They are the items of the longest list of modules, and of all lists at the same level if there are stages, as in
+    Swin. Lists inside layers, as MobileBERT's feed-forward networks, do not count, nor do lists of modules without
+    parts, as MarkupLM's embeddings. With an encoder and a decoder, they are the items of the outermost lists of both.
     """
     lists = {
         path: module
@@ -124,7 +123,7 @@ def _has_parts(item: nn.Module) -> bool:
 
 
 def image_shape(config: Any) -> tuple[int, int, int]:
-    """Channels, height and width of the images that a model is configured for, as far as its configuration states them.
+    """Channels, height and width of a model's images, by its configuration.
 
     Example:
         >>> from transformers import ViTConfig
@@ -148,9 +147,9 @@ def _first_uses(model: nn.Module, times: Mapping[str, int]) -> dict[str, int]:
 
 
 def _times(model: nn.Module) -> dict[str, int]:
-    """For each module that runs, how many calls of modules come before its first.
+    """When each module first runs: the number of module calls before it.
 
-    A module whose ``forward`` is run without a call, as the layers of SqueezeBERT are, has the time of its first part.
+    If ``forward`` is used without a call, as in SqueezeBERT's layers, a module runs when the first of its parts does.
     """
     calls = _calls(model)
     times = dict(calls)
@@ -171,13 +170,13 @@ def _calls(model: nn.Module) -> dict[str, int]:
             failure = failure or error
     reason = "it has no configuration" if failure is None else " ".join(str(failure).split()).partition(". ")[0]
     raise InputError(
-        f"the order in which the layers of {type(model).__name__} run is unknown, as no trial input runs through it "
-        f"({reason}): name the parameters that move by globs"
+        f"{type(model).__name__}: the order of its layers is unknown, as it runs on no trial input ({reason}); name "
+        "the parameters that move by globs"
     )
 
 
 def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
-    # a copy with the same tensors, as Swin's windows keep the size of the last image
+    # a copy that shares all tensors: Swin keeps the window size of the last image
     tensors = [*model.parameters(), *model.buffers()]
     trial = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors}).eval()
     times: dict[str, int] = {}
@@ -201,7 +200,7 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
 
 
 def _trial_inputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Inputs to try, the likeliest and cheapest first."""
+    """Inputs to try, the cheapest first."""
     config: Any = getattr(model, "config", None)
     if config is None:
         return
@@ -215,7 +214,7 @@ def _trial_inputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
 
 
 def _text(config: Any) -> Tensor:
-    """Token ids of one text: ordinary ones, then the end of the text, which the heads of BART and T5 look for."""
+    """One text of ordinary tokens and an end-of-text token, which the heads of BART and T5 need."""
     text = config.get_text_config()
     vocabulary = range(getattr(text, "vocab_size", TOKENS))
     special = [getattr(text, f"{kind}_token_id", None) for kind in ("pad", "bos", "eos")]

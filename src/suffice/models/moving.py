@@ -22,19 +22,20 @@ Models", ICLR 2022, section 4.2, do."""
 
 
 def adapted(model: nn.Module, method: str, targets: Sequence[str] | None = None, seed: int = 0) -> nn.Module:
-    """The model with a gradient required of what a method of fine-tuning moves, and of nothing else.
+    """Prepares a model for a method of fine-tuning: exactly the parameters that move require a gradient.
 
-    For ``lora(r)`` it is wrapped by PEFT: W + 2 B A in the targets, B = 0 and A random at first, of rank r (E. Hu et
-    al., ICLR 2022, equation 3, with alpha = 2 r), and the head moves as well. Otherwise it is the model itself.
+    For ``lora(r)``, PEFT wraps the model: a weight W of the targets becomes W + 2 B A of rank r, with B = 0 and A
+    random at first (E. Hu et al., ICLR 2022, equation 3, with alpha = 2 r), and the head moves as well. For other
+    methods the model itself is returned.
 
     Args:
-        model: a Hugging Face classifier, in which all parameters are as the checkpoint has them.
+        model: a Hugging Face classifier.
         method: head, last_layers(n), lora(r) or full.
-        targets: names of the linear maps that lora adapts, or ends of their paths; queries and values by default.
-        seed: of A.
+        targets: names of the linear maps that LoRA adapts, or the ends of their paths; queries and values by default.
+        seed: random seed of A.
 
     Raises:
-        InputError: another method, more layers than there are, or targets that match nothing.
+        InputError: an unknown method, more layers than the model has, or targets that match nothing.
 
     Example:
         >>> from transformers import ViTConfig, ViTForImageClassification
@@ -54,19 +55,19 @@ def adapted(model: nn.Module, method: str, targets: Sequence[str] | None = None,
 def moving_parameters(model: nn.Module, method: str) -> list[str]:
     """Names of the parameters that a method of fine-tuning moves.
 
-    - ``head``: those outside the pretrained base model;
-    - ``last_layers(n)``: those of the last n layers in the order in which they run, and all that are first used after
-      these layers begin (final normalisation, head). The layers of an encoder and a decoder count together, so the last
-      layer is the decoder's; embeddings that both share are used before, and do not move;
+    - ``head``: those outside the pretrained base model.
+    - ``last_layers(n)``: those first used in the last n layers, in the order in which layers run, or after them (final
+      normalisation, head). Layers of an encoder and of a decoder count together, so the last layer is the decoder's;
+      embeddings that both share are used earlier and do not move.
     - ``full``, or ``all``: all; for a model wrapped by PEFT, those that its adapter trains.
 
     Args:
         model: a Hugging Face classifier, or one wrapped by PEFT.
-        method: one of these; ``lora(r)`` adds parameters of its own, see `adapted`.
+        method: one of these; ``lora(r)`` adds parameters, see `adapted`.
 
     Raises:
-        InputError: another method, more layers than there are, a part of a model wrapped by PEFT, or ``last_layers(n)``
-        of a model in which the order of the layers cannot be found (see `execution_of`).
+        InputError: an unknown method, more layers than the model has, a method other than ``full`` for a model wrapped
+        by PEFT, or ``last_layers(n)`` of a model whose layers cannot be put in order (see `execution_of`).
 
     Example:
         >>> from transformers import ViTConfig, ViTForImageClassification
@@ -97,10 +98,10 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
 
 
 def renew_head(model: nn.Module, seed: int) -> None:
-    """Draws the weights of the head anew, as torch does for a new module.
+    """Initialises the head anew, as torch does for new modules.
 
     Raises:
-        InputError: no head is found.
+        InputError: the model has no head.
     """
     heads = {name.partition(".")[0] for name in moving_parameters(model, "head")}
     with torch.random.fork_rng(devices=[]):
