@@ -69,7 +69,7 @@ def test_the_flag_may_be_given_several_times(folder, reviews, tmp_path):
 
 def test_a_head_of_another_loss_is_refused_as_it_is_and_replaced_for_training(reviews, tmp_path):
     source = str(save(tmp_path / "model", ["POSITIVE", "NEGATIVE"], problem_type="multi_label_classification"))
-    with pytest.raises(InputError, match="its head is one for multi label classification"):
+    with pytest.raises(InputError, match="its head was trained for multi label classification"):
         analyzed(source, reviews, tmp_path / "run")
     result = analyzed(source, reviews, tmp_path / "trained", fine_tune="head", epochs=1)
     assert result.problem.moving_parameters == 2 * (16 + 1)

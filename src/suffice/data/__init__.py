@@ -45,15 +45,15 @@ def load_samples(
     """Labelled images (see `load_images`), or labelled texts from a table.
 
     Args:
-        source: a folder with one sub-folder of images a class, IDX files, ``builtin:digits``, or a .csv, .tsv, .txt or
-            .jsonl file.
-        text_column: of a table, see `read_texts`.
-        label_column: of a table.
-        threshold: of a table whose labels are numbers.
+        source: a folder with one sub-folder of images per class, IDX files, ``builtin:digits``, or a .csv, .tsv, .txt
+            or .jsonl file.
+        text_column: the column of texts of a table, see `read_texts`.
+        label_column: the column of labels of a table.
+        threshold: makes two classes of the labels of a table that are numbers.
         classes: keep the samples of these classes only.
 
     Raises:
-        InputError: nothing usable there, a threshold for images, or classes that are not there.
+        InputError: no usable data, a threshold for images, or unknown classes.
 
     Example:
         >>> digits = load_samples("builtin:digits")
@@ -70,10 +70,10 @@ def load_samples(
 
 
 def load_images(source: str) -> ImageArray | ImageFolder:
-    """Labelled images from a folder with one sub-folder a class, IDX files, or ``builtin:digits``.
+    """Labelled images from a folder with one sub-folder per class, IDX files, or ``builtin:digits``.
 
     Raises:
-        InputError: nothing usable there.
+        InputError: no usable images.
     """
     if source == DIGITS:
         digits = load_digits()
@@ -86,7 +86,9 @@ def load_images(source: str) -> ImageArray | ImageFolder:
             f"({', '.join(sorted(TABLES))}), or {DIGITS}"
         )
     if holds_texts(path):
-        raise InputError(f"{source}: a table of texts, and images are needed here: a folder, IDX files, or {DIGITS}")
+        raise InputError(
+            f"{source}: a table of texts, and images are needed here: give a folder of images, IDX files, or {DIGITS}"
+        )
     if holds_idx(path):
         return read_idx_images(path)
     if path.is_file():

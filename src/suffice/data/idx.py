@@ -16,7 +16,7 @@ UNSIGNED_BYTE = 0x08
 def read_idx(path: Path) -> np.ndarray:
     """The array in an IDX file of unsigned bytes.
 
-    The header is two zero bytes, the type, the number of dimensions, and each dimension as a big-endian
+    The header is two zero bytes, the type, the number of dimensions, and the size of each dimension as a big-endian
     32-bit integer (Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "The IDX file format").
 
     Raises:
@@ -38,12 +38,12 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def read_idx_images(path: Path) -> ImageArray:
-    """Images with labels, from an ``*images-idx3-ubyte`` file or a folder with one (or with a ``train-`` one).
+    """Labelled images from an ``*images-idx3-ubyte`` file, or from a folder with one such file or one ``train-`` file.
 
-    The labels lie beside them under the name with "images" replaced by "labels" and "idx3" by "idx1".
+    The labels are in the same folder; in the name of their file, "labels" replaces "images" and "idx1" replaces "idx3".
 
     Raises:
-        InputError: no such file, several to choose from, no labels, or a broken file.
+        InputError: no such file, several files, no labels, or a broken file.
     """
     images = _choose(path) if path.is_dir() else path
     labels = images.with_name(images.name.replace("images", "labels").replace("idx3", "idx1"))

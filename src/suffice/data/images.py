@@ -1,4 +1,4 @@
-"""Labelled images: folders with one sub-folder a class, and arrays."""
+"""Labelled images: folders with one sub-folder per class, and arrays."""
 
 import functools
 import hashlib
@@ -21,7 +21,8 @@ class ImageFolder:
     Classes are in the order of the alphabet, or of size where all names are whole numbers.
 
     Raises:
-        InputError: no such folder, no images, fewer than two classes; at reading, a file that is missing or broken.
+        InputError: no such folder, no images, or fewer than two classes; when an image is used, a file that is missing
+        or broken.
 
     Example:
         >>> import pathlib, tempfile
@@ -80,10 +81,10 @@ class ImageFolder:
 
 
 class ImageArray:
-    """Grey images held in one array of bytes.
+    """Greyscale images in one array of bytes.
 
     Raises:
-        InputError: numbers of images and labels that differ, or fewer than two classes.
+        InputError: the numbers of images and labels differ, or there are fewer than two classes.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ def _content(file: Path) -> bytes:
 
 
 def _upright_bytes(image: Image.Image) -> Image.Image:
-    """Turned as the camera says, and 16-bit grey scaled to 8 bits, which Pillow's own conversion would clip."""
+    """Rotated by its EXIF orientation; 16-bit grey is scaled to 8 bits, where Pillow's own conversion clips."""
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):

@@ -8,10 +8,10 @@ from suffice.errors import InputError
 
 
 class Joined:
-    """The samples of one data set, then those of another, such as a test set that comes apart.
+    """The samples of one data set followed by those of another, such as a separate test set.
 
     Raises:
-        InputError: they have other classes.
+        InputError: their classes differ.
 
     Example:
         >>> from suffice.data import load_samples
@@ -24,8 +24,8 @@ class Joined:
     def __init__(self, first: LabelledSamples, second: LabelledSamples) -> None:
         if list(first.classes) != list(second.classes):
             raise InputError(
-                f"the test data have the classes {', '.join(second.classes)}, and the others have "
-                f"{', '.join(first.classes)}: they must be the same"
+                f"the test data have the classes {', '.join(second.classes)}, and the data have "
+                f"{', '.join(first.classes)}: give test data of the same classes"
             )
         self.classes = first.classes
         self.labels = np.concatenate([first.labels, second.labels])

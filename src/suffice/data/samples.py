@@ -1,4 +1,4 @@
-"""What labelled samples are, images or texts, and views on some of their classes."""
+"""Labelled samples, images or texts, and subsets by class."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -20,32 +20,32 @@ class LabelledSamples(Protocol):
 
     @property
     def classes(self) -> Sequence[str]:
-        """The name of each class; a label is a place in this list."""
+        """The name of each class; a label is an index into this list."""
 
     @property
     def labels(self) -> Int64[np.ndarray, " samples"]:
-        """All labels, read without opening a sample."""
+        """The label of each sample; no sample is opened."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int, /) -> Sample: ...
 
     def describe(self, row: int, /) -> str:
-        """Where a sample comes from, for messages."""
+        """The source of a sample, such as a file or a line, for messages."""
 
     def fingerprint(self) -> str:
         """A hash of the contents: it changes with any sample, label or class name."""
 
 
 class ClassSubset:
-    """The samples of some classes, in the order of the data; labels are places in the list of names.
+    """The samples of some classes, in the order of the data. A label is an index into ``names``.
 
     Args:
-        samples: to choose from.
-        names: of the classes to keep.
+        samples: the samples of all classes.
+        names: the classes to keep.
 
     Raises:
-        InputError: a class that is not there, has no samples or is named twice, or fewer than two classes.
+        InputError: a class that is unknown, has no samples or is named twice, or fewer than two classes.
 
     Example:
         >>> from suffice.data import load_samples
@@ -62,9 +62,9 @@ class ClassSubset:
                 raise InputError(f"no class {name!r} in the data{nearest(name, known) or _listing(known)}")
         if len(set(names)) < max(2, len(names)):
             raise InputError(f"classes = {', '.join(names)}: name at least two classes, each once")
-        places = np.full(len(known), -1)
-        places[[known.index(name) for name in names]] = np.arange(len(names))
-        relabelled = places[samples.labels]
+        new_labels = np.full(len(known), -1)
+        new_labels[[known.index(name) for name in names]] = np.arange(len(names))
+        relabelled = new_labels[samples.labels]
         self.classes = list(names)
         self.rows = np.flatnonzero(relabelled >= 0)
         self.labels = relabelled[self.rows]

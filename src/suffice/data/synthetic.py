@@ -1,4 +1,4 @@
-"""Synthetic regression: inputs and targets from a distribution that is known in full."""
+"""Synthetic regression: inputs and targets from a known distribution."""
 
 import itertools
 from functools import cached_property
@@ -16,26 +16,26 @@ TEACHER_WIDTHS = (16, 16)
 """Widths of the teacher's hidden layers."""
 
 GAIN = 1.5
-"""Deviation of what enters a tanh of the teacher: above 1, so that it bends."""
+"""Standard deviation of the inputs of the teacher's tanh units: above 1, so that they are nonlinear there."""
 
 CALIBRATION = 10_000
-"""Inputs over which the teacher's outputs are given mean 0 and deviation 1."""
+"""Number of inputs over which the teacher's outputs are scaled to mean 0 and standard deviation 1."""
 
 
 class SyntheticRegression:
     r"""Samples :math:`x \sim N(0, I_d)`, :math:`y = f(x) + \sigma \varepsilon`, :math:`\varepsilon \sim N(0, 1)`.
 
-    No model that does not know the noise has a mean squared error below :math:`\sigma^2`, the noise floor.
+    The mean squared error on new samples is at least :math:`\sigma^2`, the noise floor.
 
     Args:
         target: f is "linear", :math:`a^\top x` with :math:`\|a\| = 1`, or a "teacher": a random fully connected network
-            with two hidden layers of 16 and tanh. Either has deviation 1 over the inputs.
-        dimension: d.
-        noise: :math:`\sigma`.
-        seed: of f.
+            with two hidden layers of 16 and tanh. Either has standard deviation 1 over the inputs.
+        dimension: d, the dimension of an input.
+        noise: :math:`\sigma`, the standard deviation of the noise.
+        seed: random seed of f.
 
     Raises:
-        InputError: another target, a dimension below 1, or a noise that is negative.
+        InputError: an unknown target, a dimension below 1, or negative noise.
 
     Example:
         >>> samples = SyntheticRegression("linear", dimension=3, noise=0.5, seed=0)
@@ -65,13 +65,13 @@ class SyntheticRegression:
     def draw(
         self, count: int, seed: int
     ) -> tuple[Float64[np.ndarray, "samples dimension"], Float64[np.ndarray, "samples 1"]]:
-        """So many samples (x, y); another seed gives others, of the same f."""
+        """``count`` samples (x, y). The seed decides the samples, not f."""
         inputs, noise = np.random.SeedSequence([self._seed, seed]).spawn(2)
         x = np.random.default_rng(inputs).standard_normal((count, self.dimension))
         return x, self.expected(x) + self.noise * np.random.default_rng(noise).standard_normal((count, 1))
 
     def expected(self, x: Float64[np.ndarray, "samples dimension"]) -> Float64[np.ndarray, "samples 1"]:
-        """f(x), the mean of y for an input."""
+        """f(x), the mean of y given x."""
         if self.target == "linear":
             return self._network(x)
         mean, deviation = self._scale

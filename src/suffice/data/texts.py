@@ -1,4 +1,4 @@
-"""Labelled texts: tables with a column of texts and a column of labels."""
+"""Labelled texts: tables with one column of texts and one of labels."""
 
 import csv
 import io
@@ -19,13 +19,13 @@ TABLES = frozenset({".csv", ".tsv", ".txt", ".jsonl"})
 
 
 class LabelledTexts:
-    """Texts held in memory.
+    """Texts in memory.
 
     Args:
-        texts: one a sample.
-        labels: places in the list of classes.
-        classes: their names.
-        lines: the line of the source in which each text starts.
+        texts: one per sample.
+        labels: indices into ``classes``.
+        classes: the name of each class.
+        lines: the line of the file in which each text starts.
         source: the name of the file.
     """
 
@@ -58,29 +58,29 @@ class LabelledTexts:
 
 
 def holds_texts(path: Path) -> bool:
-    """Whether a path is a table, by its suffix."""
+    """Whether a path is a table of texts, by its suffix."""
     return path.is_file() and path.suffix.lower() in TABLES
 
 
 def read_texts(
     path: Path, text_column: str = "text", label_column: str = "label", threshold: float | None = None
 ) -> LabelledTexts:
-    r"""The texts and labels in two columns of a table: .csv (commas), .tsv or .txt (tabs), .jsonl (an object a line).
+    r"""The texts and labels in two columns of a table: .csv (commas), .tsv or .txt (tabs), or .jsonl (JSON lines).
 
-    Columns are named by the first line; given as numbers, from 1 on, they say that the file has no such line. In .csv,
-    quotes are read as RFC 4180 has them; in .tsv and .txt they are part of the text.
+    The first line names the columns. Columns given as numbers, from 1 on, mean that the file has no such line. In .csv
+    files, quotes follow RFC 4180; in .tsv and .txt files they are part of the text.
 
     Args:
         path: the table, in UTF-8.
         text_column: name or number of the column of texts.
         label_column: name or number of the column of labels.
-        threshold: labels are numbers, and become two classes, below it and from it on; by default the distinct labels
-            are the classes, in the order of the alphabet, or of size where all are whole numbers.
+        threshold: makes two classes of labels that are numbers: below it, and equal or above. By default each distinct
+            label is a class; classes are sorted by value if all are whole numbers, else alphabetically.
 
     Raises:
-        InputError: a file that cannot be read, a column that is not there, a row with too few or too many fields, an
-        empty text or label, a label that is no number where there is a threshold, fewer than two classes, or
-        as many as samples.
+        InputError: a file that cannot be read, an unknown column, a row with too few or too many fields, an empty text
+        or label, a label that is not a number although there is a threshold, fewer than two classes, or as many classes
+        as samples.
 
     Example:
         >>> import pathlib, tempfile
@@ -222,8 +222,7 @@ def _classes(rows: list[_Row], path: Path) -> tuple[Int64[np.ndarray, " samples"
         raise InputError(f"{path}: the only label is {rows[0].label!r}; at least two classes are needed")
     if len(names) == len(rows):
         raise InputError(
-            f"{path}: each of the {len(rows)} labels is another one; if they are numbers, make two classes of them "
-            "with --threshold"
+            f"{path}: all {len(rows)} labels differ; if they are numbers, make two classes of them with --threshold"
         )
     classes = in_order(names)
     places = {name: place for place, name in enumerate(classes)}
@@ -247,5 +246,5 @@ def _number(row: _Row, path: Path) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"{path}, line {row.line}: the label {row.label!r} is no number, as --threshold needs it")
+        raise InputError(f"{path}, line {row.line}: the label {row.label!r} is no number; --threshold needs numbers")
     return number

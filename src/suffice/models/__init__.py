@@ -1,4 +1,4 @@
-"""From a checkpoint to a classifier that a problem can use."""
+"""From a checkpoint to a classifier, and which of its parameters move."""
 
 from typing import cast
 
@@ -51,23 +51,22 @@ def load_classifier(
 ) -> Classifier:
     """A classifier of images or texts, as the samples are, for their classes.
 
-    Labels are matched by name. A head that the checkpoint lacks, or that is one for other classes of another number, is
-    made anew, by ``seed``. See `suffice.models.checkpoint.read_checkpoint` for what happens to other heads.
+    Labels are matched by name. The head is new if the checkpoint has none for these classes; see
+    `suffice.models.checkpoint.read_checkpoint`.
 
     Args:
         source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
-        samples: what it is to classify.
-        image_size: pixels of a side; the checkpoint's own by default.
+        samples: the samples to classify.
+        image_size: height and width in pixels; by default the checkpoint's.
         seed: random seed of a new head.
         trust_remote_code: run the code in a checkpoint.
-        label_map: labels of classes that are not to be matched by their names: a mapping from class to the name or
-            index of a label, or a list of "class=label".
-        keep_head: the head is measured as it is; else it is trained first.
+        label_map: the label of classes whose names differ: a mapping from class to the name or index of a label, or a
+            list of "class=label".
+        keep_head: the head is measured as it is; otherwise it is trained first.
 
     Raises:
-        InputError: a source that leads to no classifier of such samples, one that needs remote code, weights or a
-        tokenizer that are missing, a head that is to be kept and has another loss or other classes, a label map that
-        does not fit, or an image size for texts.
+        InputError: no such checkpoint, a model of another kind, one that needs remote code or lacks weights or a
+        tokenizer, a head that cannot be used, a label map that does not fit, or an image size for texts.
 
     Example:
         >>> from suffice.data import load_samples

@@ -1,4 +1,4 @@
-"""What a problem needs of a classifier, whatever its samples are."""
+"""Classifiers of images or texts, as a problem uses them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from suffice.problem import Batch
 
 @runtime_checkable
 class Inputs(Protocol):
-    """Some of the samples as a classifier takes them: dictionaries with "labels"."""
+    """Samples as the inputs of a classifier: dictionaries with "labels"."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of how these samples were read."""
+        """Remarks on how the samples were read, to be shown."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int, /) -> dict[str, Any]: ...
 
     def describe(self, row: int, /) -> str:
-        """Where a sample comes from."""
+        """The source of a sample, such as a file or a line, for messages."""
 
     def fingerprint(self) -> str:
         """A hash of the contents as the model takes them: it changes with any sample, label or preprocessing."""
@@ -35,11 +35,11 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class Classifier(ABC):
-    """A checkpoint with what is needed to use it.
+    """A checkpoint with its preprocessing.
 
     Attributes:
         checkpoint: the model, and how it was read.
-        notes: what a person should know of the checkpoint and of how it is used.
+        notes: remarks on the checkpoint and its preprocessing, to be shown.
     """
 
     checkpoint: Checkpoint
@@ -57,23 +57,23 @@ class Classifier(ABC):
 
     @property
     def matched_by_name(self) -> bool:
-        """Whether the checkpoint names these classes; else they were matched in order."""
+        """Whether labels were matched by name or by a label map; otherwise they were matched in order."""
         return self.checkpoint.matched_by_name
 
     @property
     def has_new_head(self) -> bool:
-        """Whether the checkpoint had no head for these classes; the one here is random."""
+        """Whether the head is new and random, because the checkpoint has none for these classes and this loss."""
         return self.checkpoint.has_new_head
 
     @property
     @abstractmethod
     def collate(self) -> Callable[[list[Any]], Batch] | None:
-        """Makes a batch of inputs; None where the default of torch does."""
+        """Makes a batch of inputs; None for torch's ``default_collate``."""
 
     @abstractmethod
     def predict(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Logits of a batch, by the classifier's model or one of the same kind."""
+        """The logits of a batch; ``model`` is the classifier's, or a copy or part of it."""
 
     @abstractmethod
     def inputs(self, samples: LabelledSamples, rows: Int64[np.ndarray, " samples"]) -> Inputs:
-        """Some of the samples as the model takes them."""
+        """The samples at some rows, as inputs of the model."""

@@ -1,4 +1,4 @@
-"""A model cut where what moves begins, so that the frozen part is run once and not at each step of each training."""
+"""A model split into a frozen part, which runs once, and the rest, which is trained."""
 
 import copy
 from collections.abc import Callable
@@ -23,9 +23,9 @@ class Split:
     """A model in two parts.
 
     Attributes:
-        rest: takes features, gives logits; what moves is in it.
-        features: what the frozen part makes of a batch, (batch, ...); of texts (batch, tokens, width + 1), with the
-            attention mask as the last column where layers are left.
+        rest: computes logits from frozen features; it has all parameters that move.
+        features: computes the frozen features of a batch, (batch, ...). For texts, if the rest has layers, they are
+            (batch, tokens, width + 1), and the last column is the attention mask.
     """
 
     rest: nn.Module
@@ -33,16 +33,15 @@ class Split:
 
 
 def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
-    """Cuts a model before the first module that moves; None where it cannot be cut.
+    """Splits a model before the first module that moves; None where this is not possible.
 
-    It is cut before the head, if only the head moves, or before the first of the last layers that move, if nothing
-    before it does. The rest then has to give the same logits on a batch, so a model that is built in another way than
-    is supposed here is used whole.
+    It is split before the head if only the head moves, or before the first of the last layers if ``last_layers(n)``
+    moves. The split is used only if the rest gives the logits of the whole model on a batch.
 
     Args:
-        model: a Hugging Face classifier in which those parameters require a gradient that move.
+        model: a Hugging Face classifier; the parameters that move require a gradient, and no others do.
         predict: gives the logits of the model.
-        batch: a batch to try the rest on.
+        batch: a batch on which the split is checked.
 
     Example:
         >>> from suffice.models import adapted
@@ -75,7 +74,7 @@ def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
         try:
             logits = rest(features(batch))
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):
-            return None  # a model of another build, which fails in its own way; the caller uses it whole, and says so
+            return None  # models of other designs fail in many ways; the caller uses them whole, and says so
     if logits.shape != expected.shape or not torch.allclose(logits, expected, rtol=1e-4, atol=1e-4):
         return None
     return Split(rest, features)
@@ -106,7 +105,7 @@ def _last_layers(model: nn.Module, moving: list[str]) -> tuple[nn.Module, nn.Mod
 
 
 class _LastLayers(nn.Module):
-    """A transformer without its first layers, which takes the inputs of the others in place of embeddings."""
+    """A transformer without its first layers; the input of the others replaces the embeddings."""
 
     def __init__(self, model: nn.Module, path: str, first: int) -> None:
         super().__init__()
@@ -127,11 +126,11 @@ class _LastLayers(nn.Module):
 
 
 class _Reached(Exception):  # noqa: N818 -- it is no error
-    """Ends a forward pass when what it was made for is known."""
+    """Ends a forward pass early."""
 
 
 def _input_of(boundary: nn.Module, forward: Callable[[], object]) -> Tensor:
-    """The first argument that a module is given in a forward pass, which ends there."""
+    """The first argument of a module in a forward pass, which ends there."""
     inputs: list[Tensor] = []
 
     def take(module: nn.Module, arguments: tuple[Any, ...]) -> None:

@@ -39,7 +39,7 @@ class ImageClassifier(Classifier):
 
     Attributes:
         processor: turns PIL images into ``pixel_values``.
-        grey: the model takes one channel, not three.
+        grey: whether the model takes one channel instead of three.
     """
 
     processor: Callable[..., Any]
@@ -47,7 +47,7 @@ class ImageClassifier(Classifier):
     collate = None
 
     def predict(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Logits; positions are interpolated where the images are not of the size of the pretraining."""
+        """Logits; position embeddings are interpolated if the images differ in size from those of the pretraining."""
         pixels = batch["pixel_values"]
         size = getattr(cast(Any, model).config, "image_size", None)
         other_size = size is not None and pixels.shape[-1] != (size if isinstance(size, int) else size[-1])
@@ -63,7 +63,7 @@ class ImageClassifier(Classifier):
 
 
 class ImageInputs:
-    """Some of the images as a classifier takes them: dictionaries with "pixel_values" and "labels"."""
+    """Images as inputs of a classifier: dictionaries with "pixel_values" and "labels"."""
 
     notes = ()
 
@@ -82,15 +82,15 @@ class ImageInputs:
         return self.__getitems__([row])[0]
 
     def __getitems__(self, rows: list[int]) -> list[dict[str, Any]]:
-        """Several at a time, which the image processor does faster."""
-        places = [int(self.rows[row]) for row in rows]
-        images = [cast(Image.Image, self.images[place]).convert(self._mode) for place in places]
+        """Several images at a time, which is faster."""
+        taken = [int(self.rows[row]) for row in rows]
+        images = [cast(Image.Image, self.images[row]).convert(self._mode) for row in taken]
         pixels = self._classifier.processor(images=images, return_tensors="pt")["pixel_values"]
-        labels = [self._classifier.labels[int(self.images.labels[place])] for place in places]
+        labels = [self._classifier.labels[int(self.images.labels[row])] for row in taken]
         return [{"pixel_values": image, "labels": label} for image, label in zip(pixels, labels, strict=True)]
 
     def describe(self, row: int) -> str:
-        """Where an image comes from."""
+        """The file of an image, or its number, for messages."""
         return self.images.describe(int(self.rows[row]))
 
     def fingerprint(self) -> str:
@@ -115,15 +115,15 @@ def load_image_classifier(
     Args:
         source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
         classes: names of the classes of the data.
-        image_size: pixels of a side; the checkpoint's own by default.
+        image_size: height and width in pixels; by default the checkpoint's.
         seed: random seed of a new head.
         trust_remote_code: run the code in a checkpoint.
-        label_map: labels of classes that are not to be matched by their names, see `match_labels`.
-        keep_head: the head is measured as it is; else it is trained first.
+        label_map: the label of classes whose names differ, see `match_labels`.
+        keep_head: the head is measured as it is; otherwise it is trained first.
 
     Raises:
-        InputError: a folder or name that leads to no checkpoint, one that needs remote code, or weights that are
-        missing.
+        InputError: no such checkpoint, one that needs remote code or lacks weights, a head that cannot be used, or a
+        label map that does not fit.
 
     Example:
         >>> load_image_classifier("builtin:tiny-vit", ["Bag", "Coat"]).labels
@@ -139,7 +139,7 @@ def load_image_classifier(
 def _image_processor(
     source: str, config: Any, image_size: int | None, trust_remote_code: bool
 ) -> tuple[Callable[..., Any], tuple[str, ...]]:
-    """What turns images into pixels, and what a person should know of it."""
+    """The preprocessing of images, and notes on it."""
     if cached_file(source, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False) is None:
         channels, *own = image_shape(config)
         height, width = own if image_size is None else (image_size, image_size)

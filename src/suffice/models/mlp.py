@@ -9,13 +9,13 @@ from torch import nn
 def mlp(inputs: int, width: int, depth: int, seed: int = 0) -> nn.Sequential:
     """A fully connected network with one output, tanh and biases, in float64.
 
-    Weights are normal, of a size that keeps that of the activations from layer to layer; biases are zero.
+    Weights are normal, scaled so that activations keep their size from layer to layer; biases are zero.
 
     Args:
         inputs: dimension of a sample.
-        width: of each hidden layer.
+        width: number of units in each hidden layer.
         depth: number of hidden layers.
-        seed: of the weights.
+        seed: random seed of the weights.
 
     Source: X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010, equation 12 for the variance, times the gain of tanh, 5/3.

@@ -1,4 +1,4 @@
-"""How texts of different lengths are brought into one batch without changing what the model makes of each."""
+"""Padding: texts of different lengths in one batch, each with the logits that it has alone."""
 
 import inspect
 from collections import Counter
@@ -14,7 +14,7 @@ from suffice.errors import InputError
 from suffice.problem import Batch
 
 READ_LAST = frozenset({"last", "cls_index"})
-"""Ways of ``SequenceSummary`` to read the last position of a batch, whether it is padding or not."""
+"""Values of ``summary_type`` by which a model reads the last position, whether it is padding or not."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,12 @@ class Padding:
     """How texts are padded.
 
     Attributes:
-        token: the id that fills a text up; it is masked.
-        side: where. On the right, causal attention does not see it and absolute positions stay as they are; on the
-            left for models that read the last position, as XLNet does.
-        token_type: what fills up ``token_type_ids``; None where the model or the tokenizer has none.
-        has_positions: ``position_ids`` are given, counted from the first token that is no padding.
-        is_models_own: the model's configuration has this token for padding, so what it makes of it in a text is the
-            model's own affair; else no text may have it.
+        token: the id of the token for padding; it is masked.
+        side: right, where causal attention does not see padding and absolute positions do not change; left for models
+            that read the last position, as XLNet does.
+        token_type: the padding of ``token_type_ids``; None if the model or the tokenizer has none.
+        has_positions: the batch has ``position_ids``, counted from the first token that is not padding.
+        is_models_own: the token is that of the model's configuration; any other token must not be in a text.
     """
 
     token: int
@@ -38,7 +37,7 @@ class Padding:
     is_models_own: bool
 
     def collate(self, items: list[dict[str, Any]]) -> Batch:
-        """One batch of texts, with the mask that hides the padding."""
+        """A batch of texts with its attention mask."""
 
         def padded(rows: list[Tensor], value: int) -> Tensor:
             return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=self.side)
@@ -54,19 +53,20 @@ class Padding:
 
 
 def padding_of(model: Any, tokenizer: Any, tokens: Iterable[int]) -> Padding:
-    """How the texts of a classifier are padded, by the model and its tokenizer together.
+    """The padding of a classifier, from the model and its tokenizer together.
 
-    The token is the one that the model's configuration has for padding, as some models find the end of a text by it.
-    Where there is none, it is the tokenizer's, or else any that is in none of the texts, and the configuration gets it.
-    A token that ends the texts never serves with an encoder and a decoder, whose heads look for it.
+    The token for padding is that of the model's configuration, because some models find the end of a text by it. If
+    there is none, it is the first of these that no text contains: the tokenizer's token for padding, its end-of-text
+    token, any other; the configuration is set to it. With an encoder and a decoder it is never the end-of-text token,
+    which their heads count.
 
     Args:
-        model: a Hugging Face classifier of texts; its configuration gets a token for padding if it has none.
+        model: a Hugging Face classifier of texts.
         tokenizer: its tokenizer.
-        tokens: the ids in the texts; asked for only where the model has no token for padding.
+        tokens: the tokens of all texts; read only if the model has no token for padding.
 
     Raises:
-        InputError: the texts use all tokens that there are.
+        InputError: the texts contain every token.
     """
     config = model.config
     parameters = inspect.signature(model.forward).parameters
@@ -87,16 +87,16 @@ def padding_of(model: Any, tokenizer: Any, tokens: Iterable[int]) -> Padding:
 
 
 def ends_of(config: Any, tokens: Sequence[int]) -> tuple[int, int] | None:
-    """The token that ends a text and how often a tokenized text has it, where the head looks for it.
+    """The end-of-text token and its count in a tokenized text, if the head finds the end of a text by it.
 
-    The heads of BART and T5 want it equally often in all texts of a batch.
+    The heads of BART and T5 need the same count in all texts of a batch.
     """
     counts = [(token, count) for token, count in Counter(tokens).items() if _is_looked_for(config, token)]
     return counts[0] if counts else None
 
 
 def vocabulary_of(model: Any) -> int | None:
-    """How many tokens a model has embeddings for; None where it has no table of them, as CANINE."""
+    """The number of token embeddings; None for models without a table of them, as CANINE."""
     try:
         return int(model.get_input_embeddings().num_embeddings)
     except (AttributeError, NotImplementedError):
@@ -110,13 +110,13 @@ def _can_pad(model: Any, token: Any) -> bool:
 
 
 def _is_looked_for(config: Any, token: int | None) -> bool:
-    """Whether the head looks for this token, as those of BART and T5 do for the end of a text."""
+    """Whether the head finds the end of a text by this token, as those of BART and T5 do."""
     ends = getattr(config, "eos_token_id", None)
     return bool(config.is_encoder_decoder) and token in (ends if isinstance(ends, list) else [ends])
 
 
 def _unused(model: Any, tokenizer: Any, used: set[int]) -> int:
-    """A token that is in none of the texts: the tokenizer's for padding, for the end of a text, or another."""
+    """A token that no text contains: the tokenizer's for padding, its end-of-text token, or another."""
     size = vocabulary_of(model) or len(tokenizer)
     candidates = [tokenizer.pad_token_id, tokenizer.eos_token_id, *tokenizer.all_special_ids, *reversed(range(size))]
     for token in candidates:

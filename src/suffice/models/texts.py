@@ -28,10 +28,10 @@ from suffice.problem import Batch
 TEXTS = Modality("text", AutoModelForSequenceClassification, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING)
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
-"""What a model is given of a batch."""
+"""The keys of a batch that go to the model."""
 
 TOGETHER = 1000
-"""Texts given to the tokenizer at a time: its own records of them take far more memory than the tokens."""
+"""Number of texts tokenized at a time: the tokenizer's records take far more memory than the tokens."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class TextClassifier(Classifier):
 
     Attributes:
         tokenizer: turns a text into tokens.
-        longest: the number of tokens that the model takes at most, if there is a limit.
-        padding: how texts of different lengths become one batch.
-        ends: a token, and how often it stands in a text, if the head looks for the end of a text by it; else None.
+        longest: the largest number of tokens that the model takes, if there is a limit.
+        padding: how texts of different lengths are padded in a batch.
+        ends: the token by which the head finds the end of a text, and how often each text has it; None for other heads.
     """
 
     tokenizer: Any
@@ -52,14 +52,14 @@ class TextClassifier(Classifier):
 
     @property
     def collate(self) -> Callable[[list[Any]], Batch]:
-        """Pads texts to the length of the longest."""
+        """Pads the texts of a batch to the length of the longest."""
         return self.padding.collate
 
     def predict(self, model: nn.Module, batch: Batch) -> Tensor:
         """Logits; padding is masked.
 
         Raises:
-            InputError: the model refuses the batch, as BART's head does where no text has an end.
+            InputError: the model refuses the batch, as BART does if texts have no end-of-text token.
         """
         try:
             return cast(Tensor, model(**{name: batch[name] for name in MODEL_INPUTS if name in batch}).logits)
@@ -70,7 +70,7 @@ class TextClassifier(Classifier):
         return TextInputs(samples, rows, self)
 
     def tokens(self, texts: list[str]) -> tuple[list[int], list[dict[str, Tensor]]]:
-        """How many tokens each text has, and what the model takes of it: ``input_ids``, also ``token_type_ids``."""
+        """The number of tokens of each text, and its inputs, cut to what the model takes."""
         found = self.tokenizer(texts, verbose=False)
         names = ["input_ids"] if self.padding.token_type is None else ["input_ids", "token_type_ids"]
         items = [{name: found[name][row] for name in names} for row in range(len(texts))]
@@ -86,10 +86,11 @@ class TextClassifier(Classifier):
 
 
 class TextInputs:
-    """Some of the texts as a classifier takes them: dictionaries with "input_ids", "labels", also "token_type_ids".
+    """Texts as inputs of a classifier: dictionaries with "input_ids", "labels", and "token_type_ids" if it takes them.
 
     Raises:
-        InputError: tokens that the model does not know, or that stand for padding or for the end of a text.
+        InputError: a text without tokens, or with tokens that the model does not have, or that mean padding or the end
+        of a text.
     """
 
     def __init__(self, texts: LabelledSamples, rows: Int64[np.ndarray, " samples"], classifier: TextClassifier) -> None:
@@ -118,7 +119,7 @@ class TextInputs:
         return {**self._items[row], "labels": self._labels[row]}
 
     def describe(self, row: int) -> str:
-        """Where a text comes from."""
+        """The line of a text, for messages."""
         return self.texts.describe(int(self.rows[row]))
 
     def fingerprint(self) -> str:
@@ -139,7 +140,7 @@ class TextInputs:
             if known is not None and int(tokens.max()) >= known:
                 raise InputError(
                     f"{self.describe(row)}: token number {int(tokens.max())}, and the model has {known}: the tokenizer "
-                    "beside it is that of another model"
+                    "is that of another model"
                 )
             if not padding.is_models_own and bool((tokens == padding.token).any()):
                 raise InputError(
@@ -167,14 +168,14 @@ def load_text_classifier(
         classes: names of the classes of the data.
         seed: random seed of a new head.
         trust_remote_code: run the code in a checkpoint.
-        label_map: labels of classes that are not to be matched by their names, see `match_labels`.
-        keep_head: the head is measured as it is; else it is trained first.
-        texts: those that will be classified, so that one can find a token that stands in none of them: read only where
-            neither the model nor its tokenizer has one for padding.
+        label_map: the label of classes whose names differ, see `match_labels`.
+        keep_head: the head is measured as it is; otherwise it is trained first.
+        texts: the texts to be classified; they are read only if the model has no token for padding, to find one that is
+            in none of them.
 
     Raises:
-        InputError: a folder or name that leads to no checkpoint, one that needs remote code, weights that are
-        missing, or no tokenizer.
+        InputError: no such checkpoint, one that needs remote code or lacks weights or a tokenizer, a head that cannot
+        be used, a label map that does not fit, or no token for padding.
     """
     with reading(source, TEXTS.samples):
         checkpoint = read_checkpoint(source, classes, TEXTS, seed, trust_remote_code, label_map, keep_head)
@@ -199,7 +200,7 @@ def load_text_classifier(
 
 
 def _used(tokenizer: Any, texts: Iterable[str]) -> Iterator[int]:
-    """All tokens in some texts, and those that the tokenizer adds to any text."""
+    """All tokens of some texts, and those that the tokenizer adds to any text."""
     yield from tokenizer("a")["input_ids"]
     left = iter(texts)
     while some := list(itertools.islice(left, TOGETHER)):
@@ -208,17 +209,17 @@ def _used(tokenizer: Any, texts: Iterable[str]) -> Iterator[int]:
 
 
 def _tokenizer_folder(checkpoint: Checkpoint) -> str:
-    """The adapter's own, where it brings one."""
+    """The folder of the adapter if it has a tokenizer, else that of the base model."""
     first = checkpoint.folders[0]
     return first if (Path(first) / "tokenizer_config.json").exists() else checkpoint.folders[-1]
 
 
 def _longest(checkpoint: Checkpoint, tokenizer: Any) -> int | None:
-    """The limit of the tokenizer or that of the position embeddings, whichever is less, if any is stated."""
+    """The smaller of the tokenizer's limit and that of the position embeddings; None if neither is stated."""
     limits = [tokenizer.model_max_length]
     positions = getattr(checkpoint.bare.config.get_text_config(), "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
-        # RoBERTa and its kin count positions from behind the padding's
+        # RoBERTa and similar models count positions from behind that of the padding
         paddings = [
             module.padding_idx
             for name, module in checkpoint.bare.named_modules()

@@ -71,7 +71,7 @@ class Learners:
         config: which model.
         tasks: what it is to be trained for, by name, that with all classes first.
         out: the run's folder, where features are kept.
-        as_trained: the model has been trained for these classes: its head is kept, whatever it calls them.
+        as_trained: the model has been trained for these classes, and its head is kept.
     """
 
     def __init__(self, config: FineTunedConfig, tasks: Mapping[str, Task], out: Path, as_trained: bool = False) -> None:
