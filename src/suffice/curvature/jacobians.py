@@ -160,7 +160,7 @@ def _residuals(problem: Problem, positions: Int64[np.ndarray, " samples"]) -> Fl
     found = []
     with problem.measuring():
         for some, batch in problem.batches(TOGETHER, positions):
-            outputs = as_tensor(problem.outputs(batch)).detach().requires_grad_()
+            outputs = as_tensor(problem.outputs(batch)).detach().clone().requires_grad_()
             with torch.enable_grad():
                 loss = problem.losses_of(outputs, batch, len(some)).sum()
             (residuals,) = torch.autograd.grad(loss, outputs)
