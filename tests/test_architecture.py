@@ -19,15 +19,17 @@ MAY_IMPORT = {
     "problem": {"errors"},
     "data": {"errors", "digest"},
     "models": {"errors", "digest", "problem", "data"},
-    "curvature": {"errors", "problem", "storage"},
-    "landscape": {"errors", "digest", "problem", "results", "storage", "curvature"},
-    "training": VALUES | {"problem", "data", "models"},
-    "forecasting": {"errors", "problem", "results", "curvature", "training"},
-    "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training"},
+    "checks": {"errors", "problem", "results"},
+    "curvature": {"errors", "problem", "storage", "checks"},
+    "landscape": {"errors", "digest", "problem", "results", "storage", "curvature", "checks"},
+    "training": VALUES | {"problem", "data", "models", "checks"},
+    "forecasting": {"errors", "problem", "results", "curvature", "training", "checks"},
+    "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "checks"},
     "closed_form": {"errors", "results"},
     "report": {"errors", "results", "storage"},
     "runs": VALUES
-    | {"problem", "data", "models", "curvature", "landscape", "training", "forecasting", "studies", "closed_form"},
+    | {"problem", "checks", "data", "models", "curvature", "landscape", "training", "forecasting", "studies"}
+    | {"closed_form"},
     "cli": VALUES | {"report", "runs"},
 }
 """Each room, and the rooms that it may know of. No computation imports what people read: `report`, `cli`."""

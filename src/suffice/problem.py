@@ -116,6 +116,11 @@ class Problem:
         """Where the moving parameters, and so the batches, live."""
         return next(iter(self.moving.values())).device
 
+    @property
+    def collate(self) -> Callable[[list[Any]], Batch]:
+        """Makes a batch of samples."""
+        return self._collate
+
     def center(self) -> dict[str, Tensor]:
         """A copy of the moving parameters as they are now: w*."""
         return {name: parameter.detach().clone() for name, parameter in self.moving.items()}

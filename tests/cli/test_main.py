@@ -73,6 +73,7 @@ def test_bad_input_ends_in_one_line_and_status_2(tmp_path, suffice):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("without_figure_files")
 def test_a_hessian_is_measured_reported_and_refused_with_other_settings(tmp_path, suffice):
     run = str(tmp_path / "run")
     small = ["--samples", "6", "--patch-size", "2", "--hidden-width", "3", "--epochs", "1", "--moments", "2"]

@@ -218,7 +218,14 @@ def test_another_tolerance_is_answered_from_what_was_measured(small_run, tmp_pat
     assert (tmp_path / "run" / "ledger" / "losses.zarr" / "zarr.json").stat().st_mtime_ns == stamp
 
 
-@pytest.mark.parametrize("moment", ["fine_tuning.pt", "ledger/losses.zarr/c/0/0", "held_out_ledger/losses.zarr/c/0/0"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("fine_tuning.pt", marks=pytest.mark.deep),
+        "ledger/losses.zarr/c/0/0",
+        pytest.param("held_out_ledger/losses.zarr/c/0/0", marks=pytest.mark.deep),
+    ],
+)
 def test_killed_run_resumes_to_the_identical_result(small_run, tmp_path, moment):
     folder, _ = small_run
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items() if key not in ("model", "data")]

@@ -4,7 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.deep
 def test_demo_answers_on_real_digits(tmp_path):
     command = [sys.executable, "-m", "suffice", "demo", "--out", str(tmp_path / "demo")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from suffice.checks import repeated
 from suffice.configuration import ForecastConfig, read_configuration
 from suffice.data import load_samples
 from suffice.errors import InputError
-from suffice.forecasting import curve_of, effective_penalty, measure_problem, repeated
+from suffice.forecasting import curve_of, effective_penalty, measure_problem
 from suffice.models import adapted, load_classifier, renew_head
 from suffice.problem import Problem
 from suffice.results import ForecastResult
@@ -23,8 +24,9 @@ SMALL = {
     "data": "builtin:digits",
     "samples": 120,
     "method": "lora(2)",
-    "steps": 60,
-    "learning_rate": 1e-2,
+    "steps": 30,
+    "train_batch_size": 16,
+    "learning_rate": 2e-2,
     "sizes": [240, 480],
 }
 
@@ -51,7 +53,7 @@ def test_the_forecast_is_that_of_trainings_on_all_samples_on_folds_and_on_halves
     classifier = load_classifier("builtin:tiny-vit", samples, None, 0, False)
     renew_head(classifier.model, 0)
     model = adapted(classifier.model, "lora(2)")
-    settings = FineTuning(steps=60, learning_rate=1e-2)
+    settings = FineTuning(steps=30, learning_rate=2e-2, batch_size=16)
 
     def problem_of(chosen):
         inputs = classifier.inputs(samples, chosen)
@@ -128,13 +130,23 @@ def tables(tmp_path_factory):
     return folder
 
 
-def test_with_test_data_there_is_one_training_and_the_level_is_theirs(tables, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def tested_apart(tables, tmp_path_factory):
+    """What was asked, its folder and its result, and on how many samples the model was trained."""
     kept, done = fine_tune, []
-    monkeypatch.setattr(
-        run, "fine_tune", lambda problem, *rest, **options: done.append(len(problem)) or kept(problem, *rest, **options)
-    )
-    asked = {"data": str(tables / "train"), "test": str(tables / "test"), "samples": None, "method": "lora(2)"}
-    result = forecast(config_of(**asked, sizes=[300]), tmp_path / "run")
+    asked = {"data": str(tables / "train"), "test": str(tables / "test"), "samples": None}
+    folder = tmp_path_factory.mktemp("apart") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            run,
+            "fine_tune",
+            lambda problem, *rest, **options: done.append(len(problem)) or kept(problem, *rest, **options),
+        )
+        return asked, folder, forecast(config_of(**asked, sizes=[300]), folder), done
+
+
+def test_with_test_data_there_is_one_training_and_the_level_is_theirs(tested_apart, tmp_path):
+    asked, _, result, done = tested_apart
     assert done == [150]
     assert (result.test_samples, [one.size for one in result.measured]) == (300, [150])
     assert result.forecast.level == pytest.approx(result.measured[0].loss)
@@ -143,11 +155,10 @@ def test_with_test_data_there_is_one_training_and_the_level_is_theirs(tables, tm
     assert head.test_samples == 300
 
 
-def test_the_slope_of_the_tangent_kernel_is_had_on_request_without_another_training(tables, tmp_path, monkeypatch):
-    asked = {"data": str(tables / "train"), "test": str(tables / "test"), "samples": None, "method": "lora(2)"}
-    first = forecast(config_of(**asked), tmp_path / "run")
+def test_the_slope_of_the_tangent_kernel_is_had_on_request_without_another_training(tested_apart, monkeypatch):
+    asked, folder, first, _ = tested_apart
     monkeypatch.setattr(run, "fine_tune", never)
-    result = forecast(config_of(**asked, estimator="information"), tmp_path / "run")
+    result = forecast(config_of(**asked, estimator="information"), folder)
     assert (first.forecast.estimator, result.forecast.estimator) == ("combined", "information")
     assert result.forecast.level == first.forecast.level
     assert result.forecast.slope != pytest.approx(first.forecast.slope, rel=0.01)
@@ -159,7 +170,7 @@ def test_test_samples_that_are_at_hand_are_refused(tables, tmp_path):
     shutil.copytree(tables / "test", both)
     known = next((tables / "train" / "3").iterdir())
     shutil.copy(known, both / "5" / "renamed.png")  # another name and label, the same content
-    with pytest.raises(InputError, match=r"1 of the test samples are among those at hand, first .*renamed.png"):
+    with pytest.raises(InputError, match=r"SUF012: 1 of the test samples is among the training samples: .*renamed.png"):
         forecast(config_of(data=str(tables / "train"), test=str(both), samples=None), tmp_path / "run")
 
 
@@ -180,7 +191,7 @@ def test_a_model_that_was_trained_elsewhere_is_taken_as_it_is(tables, tmp_path, 
         return Problem(classifier.model, inputs, predict=classifier.predict, collate=classifier.collate, order="source")
 
     problem = problem_of(samples)
-    fine_tune(problem, FineTuning(steps=60, learning_rate=1e-3))
+    fine_tune(problem, FineTuning(steps=30, learning_rate=1e-3))
     source = tmp_path / "model"
     classifier.model.save_pretrained(source)
     for file in (files("suffice.models") / "tiny_vit").iterdir():
@@ -208,7 +219,7 @@ def test_a_model_that_was_trained_elsewhere_is_taken_as_it_is(tables, tmp_path, 
         ({"trained": True, "method": "head"}, "leave --trained out"),
         ({"trained": True, "method": "lora(2)"}, "give --method full"),
         ({"learning_rate": 1e6, "weight_decay": 0.5}, "diverged"),
-        ({"test": "builtin:digits"}, "120 of the test samples are among those at hand"),
+        ({"test": "builtin:digits"}, "SUF012: 120 of the test samples are among the training samples"),
     ],
 )
 def test_bad_input_is_one_line(values, said, tmp_path):

@@ -8,10 +8,14 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from suffice.checks import check_gradient
 from suffice.curvature.autograd import check_real, pulled_back, recording
 from suffice.curvature.parameters import parameter_count, unflattened
 from suffice.errors import InputError
 from suffice.problem import TOGETHER, Problem
+
+ENGINE = "mean gradient"
+"""Its name for the guard that compares it with central differences."""
 
 
 def mean_gradient(
@@ -41,6 +45,7 @@ def mean_gradient(
     chosen = problem.positions(positions)
     if len(chosen) == 0:
         raise InputError("a mean gradient needs at least one sample")
+    check_gradient(problem, ENGINE, _of_one)
     total = _zeros(problem)
     _add(problem, total, batch_size, chosen)
     return _finite(problem, total / len(chosen), chosen)
@@ -70,10 +75,18 @@ def prefix_gradients(
     ends = [0, *sizes]
     if any(last <= first for first, last in itertools.pairwise(ends)) or ends[-1] > len(problem):
         raise InputError(f"sizes {list(sizes)} must ascend, from 1 to at most {len(problem)}, the number of samples")
+    check_gradient(problem, ENGINE, _of_one)
     total = _zeros(problem)
     for first, last in itertools.pairwise(ends):
         _add(problem, total, batch_size, np.arange(first, last))
         yield _finite(problem, total / last, np.arange(last))
+
+
+def _of_one(problem: Problem, position: int) -> dict[str, Tensor]:
+    """The gradient of one sample's loss, for the guard."""
+    total = _zeros(problem)
+    _add(problem, total, 1, np.array([position]))
+    return unflattened(problem, total)
 
 
 def _zeros(problem: Problem) -> Float64[Tensor, " parameters"]:

@@ -6,10 +6,12 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from suffice.checks import check_gradient
+from suffice.curvature.parameters import unflattened
 from suffice.curvature.vmap_or_plain import Cost, Function, SampleGradients
 from suffice.errors import InputError
 from suffice.problem import TOGETHER, Problem, as_tensor
@@ -54,6 +56,7 @@ def output_gradients(
         >>> output_gradients(Problem(model, data), np.array([0]), torch.tensor([[0.0, 1.0, 0.0]]))
         tensor([[0., 0., 5., 7., 0., 0., 0., 1., 0.]])
     """
+    check_output_gradients(problem)
     return GradientRows(problem, outputs_of(problem))(positions, directions, columns, progress)
 
 
@@ -84,9 +87,19 @@ def loss_gradients(
         tensor([[100.]])
     """
     if callable(problem.loss):
+        check_gradient(problem, "loss gradients", _loss_row)
         rows = GradientRows(problem, lambda batch: problem.losses(batch, 1))
         return rows(positions, torch.ones(len(positions), 1), columns, progress)
     return output_gradients(problem, positions, _residuals(problem, positions), columns, progress)
+
+
+def check_output_gradients(problem: Problem) -> None:
+    """Compares the gradients of the outputs with central differences, once for each model; see `suffice.checks`.
+
+    Raises:
+        InputError: they do not match, with the parameter.
+    """
+    check_gradient(problem, "output gradients", _row, _along)
 
 
 def outputs_of(problem: Problem) -> Function:
@@ -111,7 +124,7 @@ class GradientRows:
         columns: slice = slice(None),
         progress: Callable[[int], None] = lambda rows: None,
     ) -> Float[Tensor, "rows columns"]:
-        """As `output_gradients`."""
+        """As `output_gradients`, without its guard."""
         problem = self._problem
         positions = problem.positions(positions)
         parts = list(_parts(problem, columns))
@@ -133,6 +146,32 @@ class GradientRows:
                     )
                 progress(chunk.size)
         return rows
+
+
+def _row(problem: Problem, position: int) -> dict[str, Tensor]:
+    """The gradient of what `_along` gives, for the guard."""
+    direction = _direction(_outputs(problem, position))
+    return unflattened(problem, output_gradients(problem, np.array([position]), direction[None])[0].double())
+
+
+def _along(problem: Problem, position: int) -> Float64[Tensor, ""]:
+    r""":math:`u^\top z_i` with a random u."""
+    outputs = _outputs(problem, position)
+    return _direction(outputs) @ outputs
+
+
+def _outputs(problem: Problem, position: int) -> Float64[Tensor, " outputs"]:
+    return as_tensor(problem.outputs(problem.batch(slice(position, position + 1)))).reshape(-1).double()
+
+
+def _direction(outputs: Float64[Tensor, " outputs"]) -> Float64[Tensor, " outputs"]:
+    draw = torch.Generator().manual_seed(0)
+    return torch.randn(len(outputs), generator=draw, dtype=torch.float64).to(outputs.device)
+
+
+def _loss_row(problem: Problem, position: int) -> dict[str, Tensor]:
+    """The gradient of one sample's loss, for the guard."""
+    return unflattened(problem, loss_gradients(problem, np.array([position]))[0].double())
 
 
 def row_dtype(problem: Problem) -> torch.dtype:

@@ -14,7 +14,6 @@ from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.fine_tuned import effective_penalty, measure_problem
 from suffice.forecasting.forecast import curve_of, forecast, forecast_head
 from suffice.forecasting.levels import FOLDS_OF_TRAININGS, others_of_folds
-from suffice.forecasting.overlap import repeated
 from suffice.forecasting.pilot import Pilot, choose_penalty, measure_pilot
 from suffice.forecasting.slopes import FirstOrder, Slope
 
@@ -39,6 +38,5 @@ __all__ = [
     "measure_pilot",
     "measure_problem",
     "others_of_folds",
-    "repeated",
     "sufficient_size",
 ]

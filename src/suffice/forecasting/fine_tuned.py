@@ -4,6 +4,7 @@ Its tangent kernel, on request, takes it to be the minimiser of the mean loss pl
 around where its training began; a training that was cut short acts as if it had such a penalty.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Literal, cast, get_args
 
@@ -13,13 +14,13 @@ from jaxtyping import Float, Float64, Int64
 from scipy.optimize import brentq
 from torch import Tensor, nn
 
+from suffice.checks import check_apart, check_losses, check_samples
 from suffice.curvature import TangentKernel, flattened, mean_gradient, parameter_count, tangent_kernel, unflattened
 from suffice.errors import InputError
 from suffice.forecasting.levels import (
     FOLDS_OF_TRAININGS,
     LINEARISED,
     Refit,
-    check_apart,
     left_out,
     of_holdout,
     predictions_of,
@@ -66,7 +67,10 @@ def measure_problem(
     """
     labels = _labels(problem)
     if holdout is not None:
-        check_apart(problem, holdout)
+        at_hand = (problem.dataset[int(row)] for row in problem.index)
+        check_apart(at_hand, (holdout[row] for row in range(len(holdout))), lambda row: f"row {row} of the hold-out")
+    check_samples(problem)
+    check_losses(problem, TOGETHER)
     level = _chosen(level, refit, holdout)
     features = None if isinstance(penalty, Tensor) or refit is not None else _features(problem)
     if features is not None:
@@ -163,8 +167,13 @@ def effective_penalty(problem: Problem, start: State) -> float:
 
 
 def _descent(problem: Problem) -> float:
-    """By how much the best of some steps along the gradient lowers the mean loss."""
-    gradient, before = mean_gradient(problem), problem.center()
+    """By how much the best of some steps along the gradient lowers the mean loss.
+
+    The losses are measured, so a gradient that is not exact, as DoRA's, does for it: no guard stops it.
+    """
+    unguarded = copy.copy(problem)
+    unguarded.checks = False
+    gradient, before = mean_gradient(unguarded), problem.center()
     loss, squared = _loss(problem), float(gradient @ gradient)
     if squared == 0:
         return 0.0

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
+from suffice.checks import check_losses, check_moves, check_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.landscape.probes import Probes
@@ -93,9 +94,12 @@ def record(
         batch_size: samples to run at a time; "auto" takes the size that runs fastest, from the size of the activations.
         progress: called with the number of losses measured, or found in the store, since the last call.
 
+    Before the first measurement the guards of `suffice.checks` run, unless the problem says otherwise.
+
     Raises:
         InputError: a loss that is not finite (names the sample and the probe), probes of other parameters or of other
-            values of them, a store with the ledger of other weights, samples or settings, or one in use.
+            values of them, a store with the ledger of other weights, samples or settings, or one in use; or a failed
+            guard (its code, and the module or parameter).
 
     Example:
         >>> import torch, suffice
@@ -108,9 +112,11 @@ def record(
     if batch_size != "auto" and batch_size < 1:
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
     probes.check(problem)
+    check_samples(problem)
     folder = None if store is None else Path(store)
     with nullcontext() if folder is None else locked(folder), problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
+        check_losses(problem, size)
         contents = {} if folder is None else _contents(problem, probes)
         shards = RowShards.resume(
             None if folder is None else folder / LOSSES,
@@ -126,8 +132,11 @@ def record(
         if finished:
             _check_same(problem, probes, shards, finished[0].start, size)
             progress(sum(rows.stop - rows.start for rows in finished) * len(probes))
-        for rows in missing:
-            shards.write(rows, _measure(problem, probes, rows, size, progress))
+        for rows in shards.shards():
+            if rows in missing:
+                shards.write(rows, _measure(problem, probes, rows, size, progress))
+            if rows.start == 0:
+                _check_moves(problem, probes, shards.read(rows), size)
     return Ledger(shards, problem.index)
 
 
@@ -143,6 +152,12 @@ def _measure(
         progress(len(losses))
     _check_finite(losses, problem, rows)
     return losses
+
+
+def _check_moves(problem: Problem, probes: Probes, losses: Float64[np.ndarray, "rows probes"], batch_size: int) -> None:
+    """A probe at which the first losses are those at the centre must differ from it in its outputs."""
+    for probe in np.flatnonzero((losses[:, 1:] == losses[:, :1]).all(0)) + 1:
+        check_moves(problem, probes[int(probe)], problem.batches(batch_size), f"probe {probe}")
 
 
 def _check_same(problem: Problem, probes: Probes, shards: RowShards, start: int, batch_size: int) -> None:

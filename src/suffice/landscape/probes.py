@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from suffice.checks import check_distance
 from suffice.digest import digest
 from suffice.errors import InputError, nearest
 from suffice.problem import Problem, State, norm, wide
@@ -60,12 +61,15 @@ class Probes:
         return self._center if probe == 0 else self._draw(probe)
 
     def check(self, problem: Problem) -> None:
-        """Raises an InputError if the centre is not where the problem's moving parameters are now."""
+        """Raises an InputError if the centre is not where the problem's moving parameters are now, or if a drawn point
+        is lost in the rounding of the weights."""
         now = problem.moving
         if self._center.keys() != now.keys() or any(
             not torch.equal(value, now[name].detach()) for name, value in self._center.items()
         ):
             raise InputError("the probes were made for other parameters or other weights: make them anew")
+        if len(self) > 1 and self.description["kind"] != "points":
+            check_distance(problem, self[1], float(self.distance[1]))
 
     @classmethod
     def sphere(cls, problem: Problem, radius: float = 0.1, count: int = 8, seed: int = 0) -> "Probes":

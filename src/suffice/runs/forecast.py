@@ -7,10 +7,11 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
 from suffice.data import Joined, LabelledSamples, load_samples
 from suffice.errors import InputError, nearest
-from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot, repeated
+from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot
 from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningCurve, Measured, SufficientSize
 from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.pilot import measure_trained
@@ -133,12 +134,8 @@ def _check_classes(samples: LabelledSamples, labels: Int64[np.ndarray, " taken"]
 
 def _check_apart(task: Task) -> None:
     at_hand, test = ((task.samples[int(row)] for row in rows) for rows in (task.parts.pool, task.parts.test))
-    twice = repeated(at_hand, test) if len(task.parts.test) else []
-    if twice:
-        raise InputError(
-            f"{len(twice)} of the test samples are among those at hand, first "
-            f"{task.samples.describe(int(task.parts.test[twice[0]]))}: their loss would be too low; remove them"
-        )
+    if len(task.parts.test):
+        check_apart(at_hand, test, lambda index: task.samples.describe(int(task.parts.test[index])))
 
 
 def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch: Watch) -> tuple[Pilot, int]:

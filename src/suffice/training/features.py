@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from suffice.checks import check_outputs, check_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.models import Split
 from suffice.problem import Problem, fastest_batch_size
@@ -76,6 +77,8 @@ def _layout(problem: Problem, cut: Split) -> dict[str, Any]:
     with problem.measuring():
         shape = list(cut.features(problem.batch(slice(0, 2))).shape[1:])
         batch_size = fastest_batch_size(problem)
+    check_samples(problem)
+    check_outputs(problem, batch_size)
     if "input_ids" in problem.dataset[0] and len(shape) > 1:
         shape[0] = max(len(problem.dataset[row]["input_ids"]) for row in range(len(problem)))
     return {"sample_shape": shape, "batch_size": batch_size}

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from suffice.checks import check_losses, check_unused
 from suffice.errors import InputError
 from suffice.problem import Problem
 from suffice.storage import atomic_write
@@ -115,6 +116,8 @@ def fine_tune(
     """
     if checkpoint is not None and validate is not None:
         raise InputError("a training with a validation loss keeps no checkpoint")
+    check_losses(problem, settings.batch_size)
+    check_unused(problem)
     parameters = list(problem.moving.values())
     optimizer = _optimizer(parameters, settings)
     steps_per_epoch = math.ceil(len(problem) / settings.batch_size)

@@ -9,7 +9,7 @@ from suffice.forecasting.levels.folds import (
     out_of_fold,
     trained_out_of_fold,
 )
-from suffice.forecasting.levels.holdout import check_apart, of_holdout, predictions_of
+from suffice.forecasting.levels.holdout import of_holdout, predictions_of
 from suffice.forecasting.levels.leave_one_out import LINEARISED, left_out
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "FOLDS_OF_TRAININGS",
     "LINEARISED",
     "Refit",
-    "check_apart",
     "fold_of",
     "left_out",
     "of_holdout",

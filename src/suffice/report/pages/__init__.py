@@ -37,13 +37,17 @@ def write_report(result: Result, folder: Path) -> Path:
             a `HessianResult` are drawn if their arrays are there.
     """
     page = _page(result, folder)
-    save_figures(page.figures, folder / "figures")
-    for name, png in page.pictures.items():
-        with atomic_write(folder / "figures" / f"{name}.png") as file:
-            file.write(png)
+    _write_figures(page, folder / "figures")
     with atomic_write(folder / REPORT) as file:
         file.write(page.html.encode())
     return folder / REPORT
+
+
+def _write_figures(page: Page, folder: Path) -> None:
+    save_figures(page.figures, folder)
+    for name, png in page.pictures.items():
+        with atomic_write(folder / f"{name}.png") as file:
+            file.write(png)
 
 
 def _page(result: Result, folder: Path) -> Page:

@@ -1,0 +1,24 @@
+"""Guards: what a problem must hold before it is measured, with one registry of what can be found."""
+
+from suffice.checks.derivatives import check_gradient, loss_at
+from suffice.checks.losses import check_losses, check_outputs, check_samples
+from suffice.checks.moves import check_distance, check_moves
+from suffice.checks.overlap import check_apart, repeated
+from suffice.checks.registry import KINDS, Finding, Kind
+from suffice.checks.unused import check_unused
+
+__all__ = [
+    "KINDS",
+    "Finding",
+    "Kind",
+    "check_apart",
+    "check_distance",
+    "check_gradient",
+    "check_losses",
+    "check_moves",
+    "check_outputs",
+    "check_samples",
+    "check_unused",
+    "loss_at",
+    "repeated",
+]

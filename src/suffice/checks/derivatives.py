@@ -1,0 +1,270 @@
+"""Guard: the derivative in each moving parameter matches what moving it does."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from suffice.checks.comparison import FirstSamples
+from suffice.checks.ground import Difference, Gradient, Ground, Value
+from suffice.checks.losses import check_losses
+from suffice.checks.measured import batch_at, evaluating, losses_of
+from suffice.checks.moves import nothing_moves, unmoved
+from suffice.checks.passed import passed_by
+from suffice.checks.precise import in_float64, lowest_dtype
+from suffice.checks.registry import COMPLEX, DERIVATIVE, NOT_FINITE, Finding
+from suffice.checks.unused import check_unused
+from suffice.problem import Problem
+
+SAMPLES = 3
+"""Samples on which derivatives are compared: those of the largest losses among the first."""
+
+STEPS = {torch.float64: 1e-4, torch.float32: 1e-2}
+"""Relative to the size of each tensor, by the least precise numbers in the forward pass."""
+
+COARSE_STEP = 0.1
+"""The same for lower precision."""
+
+ALIKE = 0.1
+"""A copy of a model has the same losses, up to this share."""
+
+SUSPICIOUS = 1e-5
+"""Joint directions that differ by more than this share are searched for a tensor that is wrong."""
+
+MISMATCH = 0.05
+"""The share by which the derivative in one tensor differs, if it is wrong."""
+
+LEAVES = 8
+"""Tensors that are looked at alone, at most."""
+
+TURNS = 4
+"""Directions in which such a tensor is moved."""
+
+
+def loss_at(problem: Problem, position: int) -> Tensor:
+    """The loss of one sample."""
+    return problem.losses(batch_at(problem, [position])).sum()
+
+
+def check_gradient(problem: Problem, engine: str, gradient: Gradient, value: Value = loss_at) -> None:
+    """Stops where a derivative does not match what it is the derivative of.
+
+    It is done once for each use of a model and each engine, see `suffice.checks.passed`.
+
+    Args:
+        problem: whose derivatives are wanted.
+        engine: a name for what finds the gradient.
+        gradient: finds it at one sample, for this problem or for one with a copy of its model.
+        value: the function whose gradient it is; the loss of the sample by default.
+
+    Raises:
+        InputError: SUF005 or SUF007 to SUF009, with the parameter; or as `check_losses`.
+
+    Example:
+        >>> data = torch.utils.data.TensorDataset(torch.randn(9, 2), torch.randint(3, (9,)))
+        >>> problem = Problem(torch.nn.Linear(2, 3), data)
+        >>> def gradient(problem, position):
+        ...     with torch.enable_grad():
+        ...         found = torch.autograd.grad(loss_at(problem, position), list(problem.moving.values()))
+        ...     return dict(zip(problem.moving, found))
+        >>> check_gradient(problem, "autograd", gradient)
+        >>> check_gradient(problem, "another", lambda *at: {"weight": gradient(*at)["weight"]})
+        Traceback (most recent call last):
+        suffice.errors.InputError: SUF007: automatic differentiation gives 0 along bias, central differences ...
+    """
+    passed = passed_by(problem)
+    guard = f"gradient: {engine}"
+    if not problem.checks or passed.has(guard):
+        return
+    check_losses(problem)
+    finding = _complex(problem) or _compared(problem, gradient, value)
+    if finding is not None:
+        finding.report()
+    passed.add(guard)
+    check_unused(problem)
+
+
+def _complex(problem: Problem) -> Finding | None:
+    name = next((name for name, parameter in problem.moving.items() if parameter.is_complex()), None)
+    if name is None:
+        return None
+    remedy = "Exclude it with parameters=, or store its real and imaginary part as two parameters"
+    return Finding(COMPLEX, f"the parameter {name} is complex, and derivatives are taken in real ones", remedy)
+
+
+def _compared(problem: Problem, gradient: Gradient, value: Value) -> Finding | None:
+    unguarded = copy.copy(problem)
+    unguarded.checks = False
+    with evaluating(problem):
+        samples = FirstSamples(problem).positions
+        losses = losses_of(problem, batch_at(problem, samples))
+        positions = [samples[row] for row in np.argsort(-np.nan_to_num(losses))][:SAMPLES]
+        step = _step(problem, positions[0])
+        finding = _differentiated(unguarded, gradient, value, positions)
+    if finding is not None:
+        return finding
+    search = _in_copy(problem, gradient, value, positions)
+    if search is None or not (search.finding or search.moves):
+        search = _Search(Ground(unguarded, value, gradient, step, is_copy=False), positions)
+    if search.finding is not None or search.moves:
+        return search.finding
+    with evaluating(problem):
+        return unmoved(problem) if nothing_moves(problem, FirstSamples(problem).together) else None
+
+
+def _in_copy(problem: Problem, gradient: Gradient, value: Value, positions: Sequence[int]) -> "_Search | None":
+    """The search in a float64 copy of the model; None where the copy cannot be run, or has other values."""
+    copied = _alike(problem, value, positions[0])
+    if copied is None:
+        return None
+    try:
+        with evaluating(copied):
+            step = _step(copied, positions[0])
+        return _Search(Ground(copied, value, gradient, step, is_copy=True), positions)
+    except Exception:  # what cannot be run in the copy is run in the model itself
+        return None
+
+
+def _step(problem: Problem, position: int) -> float:
+    return STEPS.get(lowest_dtype(problem, batch_at(problem, [position])), COARSE_STEP)
+
+
+def _differentiated(problem: Problem, gradient: Gradient, value: Value, positions: Sequence[int]) -> Finding | None:
+    """The derivatives exist at the weights themselves."""
+    for position in positions:
+        try:
+            found = gradient(problem, position)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # whatever an engine says of a model that it cannot take
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            remedy = "Write forward so that torch can differentiate it; losses can be recorded as they are"
+            return Finding(DERIVATIVE, f"automatic differentiation fails: {reason.rstrip('.')}", remedy)
+        bad = next((name for name, tensor in found.items() if not _is_finite(tensor)), None)
+        if bad is not None and bool(torch.isfinite(value(problem, position))):
+            what = f"the gradient in {bad} at {problem.describe(position)} is not finite, although the loss is"
+            remedy = "Keep roots and norms away from zero in forward, or exclude the parameter with parameters="
+            return Finding(NOT_FINITE, what, remedy)
+    return None
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor.to_dense()).all())
+
+
+def _alike(problem: Problem, value: Value, position: int) -> Problem | None:
+    """A float64 copy that has the same values, or None."""
+    copied = in_float64(problem)
+    if copied is None:
+        return None
+    try:
+        with evaluating(problem):
+            expected = float(value(problem, position))
+        with evaluating(copied):
+            found = float(value(copied, position))
+    except Exception:  # what cannot be run in the copy is run in the model itself
+        return None
+    return copied if abs(found - expected) <= ALIKE * max(abs(found), abs(expected)) else None
+
+
+class _Search:
+    """Joint directions over all moving parameters first; then, if one differs, halves of them down to one tensor.
+
+    Attributes:
+        finding: the tensor that is wrong, or None.
+        moves: whether anything has moved the function.
+    """
+
+    def __init__(self, ground: Ground, positions: Sequence[int]) -> None:
+        self._ground, self._positions = ground, positions
+        self._leaves = 0
+        self.moves = False
+        with ground.entered():
+            self.finding = self._search()
+
+    def _search(self) -> Finding | None:
+        for number, position in enumerate(self._positions):
+            gradient = self._ground.gradient(position)
+            for direction in self._directions(number, gradient):
+                parts = {
+                    name: float((gradient[name] * part).sum(dtype=torch.float64)) for name, part in direction.items()
+                }
+                line = _Line(self._ground, position, direction, parts)
+                self.moves |= line.moves(list(parts))
+                finding = self._within(line, gradient, list(parts))
+                if finding is not None:
+                    return finding
+        return None
+
+    def _directions(self, number: int, gradient: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Both kinds at the first sample; then one of them, in turn."""
+        if number % 2 == 0:
+            yield self._ground.random()
+        if number % 2 == 1 or number == 0:
+            yield self._ground.along(gradient)
+
+    def _within(self, line: "_Line", gradient: Mapping[str, Tensor], names: list[str]) -> Finding | None:
+        if self._leaves >= LEAVES or not line.is_suspicious(names):
+            return None
+        if len(names) == 1:
+            self._leaves += 1
+            return self._alone(line.position, gradient, names[0])
+        half = len(names) // 2
+        return self._within(line, gradient, names[:half]) or self._within(line, gradient, names[half:])
+
+    def _alone(self, position: int, gradient: Mapping[str, Tensor], name: str) -> Finding | None:
+        """Moves one tensor in several directions.
+
+        Along its own gradient an error at right angles does not show; in a random direction it does.
+        """
+        for turn in [self._ground.random([name]) for _ in range(TURNS)] + [self._ground.along(gradient)]:
+            expected = float((gradient[name] * turn[name]).sum(dtype=torch.float64))
+            slope, error = self._ground.difference(position, {name: turn[name]})
+            if abs(slope - expected) > error + MISMATCH * max(abs(slope), abs(expected)):
+                break
+        else:
+            return None
+        what = (
+            f"automatic differentiation gives {expected:.3g} along {name}, central differences {slope:.3g}, at "
+            f"{self._ground.problem.describe(position)}"
+        )
+        if not gradient[name].any():
+            remedy = (
+                "Let forward record gradients for it (no no_grad, detach, reentrant checkpointing or weights merged at "
+                "eval()), or exclude it with parameters="
+            )
+        else:
+            remedy = "Make forward differentiable in it, or exclude it with parameters="
+        return Finding(DERIVATIVE, what, f"{remedy}; losses can be recorded as they are")
+
+
+class _Line:
+    """One direction over all moving parameters, and what an engine expects of each tensor's part of it."""
+
+    def __init__(
+        self, ground: Ground, position: int, direction: Mapping[str, Tensor], parts: Mapping[str, float]
+    ) -> None:
+        self.position = position
+        self._ground, self._direction, self._parts = ground, direction, parts
+        self._known: dict[tuple[str, ...], Difference] = {}
+
+    def is_suspicious(self, names: Sequence[str]) -> bool:
+        """Whether the slope along some tensors is not what is expected."""
+        slope, error = self._difference(names)
+        expected = np.array([self._parts[name] for name in names])
+        scale = max(abs(slope), float(np.sqrt(np.square(expected).sum())))
+        return bool(abs(slope - expected.sum()) > error + SUSPICIOUS * scale)
+
+    def moves(self, names: Sequence[str]) -> bool:
+        """Whether the function changes along some tensors, or is expected to."""
+        slope, error = self._difference(names)
+        return abs(slope) > error or any(self._parts[name] != 0 for name in names)
+
+    def _difference(self, names: Sequence[str]) -> Difference:
+        key = tuple(names)
+        if key not in self._known:
+            direction = {name: self._direction[name] for name in names}
+            self._known[key] = self._ground.difference(self.position, direction)
+        return self._known[key]

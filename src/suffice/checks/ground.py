@@ -1,0 +1,168 @@
+r"""A model that is moved along lines through a point near its weights, and slopes along these.
+
+The slope at w along v is the central difference :math:`\frac{f(w + h v) - f(w - h v)}{2 h}` of two steps h,
+extrapolated to h = 0.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from suffice.checks.measured import evaluating
+from suffice.problem import Problem
+
+Value = Callable[[Problem, int], Tensor]
+"""A scalar function of the moving parameters: of a problem at its present weights, and the position of a sample."""
+
+Gradient = Callable[[Problem, int], Mapping[str, Tensor]]
+"""Its gradient in the moving parameters by name, as an engine finds it; a name that is left out means zero."""
+
+AWAY = 0.01
+"""How far from the weights the point is, relative to the size of each tensor.
+
+At the weights themselves zeros (LoRA's B, biases of ReLU layers) put a model on a kink, or hide a gradient.
+"""
+
+ROUGH = 0.1
+"""Part of the step over which the noise of the function is measured."""
+
+AGREE = 0.1
+"""Two steps whose slopes differ by more than this share are too long; shorter ones are taken."""
+
+SHORTER, TRIES = 0.1, 3
+"""How much shorter, and how many times in all."""
+
+NOISE = 10
+"""Times the noise over the step that a slope may be off."""
+
+Result = TypeVar("Result")
+
+
+class Difference(NamedTuple):
+    """A slope by central differences, and how far it may be off; infinitely far where nothing is known."""
+
+    slope: float
+    error: float
+
+
+class Ground:
+    """The moving parameters of a model around a point near their values; zeros are moved away from there too.
+
+    Args:
+        problem: its model is moved, and put back when `entered` ends.
+        value: f.
+        gradient: of f, by an engine.
+        step: h, relative to the size of each tensor.
+        is_copy: the model may be put into training mode and back before each value. Layers that merge weights at
+            ``eval()`` then see the moved ones.
+    """
+
+    def __init__(self, problem: Problem, value: Value, gradient: Gradient, step: float, is_copy: bool) -> None:
+        self.problem, self.step = problem, step
+        self._value, self._gradient, self._is_copy = value, gradient, is_copy
+        self._generator = torch.Generator().manual_seed(0)
+        center = problem.center()
+        self._resolution = max(torch.finfo(tensor.dtype).eps for tensor in center.values())
+        sizes = {name: float(tensor.double().square().mean().sqrt()) for name, tensor in center.items()}
+        usual = float(np.median([size for size in sizes.values() if size > 0] or [1.0]))
+        self._sizes = {name: size or usual for name, size in sizes.items()}
+        away = self.random()
+        self._here = {name: tensor.add_(away[name], alpha=AWAY) for name, tensor in center.items()}
+        self._moved = {name: tensor.clone() for name, tensor in self._here.items()}
+        self._middles: dict[int, float] = {}
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """The model stands at the point, and moves from there."""
+        if self._is_copy:
+            self.problem.model.train()
+        with self.problem.at(self._moved):
+            yield
+
+    def random(self, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """A random direction, in each tensor of the size of its values."""
+        return {
+            name: self._drawn(parameter.shape).to(parameter).mul_(self._sizes[name])
+            for name, parameter in self.problem.moving.items()
+            if names is None or name in names
+        }
+
+    def along(self, gradient: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The direction of a gradient, up or down at random, and as steep in each tensor as random ones are.
+
+        Where the gradient is zero, or not finite, the direction is random.
+        """
+        direction = self.random()
+        for name, tensor in gradient.items():
+            length = float(tensor.double().square().sum().sqrt())
+            if 0 < length < np.inf:
+                sign = float(torch.randint(2, (), generator=self._generator)) * 2 - 1
+                direction[name] = tensor * (sign * self._sizes[name] / length)
+        return direction
+
+    def gradient(self, position: int) -> dict[str, Tensor]:
+        """The engine's gradient at the point."""
+        self._move({}, 0.0)
+        found = self._evaluate(lambda: self._gradient(self.problem, position))
+        return {
+            name: found[name].detach().to_dense().reshape(here.shape).to(here)
+            if name in found
+            else torch.zeros_like(here)
+            for name, here in self._here.items()
+        }
+
+    def value(self, position: int, direction: Mapping[str, Tensor], step: float) -> float:
+        """f(w + step v); tensors that the direction leaves out stay."""
+        self._move(direction, step)
+        return self._evaluate(lambda: float(self._value(self.problem, position)))
+
+    def difference(self, position: int, direction: Mapping[str, Tensor]) -> Difference:
+        """The slope along a direction.
+
+        It may be off by what two steps differ by, and by ten times the noise over the step. The noise is the second
+        difference over a small part of the step, in which a smooth function has next to none. Where the two steps do
+        not agree, and shorter ones do not either, nothing is known.
+        """
+        found = Difference(0.0, np.inf)
+        for shorter in range(TRIES):
+            found, steps_agree = self._difference(position, direction, self.step * SHORTER**shorter)
+            if steps_agree:
+                return found
+        return found._replace(error=np.inf)
+
+    def _difference(self, position: int, direction: Mapping[str, Tensor], step: float) -> tuple[Difference, bool]:
+        steps = np.array([step, step / 2, step * ROUGH])
+        up, down = (np.array([self.value(position, direction, one) for one in sign * steps]) for sign in (1.0, -1.0))
+        long, short = (up[:2] - down[:2]) / (2 * steps[:2])
+        middle = self.middle(position)
+        noise = max(abs(up[2] + down[2] - 2 * middle) / 2, self._resolution * abs(middle)) / steps[1]
+        apart = abs(long - short)
+        agree = apart <= max(AGREE * max(abs(long), abs(short)), NOISE * noise)
+        return Difference((4 * short - long) / 3, apart + NOISE * noise), bool(agree)
+
+    def middle(self, position: int) -> float:
+        """f at the point itself."""
+        if position not in self._middles:
+            self._middles[position] = self.value(position, {}, 0.0)
+        return self._middles[position]
+
+    def _drawn(self, shape: torch.Size) -> Tensor:
+        return torch.randn(shape, generator=self._generator)
+
+    def _move(self, direction: Mapping[str, Tensor], step: float) -> None:
+        for name, here in self._here.items():
+            if name in direction:
+                torch.add(here, direction[name], alpha=step, out=self._moved[name])
+            else:
+                self._moved[name].copy_(here)
+
+    def _evaluate(self, run: Callable[[], Result]) -> Result:
+        with evaluating(self.problem):
+            found = run()
+        if self._is_copy:  # undo what eval() has merged, before the weights move on
+            self.problem.model.train()
+        return found

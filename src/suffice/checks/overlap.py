@@ -1,0 +1,66 @@
+"""Guard: test samples are not among the training samples, by content."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from suffice.checks.registry import OVERLAP, Finding
+
+
+def check_apart(known: Iterable[Any], others: Iterable[Any], name: Callable[[int], str]) -> None:
+    """Stops where test samples are among the training samples.
+
+    Args:
+        known: training samples.
+        others: test samples.
+        name: what to call a test sample in the message, by its index.
+
+    Raises:
+        InputError: SUF012.
+
+    Example:
+        >>> check_apart([("good", 1), ("bad", 0)], [("fair", 1), ("bad", 1)], lambda index: f"row {index}")
+        Traceback (most recent call last):
+        suffice.errors.InputError: SUF012: 1 of the test samples is among the training samples: row 1. Remove ...
+    """
+    twice = repeated(known, others)
+    if twice:
+        some = f"{len(twice):,} of the test samples are" if len(twice) > 1 else "1 of the test samples is"
+        first = f"{name(twice[0])}" if len(twice) == 1 else f"the first is {name(twice[0])}"
+        what = f"{some} among the training samples: {first}"
+        Finding(OVERLAP, what, "Remove the copies, their test loss is too low").report()
+
+
+def repeated(known: Iterable[Any], others: Iterable[Any]) -> list[int]:
+    """Indices of the others that are among the known samples by content, whatever their labels.
+
+    Args:
+        known: items of a data set: ``(x, y)``, dictionaries with "labels", images or texts.
+        others: the same.
+
+    Example:
+        >>> repeated([("good", 1), ("bad", 0)], [("fair", 1), ("bad", 1)])
+        [1]
+    """
+    seen = {_content(_input(item)) for item in known}
+    return [index for index, item in enumerate(others) if _content(_input(item)) in seen]
+
+
+def _input(item: Any) -> Any:
+    if isinstance(item, Mapping):
+        return {key: value for key, value in item.items() if key != "labels"}
+    return item[0] if isinstance(item, tuple | list) and len(item) == 2 else item
+
+
+def _content(item: Any) -> bytes:
+    if isinstance(item, Tensor):
+        item = item.detach().cpu().numpy()
+    if isinstance(item, Mapping):
+        return b"".join(_content(key) + _content(value) for key, value in sorted(item.items()))
+    if isinstance(item, tuple | list):
+        return b"".join(map(_content, item))
+    content = np.ascontiguousarray(item).tobytes() if hasattr(item, "__array_interface__") else repr(item).encode()
+    return hashlib.blake2b(content, digest_size=16).digest()

@@ -1,0 +1,219 @@
+"""The one registry of findings: what suffice looks for before it measures, why, and what to do about it."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+from suffice.errors import InputError
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of finding, as the documentation shows it.
+
+    Attributes:
+        code: stable name, "SUF001" and so on.
+        severity: an error stops what depends on it, a warning does not.
+        title: what is wrong, in a few words.
+        detected: how it is detected.
+        matters: why it matters.
+        remedy: what to do.
+    """
+
+    code: str
+    severity: Severity
+    title: str
+    detected: str
+    matters: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding.
+
+    Attributes:
+        kind: its entry in the registry.
+        what: what was found, with the name of the module or parameter.
+        remedy: what to do here.
+
+    Example:
+        >>> print(Finding(PADDING, "the loss of data set row 3 depends on padding", "Use batch_size=1"))
+        SUF003: the loss of data set row 3 depends on padding. Use batch_size=1.
+    """
+
+    kind: Kind
+    what: str
+    remedy: str
+
+    @property
+    def code(self) -> str:
+        """Stable name of the kind."""
+        return self.kind.code
+
+    @property
+    def severity(self) -> Severity:
+        """Whether it stops what depends on it."""
+        return self.kind.severity
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.code}: {self.what}. {self.remedy}.".split())
+
+    def report(self) -> None:
+        """Raises an error, or warns.
+
+        Raises:
+            InputError: a finding that is an error; the message is one line that starts with the code.
+        """
+        if self.severity == "error":
+            raise InputError(str(self))
+        warnings.warn(str(self), stacklevel=2)
+
+
+UNSTABLE = Kind(
+    "SUF001",
+    "error",
+    "The loss changes from run to run",
+    "The first samples run twice in evaluation mode, in the same batch. A difference beyond 1e-5 of the loss counts "
+    "(in float32; scaled with the precision of the numbers, and 1e-10 in float64). A difference in float32 counts only "
+    "if a float64 copy of the model shows it too, so rounding is never refused. The module named is the first whose "
+    "output differs although its inputs agree.",
+    "Every curve compares losses of the same sample at different weights. If the loss is random, the curve shows the "
+    "noise. The usual reason is functional dropout that is called without `training=self.training`.",
+    "Make the model deterministic in evaluation mode: give functional dropout `training=self.training`, fix the random "
+    "seed inside the layer, and do not change buffers in `forward`.",
+)
+COMPANY = Kind(
+    "SUF002",
+    "error",
+    "The loss of a sample depends on the other samples of its batch",
+    "The first samples run in one batch, alone, and in a batch with other samples. The limits are those of SUF001.",
+    "The curves need a loss that is a function of the sample and the weights alone. Otherwise the loss of a sample "
+    "depends on the batch size and on the order of the data. Usual reasons are batch normalisation without running "
+    "statistics, a mean or a maximum over the batch, and experts with a limited capacity per batch.",
+    "Make the layer independent of the batch (running statistics, layer or group normalisation, no capacity limit), or "
+    "measure with `batch_size=1`.",
+)
+PADDING = Kind(
+    "SUF003",
+    "error",
+    "The loss of a sample depends on padding",
+    "Of the first 32 samples, the shortest runs alone and next to the longest, where it is padded. The limits are "
+    "those of SUF001. Samples of the same length do not change its loss, so the padding does.",
+    "Texts of different lengths are padded to the longest of their batch. If the model sees the padding, the loss of a "
+    "text depends on its neighbours. FNet, CANINE, YOSO, Funnel, ConvBERT and Nystromformer see it by construction; so "
+    "does any model without an attention mask, and one that reads the last position.",
+    "Measure with `batch_size=1`, pad all samples to one length in the data set, or pass the attention mask to the "
+    "model.",
+)
+READING = Kind(
+    "SUF004",
+    "error",
+    "The data set gives another sample at each reading",
+    "The first two samples are read twice and compared to the bit.",
+    "Losses at different weights are compared sample by sample, and stored ones with new ones. Random augmentation "
+    "makes them losses of different inputs. Training is not refused.",
+    "Measure on a data set without random augmentation.",
+)
+UNMOVED = Kind(
+    "SUF005",
+    "error",
+    "Moving the parameters does not move the losses",
+    "After recording, a probe whose weights differ from the centre has outputs equal to the centre's to the bit, for "
+    "all samples, and so has a point ten times the size of the weights away.",
+    "The forward pass does not read the parameters that were moved, so the surface looks flat. Usual reasons are "
+    "weights that are merged at `eval()` (LoRA layers that add B A to W), weights copied into a Python list, and a "
+    "choice of parameters that the forward pass leaves out.",
+    "Choose other parameters with `parameters=`, or make `forward` read the registered parameters: unmerge the "
+    "adapter, keep the modules in an `nn.ModuleList`.",
+)
+ROUNDED = Kind(
+    "SUF006",
+    "error",
+    "Probes are lost in the rounding of the weights",
+    "The distance of a drawn probe from the centre, after rounding to the dtype of the model, is compared with the "
+    "distance asked for; 10% off counts. So does a probe whose outputs equal the centre's to the bit for all samples "
+    "although larger steps change them.",
+    "A step below the spacing of the floating-point numbers rounds back to the centre, or to a neighbour that is too "
+    "far away. The spread measured is then that of the rounding.",
+    "Choose a larger radius or sigma, or convert the model to float32 or float64.",
+)
+DERIVATIVE = Kind(
+    "SUF007",
+    "error",
+    "The derivative does not match the loss",
+    "Directional derivatives by automatic differentiation are compared with central differences, on several samples, "
+    "in a float64 copy of the model where one can be made. The directions are random ones over all moving parameters "
+    "and the gradient itself, each at two steps. Where they disagree, groups of tensors are halved until one tensor is "
+    "left. It counts if the derivatives along that tensor differ by more than 5% plus ten times the noise of the loss "
+    "over the step. Zero against zero passes.",
+    "A derivative that is wrong makes curvature, tangent kernels and slopes wrong without an error. Usual reasons are "
+    "a backbone that runs under `no_grad`, `detach()` in the middle of a formula (DoRA's norm), reentrant "
+    "checkpointing, weights that are merged at `eval()`, and rounding with a straight-through gradient. Losses and "
+    "training are not refused.",
+    "Make `forward` differentiable in that parameter, or exclude it from the moving ones with `parameters=`. Losses "
+    "can be recorded as they are.",
+)
+NOT_FINITE = Kind(
+    "SUF008",
+    "error",
+    "A gradient is not finite although the loss is",
+    "The gradient on the samples of SUF007 is looked at before it is compared.",
+    "One NaN spreads to every product with the gradient. Usual reasons are a square root or a norm at zero, and "
+    "`torch.where` with a branch that is not finite.",
+    "Keep the formula away from the singular point (add a small constant inside the root), or exclude the parameter "
+    "with `parameters=`.",
+)
+COMPLEX = Kind(
+    "SUF009",
+    "error",
+    "A complex parameter has no gradient here",
+    "The dtype of each moving parameter is read.",
+    "Derivatives are taken in real parameters. Losses and training are not refused.",
+    "Exclude the complex parameters with `parameters=`, or store real and imaginary part as two real parameters.",
+)
+UNUSED = Kind(
+    "SUF010",
+    "warning",
+    "Moving parameters take no part in the loss",
+    "Automatic differentiation gives them no gradient on the first samples, and the losses of these samples do not "
+    "change by one bit when these parameters are moved far away. It is said once for each model.",
+    "Their gradient is taken as zero. That is right for a parameter that the forward pass leaves out (DINOv2's "
+    "`mask_token`, a spare layer), but they count among the parameters that move.",
+    "Nothing has to be done; exclude them with `parameters=` to silence this.",
+)
+UNREACHED = Kind(
+    "SUF011",
+    "warning",
+    "Training does not reach parameters that the loss depends on",
+    "Automatic differentiation gives them no gradient on the first samples, but the losses change when they are moved.",
+    "The training leaves these parameters where they are, without an error. The usual reason is a backbone that runs "
+    "under `no_grad`.",
+    "Let `forward` record gradients for them, or exclude them with `parameters=`.",
+)
+OVERLAP = Kind(
+    "SUF012",
+    "error",
+    "Test samples are among the training samples",
+    "Contents are compared, whatever the labels: the inputs of both sets are hashed.",
+    "The test loss of a sample that was trained on is too low, and so is the forecast.",
+    "Remove the copies from the test samples.",
+)
+
+KINDS: tuple[Kind, ...] = (
+    UNSTABLE,
+    COMPANY,
+    PADDING,
+    READING,
+    UNMOVED,
+    ROUNDED,
+    DERIVATIVE,
+    NOT_FINITE,
+    COMPLEX,
+    UNUSED,
+    UNREACHED,
+    OVERLAP,
+)
+"""All kinds of findings, by code."""
