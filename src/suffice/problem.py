@@ -1,4 +1,4 @@
-"""What is studied: a model, its per-sample loss, its samples in a fixed order, the parameters that move."""
+"""`Problem`: a model, its per-sample loss, its samples in a fixed order, and the parameters that move."""
 
 import glob
 import itertools
@@ -28,7 +28,7 @@ Loss: TypeAlias = Literal["cross_entropy", "mse"] | Callable[[Any, Batch], Float
 
 
 TOGETHER = 64
-"""Samples in a forward pass for their outputs alone."""
+"""Samples in a batch where nothing else decides the batch size."""
 
 
 BATCH_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
@@ -152,14 +152,14 @@ class Problem:
     def batches(
         self, batch_size: int, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)
     ) -> Iterator[tuple[Int64[np.ndarray, " batch"], Batch]]:
-        """The samples batch by batch, each with their positions in the problem's order. The last may be smaller.
+        """Batches of samples, with the positions of each batch in the problem's order. The last may be smaller.
 
-        All that passes over samples passes over them here. A mean is the sum over all batches, divided once by the
-        number of samples: the mean of the batches' means is another number.
+        Every pass over the samples uses this loop. For a mean, add up the sums of the batches and divide once by the
+        number of samples; the mean of the batches' means is another number.
 
         Args:
-            batch_size: samples of a batch.
-            positions: of the samples, in the order that is wanted; all by default.
+            batch_size: samples in a batch.
+            positions: which samples, in which order; all by default.
 
         Raises:
             InputError: a batch size below 1, or positions that are not there.
@@ -180,7 +180,7 @@ class Problem:
             yield some, self.batch(some)
 
     def positions(self, chosen: slice | Int64[np.ndarray, " chosen"] = slice(None)) -> Int64[np.ndarray, " chosen"]:
-        """Some of the positions 0 to m - 1 of the problem's order, as numbers.
+        """Positions in the problem's order, 0 to m - 1, as numbers.
 
         Raises:
             InputError: positions that are not there.
@@ -193,7 +193,7 @@ class Problem:
         return positions
 
     def describe(self, position: int) -> str:
-        """Which sample stands at a position, for messages; the data set's own ``describe`` is asked if it has one."""
+        """Names the sample at a position, for messages: by the data set's ``describe(row)``, or by its row."""
         row = int(self.index[position])
         return str(self.dataset.describe(row)) if hasattr(self.dataset, "describe") else f"data set row {row}"
 
@@ -259,12 +259,12 @@ class Problem:
         is rounded to nothing, and then depends on how the samples were batched.
 
         Args:
-            outputs: z, or any other values of them.
-            batch: for the labels, or the values to be predicted.
-            samples: of the batch, to check that each has one loss.
+            outputs: z of the model, or any other values.
+            batch: holds the labels, or the values to be predicted.
+            samples: number of samples in the batch, to check that each has one loss.
 
         Raises:
-            InputError: outputs or targets that do not go with the loss.
+            InputError: the loss does not take these outputs and targets.
         """
         if self.loss == "cross_entropy":
             losses: Any = _cross_entropy(as_tensor(outputs), _targets(batch))

@@ -56,10 +56,8 @@ def output_gradients(
         >>> output_gradients(Problem(model, data), np.array([0]), torch.tensor([[0.0, 1.0, 0.0]]))
         tensor([[0., 0., 5., 7., 0., 0., 0., 1., 0.]])
     """
-    check_gradient(problem, "output gradients", _row, _along, of_outputs=True)
-    return _rows(
-        problem, lambda batch: as_tensor(problem.outputs(batch)).reshape(-1), positions, directions, columns, progress
-    )
+    check_output_gradients(problem)
+    return GradientRows(problem, outputs_of(problem))(positions, directions, columns, progress)
 
 
 def loss_gradients(
@@ -90,9 +88,64 @@ def loss_gradients(
     """
     if callable(problem.loss):
         check_gradient(problem, "loss gradients", _loss_row)
-        ones = torch.ones(len(positions), 1)
-        return _rows(problem, lambda batch: problem.losses(batch, 1), positions, ones, columns, progress)
+        rows = GradientRows(problem, lambda batch: problem.losses(batch, 1))
+        return rows(positions, torch.ones(len(positions), 1), columns, progress)
     return output_gradients(problem, positions, _residuals(problem, positions), columns, progress)
+
+
+def check_output_gradients(problem: Problem) -> None:
+    """Compares the gradients of the outputs with central differences, once for each model; see `suffice.checks`.
+
+    Raises:
+        InputError: they do not match, with the parameter.
+    """
+    check_gradient(problem, "output gradients", _row, _along, of_outputs=True)
+
+
+def outputs_of(problem: Problem) -> Function:
+    """The outputs of one sample as a vector."""
+    return lambda batch: as_tensor(problem.outputs(batch)).reshape(-1)
+
+
+class GradientRows:
+    r"""Gradients of :math:`u^\top f_i` as rows, for a function f of single samples; see `output_gradients`.
+
+    What is found out about the model in one call is kept for the next.
+    """
+
+    def __init__(self, problem: Problem, function: Function) -> None:
+        self._problem = problem
+        self._gradients = SampleGradients(problem, function)
+
+    def __call__(
+        self,
+        positions: Int64[np.ndarray, " rows"],
+        directions: Float[Tensor, "rows outputs"],
+        columns: slice = slice(None),
+        progress: Callable[[int], None] = lambda rows: None,
+    ) -> Float[Tensor, "rows columns"]:
+        """As `output_gradients`, without its guard."""
+        problem = self._problem
+        positions = problem.positions(positions)
+        parts = list(_parts(problem, columns))
+        precision = row_dtype(problem)
+        rows = _empty((len(positions), sum(part.width for part in parts)), precision, problem.device)
+        if rows.numel() == 0:
+            return rows
+        names = [part.name for part in parts]
+        with problem.measuring(), sdpa_kernel(SDPBackend.MATH):
+            cost = self._gradients.cost
+            if directions.shape[1] != cost.outputs:
+                raise InputError(f"directions of {directions.shape[1]} outputs, but the model has {cost.outputs}")
+            for chunk in _chunks(positions, cost, sum(problem.moving[name].nbytes for name in names)):
+                here = torch.from_numpy(chunk)
+                found = self._gradients(positions[chunk[:, 0]], directions[here].to(problem.device), names)
+                for part in parts:
+                    rows[here.flatten(), part.start : part.start + part.width] = (
+                        found[part.name].reshape(chunk.size, -1)[:, part.taken].to(precision)
+                    )
+                progress(chunk.size)
+        return rows
 
 
 def _row(problem: Problem, position: int) -> dict[str, Tensor]:
@@ -141,42 +194,12 @@ class _Part(NamedTuple):
         return cast(int, self.taken.stop - self.taken.start)
 
 
-def _rows(
-    problem: Problem,
-    function: Function,
-    positions: Int64[np.ndarray, " rows"],
-    directions: Float[Tensor, "rows outputs"],
-    columns: slice,
-    progress: Callable[[int], None],
-) -> Float[Tensor, "rows columns"]:
-    positions = problem.positions(positions)
-    parts = list(_parts(problem, columns))
-    precision = row_dtype(problem)
-    rows = _empty((len(positions), sum(part.width for part in parts)), precision, problem.device)
-    if rows.numel() == 0:
-        return rows
-    with problem.measuring(), sdpa_kernel(SDPBackend.MATH):
-        gradients = SampleGradients(problem, function, [part.name for part in parts])
-        cost = gradients.cost()
-        if directions.shape[1] != cost.outputs:
-            raise InputError(f"directions of {directions.shape[1]} outputs, but the model has {cost.outputs}")
-        for chunk in _chunks(positions, cost):
-            here = torch.from_numpy(chunk)
-            found = gradients(positions[chunk[:, 0]], directions[here].to(problem.device))
-            for part in parts:
-                rows[here.flatten(), part.start : part.start + part.width] = (
-                    found[part.name].reshape(chunk.size, -1)[:, part.taken].to(precision)
-                )
-            progress(chunk.size)
-    return rows
-
-
 def _residuals(problem: Problem, positions: Int64[np.ndarray, " samples"]) -> Float[Tensor, "samples outputs"]:
     r""":math:`\partial l_i / \partial z_i`."""
     found = []
     with problem.measuring():
         for some, batch in problem.batches(TOGETHER, positions):
-            outputs = as_tensor(problem.outputs(batch)).detach().requires_grad_()
+            outputs = as_tensor(problem.outputs(batch)).detach().clone().requires_grad_()
             with torch.enable_grad():
                 loss = problem.losses_of(outputs, batch, len(some)).sum()
             (residuals,) = torch.autograd.grad(loss, outputs)
@@ -195,9 +218,13 @@ def _parts(problem: Problem, columns: slice) -> Iterator[_Part]:
         before += size
 
 
-def _chunks(positions: Int64[np.ndarray, " rows"], cost: Cost) -> Iterator[Int64[np.ndarray, "samples directions"]]:
+def _chunks(
+    positions: Int64[np.ndarray, " rows"], cost: Cost, gradient: int
+) -> Iterator[Int64[np.ndarray, "samples directions"]]:
     """The numbers of rows that are run together: of some samples, with as many directions each."""
-    longest = max(1, (CHUNK_BYTES - cost.sample) // cost.gradient)
+    # the gradient and its copy; on its way down, a few of what one layer leaves
+    row = 2 * gradient + 4 * cost.largest
+    longest = max(1, (CHUNK_BYTES - cost.saved) // row)
     order = np.argsort(positions, kind="stable")
     samples = defaultdict(list)
     for of_one in np.split(order, np.flatnonzero(np.diff(positions[order])) + 1):
@@ -205,7 +232,7 @@ def _chunks(positions: Int64[np.ndarray, " rows"], cost: Cost) -> Iterator[Int64
             some = of_one[start : start + longest]
             samples[len(some)].append(some)
     for directions, alike in samples.items():
-        together = max(1, CHUNK_BYTES // (cost.sample + directions * cost.gradient))
+        together = max(1, CHUNK_BYTES // (cost.saved + directions * row))
         for start in range(0, len(alike), together):
             yield np.stack(alike[start : start + together])
 

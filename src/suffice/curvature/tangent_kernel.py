@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from suffice.curvature.jacobians import CHUNK_BYTES, output_gradients, row_dtype
+from suffice.curvature.jacobians import CHUNK_BYTES, GradientRows, check_output_gradients, outputs_of, row_dtype
 from suffice.curvature.parameters import parameter_count
 from suffice.errors import InputError
 from suffice.problem import Problem
@@ -227,8 +227,10 @@ def tangent_kernel(
     ridge = _ridge(problem, penalty)
     rows = _curved(problem, share)
     kernel = torch.zeros(len(rows.owners), len(rows.owners), dtype=torch.float64, device=problem.device)
+    check_output_gradients(problem)
+    gradient_rows = GradientRows(problem, outputs_of(problem))
     for columns in _groups(problem, len(kernel), memory):
-        gradients = output_gradients(problem, rows.owners, rows.directions, columns, progress)
+        gradients = gradient_rows(rows.owners, rows.directions, columns, progress)
         gradients *= ridge[columns].rsqrt().to(gradients.dtype)  # of two dtypes, torch would copy all in the wider one
         _add_products(kernel, gradients)
         del gradients  # before the next group is made
@@ -261,7 +263,9 @@ def plan_tangent_kernel(problem: Problem, share: float = SHARE, memory: int = ME
     widest = max(group.stop - group.start for group in groups)
     dtype, tried = row_dtype(problem), slice(0, TRIED)
     block = torch.ones(min(count, PRODUCT_ROWS), min(widest, PRODUCT_COLUMNS), dtype=dtype, device=problem.device)
-    gradients = _seconds(lambda: output_gradients(problem, rows.owners[tried], rows.directions[tried], groups[0]))
+    check_output_gradients(problem)
+    gradient_rows = GradientRows(problem, outputs_of(problem))  # its first call, the slower one, tries how to run
+    gradients = _seconds(lambda: gradient_rows(rows.owners[tried], rows.directions[tried], groups[0]))
     product = _seconds(lambda: block @ block.T)
     # the first group is behind the longest reverse pass; half of the products are those of the other half
     return KernelPlan(

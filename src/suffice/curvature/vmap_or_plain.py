@@ -7,6 +7,7 @@ reentrant checkpointing torch.func has zeros. So the first samples are run both 
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -26,48 +27,50 @@ AGREEMENT = 1e-3
 
 
 class Cost(NamedTuple):
-    """What a sample takes besides its gradients, what a gradient takes, in bytes; and the number of outputs."""
+    """Of one sample: bytes that it leaves for its reverse pass, in all and for one layer at most; numbers put out."""
 
-    sample: int
-    gradient: int
+    saved: int
+    largest: int
     outputs: int
 
 
 class SampleGradients:
-    r"""Gradients of :math:`u^\top f_i(w)` in some parameters, for several samples i and directions u.
+    r"""Gradients of :math:`u^\top f_i(w)` in moving parameters, for several samples i and directions u.
 
-    To be used within ``problem.measuring()``.
+    How the model can be run is found out once, and kept for further calls. To be used within ``problem.measuring()``.
 
     Args:
-        problem: the model at its present parameters, and the samples.
+        problem: the model, and the samples.
         function: f, a vector for each sample.
-        names: which of the moving parameters.
 
     Example:
         >>> data = torch.utils.data.TensorDataset(torch.tensor([[5.0, 7.0]] * 3), torch.tensor([0, 1, 2]))
         >>> problem = Problem(nn.Linear(2, 3), data)
-        >>> gradients = SampleGradients(problem, lambda batch: problem.outputs(batch)[0], ["weight"])
-        >>> gradients(np.array([0]), torch.tensor([[[0.0, 1.0, 0.0]]]))["weight"]
+        >>> gradients = SampleGradients(problem, lambda batch: problem.outputs(batch)[0])
+        >>> gradients(np.array([0]), torch.tensor([[[0.0, 1.0, 0.0]]]), ["weight"])["weight"]
         tensor([[[[0., 0.],
                   [5., 7.],
                   [0., 0.]]]])
     """
 
-    def __init__(self, problem: Problem, function: Function, names: Sequence[str]) -> None:
+    def __init__(self, problem: Problem, function: Function) -> None:
         self._problem = problem
         self._function = function
-        self._parameters = {name: problem.moving[name] for name in names}
         self._wrapped = _Wrapped(problem.model, function)
         self._together: bool | None = None  # not known yet
 
     def __call__(
-        self, positions: Int64[np.ndarray, " samples"], directions: Float[Tensor, "samples directions outputs"]
+        self,
+        positions: Int64[np.ndarray, " samples"],
+        directions: Float[Tensor, "samples directions outputs"],
+        names: Sequence[str],
     ) -> dict[str, Float[Tensor, "samples directions ..."]]:
         """The gradients by parameter, each of its shape.
 
         Args:
             positions: of the samples, in the problem's order.
             directions: as many for each of them.
+            names: which of the moving parameters.
 
         Raises:
             InputError: the model can be differentiated in neither way; the reason is that of the plain one.
@@ -76,14 +79,15 @@ class SampleGradients:
         if self._together is None:
             self._together = self._vmap_is_right(int(positions[0]), directions.shape[2])
         if self._together:
-            found = self._by_vmap(positions, directions)
+            found = self._by_vmap(positions, directions, names)
             if found is not None:
                 return found
             self._together = False
-        return self._one_by_one(positions, directions)
+        return self._one_by_one(positions, directions, names)
 
+    @cached_property
     def cost(self) -> Cost:
-        """By what the first sample leaves for its reverse pass."""
+        """That of the first sample."""
         model = self._problem.model
         own = {value.untyped_storage().data_ptr() for value in (*model.parameters(), *model.buffers())}
         saved: dict[int, int] = {}
@@ -97,25 +101,26 @@ class SampleGradients:
         batch = self._problem.batch(slice(0, 1))
         with recording(self._problem), torch.autograd.graph.saved_tensors_hooks(look, lambda tensor: tensor):
             outputs = self._function(batch)
-        gradient = sum(value.numel() * value.element_size() for value in self._parameters.values())
-        # the gradient and its copy; on its way down, a few of what one layer leaves
-        return Cost(sum(saved.values()), 2 * gradient + 4 * max(saved.values(), default=0), len(outputs))
+        return Cost(sum(saved.values()), max(saved.values(), default=0), len(outputs))
 
     def _vmap_is_right(self, position: int, outputs: int) -> bool:
         """Whether two samples have the same gradients in a random direction as by plain autograd."""
         positions = np.array([position, (position + 1) % len(self._problem)])
         draw = torch.Generator().manual_seed(0)
         directions = torch.randn(2, 1, outputs, generator=draw, dtype=torch.float64).to(self._problem.device)
-        expected = self._one_by_one(positions, directions)
-        found = self._by_vmap(positions, directions)
+        names = list(self._problem.moving)
+        expected = self._one_by_one(positions, directions, names)
+        found = self._by_vmap(positions, directions, names)
         weights = [value for value in self._problem.model.parameters() if value.is_floating_point()]
         precision = max(torch.finfo(value.dtype).eps for value in weights)
         return found is not None and _agree(found, expected, max(AGREEMENT, precision**0.5))
 
-    def _by_vmap(self, positions: Int64[np.ndarray, " samples"], directions: Tensor) -> dict[str, Tensor] | None:
+    def _by_vmap(
+        self, positions: Int64[np.ndarray, " samples"], directions: Tensor, names: Sequence[str]
+    ) -> dict[str, Tensor] | None:
         """None where it does not run."""
         batch = self._problem.batch(positions)
-        weights = {name: parameter.detach() for name, parameter in self._parameters.items()}
+        weights = {name: self._problem.moving[name].detach() for name in names}
 
         def of_one(row: Tensor, some: Tensor) -> dict[str, Tensor]:
             outputs, pull, *_ = vjp(lambda weights: self._wrapped.at(weights, _sample(batch, row)), weights)
@@ -131,17 +136,21 @@ class SampleGradients:
         except Exception:  # whatever the model, or vmap, says: plain autograd decides
             return None
 
-    def _one_by_one(self, positions: Int64[np.ndarray, " samples"], directions: Tensor) -> dict[str, Tensor]:
+    def _one_by_one(
+        self, positions: Int64[np.ndarray, " samples"], directions: Tensor, names: Sequence[str]
+    ) -> dict[str, Tensor]:
+        parameters = [self._problem.moving[name] for name in names]
         of_each = [
-            self._of_one(self._problem.batch(positions[number : number + 1]), directions[number])
+            self._of_one(self._problem.batch(positions[number : number + 1]), directions[number], parameters)
             for number in range(len(positions))
         ]
-        return dict(zip(self._parameters, map(torch.stack, zip(*of_each, strict=True)), strict=True))
+        return dict(zip(names, map(torch.stack, zip(*of_each, strict=True)), strict=True))
 
-    def _of_one(self, sample: Batch, directions: Float[Tensor, "directions outputs"]) -> list[Tensor]:
+    def _of_one(
+        self, sample: Batch, directions: Float[Tensor, "directions outputs"], parameters: Sequence[Tensor]
+    ) -> list[Tensor]:
         with recording(self._problem):
             outputs = self._function(sample)
-            parameters = list(self._parameters.values())
             found = [pulled_back(outputs, parameters, one, keep=True) for one in directions.to(outputs.dtype)]
         return [torch.stack(of_one) for of_one in zip(*found, strict=True)]
 
