@@ -25,6 +25,9 @@ ALONE = 4
 REPEATS = 8
 """Further runs that tell a random loss from one that depends on its batch."""
 
+ALIKE = 0.2
+"""Most losses of a copy of a model differ by less than this share from those of the model."""
+
 DRAWS = 3
 """Random changes of the outputs that show what their rounding does to a loss."""
 
@@ -99,6 +102,15 @@ class Comparison:
     def takes_one(self) -> bool:
         """Whether the model runs a batch of one sample."""
         return bool(np.isfinite(self._alone).any())
+
+    def is_like(self, other: "Comparison") -> bool:
+        """Whether a copy of a model has about the losses of the model; masks of its own dtype may make it useless."""
+        known = np.isfinite(other._first)
+        mine, theirs = self._first[known], other._first[known]
+        if not np.isfinite(mine).all():
+            return False
+        apart = np.abs(mine - theirs) <= ALIKE * np.maximum(np.abs(mine), np.abs(theirs))
+        return self.unstable is not None or other.unstable is not None or bool(2 * apart.sum() >= len(apart))
 
     def differs_again(self, seed: int) -> bool:
         """Whether the losses of the batch differ from those of its first run when it is run with another seed."""

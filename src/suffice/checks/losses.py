@@ -97,29 +97,26 @@ def _compared(problem: Problem, most: int) -> Comparison | None:
     dtype = next(iter(problem.moving.values())).dtype
     with evaluating(problem):
         samples = FirstSamples(problem, most)
-        if torch.finfo(dtype).eps > torch.finfo(torch.float32).eps:
-            found = _in_copy(problem, samples)
-            if found is not None:
-                return found if found.is_off else None
         found = Comparison(problem, samples, rounding(dtype))
-        if not found.is_off:
+        if dtype.itemsize >= torch.float32.itemsize and not found.is_off:
             return None
         lowest = lowest_dtype(problem, samples.together)
         if rounding(lowest) > found.tolerance:  # a part of the model runs in a lower precision
             found = Comparison(problem, samples, rounding(lowest))
     if dtype != torch.float64:
-        found = _in_copy(problem, samples) or found
+        found = _in_copy(found) or found
     return found if found.is_off else None
 
 
-def _in_copy(problem: Problem, samples: FirstSamples) -> Comparison | None:
-    """The comparison in a float64 copy of the model, or None where there is none or it cannot be run."""
-    copied = in_float64(problem)
+def _in_copy(original: Comparison) -> Comparison | None:
+    """The comparison in a float64 copy of the model; None where there is none, it cannot be run, or it is unlike."""
+    copied = in_float64(original.problem)
     if copied is None:
         return None
     try:
         with evaluating(copied):
-            lowest = lowest_dtype(copied, samples.together)
-            return Comparison(copied, samples, max(FLOAT32, rounding(lowest)))
+            lowest = lowest_dtype(copied, original.samples.together)
+            found = Comparison(copied, original.samples, max(FLOAT32, rounding(lowest)))
     except Exception:  # an input that does not fit the copy, whatever it says
         return None
+    return found if found.is_like(original) else None
