@@ -1,7 +1,7 @@
 """What the guards cost, what they find, and whether they refuse sound models.
 
-Run as ``python benchmarks/checks.py [--threads N] [--shared FOLDER]`` on an idle machine. The tables of models are those
-of the tests.
+Run as ``python benchmarks/checks.py [--threads N] [--shared FOLDER]`` on an idle machine. The tables of models are
+those of the tests.
 """
 
 import argparse
@@ -138,12 +138,12 @@ def tables() -> dict[str, Any]:
                 if outcome(lambda: take(build(dtype))) != "passed":  # noqa: B023
                     alarms["derivatives"].append(f"{name}, {engine}, {dtype}")
     found = Counter()
-    for name, faulty in FAULTY.items():
+    for faulty in FAULTY.values():
         problem = faulty.build(torch.float32)
         found["losses"] += outcome(lambda: suffice.record(problem, suffice.Probes.sphere(problem))) == faulty.code  # noqa: B023
-    for name, wrong in WRONG.items():
+    for wrong in WRONG.values():
         found["derivatives"] += outcome(lambda: mean_gradient(wrong.build())) == wrong.code  # noqa: B023
-    for name, build in WRONG_GRADIENT.items():
+    for build in WRONG_GRADIENT.values():
         found["derivatives"] += outcome(lambda: mean_gradient(build())) == "SUF007"  # noqa: B023
     return {
         "sound": dict(tried),

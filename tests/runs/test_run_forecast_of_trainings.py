@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from suffice.checks import repeated
 from suffice.configuration import ForecastConfig, read_configuration
 from suffice.data import load_samples
 from suffice.errors import InputError

@@ -19,7 +19,7 @@ from suffice.checks.unused import check_unused
 from suffice.errors import InputError
 from suffice.problem import Problem
 
-SAMPLES = 3
+SAMPLES = 2
 """Samples on which derivatives are compared: those of the largest losses among the first."""
 
 STEPS = {torch.float64: 1e-4, torch.float32: 1e-2}
@@ -103,7 +103,7 @@ def _compared(problem: Problem, gradient: Gradient, value: Value) -> Finding | N
         losses = losses_of(problem, batch_at(problem, samples))
         positions = [samples[row] for row in np.argsort(-np.nan_to_num(losses))][:SAMPLES]
         step = _step(problem, positions[0])
-        finding = _differentiated(unguarded, gradient, value, positions)
+        finding = _differentiated(unguarded, gradient, value, positions[0])
     if finding is not None:
         return finding
     search = _in_copy(problem, gradient, value, positions)
@@ -132,24 +132,23 @@ def _step(problem: Problem, position: int) -> float:
     return STEPS.get(lowest_dtype(problem, batch_at(problem, [position])), COARSE_STEP)
 
 
-def _differentiated(problem: Problem, gradient: Gradient, value: Value, positions: Sequence[int]) -> Finding | None:
+def _differentiated(problem: Problem, gradient: Gradient, value: Value, position: int) -> Finding | None:
     """The derivatives exist at the weights themselves."""
-    for position in positions:
-        try:
-            found = gradient(problem, position)
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:  # whatever an engine says of a model that it cannot take
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-            what = reason if isinstance(error, InputError) else f"automatic differentiation fails: {reason}"
-            remedy = "Write forward so that torch can differentiate it; losses can be recorded as they are"
-            return Finding(DERIVATIVE, what, remedy)
-        bad = next((name for name, tensor in found.items() if not _is_finite(tensor)), None)
-        if bad is not None and bool(torch.isfinite(value(problem, position))):
-            what = f"the gradient in {bad} at {problem.describe(position)} is not finite, although the loss is"
-            remedy = "Keep roots and norms away from zero in forward, or exclude the parameter with parameters="
-            return Finding(NOT_FINITE, what, remedy)
-    return None
+    try:
+        found = gradient(problem, position)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever an engine says of a model that it cannot take
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        what = reason if isinstance(error, InputError) else f"automatic differentiation fails: {reason}"
+        remedy = "Write forward so that torch can differentiate it; losses can be recorded as they are"
+        return Finding(DERIVATIVE, what, remedy)
+    bad = next((name for name, tensor in found.items() if not _is_finite(tensor)), None)
+    if bad is None or not bool(torch.isfinite(value(problem, position))):
+        return None
+    what = f"the gradient in {bad} at {problem.describe(position)} is not finite, although the loss is"
+    remedy = "Keep roots and norms away from zero in forward, or exclude the parameter with parameters="
+    return Finding(NOT_FINITE, what, remedy)
 
 
 def _is_finite(tensor: Tensor) -> bool:
@@ -201,10 +200,9 @@ class _Search:
         return None
 
     def _directions(self, number: int, gradient: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-        """Both kinds at the first sample; then one of them, in turn."""
-        if number % 2 == 0:
-            yield self._ground.random()
-        if number % 2 == 1 or number == 0:
+        """Random ones, and at the first sample the gradient too."""
+        yield self._ground.random()
+        if number == 0:
             yield self._ground.along(gradient)
 
     def _within(self, line: "_Line", gradient: Mapping[str, Tensor], names: list[str]) -> Finding | None:
