@@ -217,3 +217,11 @@ def factor_of_the_loss_taken_for_a_constant():
 
     dataset = TensorDataset(drawn(SAMPLES, WIDTH), labels())
     return Problem(Before(torch.tanh).double(), dataset, loss)
+
+
+@wrong("Its row 0 is for padding and gets no gradient")
+def token_for_padding_that_occurs():
+    model = nn.Sequential(nn.Embedding(9, WIDTH, padding_idx=0), nn.Flatten(), nn.Linear(5 * WIDTH, CLASSES))
+    model[0].weight.data[0] = 1.0
+    x = torch.arange(SAMPLES * 5).reshape(SAMPLES, 5) % 9
+    return problem_of(model, x)

@@ -20,6 +20,8 @@ from suffice.curvature import (
     vmap_or_plain,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:SUF010")  # of parameters without gradient, see tests/checks
+
 
 def pytest_generate_tests(metafunc):
     if metafunc.cls is not None:

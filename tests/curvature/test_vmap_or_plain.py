@@ -9,6 +9,8 @@ from small_models import SAMPLES, SOUND, WRONG_GRADIENT, fourier
 from suffice import InputError
 from suffice.curvature import loss_gradients, mean_gradient, output_gradients, prefix_gradients, vmap_or_plain
 
+pytestmark = pytest.mark.filterwarnings("ignore:SUF010")  # of parameters without gradient, see tests/checks
+
 ONE_BY_ONE = {"bert", "lstm", "gru", "sparse_embedding", "checkpointed", "experts"}
 """What vmap cannot run; nothing else here may be slower than need be."""
 

@@ -228,7 +228,10 @@ def test_bad_input_is_refused_in_one_line():
     for make, message in (
         (lambda: suffice.forecast(problem, [100]), "give holdout=, refit=, or"),
         (lambda: suffice.forecast(problem, [1], penalty=0.1), "sizes are at least 2"),
-        (lambda: suffice.forecast(problem, [100], penalty=0.1, holdout=overlapping), "5 samples of the hold-out"),
+        (
+            lambda: suffice.forecast(problem, [100], penalty=0.1, holdout=overlapping),
+            "SUF012: 5 of the test samples .* row 20 of the hold-out",
+        ),
         (lambda: suffice.forecast(problem, [100], penalty=0.1, level="folds"), "needs refit="),
         (lambda: suffice.forecast(problem, [100], penalty=0.1, level="fold"), "level is auto"),
         (lambda: suffice.forecast(problem, [100], penalty=0.1, estimator="noisy"), "must be one of"),

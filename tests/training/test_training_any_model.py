@@ -8,7 +8,10 @@ from torch import nn
 from suffice import InputError
 from suffice.training import FineTuning, fine_tune
 
-pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # reentrant checkpoints
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad"),  # reentrant checkpoints
+    pytest.mark.filterwarnings("ignore:SUF01[01]"),  # of parameters without gradient, see tests/checks
+]
 
 KINDS = SOUND | WRONG_GRADIENT | {"moving_complex_layer": fourier}
 SETTINGS = FineTuning(epochs=3, learning_rate=0.05, batch_size=SAMPLES, weight_decay=0.0, optimizer="sgd")
