@@ -106,11 +106,11 @@ def as_tensor(bounds):
     return torch.tensor(list(bounds.values()), dtype=torch.float64)
 
 
-def close(bounds, others, relative=1e-10):
-    """Whether they differ by rounding, relative to that of the whole."""
+def close(bounds, others):
+    """Whether they differ by rounding; where a norm is zero, as of b_K's gradient, by that of the whole."""
     assert list(bounds) == list(others)
     one, other = as_tensor(bounds), as_tensor(others)
-    return bool(((one - other).abs() <= relative * other + 1e-7 * relative * other[0]).all())
+    return bool(((one - other).abs() <= 1e-10 * other + 1e-15 * other[0]).all())
 
 
 # whether they hold

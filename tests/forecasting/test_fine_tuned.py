@@ -227,7 +227,7 @@ def test_bad_input_is_refused_in_one_line():
     rare = TensorDataset(data.tensors[0], torch.cat([torch.zeros(59, dtype=torch.int64), torch.ones(1).long()]))
     for make, message in (
         (lambda: suffice.forecast(problem, [100]), "give holdout=, refit=, or"),
-        (lambda: suffice.forecast(problem, [1], penalty=0.1), "sizes are at least 2"),
+        (lambda: suffice.forecast(problem, [1], penalty=0.1), "sizes are whole numbers from 2 on"),
         (
             lambda: suffice.forecast(problem, [100], penalty=0.1, holdout=overlapping),
             "SUF012: 5 of the test samples .* row 20 of the hold-out",

@@ -30,6 +30,7 @@ def test_losses_of_folds_and_the_descent_along_the_gradient(kind):
     assert all((value == before[name]).all() for name, value in problem.center().items())
 
 
+@pytest.mark.filterwarnings("ignore:SUF010")  # of parameters that forward leaves out
 @pytest.mark.parametrize("kind", sorted(CLASSIFIERS))
 def test_the_tangent_kernel_is_that_of_the_rows_of_the_jacobian(kind):
     problem = SOUND[kind]()

@@ -23,9 +23,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", ["bert", "xlm-roberta", "gpt2", "vit"])
 def test_a_head_of_another_loss_is_refused_where_it_is_kept(what, name, tmp_path):
     source = str(save_checkpoint(name, tmp_path, **OTHERS[what]))
-    with pytest.raises(
-        InputError, match=f"its head was trained for {what}, not for one class out of several"
-    ) as refusal:
+    with pytest.raises(InputError, match=f"its head is one for {what}, not for one class out of several") as refusal:
         load_classifier(source, make_samples(name))
     assert "train a new head" in str(refusal.value)
 
@@ -37,7 +35,7 @@ def test_nothing_of_it_is_left_where_the_head_is_trained(what, name, tmp_path):
     samples = make_samples(name)
     first, same, other = (load_classifier(source, samples, seed=seed, keep_head=False) for seed in (0, 0, 1))
     assert first.has_new_head
-    assert any(note.startswith("The checkpoint's head was trained for") for note in first.notes)
+    assert any(note.startswith("The checkpoint's head is one for") for note in first.notes)
     base = f"{first.model.base_model_prefix}."
     before = make_model(name, **OTHERS[what]).state_dict()
     for weights, parameter in first.model.named_parameters():
@@ -63,7 +61,7 @@ def test_the_head_of_an_adapter_is_refused_as_it_cannot_be_made_anew(keep_head, 
     model = AutoModelForSequenceClassification.from_pretrained(base)
     settings = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"])
     peft.get_peft_model(model, settings).save_pretrained(tmp_path / "adapter")
-    with pytest.raises(InputError, match="its head was trained for multi label classification"):
+    with pytest.raises(InputError, match="its head is one for multi label classification"):
         load_classifier(str(tmp_path / "adapter"), make_samples("bert"), keep_head=keep_head)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float64
-from torch import Tensor
+from torch import Tensor, nn
 
 from suffice.checks.comparison import FirstSamples
 from suffice.checks.ground import Difference, Gradient, Ground, Value
@@ -274,14 +274,18 @@ class _Search:
             f"automatic differentiation gives {expected:.3g} along {name}, central differences {slope:.3g}, at "
             f"{self._ground.problem.describe(position)}"
         )
-        if not gradient[name].any():
-            remedy = (
-                "Let forward record gradients for it (no no_grad, detach, reentrant checkpointing or weights merged at "
-                "eval()), or exclude it with parameters="
-            )
-        else:
-            remedy = "Make forward differentiable in it, or exclude it with parameters="
-        return Finding(DERIVATIVE, what, f"{remedy}; losses can be recorded as they are")
+        remedy = self._remedy(name, gradient[name])
+        return Finding(
+            DERIVATIVE, what, f"{remedy}, or exclude it with parameters=; losses can be recorded as they are"
+        )
+
+    def _remedy(self, name: str, gradient: Tensor) -> str:
+        module = self._ground.problem.model.get_submodule(name.rpartition(".")[0])
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None and gradient.any():
+            return f"Its row {module.padding_idx} is for padding and gets no gradient: use that token for padding only"
+        if gradient.any():
+            return "Make forward differentiable in it"
+        return "Let forward record gradients for it (no no_grad, detach, reentrant checkpointing, merging at eval())"
 
 
 class _Line:

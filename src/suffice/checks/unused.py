@@ -27,46 +27,40 @@ NAMED = 3
 """Parameters that a warning names."""
 
 
-def check_unused(problem: Problem, trains: bool = True) -> None:
+def check_unused(problem: Problem) -> None:
     """Warns, once for each use of a model, of parameters without a gradient.
 
     Those that forward leaves out have none, and that is right; those that move the loss all the same are not trained.
 
     Args:
-        problem: what is measured or trained.
-        trains: gradients are wanted; else only what forward leaves out in evaluation mode is looked for.
+        problem: what is differentiated or trained.
 
     Warns:
         UserWarning: SUF010 or SUF011, with the parameters.
     """
     passed = passed_by(problem)
-    if not problem.checks or passed.has("unused") or (not trains and passed.has("left out")):
+    if not problem.checks or passed.has("unused"):
         return
     with evaluating(problem):
         samples = FirstSamples(problem)
         batch = samples.together
-        without = _without_gradient(problem, samples.alone[:TRIED] if trains else [batch], list(problem.moving))
+        without = _without_gradient(problem, samples.alone[:TRIED], list(problem.moving))
         reached = (
             [name for name in without if _moves(problem, batch, [name])] if _moves(problem, batch, without) else []
         )
         left_out = [name for name in without if name not in reached]
         left_out = [name for name in left_out if not _is_used_elsewhere(problem, batch, name, without)]
-    if trains:
-        left_out = _left_out_of_training(problem, batch, left_out)
-    elif len(left_out) == len(problem.moving):  # `check_moves` stops there
-        left_out = []
-    said = passed.has("left out")
-    passed = passed_by(problem)  # the first forward pass may have set flags
-    passed.add("unused" if trains else "left out")
+    left_out = _left_out_of_training(problem, batch, left_out)
+    passed_by(problem).add("unused")  # the first forward pass may have set flags
     merged = [name for name in left_out if _is_merged(problem, name)]
-    if merged and not said:
+    if merged:
         what = f"moving {_named(merged)} does not move the loss: they are merged into other weights"
         Finding(UNUSED, what, "Unmerge the adapter first, with PEFT by model.unmerge_adapter()").report()
     left_out = [name for name in left_out if name not in merged]
-    if left_out and not said:
+    if left_out:
         what = f"forward does not use {_named(left_out)}: the gradient is taken as zero"
         Finding(UNUSED, what, "Exclude with parameters= what shall not count among the moving parameters").report()
-    if reached and trains:
+    if reached:
         it = "it" if len(reached) == 1 else "them"
         what = f"autograd gives no gradient for {_named(reached)}, although the loss depends on {it}: not trained"
         Finding(UNREACHED, what, f"Let forward record gradients, or exclude {it} with parameters=").report()

@@ -225,8 +225,8 @@ def _classes(rows: list[_Row], path: Path) -> tuple[Int64[np.ndarray, " samples"
             f"{path}: all {len(rows)} labels differ; if they are numbers, make two classes of them with --threshold"
         )
     classes = in_order(names)
-    places = {name: place for place, name in enumerate(classes)}
-    return np.array([places[row.label] for row in rows], dtype=np.int64), classes
+    numbers = {name: number for number, name in enumerate(classes)}
+    return np.array([numbers[row.label] for row in rows], dtype=np.int64), classes
 
 
 def _sides(rows: list[_Row], path: Path, threshold: float) -> tuple[Int64[np.ndarray, " samples"], list[str]]:

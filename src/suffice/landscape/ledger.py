@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
-from suffice.checks import check_kept, check_losses, check_moves, check_recorded, check_samples, check_unused
+from suffice.checks import check_kept, check_losses, check_moves, check_recorded, check_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.landscape.probes import Probes
@@ -121,7 +121,6 @@ def record(
     with nullcontext() if folder is None else locked(folder), problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
         check_losses(problem, size)
-        check_unused(problem, trains=False)
         contents = {} if folder is None else _contents(problem, probes)
         shards = RowShards.resume(
             None if folder is None else folder / LOSSES,

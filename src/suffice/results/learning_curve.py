@@ -207,27 +207,27 @@ class LearningCurve(Value):
 
 def _last_crossing(sizes: list[int], values: Numbers, limit: float | None, target: float) -> float | None:
     """The smallest k from which on the curve stays at or below a target; None if it ends above."""
-    places = [1 / size for size in sizes] + ([] if limit is None else [0.0])
+    inverses = [1 / size for size in sizes] + ([] if limit is None else [0.0])
     curve = values.tolist() + ([] if limit is None else [limit])
     if not curve[-1] <= target:
         return None
-    above = [place for place, value in enumerate(curve) if value > target]
+    above = [index for index, value in enumerate(curve) if value > target]
     if not above:
         return float(sizes[0])
     last = above[-1]
     share = (curve[last] - target) / (curve[last] - curve[last + 1])
-    place = places[last] + share * (places[last + 1] - places[last])
+    inverse = inverses[last] + share * (inverses[last + 1] - inverses[last])
     # a hair less, so that rounding does not make of 200 samples 201
-    return (1 - 1e-9) / place if place > 0 else None
+    return (1 - 1e-9) / inverse if inverse > 0 else None
 
 
 def _best_net(sizes: list[int], accuracy: Numbers, limit: float, cost: float) -> float:
     """The k at which the accuracy less cost times k is largest; the smallest size where each sample costs too much."""
     if math.isinf(cost):
         return float(sizes[0])
-    places, curve = np.array([*(-1 / size for size in sizes), 0.0]), np.append(accuracy, limit)
+    negative_inverses, curve = np.array([*(-1 / size for size in sizes), 0.0]), np.append(accuracy, limit)
     # between two sizes a + b (-1/k), which rises by b / k^2
-    rises = np.maximum(np.diff(curve) / np.diff(places), 0)
+    rises = np.maximum(np.diff(curve) / np.diff(negative_inverses), 0)
     between = np.clip(np.sqrt(rises / cost), sizes, [*sizes[1:], math.inf])
     candidates = np.append(sizes, between)
-    return float(candidates[np.argmax(np.interp(-1 / candidates, places, curve) - cost * candidates)])
+    return float(candidates[np.argmax(np.interp(-1 / candidates, negative_inverses, curve) - cost * candidates)])

@@ -191,8 +191,8 @@ def _gains(config: ForecastConfig, pilot: Pilot) -> list[Gain]:
         return []
     loss, accuracy = curve.loss.mean, curve.accuracy.mean
     return [
-        Gain(more=more, loss=loss[0] - loss[place], accuracy=accuracy[place] - accuracy[0])
-        for place, more in enumerate(MORE, 1)
+        Gain(more=more, loss=loss[0] - loss[index], accuracy=accuracy[index] - accuracy[0])
+        for index, more in enumerate(MORE, 1)
     ]
 
 
