@@ -243,24 +243,6 @@ def test_copies_in_the_holdout_pass_without_checks():
     assert forecast(Problem(Net(), samples(), checks=False), **settings)
 
 
-def test_part_of_the_parameters_that_is_not_read_is_named():
-    class Adapter(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear, self.adapter, self.merged = nn.Linear(5, 5), nn.Linear(5, 5, bias=False), True
-
-        def forward(self, x):
-            return self.linear(x) if self.merged else self.linear(x) + self.adapter(x)
-
-    problem = Problem(nn.Sequential(Adapter(), nn.Linear(5, 3)), samples(), parameters=["*.adapter.*", "1.*"])
-    with pytest.warns(UserWarning, match=r"^SUF010: moving 0\.adapter\.weight .* merged"):
-        measure(problem)
-    cached = Net(lambda net, x: net.b(x @ net.weight.T))
-    cached.weight = cached.a.weight.detach().clone()
-    with pytest.warns(UserWarning, match=r"^SUF010: forward does not use a\.weight, a\.bias"):
-        measure(Problem(cached, samples()))
-
-
 def test_a_branch_that_zeros_leave_out_is_seen():
     def skipping(net, x):
         hidden = torch.tanh(net.a(x))
