@@ -277,7 +277,7 @@ def reading(source: str, samples: str) -> Iterator[None]:
         if Path(source).expanduser().is_dir():
             raise InputError(f"{source}: this folder holds no usable {samples} classifier ({reason})") from error
         raise InputError(
-            f"{source}: no such folder here, and no such model could be had from the hub ({reason}); "
+            f"{source}: no such folder here, and the hub gave no such model ({reason}); "
             "check the name and the network, or give a local folder"
         ) from error
     finally:

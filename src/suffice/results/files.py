@@ -54,7 +54,7 @@ def read_result(folder: Path) -> Result:
     except ValidationError as error:
         raise InputError(
             f"{file}: not a result of this version of suffice (fields that differ: {error.error_count()}); "
-            "run the command again"
+            "if a suffice command wrote it, run that command again"
         ) from error
 
 

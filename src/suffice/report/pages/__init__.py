@@ -22,7 +22,7 @@ from suffice.results import (
     StudyResult,
     heat_map_file,
 )
-from suffice.storage import atomic_write
+from suffice.storage import atomic_write, locked
 
 REPORT = "report.html"
 """The file of a run's folder that holds its page."""
@@ -35,11 +35,15 @@ def write_report(result: Result, folder: Path) -> Path:
         result: of any type.
         folder: the run's folder, which gets ``report.html``, ``figures/*.png`` and ``figures/*.pdf``; the heat maps of
             a `HessianResult` are drawn if their arrays are there.
+
+    Raises:
+        InputError: a run is at work in the folder.
     """
     page = _page(result, folder)
-    _write_figures(page, folder / "figures")
-    with atomic_write(folder / REPORT) as file:
-        file.write(page.html.encode())
+    with locked(folder):  # a run that starts in this folder removes what is half written
+        _write_figures(page, folder / "figures")
+        with atomic_write(folder / REPORT) as file:
+            file.write(page.html.encode())
     return folder / REPORT
 
 
