@@ -113,7 +113,8 @@ def moments_of(epochs: int, count: int) -> list[int]:
     """
     if epochs == 0 or count == 1:
         return [0]
-    return sorted({0, *(round(epochs ** (step / max(1, count - 2))) for step in range(count - 1)), epochs})[-count:]
+    exponents = [1.0] if count == 2 else [step / (count - 2) for step in range(count - 1)]
+    return sorted({0, *(round(epochs**exponent) for exponent in exponents)})
 
 
 def _model(config: HessianConfig, classes: int) -> Classifier:
