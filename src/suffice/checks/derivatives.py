@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from suffice.checks.comparison import FirstSamples
-from suffice.checks.ground import Difference, Gradient, Ground, Value
+from suffice.checks.ground import SHORTER, Difference, Gradient, Ground, Value
 from suffice.checks.losses import ALIKE, check_losses, check_samples
 from suffice.checks.measured import batch_at, evaluating, losses_of
 from suffice.checks.moves import nothing_moves, unmoved
@@ -139,6 +139,8 @@ def _in_copy(
     try:
         with evaluating(copied):
             step = _step(copied, positions[0])
+        if step != STEPS[torch.float64]:  # only a part of the copy rounds to fewer digits
+            step *= SHORTER
         # along the random direction of one engine the next needs no forward pass; their gradients are shared by none
         chosen, once = (positions[1:2], True) if known else (positions, False)
         return _Search(Ground(copied, value, gradient, step, is_copy=True, known=known), chosen, once)

@@ -36,10 +36,13 @@ ROUGH = 0.1
 """Part of the step over which the noise of the function is measured."""
 
 AGREE = 0.1
-"""Two steps whose slopes differ by more than this share are too long; shorter ones are taken."""
+"""Two steps whose slopes differ by more than this share are too long for anything to be said."""
+
+FINE = 1e-4
+"""Two steps whose slopes differ by more than this share are too long, unless noise makes the difference."""
 
 SHORTER, TRIES = 0.1, 3
-"""How much shorter, and how many times in all."""
+"""How much shorter the next steps are, and how many times in all."""
 
 NOISE, APART = 10, 3
 """Times the noise over the step, and times the difference of two steps, that a slope may be off."""
@@ -170,12 +173,13 @@ class Ground:
         what the values over a small part of the step are away from the cubic through the others: of a smooth function,
         nothing is left. Where the two steps do not agree, and shorter ones do not either, nothing is known.
         """
-        found = Difference(0.0, np.inf)
+        best = Difference(0.0, np.inf)
         for shorter in range(TRIES):
-            found, steps_agree = self._difference(position, direction, self.step * SHORTER**shorter)
-            if steps_agree:
-                return found
-        return found._replace(error=np.inf)
+            found, is_short_enough = self._difference(position, direction, self.step * SHORTER**shorter)
+            best = min(best, found, key=lambda one: one.error)
+            if is_short_enough:
+                break
+        return best
 
     def _difference(self, position: int, direction: Mapping[str, Tensor], step: float) -> tuple[Difference, bool]:
         steps = np.array([step, step / 2, step * ROUGH])
@@ -187,9 +191,10 @@ class Ground:
         cubic = (odd[1] - slope * steps[1]) / steps[1] ** 3
         rough = abs(odd[2] - slope * steps[2] - cubic * steps[2] ** 3), abs(even[2] - even[1] * (2 * ROUGH) ** 2)
         noise = max(*rough, self._resolution * scale) / steps[1]
-        apart = abs(long - short)
-        agree = apart <= max(AGREE * max(abs(long), abs(short)), NOISE * noise)
-        return Difference(float(slope), float(APART * apart + NOISE * noise)), bool(agree)
+        apart, size = abs(long - short), max(abs(long), abs(short))
+        agree = apart <= max(AGREE * size, NOISE * noise)
+        error = float(APART * apart + NOISE * noise) if agree else np.inf
+        return Difference(float(slope), error), bool(apart <= max(FINE * size, NOISE * noise))
 
     def _at_the_point(self, position: int) -> tuple[float, float]:
         """f at the point itself, and the size of the numbers that it is a difference of: outputs may be far larger."""
