@@ -8,9 +8,9 @@ import jaxtyping
 import oracles
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from oracles import Case, Normal, cases, error, size
+from oracles import Case, Normal, cases, error, fewer, size
 from torch import nn
 
 from suffice import InputError
@@ -37,16 +37,7 @@ def test_the_closed_form_equals_forward_over_reverse_and_is_symmetric(case):
 @pytest.mark.parametrize(("loss", "pool"), [("mse", None), ("cross_entropy", "mean")])
 def test_it_does_so_at_trained_weights(norm, loss, pool):
     case = Case(BLOCK | {"norm": norm}, loss, pool, samples=6)
-    weights = case.weights.clone().requires_grad_()
-    optimizer = torch.optim.Adam([weights], lr=0.02)
-    before = oracles.mean_loss(case, weights).item()
-    for _ in range(200):
-        optimizer.zero_grad()
-        oracles.mean_loss(case, weights).backward()
-        optimizer.step()
-    assert oracles.mean_loss(case, weights).item() < before / 4
-    nn.utils.vector_to_parameters(weights.detach(), case.module.parameters())
-    del case.weights  # it was kept
+    oracles.train(case)
     assert error(case.hessian().dense(), oracles.automatic(case)) < 1e-12
 
 
@@ -94,7 +85,7 @@ def test_the_hessian_of_each_sample_is_that_of_the_sample_alone_and_their_mean_t
         assert float((products[sample] - alone @ case.weights).norm()) < 1e-13 * size(alone) * size(case.weights)
 
 
-@settings(max_examples=5)
+@fewer
 @given(case=cases(eps=0.1))
 def test_how_much_is_expanded_and_kept_at_a_time_does_not_matter(case):
     vectors = torch.stack([case.weights, case.weights.flip(0)], 1)
@@ -168,7 +159,7 @@ def test_single_precision_is_kept_and_differs_by_rounding(case):
 # what is asked of it
 
 
-@settings(max_examples=5)
+@fewer
 @given(case=cases(eps=0.1))
 def test_every_block_is_a_part_of_the_dense_matrix(case):
     H = case.hessian()
@@ -206,7 +197,7 @@ def test_trace_and_norms_are_those_of_the_dense_matrix(case, part):
     assert H.norm("frobenius") == pytest.approx(float(dense.norm()), abs=tolerance)
 
 
-@settings(max_examples=6)
+@fewer
 @given(case=cases(eps=0.1), kind=st.sampled_from(["spectral", "frobenius"]))
 def test_block_norms_are_those_of_the_dense_blocks(case, kind):
     H = case.hessian()
@@ -274,7 +265,7 @@ def test_everything_given_stays_as_it_is():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@settings(max_examples=6)
+@fewer
 @given(case=cases(eps=0.1))
 def test_results_are_the_same_to_the_bit_when_asked_for_again(case):
     H, again = case.hessian(), case.hessian()

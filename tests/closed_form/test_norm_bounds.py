@@ -168,12 +168,7 @@ def test_the_blocks_are_those_of_the_hessian_and_none_is_above_the_whole(kind, d
 @pytest.mark.parametrize(("loss", "pool"), [("mse", None), ("cross_entropy", "mean")])
 def test_they_hold_at_trained_weights(norm, loss, pool):
     case = Scaled(BLOCK | {"norm": norm}, loss, pool, samples=6)
-    optimizer = torch.optim.Adam(case.module.parameters(), lr=0.05)
-    for _ in range(60):
-        optimizer.zero_grad()
-        z = case.module(case.inputs)
-        sample_losses(loss, z, case.targets).mean().backward()
-        optimizer.step()
+    oracles.train(case)
     truth = [(H.norm(), H.block_norms()) for H in case.hessian(reduction="none")]
     data, a_priori = (case.bound(kind) for kind in KINDS)
     assert sum(total for total, _ in truth) / 6 <= data["total"] <= a_priori["total"]

@@ -5,9 +5,9 @@ import math
 import jaxtyping
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from oracles import cases, sample_loss
+from oracles import cases, fewer, sample_loss
 from torch.func import grad, vmap
 from torch.nn import functional
 
@@ -45,7 +45,7 @@ def test_measured_constants_are_those_of_dense_hessians(case, radius, share):
     assert answer.status == ("reached" if answer.size <= len(case.inputs) else "extrapolated")
 
 
-@settings(max_examples=6)
+@fewer
 @given(case=cases(loss_of=("mse", "cross_entropy"), activation_of=("gelu", "tanh")), radius=st.floats(0, 2))
 def test_measured_sizes_are_at_most_data_dependent_ones(case, radius):
     assume(len(case.inputs) > 1)
@@ -92,7 +92,7 @@ def test_at_w_star_itself_the_spread_of_the_losses_decides(layer):
         assert answer.low <= k <= answer.high
 
 
-@settings(max_examples=5)
+@fewer
 @given(seed=st.integers(0, 100), radius=st.floats(0.001, 0.02))
 def test_the_bound_holds_near_w_star(seed, radius):
     """To second order: near w* the third is far below what the triangle inequality leaves."""

@@ -102,11 +102,7 @@ def hessian(
     module = copy.deepcopy(module).requires_grad_(False)
     inputs, targets = inputs.detach().clone(), targets.detach().clone()
     matrices = weight_matrices(module)
-
-    def of(some: slice, scale: float) -> Iterator[Summand]:
-        some_mask = None if mask is None else mask[some]
-        return summands(module, matrices, inputs[some], targets[some], loss, part, some_mask, scale)
-
+    of = functools.partial(summands, module, matrices, inputs, targets, loss, part, mask)
     next(of(slice(1), 1.0))  # a loss that cannot be used says so at once
     samples = len(inputs)
     each = _bytes_per_sample(module, matrices.values(), inputs, coupled=callable(loss))
@@ -286,16 +282,17 @@ class Hessian:
 
     def _operator(self, left: str, right: str) -> Operator:
         """The block of two parameters as products with it and with its transpose."""
-
-        def times(row: str, column: str, vectors: Tensor) -> Tensor:
-            (out, rows), (into, columns) = self._locate(row), self._locate(column)
-            weights = vectors.new_zeros(math.prod(into.shape), vectors.shape[1])
-            weights[columns] = vectors
-            product = self._multiply({into: weights.unflatten(0, into.shape)}, [out])[out]
-            return product.flatten(0, 1)[rows]
-
         shape = tuple(part.stop - part.start for _, part in (self._locate(left), self._locate(right)))
-        return Operator(shape, functools.partial(times, left, right), functools.partial(times, right, left))
+        times = functools.partial(self._multiply_block, left, right)
+        return Operator(shape, times, functools.partial(self._multiply_block, right, left))
+
+    def _multiply_block(self, row: str, column: str, vectors: Float[Tensor, "columns k"]) -> Float[Tensor, "rows k"]:
+        """The product with the block of two parameters."""
+        (out, rows), (into, columns) = self._locate(row), self._locate(column)
+        weights = vectors.new_zeros(math.prod(into.shape), vectors.shape[1])
+        weights[columns] = vectors
+        product = self._multiply({into: weights.unflatten(0, into.shape)}, [out])[out]
+        return product.flatten(0, 1)[rows]
 
     def _locate(self, name: str) -> tuple[WeightMatrix, slice]:
         """The matrix that holds a parameter, and the parameter's slice of it, flattened row by row."""

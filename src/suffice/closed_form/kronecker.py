@@ -167,11 +167,19 @@ class KroneckerSum:
         """
         images = {side: self._image(side, weights) for side in self._sides() if side.matrix in weights}
         sums: dict[Side, Tensor] = {}
-
-        def add(side: Side, product: Tensor) -> None:
+        for side, product in self._moved(images, wanted):
             if side.matrix in wanted:
                 sums[side] = sums[side] + product if side in sums else product
+        products = self._gathered(sums)
+        for coupling in self.couplings:
+            for matrix, part in coupling.multiply(weights, wanted).items():
+                products[matrix] = products[matrix] + part if matrix in products else part
+        return products
 
+    def _moved(
+        self, images: Mapping[Side, Tensor], wanted: Sequence[WeightMatrix]
+    ) -> Iterator[tuple[Side, Float[Tensor, "samples tokens q k"]]]:
+        """sum A_n (w_n' W) of each token by side, at least for the matrices that are wanted."""
         for meeting in self.meetings:
             side, G, K = meeting.side, meeting.G, meeting.K
             met = [index for index, other in enumerate(meeting.others) if other in images]
@@ -179,23 +187,18 @@ class KroneckerSum:
                 if len(met) < len(meeting.others):
                     K = torch.cat([K[..., meeting.columns[index]] for index in met], -1)
                 moved = K @ torch.cat([images[meeting.others[index]] for index in met], -2)
-                add(side, moved if G is None else G.mT @ moved)
+                yield side, moved if G is None else G.mT @ moved
             if side in images and any(other.matrix in wanted for other in meeting.others):
                 moved = meeting.K.mT @ (images[side] if G is None else G @ images[side])
                 for other, columns in zip(meeting.others, meeting.columns, strict=True):
                     if other is not side:
-                        add(other, moved[..., columns, :])
+                        yield other, moved[..., columns, :]
         for term in self.terms:
             left, right, A = term.left, term.right, term.A
             if right in images:
-                add(left, A[..., None] * images[right] if term.diagonal else A @ images[right])
+                yield left, A[..., None] * images[right] if term.diagonal else A @ images[right]
             if left in images and left is not right:
-                add(right, A[..., None] * images[left] if term.diagonal else A.mT @ images[left])
-        products = self._gathered(sums)
-        for coupling in self.couplings:
-            for matrix, product in coupling.multiply(weights, wanted).items():
-                products[matrix] = products[matrix] + product if matrix in products else product
-        return products
+                yield right, A[..., None] * images[left] if term.diagonal else A.mT @ images[left]
 
     def trace(self) -> float:
         """The sum of the diagonal entries."""
@@ -263,12 +266,6 @@ def pieces(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Piece 
     The values of a piece lie in the workspace: the next piece overwrites them.
     """
     vectors: dict[Side, Tensor] = {}
-
-    def vector(side: Side, shape: Sequence[int]) -> Float[Tensor, "rows all"]:
-        if side not in vectors:
-            vectors[side] = side.vector.expand(*shape, -1).flatten(0, 1).mT.contiguous()
-        return vectors[side]
-
     for item in summands:
         if isinstance(item, Coupling):
             yield item
@@ -278,18 +275,25 @@ def pieces(summands: Iterable[Summand], workspace: Workspace) -> Iterator[Piece 
             shape = K.shape[:2]
             A = workspace.take("coefficients", (*shape, K.shape[-1], K.shape[-2] if G is None else G.shape[-1]), K)
             A = (A.copy_(K.mT) if G is None else torch.matmul(K.mT, G, out=A)).flatten(0, 1)
-            v = vector(item.side, shape)
+            v = _vectors(item.side, shape, vectors)
             for other, columns in zip(item.others, item.columns, strict=True):
-                yield Piece(other, item.side, _sum(vector(other, shape), v, A[:, columns], workspace))
+                yield Piece(other, item.side, _sum(_vectors(other, shape, vectors), v, A[:, columns], workspace))
             continue
         shape = torch.broadcast_shapes(item.left.vector.shape[:2], item.right.vector.shape[:2], item.A.shape[:2])
-        v, w = vector(item.left, shape), vector(item.right, shape)
+        v, w = _vectors(item.left, shape, vectors), _vectors(item.right, shape, vectors)
         A = item.A.expand(*shape, *item.A.shape[2:]).flatten(0, 1)
         if item.diagonal:
             values = ((v[:, None] * A.mT).flatten(0, 1) @ w.mT).unflatten(0, (len(v), -1))
         else:
             values = _sum(v, w, A, workspace)
         yield Piece(item.left, item.right, values)
+
+
+def _vectors(side: Side, shape: Sequence[int], known: dict[Side, Tensor]) -> Float[Tensor, "rows all"]:
+    """v of every token as a column; kept in ``known``."""
+    if side not in known:
+        known[side] = side.vector.expand(*shape, -1).flatten(0, 1).mT.contiguous()
+    return known[side]
 
 
 def empty(size: int, like: Tensor) -> Float[Tensor, " size"]:

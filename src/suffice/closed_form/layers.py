@@ -143,16 +143,12 @@ class Attention:
     @classmethod
     def of(cls, module: nn.Module, config: AttentionConfig) -> "Attention":
         """The layer at the weights of a module."""
-
-        def affine(name: str) -> Affine:
-            return Affine(getattr(module, f"W_{name}"), getattr(module, f"b_{name[0]}"))
-
         return cls(
             config,
-            query=affine("QK" if config.merged else "Q"),
-            key=None if config.merged else affine("K"),
-            value=affine("V"),
-            output=affine("O") if config.output_projection else None,
+            query=_affine(module, "QK" if config.merged else "Q"),
+            key=None if config.merged else _affine(module, "K"),
+            value=_affine(module, "V"),
+            output=_affine(module, "O") if config.output_projection else None,
         )
 
     def __call__(self, X: Tokens, mask: Mask | None = None) -> Tokens:
@@ -426,6 +422,11 @@ class Classifier(nn.Module):
 
 Block: TypeAlias = SelfAttention | TransformerBlock
 """What a classifier reads its tokens from."""
+
+
+def _affine(module: nn.Module, name: str) -> Affine:
+    """The map with the matrix W_name; W_QK has the bias b_Q."""
+    return Affine(getattr(module, f"W_{name}"), getattr(module, f"b_{name[0]}"))
 
 
 def _register(module: nn.Module, weights: dict[str, nn.Parameter | None]) -> None:

@@ -50,18 +50,16 @@ def norm_of(matrix: Operator, kind: Norm, like: Tensor) -> float:
 
 def _largest_singular_value(matrix: Operator, like: Tensor) -> float:
     """By Lanczos with full reorthogonalisation (ARPACK), from a fixed start."""
-
-    def by(times: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-        return lambda vector: times(torch.as_tensor(vector.reshape(len(vector), -1)).to(like)).cpu().numpy()
-
+    times, transposed_times = _of_arrays(matrix.times, like), _of_arrays(matrix.transposed_times, like)
     start = np.random.default_rng(0).standard_normal(matrix.shape[1])
-    if not by(matrix.times)(start).any():
+    image = times(start)
+    if not image.any():
         return 0.0
-    operator = linalg.LinearOperator(
-        matrix.shape,
-        matvec=by(matrix.times),
-        rmatvec=by(matrix.transposed_times),
-        dtype=by(matrix.times)(start).dtype,
-    )
+    operator = linalg.LinearOperator(matrix.shape, matvec=times, rmatvec=transposed_times, dtype=image.dtype)
     (value,) = linalg.svds(operator, k=1, v0=start, return_singular_vectors=False)
     return float(value)
+
+
+def _of_arrays(times: Callable[[Tensor], Tensor], like: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+    """A product with tensors as one with arrays."""
+    return lambda vector: times(torch.as_tensor(vector.reshape(len(vector), -1)).to(like)).cpu().numpy()

@@ -56,6 +56,7 @@ def summands(
     loss: str | SampleLoss,
     part: Part,
     mask: Mask | None,
+    some: slice,
     scale: float,
 ) -> Iterator[Summand]:
     """The summands of the Hessian of ``scale`` times the sum of the losses of some samples.
@@ -63,13 +64,15 @@ def summands(
     Args:
         module: an attention layer, a block or a classifier.
         matrices: its weights.
-        X: the samples.
+        X: all samples.
         targets: one per sample.
         loss: as for `loss_derivatives`.
         part: "outer" omits the gradient of the loss, "functional" its Hessian, "full" neither.
         mask: which tokens are real.
-        scale: the factor of the losses.
+        some: the samples that count.
+        scale: the factor of their losses.
     """
+    X, targets, mask = X[some], targets[some], None if mask is None else mask[some]
     classifier = module if isinstance(module, Classifier) else None
     block = module.block if isinstance(module, Classifier) else module
     Z = block(X, mask)

@@ -120,8 +120,7 @@ class KnownSource:
     def attention(
         self, layer: Attention, X: Tokens, norm: LayerNorm | None, residual: bool
     ) -> tuple[KnownAttention, Tokens]:
-        normalization = None if norm is None else KnownNormalization(norm, X, self.one)
-        x = X if normalization is None else normalization.output
+        normalization, x = (None, X) if norm is None else self.normalization(norm, X)
         attention = KnownAttention(layer, normalization, x, self.mask, self.one)
         return attention, X + attention.output if residual else attention.output
 
@@ -130,8 +129,7 @@ class KnownSource:
         return normalization, normalization.output
 
     def feed_forward(self, layer: FeedForward, R: Tokens, norm: LayerNorm | None) -> tuple[KnownFeedForward, Tokens]:
-        normalization = None if norm is None else KnownNormalization(norm, R, self.one)
-        Y = R if normalization is None else normalization.output
+        normalization, Y = (None, R) if norm is None else self.normalization(norm, R)
         network = KnownFeedForward(layer, normalization, Y, self.one)
         return network, network.output(R)
 
@@ -149,8 +147,7 @@ class BoundedSource:
     def attention(
         self, layer: Attention, X: BoundedTokens, norm: LayerNorm | None, residual: bool
     ) -> tuple[BoundedAttention, BoundedTokens]:
-        normalization = None if norm is None else BoundedNormalization(norm, X, self.one)
-        x = X if normalization is None else normalization.output
+        normalization, x = (None, X) if norm is None else self.normalization(norm, X)
         attention = BoundedAttention(layer, normalization, x, self.one)
         return attention, X.plus(attention.output) if residual else only_norms(attention.output)
 
@@ -161,8 +158,7 @@ class BoundedSource:
     def feed_forward(
         self, layer: FeedForward, R: BoundedTokens, norm: LayerNorm | None
     ) -> tuple[BoundedFeedForward, BoundedTokens]:
-        normalization = None if norm is None else BoundedNormalization(norm, R, self.one)
-        Y = R if normalization is None else normalization.output
+        normalization, Y = (None, R) if norm is None else self.normalization(norm, R)
         network = BoundedFeedForward(layer, normalization, Y.vectors, self.one)
         return network, network.output(R)
 
