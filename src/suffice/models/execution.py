@@ -1,4 +1,4 @@
-"""The order in which the modules of a model run, which may differ from the order in which they are registered."""
+"""The order in which the modules of a model run, which is not always that in which they are registered."""
 
 import copy
 import inspect
@@ -16,13 +16,13 @@ from transformers import logging as transformers_logging
 from suffice.errors import InputError
 
 TOKENS = 8
-"""Length of the trial text."""
+"""Number of tokens of the trial text."""
 
 PATCHES = 4
-"""Patches along each side of a second trial image, for models that do not take one of the size that they state."""
+"""Patches along each side of a second trial image, for models that do not run on their own image size."""
 
 STAGE = 1 / 2
-"""Lists inside the items of another list can be the layers where they hold more than this share of its parameters."""
+"""Lists inside the items of another list can be the layers if they hold more than this share of its parameters."""
 
 DEFAULT_IMAGE_SIZE = 224
 """Pixels of a side, for checkpoints that state none."""
@@ -37,13 +37,13 @@ class Execution:
     """One forward pass, as a sequence of module calls.
 
     Attributes:
-        layers: paths of the layers, in the order in which they first run; a layer that runs several times, as ALBERT's,
-            counts once, and one that does not run is left out.
-        starts: the time at which each layer first runs, as the number of module calls before it.
-        first_uses: the time at which each parameter is first used, in the order of ``named_parameters()``. A parameter
-            is used when the module that owns it first runs, or, where neither that module nor a part of it is ever
-            called (as the output projection of ``nn.MultiheadAttention``), when its nearest ancestor that is does. A
-            parameter shared by several modules is used when the first of them runs.
+        layers: paths of the layers, in the order of their first run. A layer that runs several times, as in ALBERT,
+            counts once; one that does not run is left out.
+        starts: when each layer first runs: the number of module calls before it.
+        first_uses: when each parameter is first used, in the order of ``named_parameters()``: when its module first
+            runs, or, if no part of that module is ever called (as the output projection of
+            ``nn.MultiheadAttention``), when the nearest ancestor does. A parameter of several modules is used when
+            the first of them runs.
     """
 
     layers: list[str]
@@ -51,15 +51,15 @@ class Execution:
     first_uses: dict[str, int]
 
     def parameters_from(self, layer: int) -> list[str]:
-        """Names of the parameters that are first used in a layer, given by its index in execution order, or later."""
+        """Names of the parameters first used at or after the start of a layer, given by its index in `layers`."""
         return [name for name, use in self.first_uses.items() if use >= self.starts[layer]]
 
 
 def execution_of(model: nn.Module) -> Execution:
-    """Traces one forward pass on a trial input that is made from the configuration of the model.
+    """Traces one forward pass on a trial input made from the model's configuration.
 
-    A copy of the model, which shares its parameters, runs in evaluation mode without gradients: some models adjust
-    themselves to what they are given, as Swin does its windows. The model and torch's random numbers stay as they are.
+    A copy that shares the parameters runs in evaluation mode, because some models change with their input, as Swin does
+    its window size. The model and torch's random state do not change.
 
     Args:
         model: a Hugging Face classifier of images or texts.
@@ -94,12 +94,12 @@ def execution_of(model: nn.Module) -> Execution:
 def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     """The layers of a transformer by path, in the order of registration.
 
-    They are the items of the lists of modules with the most parameters, so patch embeddings of several stages are none.
-    Where the items of a list differ in shape and consist of lists of like modules, as the stages of Swin do, the items
-    of these inner lists are the layers; the number of layers in each stage makes no difference. Lists inside the
-    layers, as MobileBERT's feed-forward networks or experts, do not count. Of several lists side by side of the same
-    length, as XLM's attentions and feed-forward networks, those that are registered first stand for the layers. Where
-    there is an encoder and a decoder, the layers are the items of the outermost lists of both.
+    They are the items of the list of modules with the most parameters, so lists of patch embeddings do not count. If
+    the items of that list differ in shape and consist of lists of modules of one type, as the stages of Swin do, the
+    items of these inner lists are the layers, however many each stage has. Other lists inside layers, as MobileBERT's
+    feed-forward networks or experts, do not count. If several lists of one length are side by side, as XLM's attentions
+    and feed-forward networks, the first one stands for the layers. With an encoder and a decoder, the layers are the
+    items of the outermost lists of both.
     """
     lists = {
         path: module
@@ -146,7 +146,7 @@ def _size(lists: Iterable[nn.ModuleList]) -> int:
 
 
 def image_shape(config: Any) -> tuple[int, int, int]:
-    """Channels, height and width of the images that a model is configured for, as far as its configuration states them.
+    """Channels, height and width of a model's images, by its configuration.
 
     Example:
         >>> from transformers import ViTConfig
@@ -170,9 +170,9 @@ def _first_uses(model: nn.Module, times: Mapping[str, int]) -> dict[str, int]:
 
 
 def _times(model: nn.Module) -> dict[str, int]:
-    """For each module that runs, how many calls of modules come before its first.
+    """When each module first runs: the number of module calls before it.
 
-    A module whose ``forward`` is run without a call, as the layers of SqueezeBERT are, has the time of its first part.
+    If ``forward`` is used without a call, as in SqueezeBERT's layers, a module runs when the first of its parts does.
     """
     calls = _calls(model)
     times = dict(calls)
@@ -203,7 +203,7 @@ def _calls(model: nn.Module) -> dict[str, int]:
 
 
 def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
-    """For each module that is called, how many calls come before its first; the model is used up."""
+    """For each module that is called, the number of calls before its first. The hooks stay on the model."""
     times: dict[str, int] = {}
     calls = 0
 
@@ -242,7 +242,7 @@ def _trial_inputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
 
 
 def _text(config: Any) -> Tensor:
-    """Token ids of one text: ordinary ones, then the end of the text, which the heads of BART and T5 look for."""
+    """One text of ordinary tokens and an end-of-text token, which the heads of BART and T5 need."""
     text = config.get_text_config()
     vocabulary = range(getattr(text, "vocab_size", TOKENS))
     special = [getattr(text, f"{kind}_token_id", None) for kind in ("pad", "bos", "eos")]

@@ -1,4 +1,4 @@
-"""Which label of a checkpoint each class of the data has."""
+"""The label of a checkpoint for each class of the data."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ from typing import TypeAlias
 from suffice.errors import InputError, nearest
 
 LabelMap: TypeAlias = Mapping[str, str | int] | Sequence[str]
-"""For classes of the data, a label of the checkpoint by name or index; or a list of "class=label"."""
+"""From class of the data to label of the checkpoint, by name or index; or a list of "class=label"."""
 
 MINUS = "\N{MINUS SIGN}"
 """Stands for a hyphen that is a sign."""
@@ -25,9 +25,9 @@ class Matching:
     """The result of `match_labels`.
 
     Attributes:
-        labels: the checkpoint's label for each class; None where the names do not match one to one.
-        fault: where they do not: the first name at fault; None where classes and labels can be taken in order.
-        matches_some: some of the names match.
+        labels: the checkpoint's label for each class; None if the names do not match one to one.
+        fault: what does not match; None if all match, or if classes and labels may be matched in order.
+        matches_some: at least one class matches a label.
     """
 
     labels: tuple[int, ...] | None
@@ -38,21 +38,21 @@ class Matching:
 def match_labels(classes: Sequence[str], names: Mapping[int, str], label_map: LabelMap | None = None) -> Matching:
     """Matches the classes of the data with the labels of a checkpoint by name.
 
-    A class has the label of exactly its name, or else the one whose name differs only in case, blanks, ``_`` or ``-``;
-    signs of numbers and signs at an end, as in A-, do make a difference. Numbers are compared by value. Where there are
-    as many labels as classes, the class k, a whole number, may also have LABEL_k.
+    A class matches the label of the same name, or else the one whose name differs only in case, blanks, ``_`` or ``-``;
+    minus signs of numbers and at the end of a name, as in A-, are significant. Numbers match by value. If there are as
+    many labels as classes, the class k, a whole number, also matches LABEL_k.
 
-    Names that do not match are at fault, but for two cases where none does: the checkpoint has LABEL_0 and its like,
-    or both sides have numbers. There, classes and labels can only be taken in order.
+    Names that do not match are a fault, unless no name matches and either all labels are of the form LABEL_0 or both
+    sides are numbers: such classes and labels may be matched in order.
 
     Args:
         classes: names of the classes of the data.
         names: the checkpoint's name of each label.
-        label_map: labels of classes that are not to be matched by their names.
+        label_map: the label of classes whose names differ.
 
     Raises:
-        InputError: ``label_map`` has an unknown class or label or one label for two classes, or does not settle all
-            classes that are not matched by their names.
+        InputError: ``label_map`` has an unknown class or label, has one label for two classes, or leaves out a class
+            that no name matches.
 
     Example:
         >>> match_labels(["Negative", "Positive"], {0: "POSITIVE", 1: "NEGATIVE"}).labels
@@ -94,7 +94,7 @@ def match_labels(classes: Sequence[str], names: Mapping[int, str], label_map: La
 
 
 class _Labels:
-    """The labels of a checkpoint, to be found by name."""
+    """The labels of a checkpoint, found by name."""
 
     def __init__(self, names: Mapping[int, str]) -> None:
         self.names = names
@@ -105,11 +105,11 @@ class _Labels:
             self._plain[_plain(name)].append(label)
 
     def likely(self, name: str) -> list[int]:
-        """Those of exactly this name, else those whose names differ only in case, blanks, ``_`` or ``-``."""
+        """Those of this name, else those whose names differ only in case, blanks, ``_`` or ``-``."""
         return self._exact.get(name) or self._plain.get(_plain(name), [])
 
     def numbered(self, name: str) -> list[int]:
-        """LABEL_k, where the name is the whole number k."""
+        """LABEL_k, if the name is the whole number k."""
         number = _plain(name)
         return self._plain.get(f"label{number}", []) if number.isdecimal() else []
 
@@ -118,10 +118,10 @@ class _Labels:
 
 
 def read_label_map(classes: Sequence[str], label_map: LabelMap | None) -> dict[str, str | int]:
-    """The label that a label map has for each class in it.
+    """A label map as a dictionary.
 
     Raises:
-        InputError: a class that is unknown or stands there twice, or an item of a list without an equals sign.
+        InputError: an unknown class, a class given twice, or an item of a list without an equals sign.
 
     Example:
         >>> read_label_map(["< 3", ">= 3"], [">= 3=POSITIVE"])
@@ -139,7 +139,7 @@ def read_label_map(classes: Sequence[str], label_map: LabelMap | None) -> dict[s
 
 
 def _pair(text: str, classes: Sequence[str]) -> tuple[str, str]:
-    """The two sides of "class=label", which is cut after a class, as names may have an equals sign themselves."""
+    """The two sides of "class=label"; the left one is a class, as names may contain equals signs."""
     cuts = [cut.start() for cut in re.finditer("=", text)]
     if not cuts:
         raise InputError(f"label_map: {text!r} has no equals sign; write CLASS=LABEL, such as cat=LABEL_3")
@@ -159,7 +159,7 @@ def _label(label: str | int, labels: _Labels) -> int:
 
 
 def _plain(name: str) -> str:
-    """A name without what makes no difference; signs do, and so does what separates digits."""
+    """A name without case and separators; minus signs and separators between digits stay."""
     name = unicodedata.normalize("NFKC", name).casefold().strip()
     if _is_number(name):
         return format(Decimal(name).normalize(), "f")
@@ -168,7 +168,7 @@ def _plain(name: str) -> str:
 
 
 def _is_default(name: str) -> bool:
-    """Whether a name is one that transformers gives to labels without a name."""
+    """Whether a name is the default of transformers, such as LABEL_0."""
     return re.fullmatch(r"label\d+", _plain(name)) is not None
 
 
