@@ -5,6 +5,7 @@ runs as well, threads wait for each other, and models this small run up to ten t
 """
 
 import argparse
+import copy
 import json
 import statistics
 import subprocess
@@ -74,12 +75,17 @@ def bare_loop(problem: Problem, states: Sequence[dict[str, Tensor]], batch_size:
 def overhead(
     problem: Problem, count: int, batch_sizes: Sequence[int], repeats: int, table_count: int | None = None
 ) -> dict[str, Any]:
-    """Both sides by batch size, at ``table_count`` probes; then record at "auto" against the best of the bare loop."""
+    """Both sides by batch size, at ``table_count`` probes; then record at "auto" against the best of the bare loop.
+
+    The guards of each recording are measured apart: their time does not grow with the samples.
+    """
+    guarded = copy.copy(problem)
+    problem.checks = False
     probes = suffice.Probes.sphere(problem, count=count)
     few_probes = suffice.Probes.sphere(problem, count=table_count or count)
     states = [probes[probe] for probe in range(len(probes))]
     expected = bare_loop(problem, states, 64)[torch.from_numpy(problem.index)].double()
-    measured = torch.from_numpy(suffice.record(problem, probes).losses)
+    measured = torch.from_numpy(suffice.record(guarded, probes).losses)  # the guards that run once for a model pass here
     assert torch.allclose(measured, expected, rtol=1e-5, atol=1e-5)
 
     def bare(batch_size: int) -> Callable[[], Any]:
@@ -93,9 +99,15 @@ def overhead(
     table = {key: min(seconds) for key, seconds in alternate(sides, 3).items()}
     best = min(batch_sizes, key=lambda size: table["bare", size])
     seconds = alternate(
-        {"record": lambda: suffice.record(problem, probes), "bare": lambda: bare_loop(problem, states, best)}, repeats
+        {
+            "record": lambda: suffice.record(problem, probes),
+            "guarded": lambda: suffice.record(guarded, probes),
+            "bare": lambda: bare_loop(problem, states, best),
+        },
+        repeats,
     )
     ratios = [ours / theirs for ours, theirs in zip(seconds["record"], seconds["bare"], strict=True)]
+    added = [guards - ours for guards, ours in zip(seconds["guarded"], seconds["record"], strict=True)]
     return {
         "samples": len(problem),
         "probes": len(probes),
@@ -108,6 +120,7 @@ def overhead(
         "ratio_of_best": min(seconds["record"]) / min(seconds["bare"]),
         "ratio_median": statistics.median(ratios),
         "ratios": ratios,
+        "guards_add_seconds": statistics.median(added),
         "seconds": seconds,
         "seconds_by_batch_size": {
             side: {size: table[side, size] for size in batch_sizes} for side in ("bare", "record")

@@ -55,7 +55,7 @@ def head(model: str, data: str) -> dict[str, Any]:
         start = time.perf_counter()
         bare = bare_pass(model, samples, used)
         one_pass = time.perf_counter() - start
-        ours = suffice.studies.Learners(config, StudySamples(config).tasks, Path(folder)).features("head").tensor
+        ours = suffice.training.Learners(config, StudySamples(config).tasks, Path(folder)).features("head").tensor
         difference = float((ours - bare).abs().max())
     assert difference < 1e-3, f"the features differ by {difference}"
     fits = sum(cell.seconds or 0.0 for cell in result.study.cells)
