@@ -85,7 +85,7 @@ def overhead(
     few_probes = suffice.Probes.sphere(problem, count=table_count or count)
     states = [probes[probe] for probe in range(len(probes))]
     expected = bare_loop(problem, states, 64)[torch.from_numpy(problem.index)].double()
-    measured = torch.from_numpy(suffice.record(guarded, probes).losses)  # the guards that run once for a model pass here
+    measured = torch.from_numpy(suffice.record(guarded, probes).losses)  # guards of the model run here
     assert torch.allclose(measured, expected, rtol=1e-5, atol=1e-5)
 
     def bare(batch_size: int) -> Callable[[], Any]:
