@@ -187,12 +187,13 @@ def test_keys_of_earlier_versions_are_read_under_their_names_of_today(tmp_path):
     assert read_configuration(AnalyzeConfig, {"method": "head", "points": 5}, file).method == "head"
     assert read_configuration(AnalyzeConfig, {"fine_tune": "last_layers( 2 )"}, file).method == "last_layers(2)"
     assert read_configuration(AnalyzeConfig, {"points": 5}, file).points == 5
+    assert read_configuration(AnalyzeConfig, GIVEN | {"fine_tune": "head", "method": "head"}).method == "head"
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("fine_tune: head\nmethod: full", "method is given twice, also as fine_tune: give it once"),
+        ("fine_tune: head\nmethod: full", "method = 'full' and fine_tune = 'head': these are two names of one setting"),
         ("sizes: [50, 100]", "unknown key 'sizes'"),
         ("sizes: 12\npoints: 12", "unknown key 'sizes'"),
         ("sizes: true", "unknown key 'sizes'"),

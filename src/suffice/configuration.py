@@ -60,14 +60,15 @@ class Config(BaseModel):
         """Values under the names that keys have now.
 
         Raises:
-            InputError: a key that is given under two names.
+            InputError: a key that has different values under two names.
         """
         names = {other: name for name, others in cls.OTHER_NAMES.items() for other in others}
         found: dict[str, Any] = {}
         for key, value in values.items():
             name = names.get(key, key)
-            if name in found:
-                raise InputError(f"{name} is given twice, also as {', '.join(cls.OTHER_NAMES[name])}: give it once")
+            if name in found and found[name] != value:
+                given = [f"{word} = {values[word]!r}" for word in (name, *cls.OTHER_NAMES[name]) if word in values]
+                raise InputError(f"{' and '.join(given)}: these are two names of one setting; give one of them")
             found[name] = value
         return found
 
