@@ -74,7 +74,7 @@ class Bounds(NamedTuple):
 class Case(NamedTuple):
     """A module with samples for it."""
 
-    module: closed_form.SelfAttention | closed_form.Classifier
+    module: closed_form.SelfAttention | closed_form.BlockClassifier
     X: Tensor
     targets: Tensor
     loss: str
@@ -180,7 +180,7 @@ def draw(number: int) -> tuple[str, Case]:
     def numbers(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=normal, dtype=torch.float64)
 
-    module = (closed_form.Classifier(module, classes, pool) if pool else module).double()
+    module = (closed_form.BlockClassifier(module, classes, pool) if pool else module).double()
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             size = len(parameter) ** -0.5 if parameter.ndim == 2 else 0.5
@@ -353,7 +353,7 @@ def trained_cases(seed: int) -> Iterator[tuple[str, Case]]:
                     targets = teacher * (3 if name == "attention" else 1)
                     targets = targets + 0.1 * torch.randn(X.shape, generator=normal, dtype=torch.float64)
                 else:
-                    module = closed_form.Classifier(module, 10)
+                    module = closed_form.BlockClassifier(module, 10)
                 case = Case(module.double(), X, targets, loss)
                 train(case, 300 if loss == "mse" else 80)
                 yield f"{name}, {loss}, {inputs}", case.some(slice(MEASURED))

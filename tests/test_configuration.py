@@ -9,6 +9,7 @@ from hypothesis import given
 
 from suffice.configuration import (
     AnalyzeConfig,
+    ForecastConfig,
     HessianConfig,
     MLPConfig,
     StudyConfig,
@@ -179,6 +180,47 @@ def test_committed_configurations_are_read(name):
         assert read_configuration(kind, {}, file).seed == 0
 
 
+WRITTEN_BY = {
+    "analyze": AnalyzeConfig(**GIVEN),
+    "analyze builtin:mlp": MLPConfig(),
+    "hessian": HessianConfig(),
+    "study": StudyConfig(**GIVEN),
+    "forecast": ForecastConfig(**GIVEN),
+}
+
+
+@pytest.mark.parametrize("command", WRITTEN_BY)
+@pytest.mark.parametrize("source", WRITTEN_BY)
+def test_a_configuration_of_another_command_is_told_by_its_keys(tmp_path, command, source):
+    file = write(tmp_path, yaml.safe_dump(WRITTEN_BY[source].asked()))
+    kind = type(WRITTEN_BY[command])
+    if command == source:
+        assert read_configuration(kind, {}, file) == WRITTEN_BY[source]
+        return
+    with pytest.raises(InputError, match=r"config\.yaml: .*unknown key") as refusal:
+        read_configuration(kind, {}, file)
+    told, name = str(refusal.value), source.split()[0]
+    assert "\n" not in told
+    if command.split()[0] == name:
+        return
+    assert f"this is a configuration of suffice {name}, not of suffice {command.split()[0]} (unknown keys " in told
+    assert told.endswith(f"): run suffice {name} --config {file}")
+    assert "did you mean" not in told
+
+
+def test_few_keys_may_be_of_several_commands_and_a_misspelt_one_is_of_none(tmp_path):
+    file = write(tmp_path, "model: m\ndata: d\noptimizer: sgd\n")
+    with pytest.raises(InputError) as refusal:
+        read_configuration(AnalyzeConfig, {}, file)
+    assert str(refusal.value) == (
+        f"{file}: this is a configuration of suffice study or suffice forecast, not of suffice analyze (unknown key "
+        f"'optimizer'): run suffice study --config {file}"
+    )
+    with pytest.raises(InputError, match="unknown key 'optimiser'") as refusal:
+        read_configuration(AnalyzeConfig, {}, write(tmp_path, "model: m\ndata: d\noptimiser: sgd\n"))
+    assert "a configuration of" not in str(refusal.value)
+
+
 def test_keys_of_earlier_versions_are_read_under_their_names_of_today(tmp_path):
     file = write(tmp_path, "model: m\ndata: d\nfine_tune: all\nsizes: 12\n")
     config = read_configuration(AnalyzeConfig, {}, file)
@@ -187,12 +229,13 @@ def test_keys_of_earlier_versions_are_read_under_their_names_of_today(tmp_path):
     assert read_configuration(AnalyzeConfig, {"method": "head", "points": 5}, file).method == "head"
     assert read_configuration(AnalyzeConfig, {"fine_tune": "last_layers( 2 )"}, file).method == "last_layers(2)"
     assert read_configuration(AnalyzeConfig, {"points": 5}, file).points == 5
+    assert read_configuration(AnalyzeConfig, GIVEN | {"fine_tune": "head", "method": "head"}).method == "head"
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("fine_tune: head\nmethod: full", "method is given twice, also as fine_tune: give it once"),
+        ("fine_tune: head\nmethod: full", "method = 'full' and fine_tune = 'head': these are two names of one setting"),
         ("sizes: [50, 100]", "unknown key 'sizes'"),
         ("sizes: 12\npoints: 12", "unknown key 'sizes'"),
         ("sizes: true", "unknown key 'sizes'"),

@@ -113,7 +113,7 @@ def block(norm: str) -> Callable[[], Measure]:
 
 
 def _classifier(body: closed_form.SelfAttention, loss: str, samples: int) -> Measure:
-    module = closed_form.Classifier(body, CLASSES).double()
+    module = closed_form.BlockClassifier(body, CLASSES).double()
     inputs = torch.randn(samples, TOKENS, WIDTH, dtype=torch.float64)
     targets = torch.randint(CLASSES, (samples,))
     if loss == "mse":

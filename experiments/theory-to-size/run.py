@@ -170,7 +170,7 @@ def bases(setup: str, plan: Plan, seed: int) -> Iterator[tuple[str, str, Point]]
     for loss, (mine, theirs) in targets.items():
         module = copy.deepcopy(start)
         if loss == "cross_entropy":
-            module = closed_form.Classifier(module, CLASSES).double()
+            module = closed_form.BlockClassifier(module, CLASSES).double()
         yield loss, "initial", Point(module, inputs, mine, loss)
         module = copy.deepcopy(module)
         train(Point(module, training, theirs, loss), plan.training_steps)

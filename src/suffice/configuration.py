@@ -60,14 +60,15 @@ class Config(BaseModel):
         """Values under the names that keys have now.
 
         Raises:
-            InputError: a key that is given under two names.
+            InputError: a key that has different values under two names.
         """
         names = {other: name for name, others in cls.OTHER_NAMES.items() for other in others}
         found: dict[str, Any] = {}
         for key, value in values.items():
             name = names.get(key, key)
-            if name in found:
-                raise InputError(f"{name} is given twice, also as {', '.join(cls.OTHER_NAMES[name])}: give it once")
+            if name in found and found[name] != value:
+                given = [f"{word} = {values[word]!r}" for word in (name, *cls.OTHER_NAMES[name]) if word in values]
+                raise InputError(f"{' and '.join(given)}: these are two names of one setting; give one of them")
             found[name] = value
         return found
 
@@ -409,6 +410,18 @@ class MLPConfig(Config):
     smoothing: float = Field(default=0.99, ge=0, lt=1, description="factor of the exponential moving average")
 
 
+COMMANDS: Mapping[type[Config], str] = {
+    AnalyzeConfig: "suffice analyze",
+    MLPConfig: "suffice analyze",
+    HessianConfig: "suffice hessian",
+    StudyConfig: "suffice study",
+    ForecastConfig: "suffice forecast",
+}
+"""The command that each configuration is for."""
+
+SHOWN = 3
+"""Unknown keys of another command's configuration that a message names."""
+
 Kind = TypeVar("Kind", bound=Config)
 
 
@@ -416,14 +429,16 @@ def read_configuration(kind: type[Kind], values: dict[str, Any], file: Path | No
     """The configuration in a YAML file, overridden by values; checked.
 
     Raises:
-        InputError: a file that cannot be read, an unknown key (suggests the nearest), a value of the wrong type or
-        range.
+        InputError: a file that cannot be read, or whose keys are those of another command; an unknown key (suggests the
+        nearest); a value of the wrong type or range.
     """
+    stored = _stored(file)
     where = "" if file is None else f"{file}: "
     try:
-        return kind.model_validate(kind.renamed(_stored(file)) | kind.renamed(values), strict=False)
+        return kind.model_validate(kind.renamed(stored) | kind.renamed(values), strict=False)
     except ValidationError as error:
-        raise InputError(where + "; ".join(_plain(kind, problem) for problem in error.errors())) from error
+        told = _of_another_command(kind, stored, file) or "; ".join(_plain(kind, problem) for problem in error.errors())
+        raise InputError(where + told) from error
 
 
 def read_analysis(values: dict[str, Any], file: Path | None = None) -> "AnalyzeConfig | MLPConfig":
@@ -446,6 +461,24 @@ def _stored(file: Path | None) -> dict[str, Any]:
     if not isinstance(stored, dict):
         raise InputError(f"{file}: a configuration is a list of keys and values, such as 'radius: 0.1'")
     return stored
+
+
+def _of_another_command(kind: type[Config], stored: Mapping[str, Any], file: Path | None) -> str:
+    """What to say of a file with keys that this command does not have and another one has; empty for other files."""
+    unknown = kind.renamed(stored).keys() - kind.model_fields.keys()
+    others = dict.fromkeys(
+        command
+        for other, command in COMMANDS.items()
+        if command != COMMANDS[kind] and other.renamed(stored).keys() <= other.model_fields.keys()
+    )
+    if not unknown or not others:
+        return ""
+    first = ", ".join(repr(key) for key in sorted(unknown)[:SHOWN])
+    more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+    return (
+        f"this is a configuration of {' or '.join(others)}, not of {COMMANDS[kind]} (unknown "
+        f"key{'s' if len(unknown) > 1 else ''} {first}{more}): run {next(iter(others))} --config {file}"
+    )
 
 
 def _plain(kind: type[Config], problem: Any) -> str:

@@ -73,6 +73,14 @@ def test_bad_input_ends_in_one_line_and_status_2(tmp_path, suffice):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("flags", [("--fine-tune", "head", "--method", "full"), ("--method=full", "--fine-tune=head")])
+def test_a_flag_given_under_both_its_names_is_refused(tmp_path, suffice, flags):
+    done = suffice("analyze", "builtin:tiny-vit", "builtin:digits", *flags, "--out", tmp_path / "run")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "method = 'full' and fine_tune = 'head': these are two names of one setting; give one of them" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.usefixtures("without_figure_files")
 def test_a_hessian_is_measured_reported_and_refused_with_other_settings(tmp_path, suffice):
     run = str(tmp_path / "run")

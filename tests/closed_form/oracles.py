@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.func import functional_call, grad, jacrev, jvp, vmap
 
-from suffice.closed_form import Activation, Classifier, Hessian, SampleHessians, SelfAttention, TransformerBlock
+from suffice.closed_form import Activation, BlockClassifier, Hessian, SampleHessians, SelfAttention, TransformerBlock
 from suffice.closed_form import hessian as closed_form
 from suffice.closed_form.losses import sample_losses
 
@@ -65,7 +65,7 @@ class Case:
     @cached_property
     def made(self) -> SimpleNamespace:
         module = (TransformerBlock if "hidden_width" in self.drawn else SelfAttention)(**self.drawn)
-        module = (Classifier(module, self.classes, self.pool) if self.pool else module).double()
+        module = (BlockClassifier(module, self.classes, self.pool) if self.pool else module).double()
         normal = Normal(self.seed)
         with torch.no_grad():
             for name, parameter in module.named_parameters():

@@ -14,7 +14,7 @@ from oracles import Case, Normal, cases, error, fewer, size
 from torch import nn
 
 from suffice import InputError
-from suffice.closed_form import Classifier, SelfAttention, TransformerBlock, hessian
+from suffice.closed_form import BlockClassifier, SelfAttention, TransformerBlock, hessian
 
 HESSIAN = import_module("suffice.closed_form.hessian")  # its own name is that of the function
 NORMS = import_module("suffice.closed_form.norms")
@@ -390,7 +390,7 @@ def test_classes_that_do_not_fit_are_refused(classes):
 
 
 def test_cross_entropy_of_a_bare_block_is_refused():
-    refused("Classifier(block, classes)", targets=torch.tensor([0, 1]), loss="cross_entropy")
+    refused("BlockClassifier(block, classes)", targets=torch.tensor([0, 1]), loss="cross_entropy")
 
 
 def test_bad_targets_are_refused_at_once_wherever_they_are(monkeypatch):
@@ -419,7 +419,7 @@ def test_other_modules_are_refused(module):
 @pytest.mark.usefixtures("as_users_have_it")
 def test_a_classifier_of_another_module_is_refused():
     with pytest.raises(InputError, match="TransformerBlock"):
-        Classifier(nn.Linear(4, 4), 3)
+        BlockClassifier(nn.Linear(4, 4), 3)
 
 
 @pytest.mark.parametrize(("argument", "known"), [("part", "functional"), ("reduction", "mean"), ("loss", "mse")])
@@ -478,7 +478,9 @@ def test_what_is_offered_instead_of_a_dense_hessian_needs_none(monkeypatch):
         H["W_V", "W_V"]
 
 
-@pytest.mark.parametrize("module", [SelfAttention(4, 2), TransformerBlock(4, 2, 3), Classifier(SelfAttention(4, 2), 3)])
+@pytest.mark.parametrize(
+    "module", [SelfAttention(4, 2), TransformerBlock(4, 2, 3), BlockClassifier(SelfAttention(4, 2), 3)]
+)
 def test_a_fresh_module_in_single_precision_has_a_hessian(module):
     X = torch.zeros(2, 3, 4)
     assert hessian(module, X, module(X).detach()).norm() >= 0

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from suffice import InputError
-from suffice.closed_form import Classifier, FeedForward, LayerNorm, SelfAttention, TransformerBlock
+from suffice.closed_form import BlockClassifier, FeedForward, LayerNorm, SelfAttention, TransformerBlock
 from suffice.closed_form.activations import find_activation
 
 BLOCK = {"width": 6, "key_width": 6, "hidden_width": 5, "heads": 3, "output_projection": True, "attention_bias": True}
@@ -178,7 +178,7 @@ def test_parameters_have_the_names_and_the_order_of_the_paper(make, bias, projec
         names += ["gamma_1", "beta_1", "W_1", "b_1", "W_2", "b_2", "gamma_2", "beta_2"]
     assert [name for name, _ in module.named_parameters()] == names
     inner = [f"block.{name}" for name in names]
-    outer = [name for name, _ in Classifier(module, 3).named_parameters()]
+    outer = [name for name, _ in BlockClassifier(module, 3).named_parameters()]
     assert sorted(outer) == sorted([*inner, "W_C", "b_C"])
     assert [name for name in outer if name in inner] == inner
 
@@ -212,7 +212,7 @@ def test_sizes_that_are_not_positive_are_refused(place, size):
     with pytest.raises(InputError, match=f"= {size}: must be at least 1"):
         TransformerBlock(*sizes)
     with pytest.raises(InputError, match="classes = 0"):
-        Classifier(TransformerBlock(6, 4, 8), 0)
+        BlockClassifier(TransformerBlock(6, 4, 8), 0)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_unknown_words_are_refused_with_the_nearest_known(argument, word, meant)
 
 def test_an_unknown_pool_is_refused_with_the_nearest_known():
     with pytest.raises(InputError, match="pool.*'fist'.*did you mean \"first\""):
-        Classifier(TransformerBlock(6, 4, 8), 3, pool="fist")
+        BlockClassifier(TransformerBlock(6, 4, 8), 3, pool="fist")
 
 
 @given(case=cases(padded=True), seed=st.integers(0, 2**32))

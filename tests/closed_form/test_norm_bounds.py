@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from suffice import InputError
 from suffice.closed_form import (
     Activation,
-    Classifier,
+    BlockClassifier,
     SelfAttention,
     TransformerBlock,
     layer_norm_second_derivative,
@@ -710,7 +710,7 @@ X = torch.zeros(2, 3, 4, dtype=torch.float64)
         ({"targets": X[..., :2]}, "targets must be"),
         ({"targets": None}, "targets must be"),
         ({"targets": X.long()}, "floating point"),
-        ({"targets": torch.tensor([0, 1]), "loss": "cross_entropy"}, "Classifier(block, classes)"),
+        ({"targets": torch.tensor([0, 1]), "loss": "cross_entropy"}, "BlockClassifier(block, classes)"),
         ({"loss": "mae"}, "'mae' is not known"),
         ({"mask": torch.ones(2, 3)}, "mask must be (2, 3) of bool"),
         ({"mask": torch.ones(2, 2).bool()}, "mask must be (2, 3) of bool"),
@@ -725,7 +725,9 @@ def test_what_does_not_fit_is_refused(kind, changes, said):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("module", [SelfAttention(4, 2), TransformerBlock(4, 2, 3), Classifier(SelfAttention(4, 2), 3)])
+@pytest.mark.parametrize(
+    "module", [SelfAttention(4, 2), TransformerBlock(4, 2, 3), BlockClassifier(SelfAttention(4, 2), 3)]
+)
 def test_fresh_modules_in_single_precision_have_bounds(module, kind):
     inputs = torch.zeros(2, 3, 4)
     targets = module(inputs).detach()

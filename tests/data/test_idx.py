@@ -1,5 +1,6 @@
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -76,8 +77,28 @@ def test_a_truncated_file_is_named(tmp_path, suffix, cut):
 
 
 def test_bytes_after_the_array_are_refused(tmp_path, suffix):
-    with pytest.raises(InputError, match="long"):
+    with pytest.raises(InputError, match=r"long.*promises 60 bytes for an array of shape \(5, 3, 4\), and more follow"):
         read_idx(write(tmp_path / f"long{suffix}", idx(PIXELS) + b"\0"))
+
+
+PROMISES = bytes([0, 0, 0x08, 3]) + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**32 - 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(idx(PIXELS) + bytes(2**26), "promises 60 bytes .*, and more follow"), (PROMISES + bytes(9), "and only 9 follow")],
+    ids=["more than the header says", "less"],
+)
+def test_memory_is_that_of_what_is_there_and_of_what_the_header_says(tmp_path, suffix, content, said):
+    file = write(tmp_path / f"array{suffix}", content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=said):
+            read_idx(file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**22
 
 
 @pytest.mark.parametrize(

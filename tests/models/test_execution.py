@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from tiny_checkpoints import make_model
+from tiny_checkpoints import IMAGES, make_model
 from torch import nn
 from transformers import PreTrainedConfig, PvtConfig, PvtForImageClassification
 
@@ -239,10 +239,51 @@ def test_the_trial_leaves_windows_as_they_were():
     assert not any("embeddings" in name for name in moving)
 
 
-def test_a_model_of_images_is_never_given_tokens_and_the_first_reason_is_shown():
+OF_ONE_SIZE, OF_ANY_SIZE, WITH_TOWERS = ("hiera",), ("convnext", "resnet", "regnet", "bit"), ("siglip", "clip")
+
+
+def larger(name):
+    """Settings that configure a model for images of 64 x 64 pixels, where it has such a setting."""
+    if name in OF_ONE_SIZE + OF_ANY_SIZE:
+        return {}
+    if name in WITH_TOWERS:
+        return {"vision_config": IMAGES[name][1]["vision_config"] | {"image_size": 64}}
+    return {"image_size": 64}
+
+
+def sides_given_to(model):
+    """A list to which each trial adds the width of its image."""
+    sides = []
+    model.register_forward_pre_hook(
+        lambda _, arguments, named: sides.append(named["pixel_values"].shape[-1]), with_kwargs=True
+    )
+    return sides
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_a_small_trial_image_gives_the_order_of_one_of_the_configured_size(name, monkeypatch):
+    model = make_model(name, **larger(name))
+    sides = sides_given_to(model)
+    execution = execution_of(model)
+    first, *_, ran = [*sides, sides[-1]]
+    sides.clear()
+    monkeypatch.setattr("suffice.models.execution.PATCHES", 1000)
+    assert execution_of(model) == execution
+    assert first <= ran <= sides[0]
+    assert len(sides) == 1
+
+
+def test_a_model_that_takes_any_size_is_tried_on_a_small_image_only():
+    model = make_model("dinov2", image_size=518)
+    sides = sides_given_to(model)
+    assert len(execution_of(model).layers) == 2
+    assert sides == [16]
+
+
+def test_a_model_of_images_is_never_given_tokens_and_the_reason_is_that_of_its_own_size():
     class Picky(nn.Module):
         main_input_name = "pixel_values"
-        config = PreTrainedConfig(image_size=4, patch_size=1)
+        config = PreTrainedConfig(image_size=8, patch_size=1)
 
         def __init__(self):
             super().__init__()
@@ -250,8 +291,10 @@ def test_a_model_of_images_is_never_given_tokens_and_the_first_reason_is_shown()
             self.layers = nn.ModuleList([nn.Linear(4, 2)])
 
         def forward(self, pixel_values):
-            raise ValueError(f"not {tuple(pixel_values.shape)}, {len(given) or given.append(1)}")
+            given.append(pixel_values.shape[-1])
+            raise ValueError(f"not {tuple(pixel_values.shape)}")
 
     given = []
-    with pytest.raises(InputError, match=r"\(not \(1, 3, 4, 4\), None\)"):
+    with pytest.raises(InputError, match=r"\(not \(1, 3, 8, 8\)\)"):
         moving_parameters(Picky(), "last_layers(1)")
+    assert given == [4, 8]

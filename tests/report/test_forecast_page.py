@@ -1,73 +1,13 @@
-"""The report of ``suffice forecast``, from results written by hand: files, figures, and the page in a real browser."""
+"""The report of ``suffice forecast``, from results written by hand: files, and the page in a real browser."""
 
 import numpy as np
 import pytest
+from forecast_results import SIZES, THREE, class_gain, result
 from selenium.webdriver.common.by import By
 
 from suffice.report import write_report
 from suffice.report.answers import forecast_answer
-from suffice.report.figures.forecast import forecast_figures
-from suffice.results import ForecastResult, LearningCurve
-
-SIZES = [100, 200, 1600]
-
-
-def curve(**changes):
-    losses = 0.3 + 20 / np.array(SIZES)
-    band = {"mean": losses, "low": losses - 0.05, "high": losses + 0.05}
-    accuracies = {"mean": 0.9 - losses / 3, "low": 0.88 - losses / 3, "high": 0.92 - losses / 3}
-    values = {
-        "sizes": SIZES,
-        "loss": band,
-        "accuracy": accuracies,
-        "samples": 100,
-        "level": 0.5,
-        "slope": 20.0,
-        "slope_error": 2.0,
-        "loss_limit": {"mean": 0.3, "low": 0.25, "high": 0.35},
-        "accuracy_limit": {"mean": 0.8, "low": 0.78, "high": 0.82},
-        "estimator": "first order",
-        "status": "extrapolated",
-        "explanation": "as it goes",
-    }
-    return LearningCurve.model_validate(values | changes)
-
-
-def class_gain(name, times, low, samples=30):
-    return {
-        "name": name,
-        "samples": samples,
-        "recall": 0.8,
-        "more": 100,
-        "loss": 0.02 * times,
-        "share": 0.4 * times,
-        "times": {"value": times, "low": low, "high": 2 * times - low},
-        "up_to": 40,
-    }
-
-
-THREE = [class_gain("<c>", 1.84, 1.3), class_gain("a", 0.9, 0.7), class_gain("b", 0.5, 0.3)]
-
-
-def result(forecast=None, class_gains=(), **targets):
-    forecast = curve() if forecast is None else forecast
-    return ForecastResult(
-        model="<b>model</b>",
-        data="data",
-        classes=["a", "b", "<c>"][: max(2, len(class_gains))],
-        samples=100,
-        features=64,
-        l2=0.01,
-        forecast=forecast,
-        measured=[{"size": 50, "loss": 0.7, "accuracy": 0.66}, {"size": 90, "loss": 0.52, "accuracy": 0.73}],
-        gains=[{"more": 100, "loss": 0.1, "accuracy": 0.033}],
-        class_gains=list(class_gains),
-        answers=[forecast.sufficient_size(**{name: target}) for name, target in targets.items()],
-        notes=["a note <i>"],
-        confidence=0.9,
-        configuration={},
-        versions={},
-    )
+from suffice.results import LearningCurve
 
 
 @pytest.mark.parametrize(
@@ -117,22 +57,6 @@ def test_a_class_is_named_where_it_brings_clearly_more_and_there_are_others(gain
     )
     assert (sentence in forecast_answer(result(class_gains=gains))) == told
     assert told or not any("Collect" in said for said in forecast_answer(result(class_gains=gains)))
-
-
-def test_figures_are_those_of_the_result():
-    accuracy, loss = forecast_figures(result(target_loss=0.34, target_accuracy=0.76))
-    line, at_hand, parts = loss.curves
-    assert (line.x[0], line.x[-1]) == (100, pytest.approx(1600))
-    assert list(line.y) == pytest.approx([0.3 + 20 / size for size in line.x])
-    assert np.subtract(line.high, line.low) == pytest.approx(0.1)
-    assert (at_hand.x, at_hand.y) == ([100], [0.5])
-    assert (parts.x, parts.y) == ([50, 90], [0.7, 0.52])
-    assert [(mark.axis, mark.value) for mark in loss.marks] == [("y", 0.34), ("x", 500)]
-    assert [mark.axis for mark in accuracy.marks] == ["y", "x"]
-    accuracy, loss = forecast_figures(result(cost_per_sample=0.00001))
-    assert [(mark.axis, mark.value) for mark in accuracy.marks] == [("x", 816)]
-    assert not loss.marks
-    assert accuracy.curves[1].y == pytest.approx([100 * (0.9 - 0.5 / 3)])
 
 
 def test_the_page_shows_answer_numbers_and_figures(tmp_path, browser):

@@ -47,7 +47,7 @@ SHORTER, TRIES = 0.1, 3
 NOISE, APART = 10, 3
 """Times the noise over the step, and times the difference of two steps, that a slope may be off."""
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 class Difference(NamedTuple):
@@ -215,7 +215,7 @@ class Ground:
             else:
                 self._moved[name].copy_(here)
 
-    def _evaluate(self, run: Callable[[], Result]) -> Result:
+    def _evaluate(self, run: Callable[[], T]) -> T:
         with evaluating(self.problem):
             found = run()
         if self._is_copy:  # undo what eval() has merged, before the weights move on

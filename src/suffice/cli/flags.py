@@ -33,9 +33,12 @@ def with_flags(configuration: type[Configuration], written: Set[str]) -> Callabl
             key=lambda name: next(depth for depth, own in enumerate(lineage) if name in own),
         )
         fields = [
-            _parameter(name, configuration.model_fields[name], configuration.OTHER_NAMES.get(name, ()))
+            parameter
             for name in keys
             if name not in written
+            for parameter in _parameters(
+                name, configuration.model_fields[name], configuration.OTHER_NAMES.get(name, ())
+            )
         ]
         own = [
             parameter
@@ -50,15 +53,24 @@ def with_flags(configuration: type[Configuration], written: Set[str]) -> Callabl
     return decorate
 
 
-def _parameter(name: str, field: FieldInfo, other_names: Sequence[str]) -> inspect.Parameter:
-    explained = str(field.description)
+def _parameters(name: str, field: FieldInfo, other_names: Sequence[str]) -> list[inspect.Parameter]:
+    """The flag of a key, and one for each of its other names, so that the configuration sees which were given."""
     if name in POSITIONAL:
-        information: Any = typer.Argument(help=explained, show_default=False)
-    else:
-        value = ",".join(map(str, field.default)) if isinstance(field.default, list) else field.default
-        default = "" if value in (None, "", {}) else f" (default: {value})"
-        flags = [f"--{word.replace('_', '-')}" for word in (name, *other_names)]
-        information = typer.Option(*flags, help=explained + default, show_default=False)
+        return [_parameter(name, field, typer.Argument(help=str(field.description), show_default=False))]
+    value = ",".join(map(str, field.default)) if isinstance(field.default, list) else field.default
+    default = "" if value in (None, "", {}) else f" (default: {value})"
+    explained = {name: f"{field.description}{default}"} | dict.fromkeys(other_names, f"another name of {_flag(name)}")
+    return [
+        _parameter(word, field, typer.Option(_flag(word), help=help_text, show_default=False))
+        for word, help_text in explained.items()
+    ]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _parameter(name: str, field: FieldInfo, information: Any) -> inspect.Parameter:
     annotation: Any = Annotated[_flag_type(field.annotation) | None, information]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

@@ -9,11 +9,11 @@ from suffice.closed_form.derivatives import (
     softmax_second_derivative,
 )
 from suffice.closed_form.hessian import Hessian, SampleHessians, hessian
-from suffice.closed_form.layers import Classifier, FeedForward, LayerNorm, SelfAttention, TransformerBlock
+from suffice.closed_form.layers import BlockClassifier, FeedForward, LayerNorm, SelfAttention, TransformerBlock
 
 __all__ = [
     "Activation",
-    "Classifier",
+    "BlockClassifier",
     "FeedForward",
     "Hessian",
     "LayerNorm",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from suffice.closed_form.dense import Assembly, slices_in_order
 from suffice.closed_form.kronecker import KroneckerSum, Summand, WeightMatrix, Workspace, pieces
-from suffice.closed_form.layers import Block, Classifier, Mask, SelfAttention, Tokens, TransformerBlock, check_word
+from suffice.closed_form.layers import Block, BlockClassifier, Mask, SelfAttention, Tokens, TransformerBlock, check_word
 from suffice.closed_form.losses import SampleLoss, check_targets
 from suffice.closed_form.norms import COLUMNS, Norm, Operator, norm_of, of_matrix
 from suffice.closed_form.summands import Part, summands, weight_matrices
@@ -32,7 +32,7 @@ SMALL_BYTES = 256 << 20
 
 @overload
 def hessian(
-    module: Block | Classifier,
+    module: Block | BlockClassifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = ...,
@@ -44,7 +44,7 @@ def hessian(
 
 @overload
 def hessian(
-    module: Block | Classifier,
+    module: Block | BlockClassifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = ...,
@@ -56,7 +56,7 @@ def hessian(
 
 
 def hessian(
-    module: Block | Classifier,
+    module: Block | BlockClassifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = "mse",
@@ -70,12 +70,12 @@ def hessian(
     J_i = dz_i/dw, and the functional part H_f = mean_i sum_a (dl_i/dz_a) d2z_ia/dwdw.
 
     Args:
-        module: a `SelfAttention`, `TransformerBlock` or `Classifier`; its weights are copied.
+        module: a `SelfAttention`, `TransformerBlock` or `BlockClassifier`; its weights are copied.
         inputs: X, of the weights' dtype.
         targets: one per sample, as the loss needs them.
         loss: "mse", the mean of (z - target)^2 over the (real) tokens and the width, or over the classes;
-            "cross_entropy" for a `Classifier`, with class numbers (samples,); or a twice differentiable function of
-            one sample's outputs and its target that returns a scalar.
+            "cross_entropy" for a `BlockClassifier`, with class numbers (samples,); or a twice differentiable function
+            of one sample's outputs and its target that returns a scalar.
         part: "full" for H, "outer" for H_o, "functional" for H_f.
         reduction: "mean" over the samples, or "none" for one Hessian per sample.
         mask: (samples, tokens), True where a token is real; padding is not attended to, and counts in no mean.
@@ -118,15 +118,15 @@ def hessian(
 
 
 def check_inputs(
-    module: Block | Classifier, X: Tensor, targets: Tensor, loss: str | SampleLoss, mask: Tensor | None
+    module: Block | BlockClassifier, X: Tensor, targets: Tensor, loss: str | SampleLoss, mask: Tensor | None
 ) -> None:
     """Raises an InputError for arguments that do not fit together."""
-    if not isinstance(module, SelfAttention | TransformerBlock | Classifier):
+    if not isinstance(module, SelfAttention | TransformerBlock | BlockClassifier):
         raise InputError(
-            f"a {type(module).__name__} has no closed form: give a SelfAttention, TransformerBlock or Classifier "
+            f"a {type(module).__name__} has no closed form: give a SelfAttention, TransformerBlock or BlockClassifier "
             "of suffice.closed_form"
         )
-    width = (module.block if isinstance(module, Classifier) else module).width
+    width = (module.block if isinstance(module, BlockClassifier) else module).width
     weights = dict(module.named_parameters())
     dtype = next(iter(weights.values())).dtype
     if X.ndim != 3 or X.shape[2] != width or 0 in X.shape:
@@ -136,7 +136,7 @@ def check_inputs(
     if not isinstance(targets, Tensor) or targets.shape[:1] != X.shape[:1]:
         given = tuple(targets.shape) if isinstance(targets, Tensor) else f"a {type(targets).__name__}"
         raise InputError(f"targets must be a tensor with one entry for each of the {len(X)} samples, not {given}")
-    outputs = (len(X), module.classes) if isinstance(module, Classifier) else tuple(X.shape)
+    outputs = (len(X), module.classes) if isinstance(module, BlockClassifier) else tuple(X.shape)
     check_targets(loss, outputs, targets)
     for name, tensor in {"inputs": X, **weights}.items():
         if not bool(tensor.isfinite().all()):
@@ -152,15 +152,17 @@ def check_inputs(
         raise InputError("mask leaves a sample without any real token: leave that sample out")
 
 
-def _bytes_per_sample(module: Block | Classifier, matrices: Collection[WeightMatrix], X: Tensor, coupled: bool) -> int:
+def _bytes_per_sample(
+    module: Block | BlockClassifier, matrices: Collection[WeightMatrix], X: Tensor, coupled: bool
+) -> int:
     """The approximate memory for the expansion of one sample."""
-    block = module.block if isinstance(module, Classifier) else module
+    block = module.block if isinstance(module, BlockClassifier) else module
     tokens = X.shape[1]
     heads = block.config.heads
     level = block.width + heads * tokens
     columns = sum(sum(matrix.shape) for matrix in matrices)
     tokenwise = tokens * (2 * level * columns + 3 * heads * tokens * level)
-    outputs = module.classes if isinstance(module, Classifier) else tokens * block.width * coupled
+    outputs = module.classes if isinstance(module, BlockClassifier) else tokens * block.width * coupled
     return X.element_size() * (tokenwise + 2 * outputs * sum(matrix.size for matrix in matrices))
 
 

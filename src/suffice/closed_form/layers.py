@@ -377,7 +377,7 @@ class TransformerBlock(nn.Module):
         return R + self.feed_forward(R)
 
 
-class Classifier(nn.Module):
+class BlockClassifier(nn.Module):
     """Logits z = pool(Z) W_C + b_C of a block's output Z, of shape (samples, classes); no normalisation in between.
 
     Args:
@@ -386,7 +386,7 @@ class Classifier(nn.Module):
         pool: "mean" over the (real) tokens, or "first" for the first token.
 
     Example:
-        >>> model = Classifier(TransformerBlock(6, 4, 8), classes=3)
+        >>> model = BlockClassifier(TransformerBlock(6, 4, 8), classes=3)
         >>> model(torch.zeros(5, 2, 6)).shape
         torch.Size([5, 3])
     """

@@ -86,7 +86,7 @@ def check_targets(loss: str | SampleLoss, outputs: tuple[int, ...], targets: Ten
             raise InputError("targets has values that are not finite (nan or infinite)")
     elif loss == "cross_entropy":
         if len(outputs) != 2:
-            raise InputError('loss="cross_entropy" needs logits: use closed_form.Classifier(block, classes)')
+            raise InputError('loss="cross_entropy" needs logits: use closed_form.BlockClassifier(block, classes)')
         samples, classes = outputs
         if targets.shape != (samples,) or targets.is_floating_point():
             raise InputError(f"targets must be class numbers, ({samples},) of int64, not {given}")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from suffice.closed_form.attention import through_attention
 from suffice.closed_form.kronecker import Coupling, Meeting, Side, Summand, Term, WeightMatrix
-from suffice.closed_form.layers import Block, Classifier, Mask, SelfAttention, Tokens, normalize
+from suffice.closed_form.layers import Block, BlockClassifier, Mask, SelfAttention, Tokens, normalize
 from suffice.closed_form.level import Level, identity, one, with_one
 from suffice.closed_form.losses import SampleLoss, loss_derivatives
 from suffice.closed_form.tokenwise import through_feed_forward, through_normalization
@@ -34,7 +34,7 @@ NEGLIGIBLE = 1e-16
 """Eigenvalues of a loss's Hessian below this share of the largest are rounding errors."""
 
 
-def weight_matrices(module: Block | Classifier) -> dict[str, WeightMatrix]:
+def weight_matrices(module: Block | BlockClassifier) -> dict[str, WeightMatrix]:
     """The weights of a module with their biases, under the name in the layer: "W_Q", also in a classifier's block."""
     shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
     matrices = {}
@@ -49,7 +49,7 @@ def weight_matrices(module: Block | Classifier) -> dict[str, WeightMatrix]:
 
 
 def summands(
-    module: Block | Classifier,
+    module: Block | BlockClassifier,
     matrices: Mapping[str, WeightMatrix],
     X: Tokens,
     targets: Tensor,
@@ -73,8 +73,8 @@ def summands(
         scale: the factor of their losses.
     """
     X, targets, mask = X[some], targets[some], None if mask is None else mask[some]
-    classifier = module if isinstance(module, Classifier) else None
-    block = module.block if isinstance(module, Classifier) else module
+    classifier = module if isinstance(module, BlockClassifier) else None
+    block = module.block if isinstance(module, BlockClassifier) else module
     Z = block(X, mask)
     outputs = Z if classifier is None else classifier.head(Z, mask)
     gradient, hessian = loss_derivatives(loss, outputs, targets, mask)

@@ -3,6 +3,7 @@
 import gzip
 import math
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -13,28 +14,58 @@ from suffice.errors import InputError
 UNSIGNED_BYTE = 0x08
 
 
+CHUNK = 2**20
+"""Bytes that are read at a time."""
+
+
 def read_idx(path: Path) -> np.ndarray:
     """The array in an IDX file of unsigned bytes.
 
     The header is two zero bytes, the type, the number of dimensions, and the size of each dimension as a big-endian
-    32-bit integer (Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "The IDX file format").
+    32-bit integer (Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "The IDX file format"). No more is
+    read than the header says, and no more memory taken than the file holds, whatever a gzip file would decompress to.
 
     Raises:
-        InputError: a file that cannot be read, is not IDX, or ends early.
+        InputError: a file that cannot be read, is not IDX, ends early, or goes on after the array.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with _opened(path) as stream:
+            shape = _read_shape(path, stream)
+            size = math.prod(shape)
+            content = _read(stream, size)
+            is_whole = len(content) == size and not stream.read(1)  # at the end gzip compares its checksum
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
+    if not is_whole:
+        held = f"only {len(content):,}" if len(content) < size else "more"
+        raise InputError(
+            f"{path}: the header promises {size:,} bytes for an array of shape {shape}, and {held} follow; download it "
+            "again"
+        )
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+
+
+def _opened(path: Path) -> BufferedIOBase:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+
+
+def _read_shape(path: Path, stream: BufferedIOBase) -> tuple[int, ...]:
+    """The size of each dimension, from the header at which the stream stands."""
+    start = stream.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] != UNSIGNED_BYTE:
         raise InputError(f"{path}: not an IDX file of unsigned bytes")
-    start = 4 + 4 * content[3]
-    if len(content) < start:
+    sizes = stream.read(4 * start[3])
+    if len(sizes) < 4 * start[3]:
         raise InputError(f"{path}: ends within its header; download it again")
-    shape = tuple(int(size) for size in np.frombuffer(content[4:start], dtype=">u4"))
-    if len(content) - start != math.prod(shape):
-        raise InputError(f"{path}: {len(content)} bytes do not hold an array of shape {shape}; download it again")
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+    return tuple(int(size) for size in np.frombuffer(sizes, dtype=">u4"))
+
+
+def _read(stream: BufferedIOBase, size: int) -> bytearray:
+    """So many bytes, or all that there are."""
+    content = bytearray()
+    while chunk := stream.read(min(CHUNK, size - len(content))):
+        content += chunk
+    return content
 
 
 def read_idx_images(path: Path) -> ImageArray:

@@ -13,7 +13,7 @@ import torch
 
 from suffice.errors import InputError
 
-Task = TypeVar("Task")
+T = TypeVar("T")
 
 
 class Workers:
@@ -52,9 +52,9 @@ class Workers:
 
     def run(
         self,
-        call: Callable[[Task], None],
-        tasks: Sequence[Task],
-        done: Callable[[Task], None] = lambda task: None,
+        call: Callable[[T], None],
+        tasks: Sequence[T],
+        done: Callable[[T], None] = lambda task: None,
     ) -> None:
         """Calls ``call(task)`` for each task, in any order; a call leaves its result on disk.
 
@@ -84,7 +84,7 @@ class Workers:
                 "command with fewer --workers goes on from there"
             ) from error
 
-    def _run_here(self, call: Callable[[Task], None], tasks: Sequence[Task], done: Callable[[Task], None]) -> None:
+    def _run_here(self, call: Callable[[T], None], tasks: Sequence[T], done: Callable[[T], None]) -> None:
         before = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:

@@ -171,8 +171,8 @@ def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AU
     loss_error = np.hypot(level_error, slope_error * ahead)
     wrong, wrong_error = error_rate(pilot, 1 / with_limit, level - gains)
     wrong_error = np.hypot(wrong_error, slope_error * ahead * pilot.nearly_all.wrong.mean() / level)
-    loss = _Line(level - gains, loss_error, (0.0, math.inf))
-    accuracy = _Line(1 - wrong, wrong_error, (0.0, 1.0))
+    loss = _ValuesWithErrors(level - gains, loss_error, (0.0, math.inf))
+    accuracy = _ValuesWithErrors(1 - wrong, wrong_error, (0.0, 1.0))
     return LearningCurve(
         sizes=asked,
         loss=loss.band,
@@ -207,7 +207,7 @@ def _chosen(pilot: Pilot, estimator: str | Estimator) -> Estimator:
 
 
 @dataclass(frozen=True)
-class _Line:
+class _ValuesWithErrors:
     """Values at the sizes, and last at the limit, with standard errors; cut off where there can be none."""
 
     values: Float64[np.ndarray, " sizes"]

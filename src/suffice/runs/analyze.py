@@ -59,27 +59,27 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         config.label_map,
         keep_head=config.method is None,
     )
-    parts = _parts(config, samples, classifier)
+    problems = _problems(config, samples, classifier)
     with open_folder(out, config, samples.fingerprint(), overwrite, free=DRAWN) as resumed:
         if not resumed:
-            _read_all(samples, parts, watch)
-        _announce(config, parts, watch)
+            _read_all(samples, problems, watch)
+        _announce(config, problems, watch)
         if config.method is not None:
-            _fine_tune(config, config.method, parts.at_hand, classifier, out / "fine_tuning.pt", watch)
-        probes = Probes.sphere(parts.at_hand, config.radius, config.probes, config.seed)
-        ledger = _record(parts.at_hand, probes, out / "ledger", config, watch)
+            _fine_tune(config, config.method, problems.at_hand, classifier, out / "fine_tuning.pt", watch)
+        probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
+        ledger = _record(problems.at_hand, probes, out / "ledger", config, watch)
         held_out, accuracy = None, None
-        if parts.held_out is not None:
-            held_out = _record(parts.held_out, probes, out / "held_out_ledger", config, watch)
-            accuracy = _accuracy(parts.held_out, classifier, out / "held_out_errors", config)
+        if problems.held_out is not None:
+            held_out = _record(problems.held_out, probes, out / "held_out_ledger", config, watch)
+            accuracy = _accuracy(problems.held_out, classifier, out / "held_out_errors", config)
         curves = Convergence(ledger, held_out, seed=config.seed)
-        result = _result(config, classifier, parts, curves, accuracy)
+        result = _result(config, classifier, problems, curves, accuracy)
         write_result(result, out, indent=2)
         return result
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _Problems:
     """The samples at hand, over which k counts, and the held-out samples."""
 
     at_hand: Problem
@@ -88,7 +88,7 @@ class _Parts:
     notes: list[str]
 
 
-def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifier) -> _Parts:
+def _problems(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifier) -> _Problems:
     available = len(samples)
     if config.samples is not None and config.samples > available:
         raise InputError(f"samples = {config.samples}: {config.data} has {available}")
@@ -128,7 +128,7 @@ def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifi
             collate=classifier.collate,
         )
 
-    return _Parts(
+    return _Problems(
         at_hand=problem(taken[held_out:]),
         held_out=problem(taken[:held_out]) if config.held_out > 0 else None,
         rows=taken,
@@ -136,10 +136,10 @@ def _parts(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifi
     )
 
 
-def _announce(config: AnalyzeConfig, parts: _Parts, watch: Watch) -> None:
+def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
     """Announces the work and how long it should take, from the time of one batch."""
-    problem = parts.at_hand
-    held_out = 0 if parts.held_out is None else len(parts.held_out)
+    problem = problems.at_hand
+    held_out = 0 if problems.held_out is None else len(problems.held_out)
     with problem.measuring():
         try:
             batch = problem.batch(slice(0, min(fastest_batch_size(problem), len(problem))))
@@ -163,10 +163,10 @@ def _announce(config: AnalyzeConfig, parts: _Parts, watch: Watch) -> None:
     )
 
 
-def _read_all(samples: LabelledSamples, parts: _Parts, watch: Watch) -> None:
+def _read_all(samples: LabelledSamples, problems: _Problems, watch: Watch) -> None:
     """Opens every sample once, so that a broken one is found before hours of work."""
-    with watch.progress("reading", len(parts.rows)) as progress:
-        for row in parts.rows:
+    with watch.progress("reading", len(problems.rows)) as progress:
+        for row in problems.rows:
             samples[int(row)]
             progress(1)
 
@@ -215,18 +215,18 @@ def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: Ana
 
 
 def _result(
-    config: AnalyzeConfig, classifier: Classifier, parts: _Parts, curves: Convergence, accuracy: float | None
+    config: AnalyzeConfig, classifier: Classifier, problems: _Problems, curves: Convergence, accuracy: float | None
 ) -> AnalysisResult:
     sample, population = curves.sample, curves.population
-    held_out_loss = None if parts.held_out is None else population.center_loss
+    held_out_loss = None if problems.held_out is None else population.center_loss
     problem = ProblemSummary(
         model=config.model,
         data=config.data,
         classes=len(classifier.labels),
         samples=sample.size,
-        held_out_samples=0 if parts.held_out is None else population.size,
+        held_out_samples=0 if problems.held_out is None else population.size,
         fine_tuning=config.method,
-        moving_parameters=sum(parameter.numel() for parameter in parts.at_hand.moving.values()),
+        moving_parameters=sum(parameter.numel() for parameter in problems.at_hand.moving.values()),
         parameters=sum(parameter.numel() for parameter in classifier.model.parameters()),
         loss_at_center=sample.center_loss,
         coefficient_of_variation=sample.coefficient_of_variation,
@@ -234,8 +234,8 @@ def _result(
         held_out_accuracy=accuracy,
         gap=None if held_out_loss is None else held_out_loss - sample.center_loss,
         batch_size=curves.ledger.batch_size,
-        device=str(parts.at_hand.device),
-        notes=_notes(config, classifier, parts),
+        device=str(problems.at_hand.device),
+        notes=_notes(config, classifier, problems),
     )
     return AnalysisResult(
         problem=problem,
@@ -248,8 +248,8 @@ def _result(
     )
 
 
-def _notes(config: AnalyzeConfig, classifier: Classifier, parts: _Parts) -> list[str]:
-    notes = list(parts.notes)
+def _notes(config: AnalyzeConfig, classifier: Classifier, problems: _Problems) -> list[str]:
+    notes = list(problems.notes)
     if config.method is None and not classifier.matched_by_name:
         notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
     return notes

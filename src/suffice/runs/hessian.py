@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from suffice.closed_form import Classifier, TransformerBlock, hessian
+from suffice.closed_form import BlockClassifier, TransformerBlock, hessian
 from suffice.closed_form.bounds import hessian_norm
 from suffice.closed_form.hessian import check_memory
 from suffice.configuration import HessianConfig
@@ -117,7 +117,7 @@ def moments_of(epochs: int, count: int) -> list[int]:
     return sorted({0, *(round(epochs**exponent) for exponent in exponents)})
 
 
-def _model(config: HessianConfig, classes: int) -> Classifier:
+def _model(config: HessianConfig, classes: int) -> BlockClassifier:
     torch.manual_seed(config.seed)
     block = TransformerBlock(
         config.patch_size**2,
@@ -132,7 +132,7 @@ def _model(config: HessianConfig, classes: int) -> Classifier:
         config.output_projection,
         config.attention_bias,
     )
-    return Classifier(block, classes, config.pool).double()
+    return BlockClassifier(block, classes, config.pool).double()
 
 
 def _tokens(
@@ -161,7 +161,7 @@ def _positions(tokens: int, width: int) -> Float64[np.ndarray, "tokens width"]:
     return np.where(columns % 2 == 0, np.sin(angles), np.cos(angles))
 
 
-def _training(model: Classifier, X: Tensor, y: Tensor, config: HessianConfig, epochs: list[int]) -> Iterator[int]:
+def _training(model: BlockClassifier, X: Tensor, y: Tensor, config: HessianConfig, epochs: list[int]) -> Iterator[int]:
     """The model at each of some epochs, one after the other."""
     yield 0
     if epochs == [0]:
@@ -183,7 +183,7 @@ def _training(model: Classifier, X: Tensor, y: Tensor, config: HessianConfig, ep
         yield epoch
 
 
-def _seconds_each(model: Classifier, X: Tensor, y: Tensor, size: int) -> float:
+def _seconds_each(model: BlockClassifier, X: Tensor, y: Tensor, size: int) -> float:
     """About the time for one moment: three Hessians, their norms, and one eigenvalue decomposition."""
     small = torch.randn(400, 400, dtype=X.dtype)
     small = small + small.mT
@@ -198,7 +198,7 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _stored_moment(model: Classifier, X: Tensor, y: Tensor, epoch: int, out: Path) -> Moment:
+def _stored_moment(model: BlockClassifier, X: Tensor, y: Tensor, epoch: int, out: Path) -> Moment:
     """The Hessian at an epoch, measured once: a resumed run reads it from its folder."""
     picture = heat_map_file(out, epoch)
     file = picture.with_suffix(".json")
@@ -214,7 +214,7 @@ def _stored_moment(model: Classifier, X: Tensor, y: Tensor, epoch: int, out: Pat
 
 
 def _moment(
-    model: Classifier, X: Tensor, y: Tensor, epoch: int
+    model: BlockClassifier, X: Tensor, y: Tensor, epoch: int
 ) -> tuple[Moment, Float64[np.ndarray, "parts cells cells"]]:
     with torch.no_grad():
         logits = model(X)

@@ -33,7 +33,7 @@ from suffice.closed_form.bounds.vectors import Bounded, Known, V, spectral_norm
 from suffice.closed_form.layers import (
     Attention,
     Block,
-    Classifier,
+    BlockClassifier,
     FeedForward,
     LayerNorm,
     Mask,
@@ -164,11 +164,11 @@ class BoundedSource:
 
 
 def known(
-    module: Block | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
+    module: Block | BlockClassifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
 ) -> Forward[Known]:
     """From the data; arguments as for `hessian_norm`."""
-    classifier = module if isinstance(module, Classifier) else None
-    block = module.block if isinstance(module, Classifier) else module
+    classifier = module if isinstance(module, BlockClassifier) else None
+    block = module.block if isinstance(module, BlockClassifier) else module
     if classifier is not None:
         seen = (classifier.shares(X, mask) > 0).to(X.dtype)
     else:
@@ -182,7 +182,7 @@ def known(
 
 
 def bounded(
-    module: Block | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
+    module: Block | BlockClassifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
 ) -> Forward[Bounded]:
     """A priori; arguments as for `hessian_norm`.
 
@@ -191,8 +191,8 @@ def bounded(
     """
     if not isinstance(loss, str):
         raise InputError('a loss given as a function has no a-priori bound: use kind="data"')
-    classifier = module if isinstance(module, Classifier) else None
-    block = module.block if isinstance(module, Classifier) else module
+    classifier = module if isinstance(module, BlockClassifier) else None
+    block = module.block if isinstance(module, BlockClassifier) else module
     real = X.new_ones(X.shape[:2]) if mask is None else mask.to(X.dtype)
     tokens = bounded_tokens(X, real, first=classifier is not None and classifier.pool == "first")
     one = Bounded(X.new_ones(1, 1, 1), X.shape[1])

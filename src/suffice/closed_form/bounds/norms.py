@@ -12,7 +12,7 @@ from suffice.closed_form.bounds.blocks import Blocks
 from suffice.closed_form.bounds.forward import Forward, bounded, known
 from suffice.closed_form.bounds.vectors import spectral_bound
 from suffice.closed_form.hessian import check_inputs
-from suffice.closed_form.layers import Block, Classifier, Mask, Tokens, TransformerBlock, check_word
+from suffice.closed_form.layers import Block, BlockClassifier, Mask, Tokens, TransformerBlock, check_word
 from suffice.closed_form.losses import SampleLoss
 
 Kind: TypeAlias = Literal["a_priori", "data"]
@@ -25,7 +25,7 @@ ROUNDING = 1e-9
 
 
 def hessian_norm(
-    module: Block | Classifier,
+    module: Block | BlockClassifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = "mse",
@@ -39,7 +39,7 @@ def hessian_norm(
     and the whole by the norm of the matrix of block norms, ||h|| <= || [||h_ab||]_ab ||.
 
     Args:
-        module: a `SelfAttention`, `TransformerBlock` or `Classifier`.
+        module: a `SelfAttention`, `TransformerBlock` or `BlockClassifier`.
         inputs, targets, loss, mask: as for `suffice.closed_form.hessian`.
         kind: "a_priori" from the norms of weights, inputs and targets; "data" also from the activations and gradients
             of the samples, which takes as long as several evaluations of the gradient.
@@ -74,7 +74,7 @@ def hessian_norm(
 
 
 def gradient_norm(
-    module: Block | Classifier,
+    module: Block | BlockClassifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss = "mse",
@@ -116,7 +116,7 @@ class SampleBounds(NamedTuple):
 
 @torch.no_grad()
 def sample_bounds(
-    module: Block | Classifier,
+    module: Block | BlockClassifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss,
@@ -133,11 +133,11 @@ def sample_bounds(
 
 @torch.no_grad()
 def collect(
-    module: Block | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, kind: Kind, mask: Mask | None
+    module: Block | BlockClassifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, kind: Kind, mask: Mask | None
 ) -> tuple[Forward[Any], Blocks]:
     """All samples at once, with their bounds added up; arguments as for `hessian_norm`."""
     forward: Forward[Any] = (bounded if kind == "a_priori" else known)(module, X, targets, loss, mask)
-    block = module.block if isinstance(module, Classifier) else module
+    block = module.block if isinstance(module, BlockClassifier) else module
     # all heads share a normalisation before the attention
     shared = ("gamma_1", "beta_1") if isinstance(block, TransformerBlock) and block.norm == "pre" else ()
     names = [name.split(".")[-1] for name, _ in module.named_parameters()]
@@ -145,7 +145,7 @@ def collect(
 
 
 def _chunks(
-    module: Block | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, kind: Kind, mask: Mask | None
+    module: Block | BlockClassifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, kind: Kind, mask: Mask | None
 ) -> Iterator[tuple[Forward[Any], Blocks]]:
     """As `collect`, for some samples at a time, in float64."""
     check_inputs(module, X, targets, loss, mask)
@@ -154,7 +154,7 @@ def _chunks(
         module, X = copy.deepcopy(module).double(), X.double()
     if targets.is_floating_point():
         targets = targets.double()
-    block = module.block if isinstance(module, Classifier) else module
+    block = module.block if isinstance(module, BlockClassifier) else module
     tokens, width = X.shape[1:]
     each = X.element_size() * tokens * (8 * width**2 + block.config.heads * tokens * (min(tokens, width) + tokens))
     chunk = max(1, CHUNK_BYTES // each)

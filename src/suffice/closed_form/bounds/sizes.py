@@ -15,7 +15,7 @@ from torch.func import functional_call, grad, jvp, vmap
 
 from suffice.closed_form.bounds.norms import sample_bounds
 from suffice.closed_form.hessian import check_inputs
-from suffice.closed_form.layers import Block, Classifier, Mask, Tokens, check_word
+from suffice.closed_form.layers import Block, BlockClassifier, Mask, Tokens, check_word
 from suffice.closed_form.losses import SampleLoss, loss_derivatives, sample_losses
 from suffice.errors import InputError
 from suffice.results import SufficientSize
@@ -31,7 +31,7 @@ CONFIDENCE = 0.9
 
 
 def sufficient_size(
-    module: Block | Classifier,
+    module: Block | BlockClassifier,
     inputs: Tokens,
     targets: Tensor,
     radius: float,
@@ -139,7 +139,7 @@ def _smallest(constant: float, tolerance: float) -> int:
 
 
 def _bounded(
-    module: Block | Classifier,
+    module: Block | BlockClassifier,
     inputs: Tokens,
     targets: Tensor,
     loss: str | SampleLoss,
@@ -158,7 +158,7 @@ def _bounded(
 
 
 def _measured(
-    module: Block | Classifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
+    module: Block | BlockClassifier, X: Tokens, targets: Tensor, loss: str | SampleLoss, mask: Mask | None
 ) -> _Spreads:
     """From exact derivatives of each sample, in float64.
 

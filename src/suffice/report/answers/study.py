@@ -118,7 +118,7 @@ def _correlated(agreement: Agreement, confidence: float) -> str:
         if rank.high < 0:
             judged = "k* points the wrong way"
         elif rank.low <= 0:
-            judged = "this cannot be told from none, so k* has not told where the loss settles"
+            judged = "indistinguishable from zero, so there is no evidence that k* predicts that size"
         sentence += f" rank correlation {_in_words(rank, confidence)}: {judged}"
     if agreement.censored:
         most = ", most of them, so that this says little" if 2 * agreement.censored > agreement.combinations else ""

@@ -1,30 +1,20 @@
-"""Figures of ``suffice forecast``: accuracy and loss against the number of samples."""
+"""What the figures of accuracy and loss have in common."""
 
 from typing import Literal
 
 import numpy as np
 
-from suffice.report.figures.figure import BLACK, BLUE, GREEN, ORANGE, Curve, Figure, Mark
+from suffice.report.figures.figure import BLACK, ORANGE, Curve, Figure, Mark
 from suffice.results import Band, ForecastResult
 
 POINTS = 60
 """Of a curve between its sizes, where it is straight in 1/k."""
 
 
-def forecast_figures(result: ForecastResult) -> list[Figure]:
-    """Accuracy and loss against size; none where nothing can be told."""
-    curve = result.forecast
-    if curve.status == "cannot_tell":
-        return []
-    return [
-        _figure(result, "accuracy", curve.accuracy, BLUE, "test accuracy, %", 100),
-        _figure(result, "loss", curve.loss, GREEN, "test loss", 1),
-    ]
-
-
-def _figure(
+def prediction_figure(
     result: ForecastResult, name: Literal["accuracy", "loss"], band: Band, color: str, label: str, factor: int
 ) -> Figure:
+    """A quantity against the number of samples: the predicted curve with its band, what was measured, and targets."""
     sizes = result.forecast.sizes
     now = sizes.index(result.samples)
     between = np.geomspace(sizes[0], sizes[-1], POINTS)
