@@ -296,7 +296,7 @@ class Problem:
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
         try:
-            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            with torch.no_grad(), _without_autocast(self.device.type):
                 yield
         finally:
             for module, training in modes.items():
@@ -312,10 +312,30 @@ class Problem:
         try:
             for name, parameter in self.moving.items():
                 parameter.data = state[name]
+            torch.clear_autocast_cache()
             yield
         finally:
             for name, parameter in self.moving.items():
                 parameter.data = before[name]
+            torch.clear_autocast_cache()
+
+
+@contextmanager
+def _without_autocast(device: str) -> Iterator[None]:
+    """No autocast but that of forward itself, whose cache of converted weights ends with it.
+
+    ``torch.autocast(enabled=False)`` around a forward pass would keep that cache: probes, and derivatives after losses
+    without gradients, would use old weights.
+    """
+    before = torch.is_autocast_enabled(device), torch.is_autocast_cache_enabled()
+    torch.set_autocast_enabled(device, False)
+    torch.set_autocast_cache_enabled(False)
+    torch.clear_autocast_cache()
+    try:
+        yield
+    finally:
+        torch.set_autocast_enabled(device, before[0])
+        torch.set_autocast_cache_enabled(before[1])
 
 
 def fastest_batch_size(problem: Problem) -> int:

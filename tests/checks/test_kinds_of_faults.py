@@ -252,3 +252,25 @@ def test_a_branch_that_zeros_leave_out_is_seen():
     model.adapter = nn.Parameter(torch.zeros(8, 3))
     with pytest.raises(InputError, match=r"^SUF007.* along adapter"):
         mean_gradient(Problem(model.double(), samples(24, torch.float64)))
+
+
+@pytest.mark.parametrize("is_around", [False, True])
+def test_weights_that_autocast_in_forward_converts_are_those_of_each_point(is_around):
+    torch.manual_seed(0)
+    hidden = torch.autocast("cpu", dtype=torch.bfloat16)(lambda net, x: torch.tanh(net.a(x)))
+    problem = Problem(Net(lambda net, x: net.b(hidden(net, x).float())), samples())
+    probes = Probes.sphere(problem, radius=0.5, count=2)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_around):
+        losses = record(problem, probes).losses
+        gradient = mean_gradient(problem)
+        assert torch.is_autocast_enabled("cpu") == is_around
+        assert torch.is_autocast_cache_enabled()
+    x, y = (tensor[problem.index] for tensor in samples().tensors)
+    mean = nn.functional.cross_entropy(problem.model(x).double(), y)
+    expected = torch.cat([part.flatten() for part in torch.autograd.grad(mean, list(problem.moving.values()))])
+    assert torch.linalg.norm(gradient - expected) < 0.01 * torch.linalg.norm(expected)
+    for number in range(len(probes)):
+        other = Net(problem.model.function)
+        other.load_state_dict(probes[number])
+        expected = nn.functional.cross_entropy(other(x).double(), y, reduction="none")
+        assert np.allclose(losses[:, number], expected.detach().numpy(), rtol=1e-6)

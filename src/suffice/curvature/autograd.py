@@ -32,6 +32,7 @@ def recording(problem: Problem) -> Iterator[None]:
     try:
         for parameter in required:
             parameter.requires_grad_(parameter in moving)
+        torch.clear_autocast_cache()  # of weights converted without gradients
         with torch.enable_grad(), kernels:
             yield
     except (InputError, MemoryError, torch.OutOfMemoryError):
