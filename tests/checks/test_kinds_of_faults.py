@@ -274,3 +274,29 @@ def test_weights_that_autocast_in_forward_converts_are_those_of_each_point(is_ar
         other.load_state_dict(probes[number])
         expected = nn.functional.cross_entropy(other(x).double(), y, reduction="none")
         assert np.allclose(losses[:, number], expected.detach().numpy(), rtol=1e-6)
+
+
+def by_position(limit):
+    return lambda net, x: net.b(torch.tanh(net.a(x)) * (torch.arange(len(x)) < limit)[:, None])
+
+
+@pytest.mark.parametrize("limit", [4, 8, 9, 16, 31])
+@pytest.mark.parametrize(("count", "batch_size"), [(60, "auto"), (300, 32), (300, "auto")])
+def test_what_depends_on_the_position_in_a_batch_is_found(limit, count, batch_size):
+    torch.manual_seed(0)
+    with pytest.raises(InputError, match="^SUF002"):
+        measure(Problem(Net(by_position(limit)), samples(count)), batch_size=batch_size)
+
+
+def test_what_a_limited_capacity_leaves_out_is_found():
+    def routed(net, x):
+        hidden, chosen = net.a(x), x[:, 0] > 0
+        out = torch.zeros_like(hidden)
+        for side in (True, False):
+            rows = (chosen == side).nonzero()[:12, 0]
+            out[rows] = hidden[rows].tanh() * (1 if side else 2)
+        return net.b(out)
+
+    for count in (100, 2000):
+        with pytest.raises(InputError, match="^SUF002"):
+            measure(Problem(Net(routed), samples(count)))

@@ -37,19 +37,21 @@ class FirstSamples:
         sizes: numbers in the batch of each of the first samples alone.
         positions: the samples that are run, in the problem's order.
         together: the batch of these.
-        alone: the batches of the first of these.
+        rows_alone: rows of that batch that are also run one by one.
+        alone: the batches of these.
     """
 
     def __init__(self, problem: Problem, most: int = TOGETHER) -> None:
         problem = read_once(problem)
         self._problem = problem
-        self.sizes = _sizes(problem)
+        self.sizes = _sizes(problem, min(len(problem), LOOKED_AT))
         first_of_size = {size: self.sizes.index(size) for size in sorted(set(self.sizes))}
         spread = np.linspace(0, len(first_of_size) - 1, min(most, len(first_of_size))).round().astype(int)
         chosen = [list(first_of_size.values())[step] for step in spread]
         self.positions = list(dict.fromkeys([*chosen, *range(min(len(problem), most))]))[:most]
         self.together = self.batch(self.positions)
-        self.alone = [self.batch([position]) for position in self.positions[: max(ALONE, len(chosen))]]
+        self.rows_alone = list(range(len(self.positions)))[: max(ALONE, len(chosen))]
+        self.alone = [self.batch([self.positions[row]]) for row in self.rows_alone]
 
     @property
     def differ(self) -> bool:
@@ -65,6 +67,18 @@ class FirstSamples:
     def batch(self, positions: Sequence[int]) -> Batch:
         """The collated samples at some positions."""
         return batch_at(self._problem, positions)
+
+
+class WholeBatch(FirstSamples):
+    """All samples of a problem as one batch, in their order; one of them is also run alone."""
+
+    def __init__(self, problem: Problem, row: int) -> None:
+        problem = read_once(problem)
+        self._problem = problem
+        self.sizes = _sizes(problem, len(problem))
+        self.positions = list(range(len(problem)))
+        self.together = self.batch(self.positions)
+        self.rows_alone, self.alone = [row], [self.batch([row])]
 
 
 class Comparison:
@@ -85,7 +99,7 @@ class Comparison:
         self._alone = np.full(len(samples.positions), np.nan)
         self._elsewhere = self._alone.copy()
         if len(self.first) == len(samples.positions) > 1:
-            self._alone[: len(samples.alone)] = [
+            self._alone[samples.rows_alone] = [
                 self._loss_alone(batch, seed) for seed, batch in enumerate(samples.alone, 2)
             ]
             self._elsewhere[1::-1] = losses_of(problem, samples.batch(samples.in_other_company), 2 + ALONE)[:2]
@@ -221,9 +235,8 @@ def size_of(problem: Problem, position: int) -> int:
     return sum(tensor.numel() for tensor in tensors_in(batch_at(problem, [position])))
 
 
-def _sizes(problem: Problem) -> list[int]:
-    """Samples that are collated by default are of one size."""
-    count = min(len(problem), LOOKED_AT)
+def _sizes(problem: Problem, count: int) -> list[int]:
+    """Of the first samples; those that are collated by default are of one size."""
     if problem.collate is default_collate:
         return [size_of(problem, 0)] * count
     return [size_of(problem, position) for position in range(count)]

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from suffice.checks.comparison import TOGETHER, Comparison, FirstSamples, read_once, size_of
+from suffice.checks.comparison import TOGETHER, Comparison, FirstSamples, WholeBatch, read_once, size_of
 from suffice.checks.diagnosis import diagnose
 from suffice.checks.kept import check_kept
 from suffice.checks.measured import batch_at, evaluating, losses_of, same, tensors_in
@@ -94,7 +94,7 @@ def check_recorded(problem: Problem, losses: Float64[np.ndarray, " samples"], ba
     if not problem.checks:
         return
     once = read_once(problem)
-    rows = _looked_at(once, len(losses))
+    rows = _looked_at(once, len(losses), batch_size)
     batches = [_batch_of(row, batch_size, len(losses)) for row in (rows if batch_size > 1 else [])]
     with evaluating(problem):
         off = [
@@ -109,9 +109,10 @@ def check_recorded(problem: Problem, losses: Float64[np.ndarray, " samples"], ba
         _report_batch(problem, row, batch, losses)
 
 
-def _looked_at(problem: Problem, count: int) -> list[int]:
-    """Some samples, with the shortest and the longest of more."""
+def _looked_at(problem: Problem, count: int, batch_size: int) -> list[int]:
+    """Some samples, with the last of the first batch, and the shortest and the longest of more."""
     found = np.linspace(0, count - 1, min(AGAIN, count)).round().astype(int).tolist()
+    found.append(min(batch_size, count) - 1)
     if problem.collate is not default_collate:
         spread = np.linspace(0, count - 1, min(SPREAD, count)).round().astype(int).tolist()
         sizes = {row: size_of(problem, row) for row in spread}
@@ -136,18 +137,22 @@ def _differ(problem: Problem, batch: Batch, known: Float64[np.ndarray, " batch"]
 
 
 def _report_batch(problem: Problem, row: int, rows: list[int], losses: Float64[np.ndarray, " samples"]) -> None:
-    """Compares the samples of a recorded batch, one of them first, as `check_losses` does the first samples."""
+    """Compares the samples of a recorded batch as `check_losses` does the first samples.
+
+    One of them comes first, where small batches show the cause; then each is where it was, since what a sample gets may
+    depend on its position in the batch.
+    """
     order = [row, *(other for other in rows if other != row)]
     some = copy.copy(problem)
     some.index = problem.index[order]
     _report(_compared(some, FirstSamples(some, len(order))))
-    # what the comparison does not show again is drawn rarely, or comes with the number of runs
     some = copy.copy(problem)
     some.index = problem.index[rows]
     with evaluating(problem):
-        samples = FirstSamples(some, 1)
-        samples.positions, samples.alone = list(range(len(rows))), []
-        samples.together = samples.batch(samples.positions)
+        samples = WholeBatch(some, rows.index(row))
+    _report(_compared(some, samples))
+    # what the comparisons do not show again is drawn rarely, or comes with the number of runs
+    with evaluating(problem):
         again = Comparison(problem, samples, rounding(lowest_dtype(problem, samples.together)))
         gaps = np.abs(again.first - losses[rows])
         off = gaps > np.maximum(BEYOND * again.tolerance * np.abs(losses[rows]), BEYOND * again.by_outputs)
