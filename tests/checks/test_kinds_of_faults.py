@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import TensorDataset
 
 from suffice import InputError, Probes, Problem, forecast, record
-from suffice.curvature import mean_gradient, output_gradients
+from suffice.curvature import loss_gradients, mean_gradient, output_gradients, prefix_gradients, tangent_kernel
 from suffice.training import FineTuning, fine_tune
 
 
@@ -300,3 +300,21 @@ def test_what_a_limited_capacity_leaves_out_is_found():
     for count in (100, 2000):
         with pytest.raises(InputError, match="^SUF002"):
             measure(Problem(Net(routed), samples(count)))
+
+
+IN_BATCHES = {
+    "mean_gradient": mean_gradient,
+    "prefix_gradients": lambda problem: list(prefix_gradients(problem, [2, 50])),
+    "loss_gradients": lambda problem: loss_gradients(problem, np.arange(40)),
+    "tangent_kernel": lambda problem: tangent_kernel(problem, 1.0),
+}
+
+
+@pytest.mark.parametrize("engine", IN_BATCHES)
+def test_batches_that_derivatives_use_are_compared(engine):
+    torch.manual_seed(0)
+    large = Net(lambda net, x: net.b(torch.tanh(net.a(x)) if len(x) <= 16 else centred(net, x)))
+    for function in (large, Net(by_position(31))):
+        with pytest.raises(InputError, match="^SUF002"):
+            IN_BATCHES[engine](Problem(function, samples()))
+    mean_gradient(Problem(large, samples()), batch_size=16)

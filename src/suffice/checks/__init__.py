@@ -2,7 +2,14 @@
 
 from suffice.checks.derivatives import check_gradient, loss_at
 from suffice.checks.kept import check_kept
-from suffice.checks.losses import check_losses, check_outputs, check_recorded, check_samples
+from suffice.checks.losses import (
+    check_batches,
+    check_losses,
+    check_output_batches,
+    check_outputs,
+    check_recorded,
+    check_samples,
+)
 from suffice.checks.moves import check_distance, check_moves
 from suffice.checks.overlap import check_apart, repeated
 from suffice.checks.registry import KINDS, Finding, Kind
@@ -13,11 +20,13 @@ __all__ = [
     "Finding",
     "Kind",
     "check_apart",
+    "check_batches",
     "check_distance",
     "check_gradient",
     "check_kept",
     "check_losses",
     "check_moves",
+    "check_output_batches",
     "check_outputs",
     "check_recorded",
     "check_samples",

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.utils.data import default_collate
 
@@ -95,18 +95,66 @@ def check_recorded(problem: Problem, losses: Float64[np.ndarray, " samples"], ba
         return
     once = read_once(problem)
     rows = _looked_at(once, len(losses), batch_size)
-    batches = [_batch_of(row, batch_size, len(losses)) for row in (rows if batch_size > 1 else [])]
-    with evaluating(problem):
-        off = [
-            (row, batch)
-            for row, batch in zip(rows, batches, strict=False)
-            if _differ(once, batch_at(once, [row]), losses[[row]])
-        ]
-        last = _batch_of(rows[-1], batch_size, len(losses))
-        if len(last) <= max(REPEATED, REPEATED_SHARE * measured) and _differ(once, batch_at(once, last), losses[last]):
-            off.append((last[0], last))
+    off = _off_alone(once, rows, losses, batch_size)
+    last = _batch_of(rows[-1], batch_size, len(losses))
+    if len(last) <= max(REPEATED, REPEATED_SHARE * measured):
+        with evaluating(problem):
+            off += [(last[0], last)] if _differ(once, batch_at(once, last), losses[last]) else []
     for row, batch in off[:2]:
         _report_batch(problem, row, batch, losses)
+
+
+def check_batches(
+    problem: Problem,
+    positions: Int64[np.ndarray, " samples"],
+    losses: Float64[np.ndarray, " samples"],
+    batch_size: int,
+) -> None:
+    """Stops where losses that derivatives were taken of are not those of each sample alone.
+
+    It is done once for each use of a model and each size of a batch: `check_losses` sees smaller batches.
+
+    Args:
+        problem: its model is where it was.
+        positions: of the samples, in the order in which they were run.
+        losses: theirs.
+        batch_size: samples that were run at a time.
+
+    Raises:
+        InputError: SUF001, SUF002 or SUF003.
+    """
+    size = min(batch_size, len(positions))
+    passed, guard = passed_by(problem), f"batches of {size}"
+    if not problem.checks or size <= 1 or passed.has(guard):
+        return
+    some = copy.copy(problem)
+    some.index = problem.index[positions]
+    once = read_once(some)
+    for row, batch in _off_alone(once, _looked_at(once, len(losses), batch_size), losses, batch_size)[:2]:
+        _report_batch(some, row, batch, losses)
+    passed.add(guard)
+
+
+def check_output_batches(problem: Problem, outputs: Float64[Tensor, "samples outputs"], batch_size: int) -> None:
+    """As `check_batches`, for outputs of all samples that are used without their loss.
+
+    Raises:
+        InputError: SUF001, SUF002 or SUF003.
+    """
+    squares = copy.copy(problem)
+    squares.loss = _mean_square
+    check_batches(squares, problem.positions(), outputs.square().mean(1).numpy(), batch_size)
+
+
+def _off_alone(
+    problem: Problem, rows: list[int], losses: Float64[np.ndarray, " samples"], batch_size: int
+) -> list[tuple[int, list[int]]]:
+    """Samples that have another loss alone, with their batches; none where there are no others in a batch."""
+    if batch_size == 1:
+        return []
+    with evaluating(problem):
+        off = [row for row in rows if _differ(problem, batch_at(problem, [row]), losses[[row]])]
+    return [(row, _batch_of(row, batch_size, len(losses))) for row in off]
 
 
 def _looked_at(problem: Problem, count: int, batch_size: int) -> list[int]:
@@ -196,7 +244,7 @@ def _reads_alike(problem: Problem) -> bool:
 
 
 def _mean_square(outputs: Tensor, batch: Batch) -> Tensor:
-    return outputs.double().flatten(1).square().mean(1)
+    return outputs.double().reshape(len(outputs), -1).square().mean(1)
 
 
 def _agree(first: Batch, second: Batch) -> bool:

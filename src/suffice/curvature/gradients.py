@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from suffice.checks import check_gradient
+from suffice.checks import check_batches, check_gradient
 from suffice.curvature.autograd import check_real, pulled_back, recording
 from suffice.curvature.parameters import parameter_count, unflattened
 from suffice.errors import InputError
@@ -47,7 +47,8 @@ def mean_gradient(
         raise InputError("a mean gradient needs at least one sample")
     check_gradient(problem, ENGINE, _of_one, of_outputs=True)
     total = _zeros(problem)
-    _add(problem, total, batch_size, chosen)
+    losses = _add(problem, total, batch_size, chosen)
+    check_batches(problem, chosen, losses, batch_size)
     return _finite(problem, total / len(chosen), chosen)
 
 
@@ -78,7 +79,8 @@ def prefix_gradients(
     check_gradient(problem, ENGINE, _of_one, of_outputs=True)
     total = _zeros(problem)
     for first, last in itertools.pairwise(ends):
-        _add(problem, total, batch_size, np.arange(first, last))
+        losses = _add(problem, total, batch_size, np.arange(first, last))
+        check_batches(problem, np.arange(first, last), losses, batch_size)
         yield _finite(problem, total / last, np.arange(last))
 
 
@@ -96,14 +98,18 @@ def _zeros(problem: Problem) -> Float64[Tensor, " parameters"]:
 
 def _add(
     problem: Problem, total: Float64[Tensor, " parameters"], batch_size: int, positions: Int64[np.ndarray, " chosen"]
-) -> None:
-    """Adds the sum of the gradients of some samples."""
+) -> Float64[np.ndarray, " chosen"]:
+    """Adds the sum of the gradients of some samples, and gives their losses."""
     parts, parameters = list(unflattened(problem, total).values()), list(problem.moving.values())
+    found = []
     with problem.measuring():
         for some, batch in problem.batches(batch_size, positions):
             with recording(problem):
-                gradients = pulled_back(problem.losses(batch, len(some)).sum(), parameters)
+                losses = problem.losses(batch, len(some))
+                gradients = pulled_back(losses.sum(), parameters)
             torch._foreach_add_(parts, [gradient.double() for gradient in gradients])
+            found.append(losses.detach().double().cpu().numpy())
+    return np.concatenate(found)
 
 
 def _finite(

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from suffice.checks import check_gradient
+from suffice.checks import check_batches, check_gradient
 from suffice.curvature.parameters import unflattened
 from suffice.curvature.vmap_or_plain import Cost, Function, SampleGradients
 from suffice.errors import InputError
@@ -196,14 +196,16 @@ class _Part(NamedTuple):
 
 def _residuals(problem: Problem, positions: Int64[np.ndarray, " samples"]) -> Float[Tensor, "samples outputs"]:
     r""":math:`\partial l_i / \partial z_i`."""
-    found = []
+    found, losses = [], []
     with problem.measuring():
         for some, batch in problem.batches(TOGETHER, positions):
             outputs = as_tensor(problem.outputs(batch)).detach().clone().requires_grad_()
             with torch.enable_grad():
-                loss = problem.losses_of(outputs, batch, len(some)).sum()
-            (residuals,) = torch.autograd.grad(loss, outputs)
+                each = problem.losses_of(outputs, batch, len(some))
+                (residuals,) = torch.autograd.grad(each.sum(), outputs)
             found.append(residuals.flatten(1) if residuals.ndim > 1 else residuals[:, None])
+            losses.append(each.detach().double().cpu().numpy())
+    check_batches(problem, positions, np.concatenate(losses), TOGETHER)
     return torch.cat(found)
 
 

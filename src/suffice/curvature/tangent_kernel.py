@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
+from suffice.checks import check_output_batches
 from suffice.curvature.jacobians import CHUNK_BYTES, GradientRows, check_output_gradients, outputs_of, row_dtype
 from suffice.curvature.parameters import parameter_count
 from suffice.errors import InputError
-from suffice.problem import Problem
+from suffice.problem import TOGETHER, Problem
 
 SHARE = 1e-4
 """Of the curvature of the losses in the outputs, so much may be dropped."""
@@ -291,6 +292,7 @@ def _curved(problem: Problem, share: float) -> _Curved:
     if not 0 <= share < 1:
         raise InputError(f"share = {share}: must be at least 0 and less than 1")
     outputs = problem.all_outputs()
+    check_output_batches(problem, outputs, TOGETHER)
     samples, count = outputs.shape
     if problem.loss == "mse":
         directions = torch.eye(count, dtype=torch.float64).repeat(samples, 1) * math.sqrt(2 / count / samples)
