@@ -187,3 +187,27 @@ def test_features_of_any_kind_give_the_forecast_of_their_array(kind):
 def test_sizes_are_whole_numbers(sizes):
     with pytest.raises(InputError, match="whole numbers from 2 on"):
         whole_sizes(sizes)
+
+
+SCALES = {
+    "zero": lambda x: 0 * x,
+    "constant": lambda x: 0 * x + 3,
+    "tiny": lambda x: 1e-200 * x,
+    "huge": lambda x: 1e200 * x,
+    "large": lambda x: 1e8 * x,
+    "of thousands": lambda x: 3000 * x,
+    "far from zero": lambda x: x + 1e6,
+}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_features_of_a_scale_that_no_head_can_be_fitted_to_are_refused(scale):
+    digits = load_digits()
+    with pytest.raises(InputError, match="standardise") as found:
+        forecast_head(SCALES[scale](digits.data[:200] / 16), digits.target[:200], [400], l2=0.01)
+    assert "\n" not in str(found.value)
+
+
+def test_one_size_alone_is_told_to_be_a_list():
+    with pytest.raises(InputError, match=r"such as \[400\]"):
+        whole_sizes(400)

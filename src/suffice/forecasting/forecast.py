@@ -13,7 +13,15 @@ from suffice.forecasting.accuracy import error_rate
 from suffice.forecasting.checks import CONFIDENCE, WIDTH, doubts, reason_against, slope_of
 from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.fine_tuned import LevelSource, measure_problem
-from suffice.forecasting.inputs import Labels, Table, class_labels, dense_features, positive, whole_sizes
+from suffice.forecasting.inputs import (
+    Labels,
+    Table,
+    class_labels,
+    dense_features,
+    positive,
+    strange_scale,
+    whole_sizes,
+)
 from suffice.forecasting.levels import Refit
 from suffice.forecasting.pilot import Pilot, measure_pilot
 from suffice.forecasting.slopes import FirstOrder, standard_error
@@ -63,8 +71,8 @@ def forecast_head(
             dimension), "symmetric" (the optimism), or any other, such as a fitted curve.
 
     Raises:
-        InputError: features that are not finite, labels that are not 0 to K - 1 with at least two samples each, sizes
-            below 2, a penalty that is not positive, an unknown estimator.
+        InputError: features that are not finite, or scaled so that the head cannot be fitted, labels that are not 0 to
+            K - 1 with at least two samples each, sizes below 2, a penalty that is not positive, an unknown estimator.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -77,8 +85,16 @@ def forecast_head(
     asked, penalty = whole_sizes(sizes), positive("l2", l2)
     numbers = dense_features(features)
     classes = class_labels(labels, len(numbers))
-    pilot = measure_pilot(np.hstack([numbers, np.ones((len(numbers), 1))]), classes, penalty, seed)
-    return curve_of(pilot, asked, estimator)
+    try:
+        with np.errstate(all="ignore"):  # what overflows is refused below
+            pilot = measure_pilot(np.hstack([numbers, np.ones((len(numbers), 1))]), classes, penalty, seed)
+            curve = curve_of(pilot, asked, estimator)
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        raise InputError(f"the head cannot be fitted to these features ({error}): standardise them") from error
+    is_finite = bool(np.isfinite([curve.loss.mean, curve.accuracy.mean]).all())
+    if not is_finite and (strange := strange_scale(numbers)):
+        raise InputError(f"there is no forecast, and {strange}: standardise the features")
+    return curve
 
 
 def forecast(

@@ -19,6 +19,9 @@ Table: TypeAlias = Any
 Labels: TypeAlias = Any
 """One whole number a sample, (samples,): an array, a tensor, a list."""
 
+EXTREME = 1e3
+"""Features that are larger, or smaller by that factor, than 1 or their own variation are not standardised."""
+
 MEMORY_SHARE = 0.5
 """Share of the free memory that a sparse matrix may take when it is made dense."""
 
@@ -56,6 +59,26 @@ def dense_features(features: Table) -> Float64[np.ndarray, "samples columns"]:
     if not np.isfinite(numbers).all():
         raise InputError(f"row {int(np.flatnonzero(~np.isfinite(numbers).all(1))[0])} of the features is not finite")
     return numbers
+
+
+def strange_scale(features: Float64[np.ndarray, "samples columns"]) -> str | None:
+    """What is strange about the scale of features, in words, or None.
+
+    Example:
+        >>> strange_scale(np.array([[0.0, 2.0], [1.0, 0.0]]))
+        >>> strange_scale(np.full((2, 2), 3.0))
+        'all features are constant'
+    """
+    with np.errstate(all="ignore"):
+        spread = float(np.ptp(features, 0).max())
+        size = float(np.abs(features).max())
+    if not spread > 0:
+        return "all features are constant"
+    if not size * EXTREME > 1 or not size < EXTREME:
+        return f"the features go up to {size:.3g}"
+    if size > EXTREME * spread:
+        return f"the features go up to {size:.3g} and vary by {spread:.3g}"
+    return None
 
 
 def class_labels(labels: Labels, samples: int) -> Int64[np.ndarray, " samples"]:
@@ -105,7 +128,7 @@ def check_counts(labels: Int64[np.ndarray, " samples"]) -> None:
         )
 
 
-def whole_sizes(sizes: Sequence[float]) -> list[int]:
+def whole_sizes(sizes: Sequence[float] | float) -> list[int]:
     """Sizes, ascending and each once.
 
     Raises:
@@ -115,6 +138,8 @@ def whole_sizes(sizes: Sequence[float]) -> list[int]:
         >>> whole_sizes([400, 200, 400])
         [200, 400]
     """
+    if isinstance(sizes, int | float):
+        raise InputError(f"sizes are a list of whole numbers, such as [{sizes}], not {sizes}")
     for size in sizes:
         if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 2:
             raise InputError(f"sizes are whole numbers from 2 on, not {size}")
@@ -136,7 +161,7 @@ def positive(name: str, value: float) -> float:
 
 def _array(given: Any, what: str) -> np.ndarray:
     if isinstance(given, Tensor):
-        return np.asarray(given.detach().cpu())
+        return np.asarray(given.detach().to_dense().cpu())
     try:
         return np.asanyarray(given)
     except ValueError as error:
