@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from curvature_oracles import mlp_problem
-from small_models import SAMPLES, SOUND, WRONG_GRADIENT, fourier
+from small_models import SAMPLES, SOUND, WRONG_GRADIENT, drawn, fourier, problem_of
 
 from suffice import InputError
 from suffice.curvature import loss_gradients, mean_gradient, output_gradients, prefix_gradients, vmap_or_plain
@@ -146,3 +146,20 @@ def test_errors_of_the_data_set_are_left_as_they_are():
     for take in ALL_WAYS.values():
         with pytest.raises(FileNotFoundError, match="no such image"):
             take(elsewhere)
+
+
+def test_what_vmap_gets_wrong_with_several_directions_is_seen():
+    class Distances(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.randn(4, 4))
+            self.centres = torch.nn.Parameter(torch.randn(4, 4))
+
+        def forward(self, x):
+            return torch.cdist(x @ self.weight, self.centres)
+
+    torch.manual_seed(0)
+    problem = problem_of(Distances(), drawn(SAMPLES, 4))
+    rows = output_gradients(problem, np.zeros(4, dtype=int), torch.eye(4))
+    alone = torch.cat([output_gradients(problem, np.zeros(1, dtype=int), one[None]) for one in torch.eye(4)])
+    assert torch.allclose(rows, alone, rtol=1e-12)

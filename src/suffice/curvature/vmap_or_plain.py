@@ -104,10 +104,13 @@ class SampleGradients:
         return Cost(sum(saved.values()), max(saved.values(), default=0), len(outputs))
 
     def _vmap_is_right(self, position: int, outputs: int) -> bool:
-        """Whether two samples have the same gradients in a random direction as by plain autograd."""
+        """Whether two samples have the same gradients in two random directions each as by plain autograd.
+
+        ``vmap`` runs over samples and over directions, and what it gets wrong may be either.
+        """
         positions = np.array([position, (position + 1) % len(self._problem)])
         draw = torch.Generator().manual_seed(0)
-        directions = torch.randn(2, 1, outputs, generator=draw, dtype=torch.float64).to(self._problem.device)
+        directions = torch.randn(2, 2, outputs, generator=draw, dtype=torch.float64).to(self._problem.device)
         names = list(self._problem.moving)
         expected = self._one_by_one(positions, directions, names)
         found = self._by_vmap(positions, directions, names)
@@ -119,7 +122,6 @@ class SampleGradients:
         self, positions: Int64[np.ndarray, " samples"], directions: Tensor, names: Sequence[str]
     ) -> dict[str, Tensor] | None:
         """None where it does not run."""
-        batch = self._problem.batch(positions)
         weights = {name: self._problem.moving[name].detach() for name in names}
 
         def of_one(row: Tensor, some: Tensor) -> dict[str, Tensor]:
@@ -130,6 +132,7 @@ class SampleGradients:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what vmap runs slowly; the model's own came by the plain way
+                batch = self._problem.batch(positions)
                 return vmap(of_one)(rows, directions)
         except (MemoryError, torch.OutOfMemoryError):
             raise
