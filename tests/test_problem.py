@@ -2,6 +2,7 @@ import math
 from collections import OrderedDict
 from types import SimpleNamespace
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from small_models import SOUND, drawn, fourier
 from torch import nn
 from torch.nn import functional
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from suffice import InputError, Problem
 from suffice.problem import norm, wide
@@ -479,3 +480,127 @@ def test_measuring_warns_of_training_mode_where_it_matters(layer):
         pass
     assert len(warned) == 1
     assert problem.model.training
+
+
+# what cannot be used is refused in one line
+
+
+@pytest.fixture
+def _any_types():
+    """Types are left to suffice, as for its users."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def refused(make, message):
+    with pytest.raises(InputError, match=message) as found:
+        make()
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.usefixtures("_any_types")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": lambda x: x}, "the model is a function, not a torch.nn.Module"),
+        ({"dataset": DataLoader(data_of())}, r"a DataLoader, not samples one by one: give its \.dataset"),
+        ({"dataset": {"x": [1, 2, 3], "y": [0, 1, 0], "z": 0}}, "a dict, not samples one by one"),
+    ],
+)
+def test_what_is_no_model_and_no_samples_is_refused(arguments, message):
+    refused(lambda: problem_of(**arguments), message)
+
+
+@pytest.mark.usefixtures("_any_types")
+@pytest.mark.parametrize("positions", [np.array([0.0, 1.0]), np.arange(SAMPLES) > 2, [[0, 1]]])
+def test_positions_that_are_no_whole_numbers_are_refused(positions):
+    refused(lambda: problem_of().positions(positions), "positions are whole numbers")
+
+
+@pytest.mark.usefixtures("_any_types")
+def test_a_list_of_positions_is_taken():
+    assert problem_of().positions([2, 0]).tolist() == [2, 0]
+
+
+def test_targets_of_samples_of_three_parts_are_not_guessed():
+    x, y = data_of().tensors
+    problem = problem_of(dataset=TensorDataset(x, y, y), predict=lambda model, batch: model(batch[0]))
+    refused(lambda: all_losses(problem), "samples of 3 parts do not say which one is the target")
+    problem.loss = lambda outputs, batch: functional.cross_entropy(outputs, batch[2], reduction="none")
+    assert torch.equal(
+        all_losses(problem), functional.cross_entropy(problem.model(x), y, reduction="none")[problem.index]
+    )
+
+
+def test_a_loss_that_fails_is_told_how_it_is_called():
+    problem = problem_of(loss=nn.CrossEntropyLoss(reduction="none"))
+    refused(lambda: all_losses(problem), r"the loss fails \(TypeError: .*\): it is called as loss\(outputs, batch\)")
+
+
+def test_a_model_without_evaluation_mode_is_refused():
+    class Exported(nn.Linear):
+        def eval(self):
+            raise NotImplementedError("Calling eval() is not supported yet.")
+
+    def measure():
+        with problem_of(model=Exported(5, 3)).measuring():
+            pass
+
+    refused(measure, "has no evaluation mode")
+
+
+@pytest.mark.parametrize(
+    ("loss", "width", "targets"), [("mse", 1, ()), ("mse", 2, (2,)), ("mse", 1, (1,)), ("cross_entropy", 3, None)]
+)
+def test_one_sample_may_lose_the_dimension_of_the_batch(loss, width, targets):
+    class Squeezed(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).squeeze()
+
+    x, y = data_of().tensors
+    torch.manual_seed(0)
+    values = y if targets is None else drawn(SAMPLES, *targets).float()
+    problem = problem_of(model=Squeezed(5, width), dataset=TensorDataset(x, values), loss=loss)
+    alone = [problem.losses(problem.batch(slice(row, row + 1)), 1) for row in range(SAMPLES)]
+    assert torch.allclose(torch.cat(alone), all_losses(problem))
+
+
+# memory that is shared
+
+
+def test_a_buffer_over_the_memory_of_a_parameter_that_moves_is_refused():
+    model = model_of()
+    model.register_buffer("copy", model[0].weight.data)
+    refused(lambda: problem_of(model=model), "'0.weight' and 'copy' share memory|'copy' and '0.weight' share memory")
+    assert problem_of(model=model, parameters="2.*")
+
+
+def test_views_of_one_memory_without_common_values_are_two_parameters():
+    class Columns(nn.Module):
+        def __init__(self, second):
+            super().__init__()
+            whole = drawn(5, 6).float()
+            self.first, self.second = nn.Parameter(whole[:, :3]), nn.Parameter(whole[:, second])
+
+        def forward(self, x):
+            return x @ self.first + x @ self.second
+
+    assert all_losses(problem_of(model=Columns(slice(3, 6)))).isfinite().all()
+    refused(lambda: problem_of(model=Columns(slice(2, 5))), "share memory")
+
+
+def test_modes_are_put_back_by_what_modules_do_at_train():
+    class Merging(nn.Linear):
+        merged = False
+
+        def train(self, mode=True):
+            self.merged = not mode
+            return super().train(mode)
+
+    model = nn.Sequential(Merging(5, 4), Merging(4, 3)).train()
+    model[1].eval()
+    with problem_of(model=model).measuring():
+        assert [layer.merged for layer in model] == [True, True]
+    assert [layer.merged for layer in model] == [False, True]
+    assert [module.training for module in model.modules()] == [True, True, False]

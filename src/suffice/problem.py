@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import TensorDataset, default_collate
+from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from suffice.errors import InputError, nearest
 
@@ -92,6 +92,8 @@ class Problem:
             raise InputError(f"loss is 'cross_entropy', 'mse' or a callable, not {loss!r}")
         if order not in ("shuffled", "source"):
             raise InputError(f"order is 'shuffled' or 'source', not {order!r}")
+        if not isinstance(model, nn.Module):
+            raise InputError(f"the model is a {type(model).__name__}, not a torch.nn.Module: wrap it in one")
         count = _length(dataset)
         if count < 3:
             raise InputError(f"{count} samples: at least 3 are needed to estimate a variance")
@@ -185,7 +187,15 @@ class Problem:
         Raises:
             InputError: positions that are not there.
         """
-        positions = np.arange(len(self))[chosen] if isinstance(chosen, slice) else chosen
+        if isinstance(chosen, slice):
+            return np.arange(len(self))[chosen]
+        positions = np.asarray(chosen)
+        if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
+            raise InputError(
+                f"positions are whole numbers in one dimension, not {positions.dtype} of shape {positions.shape}: of a "
+                "mask, take np.flatnonzero(mask)"
+            )
+        positions = positions.astype(np.int64)
         if len(positions) and (positions.min() < 0 or positions.max() >= len(self)):
             raise InputError(
                 f"positions go from {positions.min()} to {positions.max()}: there are samples 0 to {len(self) - 1}"
@@ -222,8 +232,10 @@ class Problem:
             raise InputError("the loss must be 'cross_entropy' or 'mse' here, not a callable")
         found = []
         with self.measuring():
-            for _, batch in self.batches(TOGETHER):
+            for some, batch in self.batches(TOGETHER):
                 outputs = as_tensor(self.outputs(batch))
+                if len(some) == 1:
+                    outputs = outputs.reshape(1, -1)
                 if self.loss == "cross_entropy" and outputs.ndim != 2:
                     raise InputError(f"cross_entropy takes logits (batch, classes), not {tuple(outputs.shape)}")
                 found.append(outputs.double().reshape(len(outputs), -1).cpu())
@@ -271,7 +283,7 @@ class Problem:
         elif self.loss == "mse":
             losses = _squared_error(as_tensor(outputs), _targets(batch))
         else:
-            losses = cast(Callable[[Any, Batch], Any], self.loss)(outputs, batch)
+            losses = self._own_losses(outputs, batch)
         if not isinstance(losses, Tensor) or losses.ndim != 1:
             shape = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise InputError(f"loss(outputs, batch) must return one loss per sample, shape (batch,), not {shape}")
@@ -279,11 +291,21 @@ class Problem:
             raise InputError(f"there must be one loss per sample, not {len(losses)} for {samples} samples")
         return losses
 
+    def _own_losses(self, outputs: Any, batch: Batch) -> Any:
+        try:
+            return cast(Callable[[Any, Batch], Any], self.loss)(outputs, batch)
+        except (InputError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise InputError(
+                f"the loss fails ({_reason(error)}): it is called as loss(outputs, batch), with the whole batch, and "
+                "returns one loss per sample"
+            ) from error
+
     @contextmanager
     def measuring(self) -> Iterator[None]:
         """Evaluation mode, no autocast, no TF32, no fast paths, no gradients recorded; all put back at the end."""
-        modes = {module: module.training for module in self.model.modules()}
-        if any(modes.values()) and _is_stochastic(self.model):
+        if any(module.training for module in self.model.modules()) and _is_stochastic(self.model):
             warnings.warn(
                 "the model is in training mode and has dropout or batch normalisation: it is measured in "
                 "evaluation mode and put back afterwards",
@@ -291,16 +313,13 @@ class Problem:
             )
         fast_path, precision = torch.backends.mha.get_fastpath_enabled(), torch.get_float32_matmul_precision()
         cudnn_tf32 = torch.backends.cudnn.allow_tf32
-        self.model.eval()
-        torch.backends.mha.set_fastpath_enabled(False)
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
         try:
-            with torch.no_grad(), _without_autocast(self.device.type):
+            with evaluation_mode(self.model), torch.no_grad(), _without_autocast(self.device.type):
+                torch.backends.mha.set_fastpath_enabled(False)
+                torch.set_float32_matmul_precision("highest")
+                torch.backends.cudnn.allow_tf32 = False
                 yield
         finally:
-            for module, training in modes.items():
-                module.training = training
             torch.backends.mha.set_fastpath_enabled(fast_path)
             torch.set_float32_matmul_precision(precision)
             torch.backends.cudnn.allow_tf32 = cudnn_tf32
@@ -318,6 +337,33 @@ class Problem:
             for name, parameter in self.moving.items():
                 parameter.data = before[name]
             torch.clear_autocast_cache()
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; each module's own mode is put back at the end.
+
+    They are put back by ``train()``, which undoes what layers do at ``eval()``, as those that merge an adapter into
+    their weights.
+
+    Raises:
+        InputError: the model has no evaluation mode.
+    """
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.eval()
+    except NotImplementedError as error:
+        raise InputError(
+            f"the model ({type(model).__name__}) has no evaluation mode ({_reason(error)}): give the nn.Module that it "
+            "was made from"
+        ) from error
+    try:
+        yield
+    finally:
+        for module, training in modes.items():  # each before those inside it
+            if module.training != training:
+                module.train(training)
+            module.training = training
 
 
 @contextmanager
@@ -438,6 +484,11 @@ def _is_empty(parameter: nn.Parameter) -> bool:
 
 
 def _length(dataset: Samples) -> int:
+    if isinstance(dataset, (DataLoader, Mapping)):
+        raise InputError(
+            f"the data set is a {type(dataset).__name__}, not samples one by one: give "
+            + ("its .dataset" if isinstance(dataset, DataLoader) else "a TensorDataset, or a list of samples")
+        )
     try:
         return len(dataset)
     except TypeError as error:
@@ -486,21 +537,40 @@ def _values(parameter: Tensor) -> Tensor:
 def _check_memory_of_their_own(model: nn.Module, moving: Mapping[str, nn.Parameter]) -> None:
     """Two parameters over the same memory move together where ``at`` and an optimiser would move each for itself."""
     spans = []
-    for name, parameter in model.named_parameters():
-        if parameter.layout != torch.strided or parameter.numel() == 0:
+    for name, parameter in itertools.chain(model.named_parameters(), model.named_buffers()):
+        if parameter.is_meta or parameter.layout != torch.strided or parameter.numel() == 0:
             continue
         axes = list(zip(parameter.shape, parameter.stride(), strict=True))
         if name in moving and any(step == 0 and size > 1 for size, step in axes):
             raise InputError(f"values of the parameter {name!r} share memory: make it contiguous before it moves")
         last = sum((size - 1) * step for size, step in axes)
         start, width = parameter.data_ptr(), parameter.element_size()
-        spans.append((start, start + (last + 1) * width, name))
-    for (_, end, name), (start, _, other) in itertools.pairwise(sorted(spans)):
-        if start < end and (name in moving or other in moving):
-            raise InputError(
-                f"the parameters {name!r} and {other!r} share memory but are two: tie them as one nn.Parameter, or "
-                "leave both out with parameters="
-            )
+        spans.append((start, start + (last + 1) * width, name, parameter))
+    spans.sort(key=lambda span: span[:2])
+    for first, (_, end, name, parameter) in enumerate(spans):
+        for start, _, other, second in spans[first + 1 :]:
+            if start >= end:
+                break
+            if (name in moving or other in moving) and _share_values(parameter, second):
+                raise InputError(
+                    f"{name!r} and {other!r} share memory but are two: tie them as one nn.Parameter, copy one with "
+                    "clone(), or leave them out with parameters="
+                )
+
+
+def _share_values(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors over one piece of memory have values in common; columns side by side have none."""
+    if one.element_size() != other.element_size():
+        return True
+    low = min(one.data_ptr(), other.data_ptr())
+    return bool(torch.isin(_indices(one, low), _indices(other, low)).any())
+
+
+def _indices(tensor: Tensor, start: int) -> Int64[Tensor, " values"]:
+    """Where the values lie in memory, counted from an address."""
+    offset = (tensor.data_ptr() - start) // tensor.element_size()
+    last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return torch.arange(offset + last + 1).as_strided(tensor.shape, tensor.stride(), offset).reshape(-1)
 
 
 def _reason(error: Exception) -> str:
@@ -543,6 +613,11 @@ def _default_predict(model: nn.Module, batch: Batch) -> Any:
 
 
 def _targets(batch: Batch) -> Tensor:
+    if isinstance(batch, tuple) and len(batch) != 2:
+        raise InputError(
+            f"samples of {len(batch)} parts do not say which one is the target: give (x, y) pairs, with x a tuple or "
+            "dictionary of the others, or a callable loss"
+        )
     if isinstance(batch, Mapping):
         if "labels" not in batch:
             raise InputError(f'the samples have no "labels", only {", ".join(map(str, batch))}')
@@ -551,6 +626,8 @@ def _targets(batch: Batch) -> Tensor:
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Float64[Tensor, " batch"]:
+    if logits.ndim == 1 and labels.shape == (1,):
+        logits = logits[None]  # of one sample, squeeze() takes the dimension of the batch too
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise InputError(
             f"cross_entropy takes logits (batch, classes) and labels (batch,), not {tuple(logits.shape)} and "
@@ -575,6 +652,8 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Float64[Tensor, " batch"]:
 
 
 def _squared_error(outputs: Tensor, targets: Tensor) -> Float64[Tensor, " batch"]:
+    if targets.ndim > 0 and len(targets) == 1 and outputs.numel() == targets.numel() and outputs.shape[:1] != (1,):
+        outputs = outputs[None]  # of one sample, squeeze() takes the dimension of the batch too
     shapes = [[length for length in tensor.shape[1:] if length != 1] for tensor in (outputs, targets)]
     if outputs.ndim == 0 or outputs.shape[:1] != targets.shape[:1] or shapes[0] != shapes[1]:
         raise InputError(

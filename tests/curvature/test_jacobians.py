@@ -1,16 +1,18 @@
 """Rows of Jacobians against plain reverse passes of the whole batch, and against finite differences."""
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
 from curvature_oracles import CONFIGURATIONS, SAMPLES, dense_jacobians, mlp_problem, transformer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import SOUND
 from torch import nn
 from torch.utils.data import TensorDataset
 
 from suffice import InputError, Problem
-from suffice.curvature import jacobians, output_gradients
+from suffice.curvature import jacobians, loss_gradients, output_gradients
 
 
 def all_rows(problem, outputs, **arguments):
@@ -143,3 +145,39 @@ def test_bad_input():
     several = Problem(problem.model, problem.dataset, predict=lambda model, batch: (model(batch[0]),))
     with pytest.raises(InputError, match="the outputs are a tuple, not a tensor: take it out with predict="):
         output_gradients(several, np.array([0]), torch.ones(1, 2))
+
+
+@pytest.fixture
+def _any_types():
+    """Types are left to suffice, as for its users."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("_any_types")
+@pytest.mark.parametrize(
+    ("directions", "columns", "message"),
+    [
+        (torch.ones(1, 3), slice(None), "one direction for each of the 2 positions"),
+        (torch.ones(3, 3), slice(None), "one direction for each of the 2 positions"),
+        (np.ones((2, 3)), slice(None), "directions are a tensor, not a ndarray"),
+        (torch.ones(2, 3), slice(0, 9, 2), "columns have a step of 2"),
+    ],
+)
+def test_rows_that_cannot_be_made_are_refused(directions, columns, message):
+    with pytest.raises(InputError, match=message):
+        output_gradients(SOUND["linear"](), np.arange(2), directions, columns)
+
+
+def test_the_last_of_several_batches_may_be_one_sample_that_loses_its_dimension():
+    class Squeezed(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x).squeeze()
+
+    x = torch.randn(65, 4, dtype=torch.float64)
+    problem = Problem(Squeezed(4, 1).double(), TensorDataset(x, x[:, 0]), "mse", order="source")
+    rows = loss_gradients(problem, np.arange(65))
+    errors = 2 * (problem.model(x) - x[:, 0])[:, None]
+    assert torch.allclose(rows, torch.cat([errors * x, errors], 1).detach())
+    assert problem.all_outputs().shape == (65, 1)

@@ -9,20 +9,14 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from suffice.problem import Batch, Problem
+from suffice.problem import Batch, Problem, evaluation_mode
 
 
 @contextmanager
 def evaluating(problem: Problem) -> Iterator[None]:
     """`Problem.measuring`, without its warning, and with the random state put back at the end."""
-    modes = {module: module.training for module in problem.model.modules()}
-    problem.model.eval()
-    try:
-        with random_numbers_of_its_own(problem), problem.measuring():
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    with evaluation_mode(problem.model), random_numbers_of_its_own(problem), problem.measuring():
+        yield
 
 
 @contextmanager

@@ -56,6 +56,7 @@ def output_gradients(
         >>> output_gradients(Problem(model, data), np.array([0]), torch.tensor([[0.0, 1.0, 0.0]]))
         tensor([[0., 0., 5., 7., 0., 0., 0., 1., 0.]])
     """
+    _check_rows(problem.positions(positions), directions, columns)
     check_output_gradients(problem)
     return GradientRows(problem, outputs_of(problem))(positions, directions, columns, progress)
 
@@ -86,6 +87,7 @@ def loss_gradients(
         >>> loss_gradients(Problem(model, data, "mse"), np.array([1]))  # 2 (5 w) 5
         tensor([[100.]])
     """
+    positions = problem.positions(positions)
     if callable(problem.loss):
         check_gradient(problem, "loss gradients", _loss_row)
         rows = GradientRows(problem, lambda batch: problem.losses(batch, 1))
@@ -127,6 +129,7 @@ class GradientRows:
         """As `output_gradients`, without its guard."""
         problem = self._problem
         positions = problem.positions(positions)
+        _check_rows(positions, directions, columns)
         parts = list(_parts(problem, columns))
         precision = row_dtype(problem)
         rows = _empty((len(positions), sum(part.width for part in parts)), precision, problem.device)
@@ -146,6 +149,18 @@ class GradientRows:
                     )
                 progress(chunk.size)
         return rows
+
+
+def _check_rows(positions: Int64[np.ndarray, " rows"], directions: Float[Tensor, "*_"], columns: slice) -> None:
+    if not isinstance(directions, Tensor):
+        raise InputError(f"directions are a tensor, not a {type(directions).__name__}: take torch.as_tensor(...) of it")
+    if directions.ndim != 2 or len(directions) != len(positions):
+        raise InputError(
+            f"there must be one direction for each of the {len(positions)} positions, (rows, outputs), not "
+            f"{tuple(directions.shape)}"
+        )
+    if columns.step not in (None, 1):
+        raise InputError(f"columns have a step of {columns.step}: take all between, and choose among them afterwards")
 
 
 def _row(problem: Problem, position: int) -> dict[str, Tensor]:
@@ -203,7 +218,7 @@ def _residuals(problem: Problem, positions: Int64[np.ndarray, " samples"]) -> Fl
             with torch.enable_grad():
                 each = problem.losses_of(outputs, batch, len(some))
                 (residuals,) = torch.autograd.grad(each.sum(), outputs)
-            found.append(residuals.flatten(1) if residuals.ndim > 1 else residuals[:, None])
+            found.append(residuals.reshape(len(some), -1))
             losses.append(each.detach().double().cpu().numpy())
     check_batches(problem, positions, np.concatenate(losses), TOGETHER)
     return torch.cat(found)
