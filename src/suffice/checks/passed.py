@@ -90,16 +90,20 @@ def passed_by(problem: Problem) -> Passed:
 
 
 def _state(model: nn.Module) -> tuple[Any, ...]:
-    """What may change what a model computes but its weights: hooks, buffers, flags; training mode is set anew."""
+    """What may change what a model computes but its weights: hooks, buffers, flags, code; training mode is set anew.
+
+    Whole numbers are no flags: many are counters.
+    """
     found: list[Any] = []
     for name, module in model.named_modules():
         hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
         flags = (
             (key, value)
             for key, value in vars(module).items()
-            if key != "training" and (value is None or isinstance(value, bool | str))
+            if key != "training" and (value is None or isinstance(value, bool | str | float))
         )
-        found.append((name, *map(tuple, hooks), tuple(flags)))
+        own = vars(module).get("forward")  # that of an instance comes before that of its class
+        found.append((name, type(module), id(own), *map(tuple, hooks), tuple(flags)))
     for name, parameter in model.named_parameters():
         found.append((name, tuple(parameter.shape), tuple(parameter._backward_hooks or ())))
     found.extend((name, tuple(buffer.shape)) for name, buffer in model.named_buffers())
