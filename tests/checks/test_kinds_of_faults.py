@@ -318,3 +318,140 @@ def test_batches_that_derivatives_use_are_compared(engine):
         with pytest.raises(InputError, match="^SUF002"):
             IN_BATCHES[engine](Problem(function, samples()))
     mean_gradient(Problem(large, samples()), batch_size=16)
+
+
+def counted_tokens():
+    model = nn.Sequential(nn.Embedding(6, 4, scale_grad_by_freq=True), nn.Linear(4, 3))
+    return Problem(model, TensorDataset(torch.arange(60) % 6, torch.arange(60) % 3)), "0.weight"
+
+
+def counted_tokens_of_bags():
+    model = nn.Sequential(nn.EmbeddingBag(20, 4, scale_grad_by_freq=True, mode="sum"), nn.Linear(4, 3))
+    tokens = (torch.arange(3) + 3 * torch.arange(60)[:, None]) % 20
+    return Problem(model, TensorDataset(tokens, torch.arange(60) % 3)), "0.weight"
+
+
+def hook_over_the_batch():
+    def hooked(net, x):
+        hidden = net.a(x)
+        if hidden.requires_grad:
+            hidden.register_hook(lambda gradient: gradient / len(gradient))
+        return net.b(hidden.tanh())
+
+    return Problem(Net(hooked), samples()), "a.weight"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("build", [counted_tokens, counted_tokens_of_bags, hook_over_the_batch])
+def test_gradients_that_depend_on_the_batch_are_named(build, dtype):
+    torch.manual_seed(0)
+    problem, name = build()
+    problem.model.to(dtype)
+    for engine in ("mean_gradient", "prefix_gradients"):
+        with pytest.raises(InputError, match=f"^SUF007: the gradient of a batch in {name} is not the sum"):
+            IN_BATCHES[engine](problem)
+    assert bool(mean_gradient(problem, batch_size=1).isfinite().all())
+
+
+class Ragged:
+    """Sequences of different lengths, which make no batch."""
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, row):
+        return drawn_tokens(3 + row % 5), row % 3
+
+
+def drawn_tokens(length):
+    return torch.randint(1, 20, (length,), generator=torch.Generator().manual_seed(length))
+
+
+def test_models_that_take_one_sample_at_a_time_are_measured():
+    def one(model, batch):
+        assert len(batch[0]) == 1
+        return model(batch[0])
+
+    torch.manual_seed(0)
+    problem = Problem(Mean(is_masked=False).double(), Ragged(), predict=one)
+    losses = measure(problem, batch_size=1).losses[:, 0]
+    for probe in problem.positions():
+        x, y = problem.batch(slice(probe, probe + 1))
+        assert np.isclose(losses[probe], nn.functional.cross_entropy(problem.model(x), y).item(), rtol=1e-12)
+    gradient = mean_gradient(problem, batch_size=1)
+    rows = loss_gradients_one_by_one(problem)
+    assert torch.allclose(gradient, rows.mean(0), rtol=1e-10)
+
+
+def loss_gradients_one_by_one(problem):
+    rows = []
+    for position in problem.positions():
+        x, y = problem.batch(slice(position, position + 1))
+        loss = nn.functional.cross_entropy(problem.model(x), y)
+        rows.append(torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(problem.moving.values()))]))
+    return torch.stack(rows)
+
+
+class Merging(nn.Linear):
+    """A low-rank layer that adds B A to W at eval(), and takes it back at train()."""
+
+    def __init__(self):
+        super().__init__(5, 3)
+        self.a, self.b = nn.Parameter(torch.randn(2, 5)), nn.Parameter(torch.randn(3, 2))
+        self.merged = False
+
+    def train(self, mode=True):
+        if mode == self.merged:
+            self.weight.data += (-1 if mode else 1) * self.b.data @ self.a.data
+            self.merged = not mode
+        return super().train(mode)
+
+    def forward(self, x):
+        return super().forward(x) + (0 if self.merged else x @ self.a.T @ self.b.T)
+
+
+def test_weights_that_are_merged_at_eval_are_named_and_put_back():
+    torch.manual_seed(0)
+    model = nn.Sequential(Merging()).train()
+    before = model[0].weight.detach().clone()
+    for engine in (measure, mean_gradient):
+        with pytest.raises(InputError, match=r"^SUF014: eval\(\) changes the parameter 0.weight"):
+            engine(Problem(model, samples()))
+    assert model[0].training
+    assert not model[0].merged
+    assert torch.allclose(model[0].weight, before)
+    measure(Problem(model.eval(), samples(), parameters="0.bias"))
+
+
+def other_rate(model):
+    model.rate = 0.5
+
+
+def other_module(model):
+    class Detached(nn.Module):
+        def forward(self, x):
+            return x.detach()
+
+    model.a = nn.Sequential(model.a, Detached())
+
+
+def other_forward(model):
+    model.forward = lambda x: model.b(torch.tanh(model.a(x)).detach())
+
+
+@pytest.mark.parametrize("change", [other_rate, other_module, other_forward])
+def test_derivatives_of_a_model_that_was_changed_are_looked_at_again(change):
+    model = Net(lambda net, x: net.b(nn.functional.dropout(torch.tanh(net.a(x)), net.rate, training=True)))
+    model.rate = 0.0
+    problem = Problem(model, samples(), parameters="b.*" if change is other_rate else ["a.*", "b.*"])
+    mean_gradient(problem)
+    change(model)
+    with pytest.raises(InputError, match="^SUF00[17]"):
+        mean_gradient(Problem(model, samples()))
+
+
+def test_derivatives_in_inference_mode_are_refused():
+    problem = Problem(nn.Linear(5, 3), samples())
+    for engine in (mean_gradient, lambda problem: output_gradients(problem, np.arange(1), torch.ones(1, 3))):
+        with torch.inference_mode(), pytest.raises(InputError, match="leave it first"):
+            engine(problem)

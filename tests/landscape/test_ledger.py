@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 from suffice import InputError, Ledger, Probes, Problem, record
+from suffice.landscape.ledger import AGAIN
 
 SAMPLES, PROBES, BATCH = 10, 3, 3
 SHARDS = math.ceil(SAMPLES / BATCH)
@@ -296,7 +297,8 @@ def test_a_killed_recording_goes_on_to_the_same_bits_without_repeating_shards(tm
     assert np.array_equal(Ledger.open(tmp_path).losses, whole)
     assert sum(done) == SAMPLES * PROBES
     finished_rows = BATCH * ((call - 1) // PROBES)
-    check = BATCH * PROBES if finished_rows else 0  # one batch is run again, to see that it is the same problem
+    # one batch and some samples are run again, to see that it is the same problem
+    check = BATCH * PROBES + AGAIN if finished_rows else 0
     assert loss.count <= (SAMPLES - finished_rows) * PROBES + check
 
 
@@ -305,7 +307,7 @@ def test_a_complete_store_is_checked_and_not_measured_again(tmp_path, one_batch_
     first = record(problem, probes_of(problem), tmp_path, BATCH).losses
     problem.loss.count = 0
     assert np.array_equal(record(problem, probes_of(problem), tmp_path, BATCH).losses, first)
-    assert problem.loss.count <= BATCH * PROBES
+    assert problem.loss.count <= BATCH * PROBES + AGAIN
 
 
 def negated():
@@ -566,3 +568,59 @@ def test_a_loss_that_is_not_one_number_a_sample_is_refused(loss, batch_size):
     with pytest.raises(InputError, match="one loss per sample") as refusal:
         record(problem, probes_of(problem), batch_size=batch_size)
     assert "\n" not in str(refusal.value)
+
+
+def with_weights(weights):
+    def loss(outputs, batch):
+        return functional.cross_entropy(outputs, batch[1], weights, reduction="none")
+
+    return {"loss": loss}
+
+
+def cut_at(most):
+    def collate(items):
+        return torch.stack([x.clamp(max=most) for x, _ in items]), torch.stack([y for _, y in items])
+
+    return {"collate": collate}
+
+
+class WithBuffer(nn.Linear):
+    def __init__(self, value):
+        super().__init__(5, 3)
+        self.register_buffer("shift", torch.tensor([value, 0.0, 0.0]), persistent=False)
+
+    def forward(self, x):
+        return super().forward(x) + self.shift * (x[:, :1] > 0.5)
+
+
+def with_buffer(value):
+    torch.manual_seed(0)
+    return {"model": WithBuffer(value)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (with_weights(torch.ones(3)), with_weights(torch.tensor([1.0, 1.0, 2.0]))),
+        (cut_at(9.0), cut_at(1.0)),
+        (with_buffer(0.0), with_buffer(3.0)),
+    ],
+    ids=["class weights", "collate", "buffer"],
+)
+def test_a_store_of_losses_that_changed_for_some_samples_only_is_not_used(tmp_path, before, after):
+    first = problem_of(**before, order="source")
+    changed = (
+        first.losses(first.batch(slice(None)))
+        - problem_of(**after, order="source").losses(problem_of(**after, order="source").batch(slice(None)))
+    ).abs() > 1e-3
+    order = np.argsort(changed.numpy(), kind="stable")  # those that stay the same come first
+    dataset = TensorDataset(*(tensor[order] for tensor in data_of().tensors))
+    assert not changed[order[:2]].any()
+    assert changed.any()
+    problem = problem_of(**before, dataset=dataset, order="source")
+    probes = probes_of(problem)
+    record(problem, probes, store=tmp_path, batch_size=2)
+    record(problem, probes, store=tmp_path, batch_size=2)
+    other = problem_of(**after, dataset=dataset, order="source")
+    with pytest.raises(InputError, match="another store|other"):
+        record(other, probes_of(other), store=tmp_path, batch_size=2)

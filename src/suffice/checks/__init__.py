@@ -1,7 +1,7 @@
 """Guards: what a problem must hold before it is measured, with one registry of what can be found."""
 
 from suffice.checks.derivatives import check_gradient, loss_at
-from suffice.checks.kept import check_kept
+from suffice.checks.kept import check_evaluation_mode, check_kept
 from suffice.checks.losses import (
     check_batches,
     check_losses,
@@ -22,6 +22,7 @@ __all__ = [
     "check_apart",
     "check_batches",
     "check_distance",
+    "check_evaluation_mode",
     "check_gradient",
     "check_kept",
     "check_losses",

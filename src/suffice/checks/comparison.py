@@ -36,7 +36,6 @@ class FirstSamples:
     Attributes:
         sizes: numbers in the batch of each of the first samples alone.
         positions: the samples that are run, in the problem's order.
-        together: the batch of these.
         rows_alone: rows of that batch that are also run one by one.
         alone: the batches of these.
     """
@@ -49,9 +48,13 @@ class FirstSamples:
         spread = np.linspace(0, len(first_of_size) - 1, min(most, len(first_of_size))).round().astype(int)
         chosen = [list(first_of_size.values())[step] for step in spread]
         self.positions = list(dict.fromkeys([*chosen, *range(min(len(problem), most))]))[:most]
-        self.together = self.batch(self.positions)
         self.rows_alone = list(range(len(self.positions)))[: max(ALONE, len(chosen))]
         self.alone = [self.batch([self.positions[row]]) for row in self.rows_alone]
+
+    @cached_property
+    def together(self) -> Batch:
+        """The batch of the samples that are run; not made before it is asked for, as not all samples make one."""
+        return self.batch(self.positions)
 
     @property
     def differ(self) -> bool:
@@ -77,7 +80,6 @@ class WholeBatch(FirstSamples):
         self._problem = problem
         self.sizes = _sizes(problem, len(problem))
         self.positions = list(range(len(problem)))
-        self.together = self.batch(self.positions)
         self.rows_alone, self.alone = [row], [self.batch([row])]
 
 

@@ -1,7 +1,7 @@
 """Guard: the derivative in each moving parameter matches what moving it does."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from suffice.checks.comparison import FirstSamples
-from suffice.checks.ground import SHORTER, Difference, Gradient, Ground, Value
+from suffice.checks.comparison import TOGETHER, FirstSamples
+from suffice.checks.ground import NOISE, SHORTER, Difference, Gradient, Ground, Value
+from suffice.checks.kept import check_evaluation_mode
 from suffice.checks.losses import ALIKE, check_losses, check_samples
 from suffice.checks.measured import batch_at, evaluating, losses_of
 from suffice.checks.moves import nothing_moves, unmoved
@@ -39,6 +40,9 @@ MISMATCH = 0.05
 LEAVES = 8
 """Tensors that are looked at alone, at most."""
 
+SUMMED = 1e-3
+"""Share by which the gradient of a batch may differ from the sum of those of its samples, relative to their norms."""
+
 TURNS = 4
 """Directions in which such a tensor is moved."""
 
@@ -49,7 +53,13 @@ def loss_at(problem: Problem, position: int) -> Tensor:
 
 
 def check_gradient(
-    problem: Problem, engine: str, gradient: Gradient, value: Value = loss_at, of_outputs: bool = False
+    problem: Problem,
+    engine: str,
+    gradient: Gradient,
+    value: Value = loss_at,
+    of_outputs: bool = False,
+    batch_size: int = TOGETHER,
+    of_batch: Callable[[Problem, Sequence[int]], Mapping[str, Tensor]] | None = None,
 ) -> None:
     """Stops where a derivative does not match what it is the derivative of.
 
@@ -62,6 +72,8 @@ def check_gradient(
         value: the function whose gradient it is; the loss of the sample by default.
         of_outputs: the value depends on the weights by the outputs alone, unless the loss is a callable. What was
             measured for one such engine is used for the next.
+        batch_size: samples that the engine runs at a time; with 1, a sample has no company.
+        of_batch: the sum of the gradients of some samples, as the engine finds it in one batch of them.
 
     Raises:
         InputError: SUF005 or SUF007 to SUF009, with the parameter; or as `check_losses`.
@@ -78,17 +90,23 @@ def check_gradient(
         Traceback (most recent call last):
         suffice.errors.InputError: SUF007: automatic differentiation gives 0 along bias, central differences ...
     """
+    if torch.is_inference_mode_enabled():
+        raise InputError("there are no derivatives within torch.inference_mode(): leave it first")
     passed = passed_by(problem)
-    guard = f"gradient: {engine}"
+    guard = f"gradient: {engine}" if batch_size > 1 else f"gradient: {engine}, alone"
     if not problem.checks or passed.has(guard):
         return
     check_samples(problem)
-    check_losses(problem)
-    finding = _complex(problem) or _compared(problem, gradient, value, of_outputs and not callable(problem.loss))
+    check_evaluation_mode(problem)
+    check_losses(problem, batch_size)
+    shares = of_outputs and not callable(problem.loss)
+    finding = _complex(problem) or _compared(problem, gradient, value, shares)
+    if finding is None and of_batch is not None and batch_size > 1:
+        finding = _summed(problem, gradient, of_batch)
     if finding is not None:
         finding.report()
     passed.add(guard)
-    check_unused(problem)
+    check_unused(problem, batch_size)
 
 
 def _complex(problem: Problem) -> Finding | None:
@@ -104,7 +122,7 @@ def _compared(problem: Problem, gradient: Gradient, value: Value, shares: bool) 
     unguarded.checks = False
     with evaluating(problem):
         samples = FirstSamples(problem).positions
-        losses = losses_of(problem, batch_at(problem, samples))
+        losses = _losses(problem, samples)
         positions = [samples[row] for row in np.argsort(-np.nan_to_num(losses))][:SAMPLES]
         step = _step(problem, positions[0])
         known = _known(problem, losses) if shares else None
@@ -126,7 +144,60 @@ def _compared(problem: Problem, gradient: Gradient, value: Value, shares: bool) 
     if search.finding is not None or search.moves:
         return search.finding
     with evaluating(problem):
-        return unmoved(problem) if nothing_moves(problem, FirstSamples(problem).together) else None
+        return unmoved(problem) if nothing_moves(problem, batch_at(problem, positions[:1])) else None
+
+
+def _losses(problem: Problem, positions: Sequence[int]) -> Float64[np.ndarray, " samples"]:
+    """Of some samples, one by one where they do not make a batch."""
+    try:
+        return losses_of(problem, batch_at(problem, positions))
+    except InputError:
+        return np.concatenate([losses_of(problem, batch_at(problem, [position])) for position in positions])
+
+
+def _summed(
+    problem: Problem, gradient: Gradient, of_batch: Callable[[Problem, Sequence[int]], Mapping[str, Tensor]]
+) -> Finding | None:
+    """Whether the gradient of a batch is the sum of those of its samples, tensor by tensor up to rounding."""
+    unguarded = copy.copy(problem)
+    unguarded.checks = False
+    name = _not_summed(unguarded, gradient, of_batch)
+    copied = None if name is None or _has_hooks(problem) else in_float64(problem)
+    if copied is not None:
+        try:  # what differs by rounding alone, as at a kink, does not in float64
+            name = _not_summed(copied, gradient, of_batch)
+        except Exception:  # what cannot be run in the copy is left at what the model itself says
+            copied = None
+    if name is None:
+        return None
+    what = f"the gradient of a batch in {name} is not the sum of the gradients of its samples, although the losses are"
+    remedy = "Turn off scale_grad_by_freq and hooks that see the whole batch, or take batch_size=1"
+    return Finding(DERIVATIVE, what, remedy)
+
+
+def _not_summed(
+    problem: Problem, gradient: Gradient, of_batch: Callable[[Problem, Sequence[int]], Mapping[str, Tensor]]
+) -> str | None:
+    with evaluating(problem):
+        positions = FirstSamples(problem).positions
+        digits = torch.finfo(lowest_dtype(problem, batch_at(problem, positions))).eps
+        losses = float(np.abs(_losses(problem, positions)).sum())
+    tolerance = max(SUMMED, digits**0.5)
+    try:
+        found = of_batch(problem, positions)
+        each = [gradient(problem, position) for position in positions]
+    except InputError:  # some models do not take a batch of one
+        return None
+    sums = {name: sum(one[name].double() for one in each) for name in found}
+    norms = {name: sum(float(one[name].double().norm()) for one in each) for name in found}
+    whole = max(norms.values())
+    for name, tensor in found.items():
+        gap = float((tensor.double() - sums[name]).norm())
+        # gradients that are zero but for rounding, as of keys' biases, do not agree
+        size = float(problem.moving[name].detach().double().norm()) or 1.0
+        if gap > tolerance * (norms[name] + tolerance * whole) and gap * size > NOISE * digits * losses:
+            return name
+    return None
 
 
 def _in_copy(

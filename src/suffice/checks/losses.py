@@ -59,7 +59,7 @@ module 0 (BatchNorm1d) uses batch statistics in evaluation mode. Set track_runni
     guard = "losses" if batch_size > 1 else "losses alone"
     if not problem.checks:
         return
-    check_kept(problem)
+    check_kept(problem, batch_size)
     samples = FirstSamples(problem, min(batch_size, TOGETHER))
     if passed.covers("losses", samples.sizes) or passed.covers(guard, samples.sizes):
         return

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from suffice.checks.comparison import FirstSamples
 from suffice.checks.measured import evaluating, same, tensors_in
 from suffice.checks.registry import ROUNDED, UNMOVED, Finding
 from suffice.problem import Batch, Problem, State, norm, wide
@@ -66,7 +65,7 @@ def check_moves(problem: Problem, state: State, batches: Iterable[tuple[object, 
         for _, batch in batches:
             if not _same_outputs(problem, state, batch):
                 return
-        nothing = nothing_moves(problem, FirstSamples(problem).together)
+        nothing = nothing_moves(problem, batch)
     if not nothing:
         what = f"at {name} all outputs equal those at the centre to the bit, although the weights differ"
         Finding(ROUNDED, what, "Choose a larger radius or sigma, or convert the model to float64").report()

@@ -148,7 +148,8 @@ DERIVATIVE = Kind(
     "in a float64 copy of the model where one can be made. The directions are random ones over all moving parameters "
     "and the gradient itself, each at two steps. Where they disagree, groups of tensors are halved until one tensor is "
     "left. It counts if the derivatives along that tensor differ by more than 5% plus ten times the noise of the loss "
-    "over the step. Zero against zero passes.",
+    "over the step. Zero against zero passes. The gradient of a batch is compared with the sum of those of its "
+    "samples.",
     "A derivative that is wrong makes curvature, tangent kernels and slopes wrong without an error. Usual reasons are "
     "a backbone that runs under `no_grad`, `detach()` in the middle of a formula (DoRA's norm), reentrant "
     "checkpointing, weights that are merged at `eval()`, and rounding with a straight-through gradient. Losses and "
@@ -213,12 +214,14 @@ INPUT_CHANGED = Kind(
 WEIGHTS_CHANGED = Kind(
     "SUF014",
     "error",
-    "forward changes the weights",
+    "forward or eval() changes the weights",
     "The parameters are compared to the bit before and after a forward pass in evaluation mode, at the weights and at "
-    "a point far away. The weights are put back.",
+    "a point far away, and before and after `eval()` where modules have their own. The weights are put back.",
     "The loss is then of other weights than those that were asked for, and the model is another one after it was "
-    "measured. Usual reasons are `nn.Embedding(max_norm=...)` and weights that are normalised in place.",
-    "Make forward compute the changed weights in a new tensor, or exclude max_norm.",
+    "measured. Usual reasons are `nn.Embedding(max_norm=...)`, weights that are normalised in place, and adapters "
+    "that are merged at `eval()`.",
+    "Make forward compute the changed weights in a new tensor, or exclude max_norm. Build layers without merging, or "
+    "call `eval()` first and move no parameter that is merged.",
 )
 
 KINDS: tuple[Kind, ...] = (

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from suffice.checks.comparison import FirstSamples
+from suffice.checks.comparison import TOGETHER, FirstSamples
 from suffice.checks.measured import evaluating, losses_of, random_numbers_of_its_own
 from suffice.checks.moves import far_from
 from suffice.checks.passed import passed_by
@@ -27,13 +27,14 @@ NAMED = 3
 """Parameters that a warning names."""
 
 
-def check_unused(problem: Problem) -> None:
+def check_unused(problem: Problem, batch_size: int = TOGETHER) -> None:
     """Warns, once for each use of a model, of parameters without a gradient.
 
     Those that forward leaves out have none, and that is right; those that move the loss all the same are not trained.
 
     Args:
         problem: what is differentiated or trained.
+        batch_size: samples that are run at a time.
 
     Warns:
         UserWarning: SUF010 or SUF011, with the parameters.
@@ -43,7 +44,7 @@ def check_unused(problem: Problem) -> None:
         return
     with evaluating(problem):
         samples = FirstSamples(problem)
-        batch = samples.together
+        batch = samples.together if batch_size > 1 else samples.alone[0]
         without = _without_gradient(problem, samples.alone[:TRIED], list(problem.moving))
         reached = (
             [name for name in without if _moves(problem, batch, [name])] if _moves(problem, batch, without) else []

@@ -45,7 +45,7 @@ def mean_gradient(
     chosen = problem.positions(positions)
     if len(chosen) == 0:
         raise InputError("a mean gradient needs at least one sample")
-    check_gradient(problem, ENGINE, _of_one, of_outputs=True)
+    _check(problem, batch_size)
     total = _zeros(problem)
     losses = _add(problem, total, batch_size, chosen)
     check_batches(problem, chosen, losses, batch_size)
@@ -76,7 +76,7 @@ def prefix_gradients(
     ends = [0, *sizes]
     if any(last <= first for first, last in itertools.pairwise(ends)) or ends[-1] > len(problem):
         raise InputError(f"sizes {list(sizes)} must ascend, from 1 to at most {len(problem)}, the number of samples")
-    check_gradient(problem, ENGINE, _of_one, of_outputs=True)
+    _check(problem, batch_size)
     total = _zeros(problem)
     for first, last in itertools.pairwise(ends):
         losses = _add(problem, total, batch_size, np.arange(first, last))
@@ -84,10 +84,21 @@ def prefix_gradients(
         yield _finite(problem, total / last, np.arange(last))
 
 
+def _check(problem: Problem, batch_size: int) -> None:
+    if batch_size < 1:
+        raise InputError(f"batch_size = {batch_size}: must be at least 1")
+    check_gradient(problem, ENGINE, _of_one, of_outputs=True, batch_size=batch_size, of_batch=_of_some)
+
+
 def _of_one(problem: Problem, position: int) -> dict[str, Tensor]:
     """The gradient of one sample's loss, for the guard."""
+    return _of_some(problem, [position])
+
+
+def _of_some(problem: Problem, positions: Sequence[int]) -> dict[str, Tensor]:
+    """The sum of the gradients of some samples, in one batch."""
     total = _zeros(problem)
-    _add(problem, total, 1, np.array([position]))
+    _add(problem, total, len(positions), np.array(positions))
     return unflattened(problem, total)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
-from suffice.checks import check_kept, check_losses, check_moves, check_recorded, check_samples
+from suffice.checks import check_evaluation_mode, check_kept, check_losses, check_moves, check_recorded, check_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.landscape.probes import Probes
@@ -22,6 +22,12 @@ costs a few percent of running the model."""
 
 LONG = 20
 """With more shards than these, the first is checked before the others are measured."""
+
+AGAIN = 8
+"""Samples of a store that are run again, at least."""
+
+ALIKE, LEAST = 1e-4, 1e-7
+"""Relative and absolute difference of losses that were stored and run again; rounding is below."""
 
 LOSSES, INDEX = "losses.zarr", "index.npy"
 """What lies in a store."""
@@ -116,7 +122,8 @@ def record(
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
     probes.check(problem)
     check_samples(problem)
-    check_kept(problem)
+    check_evaluation_mode(problem)
+    check_kept(problem, 2 if batch_size == "auto" else batch_size)
     folder = None if store is None else Path(store)
     with nullcontext() if folder is None else locked(folder), problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
@@ -134,7 +141,7 @@ def record(
         missing = shards.missing()
         finished = [rows for rows in shards.shards() if rows not in missing]
         if finished:
-            _check_same(problem, probes, shards, finished[0].start, size)
+            _check_same(problem, probes, shards, finished, size)
             progress(sum(rows.stop - rows.start for rows in finished) * len(probes))
         for rows in shards.shards():
             if rows in missing:
@@ -169,21 +176,34 @@ def _check_moves(problem: Problem, probes: Probes, losses: Float64[np.ndarray, "
         check_moves(problem, probes[int(probe)], problem.batches(batch_size), f"probe {probe}")
 
 
-def _check_same(problem: Problem, probes: Probes, shards: RowShards, start: int, batch_size: int) -> None:
-    """Runs the first stored batch again: a callable loss, the prediction and the software have no hash."""
-    rows = slice(start, min(start + batch_size, len(problem)))
-    measured = _measure(problem, probes, rows, batch_size, lambda losses: None)
-    if not np.allclose(shards.read(rows), measured, rtol=1e-4, atol=1e-7):
-        raise InputError(
-            "the store holds other losses of these samples at these weights: the loss, the prediction or the software "
-            "has changed; give another store"
-        )
+def _check_same(
+    problem: Problem, probes: Probes, shards: RowShards, finished: Sequence[slice], batch_size: int
+) -> None:
+    """Runs the first stored batch again, and others where samples from all over the store have another loss.
+
+    A callable loss, the prediction, collation and the software have no hash, and they may have changed for some samples
+    only, as by class weights.
+    """
+    stored = np.concatenate([np.arange(rows.start, rows.stop) for rows in finished])
+    spread = stored[np.linspace(0, len(stored) - 1, min(AGAIN, len(stored))).round().astype(int)]
+    with problem.at(probes[0]):
+        again = torch.cat([problem.losses(batch, len(some)) for some, batch in problem.batches(batch_size, spread)])
+    known = np.concatenate([shards.read(slice(row, row + 1))[:, 0] for row in spread])
+    other = spread[~np.isclose(known, again.double().cpu().numpy(), rtol=ALIKE, atol=LEAST)]
+    for start in dict.fromkeys([finished[0].start, *(other // batch_size * batch_size).tolist()]):
+        rows = slice(start, min(start + batch_size, len(problem)))
+        measured = _measure(problem, probes, rows, batch_size, lambda losses: None)
+        if not np.allclose(shards.read(rows), measured, rtol=ALIKE, atol=LEAST):
+            raise InputError(
+                "the store holds other losses of these samples at these weights: the loss, the prediction or the "
+                "software has changed; give another store"
+            )
 
 
 def _contents(problem: Problem, probes: Probes) -> dict[str, Any]:
     """What decides the losses: samples, weights, points and loss; a callable loss cannot be told from another."""
     return {
-        "weights": digest(problem.model.state_dict()),
+        "weights": digest(dict(problem.model.named_buffers()) | problem.model.state_dict()),
         "samples": digest_of_samples(problem.dataset),
         "order": digest(problem.index),
         "probes": probes.description,
