@@ -35,10 +35,10 @@ def test_parameters_that_forward_does_not_read_are_found(kind, tmp_path):
     assert (losses == losses[:, :1]).all()
 
 
-def test_an_adapter_that_is_not_merged_moves():
+def test_an_adapter_that_eval_merges_is_found_before_it_is_measured():
     model = nn.Sequential(Merging(), nn.Linear(WIDTH, CLASSES))  # in training mode: eval() merges what stands then
     problem = Problem(model, TensorDataset(drawn(SAMPLES, WIDTH), labels()), parameters=["0.a", "0.b"])
-    with pytest.raises(InputError, match="SUF005"):
+    with pytest.raises(InputError, match=r"^SUF014: eval\(\) changes the parameter 0\.weight"):
         record(problem, Probes.sphere(problem))
 
 

@@ -233,7 +233,7 @@ def test_everything_is_put_back_also_when_the_loss_raises(failing, batch_size):
     try:
         before = snapshot(model)
         if failing:
-            with pytest.raises(RuntimeError, match="broken loss"):
+            with pytest.raises(InputError, match="the loss fails .RuntimeError: broken loss"):
                 record(problem, probes, batch_size=batch_size)
         else:
             record(problem, probes, batch_size=batch_size)
