@@ -163,3 +163,10 @@ def test_what_vmap_gets_wrong_with_several_directions_is_seen():
     rows = output_gradients(problem, np.zeros(4, dtype=int), torch.eye(4))
     alone = torch.cat([output_gradients(problem, np.zeros(1, dtype=int), one[None]) for one in torch.eye(4)])
     assert torch.allclose(rows, alone, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(1e30, torch.float32), (3e4, torch.float16)], ids=["float32", "float16"])
+def test_large_gradients_that_differ_do_not_agree_because_their_norms_overflow(size, dtype):
+    expected = {"weight": torch.full((9,), size, dtype=dtype)}
+    assert vmap_or_plain._agree(expected, expected, 1e-3)
+    assert not vmap_or_plain._agree({"weight": expected["weight"] / 2}, expected, 1e-3)
