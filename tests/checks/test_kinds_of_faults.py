@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import TensorDataset
+from wrong_derivatives import Merging
 
 from suffice import InputError, Probes, Problem, forecast, record
 from suffice.curvature import loss_gradients, mean_gradient, output_gradients, prefix_gradients, tangent_kernel
@@ -392,27 +393,9 @@ def loss_gradients_one_by_one(problem):
     return torch.stack(rows)
 
 
-class Merging(nn.Linear):
-    """A low-rank layer that adds B A to W at eval(), and takes it back at train()."""
-
-    def __init__(self):
-        super().__init__(5, 3)
-        self.a, self.b = nn.Parameter(torch.randn(2, 5)), nn.Parameter(torch.randn(3, 2))
-        self.merged = False
-
-    def train(self, mode=True):
-        if mode == self.merged:
-            self.weight.data += (-1 if mode else 1) * self.b.data @ self.a.data
-            self.merged = not mode
-        return super().train(mode)
-
-    def forward(self, x):
-        return super().forward(x) + (0 if self.merged else x @ self.a.T @ self.b.T)
-
-
 def test_weights_that_are_merged_at_eval_are_named_and_put_back():
     torch.manual_seed(0)
-    model = nn.Sequential(Merging()).train()
+    model = nn.Sequential(Merging(5, 3)).train()
     before = model[0].weight.detach().clone()
     for engine in (measure, mean_gradient):
         with pytest.raises(InputError, match=r"^SUF014: eval\(\) changes the parameter 0.weight"):

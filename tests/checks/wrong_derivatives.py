@@ -161,10 +161,10 @@ def inference_on_the_way():
 class Merging(nn.Linear):
     """A low-rank layer that adds B A to W at ``eval()``, and takes it back at ``train()``."""
 
-    def __init__(self):
-        super().__init__(WIDTH, WIDTH)
+    def __init__(self, inputs=WIDTH, outputs=WIDTH):
+        super().__init__(inputs, outputs)
         self.weight.requires_grad_(False)
-        self.a, self.b = nn.Parameter(torch.randn(2, WIDTH)), nn.Parameter(torch.randn(WIDTH, 2))
+        self.a, self.b = nn.Parameter(torch.randn(2, inputs)), nn.Parameter(torch.randn(outputs, 2))
         self.merged = False
 
     def train(self, mode=True):
