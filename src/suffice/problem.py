@@ -1,5 +1,6 @@
 """`Problem`: a model, its per-sample loss, its samples in a fixed order, and the parameters that move."""
 
+import copy
 import glob
 import itertools
 import math
@@ -108,7 +109,7 @@ class Problem:
         self.index: Int64[np.ndarray, " samples"] = (
             rows if order == "source" else np.random.default_rng(seed).permutation(rows)
         )
-        self.predict = _default_predict if predict is None else predict
+        self.predict = default_predict if predict is None else predict
         self._collate = default_collate if collate is None else collate
         plain = self._collate is default_collate
         self._tensors = dataset.tensors if type(dataset) is TensorDataset and plain else None
@@ -255,6 +256,25 @@ class Problem:
         return Problem(
             self.model, samples, self.loss, self.predict, moving, "source", collate=self._collate, checks=self.checks
         )
+
+    def from_features(
+        self, features: Float[Tensor, "samples *shape"], predict: Callable[[nn.Module, Batch], Any]
+    ) -> "Problem":
+        """The same losses, computed from features of the samples instead of the samples themselves.
+
+        Args:
+            features: of all samples, in the order of the problem.
+            predict: computes the outputs z from the model and a batch of pairs (features, targets).
+        """
+        found = copy.copy(self)
+        by_row = torch.empty_like(features)
+        by_row[torch.from_numpy(self.index).to(features.device)] = features
+        targets = self.all_targets()
+        targets_by_row = torch.empty_like(targets)
+        targets_by_row[torch.from_numpy(self.index)] = targets
+        found._tensors = (by_row, targets_by_row.to(features.device))
+        found.predict, found.checks = predict, False  # the guards look at the samples themselves
+        return found
 
     def targets(self, batch: Batch) -> Tensor:
         """The labels, or the values to be predicted, of a batch."""
@@ -599,7 +619,8 @@ def _to_device(batch: Batch, device: torch.device) -> Batch:
     return batch
 
 
-def _default_predict(model: nn.Module, batch: Batch) -> Any:
+def default_predict(model: nn.Module, batch: Batch) -> Any:
+    """The outputs of ``model(x)`` for pairs (x, y), the logits of ``model(**inputs)`` for dictionaries with labels."""
     dtype = next((value.dtype for value in model.parameters() if value.is_floating_point()), None)
 
     def as_model(value: Any) -> Any:

@@ -3,11 +3,12 @@
 import numpy as np
 import torch
 
-from suffice.curvature import loss_gradients, mean_gradient, output_gradients, prefix_gradients
+from suffice.curvature import Hessian, loss_gradients, mean_gradient, output_gradients, prefix_gradients
 
 ENGINES = {
     "mean_gradient": mean_gradient,
     "prefix_gradients": lambda problem: list(prefix_gradients(problem, [1, 3])),
+    "Hessian": Hessian,
     "loss_gradients": lambda problem: loss_gradients(problem, np.arange(2)),
 }
 

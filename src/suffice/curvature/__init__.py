@@ -1,24 +1,44 @@
-"""All derivatives of a problem: mean gradients, gradients of single samples, the Gauss-Newton matrix through them.
+"""All derivatives of a problem: gradients, of the mean and of single samples; Hessians as operators, and their spectra.
 
 Which way a derivative is taken is decided in one place: `suffice.curvature.vmap_or_plain` for single samples,
 `suffice.curvature.autograd` for all else.
 """
 
+from suffice.curvature.density import SpectralDensity, spectral_density
+from suffice.curvature.eigenpairs import Eigenpairs, top_eigenpairs
 from suffice.curvature.gradients import mean_gradient, prefix_gradients
+from suffice.curvature.hessian import Hessian
 from suffice.curvature.jacobians import loss_gradients, output_gradients
+from suffice.curvature.operator import SymmetricMatrix, SymmetricOperator
 from suffice.curvature.parameters import flattened, parameter_count, unflattened
+from suffice.curvature.spectral_norm import SpectralNorm, spectral_norm
 from suffice.curvature.tangent_kernel import KernelPlan, TangentKernel, plan_tangent_kernel, tangent_kernel
+from suffice.curvature.traces import DiagonalEstimate, Estimate, diagonal, frobenius_norm, trace
 
 __all__ = [
+    "DiagonalEstimate",
+    "Eigenpairs",
+    "Estimate",
+    "Hessian",
     "KernelPlan",
+    "SpectralDensity",
+    "SpectralNorm",
+    "SymmetricMatrix",
+    "SymmetricOperator",
     "TangentKernel",
+    "diagonal",
     "flattened",
+    "frobenius_norm",
     "loss_gradients",
     "mean_gradient",
     "output_gradients",
     "parameter_count",
     "plan_tangent_kernel",
     "prefix_gradients",
+    "spectral_density",
+    "spectral_norm",
     "tangent_kernel",
+    "top_eigenpairs",
+    "trace",
     "unflattened",
 ]

@@ -14,11 +14,15 @@ LONGEST_REASON = 300
 
 
 @contextlib.contextmanager
-def recording(problem: Problem) -> Iterator[None]:
+def recording(problem: Problem, twice: bool = False) -> Iterator[None]:
     """Gradients are recorded for the parameters that move, and for no others; what was required is put back at the end.
 
     To be used within ``problem.measuring()``. An error of the model or of torch becomes one InputError; memory that
     runs out stays what it is.
+
+    Args:
+        problem: whose parameters move.
+        twice: for second derivatives, which the error then speaks of.
 
     Raises:
         InputError: autograd does not run, or a moving parameter is complex.
@@ -39,7 +43,8 @@ def recording(problem: Problem) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
-        raise InputError(f"autograd cannot differentiate this model: {reason}") from error
+        times = " twice" if twice else ""
+        raise InputError(f"autograd cannot differentiate this model{times}: {reason}") from error
     finally:
         for parameter, requires_grad in required.items():
             parameter.requires_grad_(requires_grad)

@@ -45,7 +45,7 @@ def mean_gradient(
     chosen = problem.positions(positions)
     if len(chosen) == 0:
         raise InputError("a mean gradient needs at least one sample")
-    _check(problem, batch_size)
+    check_mean_gradient(problem, batch_size)
     total = _zeros(problem)
     losses = _add(problem, total, batch_size, chosen)
     check_batches(problem, chosen, losses, batch_size)
@@ -76,7 +76,7 @@ def prefix_gradients(
     ends = [0, *sizes]
     if any(last <= first for first, last in itertools.pairwise(ends)) or ends[-1] > len(problem):
         raise InputError(f"sizes {list(sizes)} must ascend, from 1 to at most {len(problem)}, the number of samples")
-    _check(problem, batch_size)
+    check_mean_gradient(problem, batch_size)
     total = _zeros(problem)
     for first, last in itertools.pairwise(ends):
         losses = _add(problem, total, batch_size, np.arange(first, last))
@@ -84,7 +84,12 @@ def prefix_gradients(
         yield _finite(problem, total / last, np.arange(last))
 
 
-def _check(problem: Problem, batch_size: int) -> None:
+def check_mean_gradient(problem: Problem, batch_size: int = TOGETHER) -> None:
+    """Compares mean gradients with central differences, once for each model; see `suffice.checks`.
+
+    Raises:
+        InputError: they do not match, with the parameter; or a batch size below 1.
+    """
     if batch_size < 1:
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
     check_gradient(problem, ENGINE, _of_one, of_outputs=True, batch_size=batch_size, of_batch=_of_some)

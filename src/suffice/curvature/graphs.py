@@ -1,0 +1,244 @@
+"""Graphs of first derivatives, through which second ones are taken by double backward; kept where they fit."""
+
+import contextlib
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from suffice.curvature.autograd import pulled_back, recording
+from suffice.errors import InputError
+from suffice.problem import Batch, Problem, as_tensor
+
+Part: TypeAlias = Literal["full", "outer", "functional"]
+"""Of the Hessian: all of it, its outer (Gauss-Newton) part, or its functional part."""
+
+Parameters: TypeAlias = Mapping[str, nn.Parameter]
+"""Those that move, by name."""
+
+Vector: TypeAlias = Mapping[str, Tensor]
+"""The parts of a vector by the names of their parameters; parameters that are left out have zeros."""
+
+
+class Graph(ABC):
+    """The graph of one batch of samples. A product goes through it as often as one likes."""
+
+    @abstractmethod
+    def product(self, vector: Vector) -> list[Tensor]:
+        """The sum of the samples' Hessians times a vector, for the parameters of the vector."""
+
+
+@final
+class TwiceBackward(Graph):
+    r"""Of a number f: :math:`\nabla (\nabla f)^\top v`, a reverse pass through the graph of the gradient."""
+
+    def __init__(self, value: Float[Tensor, ""], parameters: Parameters) -> None:
+        self._parameters, self._gradients = parameters, _with_graph(value, parameters)
+
+    def product(self, vector: Vector) -> list[Tensor]:
+        return _along(self._gradients, vector, [self._parameters[name] for name in vector])
+
+
+@final
+class Outer(Graph):
+    r""":math:`\sum_i J_i^\top S_i J_i v`, with :math:`S_i` the Hessian of the loss in the outputs.
+
+    J v is the derivative of :math:`(J^\top u)^\top v` in u, which is linear in u.
+    """
+
+    def __init__(self, problem: Problem, batch: Batch, samples: int, parameters: Parameters) -> None:
+        self._parameters, self._outputs = parameters, as_tensor(problem.outputs(batch))
+        self._direction = torch.zeros_like(self._outputs, requires_grad=True)
+        self._pulled = _with_graph(self._outputs, parameters, self._direction)
+        self._at = self._outputs.detach().requires_grad_()
+        self._slopes = _with_graph(problem.losses_of(self._at, batch, samples).sum(), {"outputs": self._at})
+
+    def product(self, vector: Vector) -> list[Tensor]:
+        (pushed,) = _along(self._pulled, vector, [self._direction])
+        (bent,) = _along(self._slopes, {"outputs": pushed}, [self._at])
+        return pulled_back(self._outputs, [self._parameters[name] for name in vector], bent, keep=True)
+
+
+def full(problem: Problem, batch: Batch, samples: int, parameters: Parameters) -> Graph:
+    """The Hessians of the losses."""
+    return TwiceBackward(problem.losses(batch, samples).sum(), parameters)
+
+
+def functional(problem: Problem, batch: Batch, samples: int, parameters: Parameters) -> Graph:
+    r""":math:`\sum_{ia} r_{ia} \nabla^2 z_{ia} v`, with :math:`r_i` the gradient of the loss in the outputs, fixed."""
+    outputs = as_tensor(problem.outputs(batch))
+    at = outputs.detach().requires_grad_()
+    (slopes,) = pulled_back(problem.losses_of(at, batch, samples).sum(), [at])
+    return TwiceBackward((slopes * outputs).sum(), parameters)
+
+
+BUILD: Mapping[Part, Callable[[Problem, Batch, int, Parameters], Graph]] = {
+    "full": full,
+    "outer": Outer,
+    "functional": functional,
+}
+
+
+@final
+class Graphs:
+    """Sums of Hessians of samples, at the weights that the model has at first, whatever it gets later.
+
+    Graphs are kept as long as they fit into the memory; others are built anew for each product. Sums are taken over the
+    batches in their order, in float64, and so do not depend on which of them are kept. Where a GPU's memory runs out,
+    graphs are given up, and batches are halved.
+
+    Args:
+        problem: the model and the samples.
+        part: of the Hessian.
+        memory: bytes for the graphs that are kept.
+    """
+
+    def __init__(self, problem: Problem, part: Part, memory: int) -> None:
+        self._problem, self._build, self._memory = problem, BUILD[part], memory
+        self._center = problem.center()
+        self._kept: dict[bytes, Graph] = {}
+        self._versions = self._present_versions()
+
+    def add(
+        self,
+        totals: Float64[Tensor, "columns parameters"],
+        vectors: Float[Tensor, "columns parameters"],
+        positions: Int64[np.ndarray, " batch"],
+        names: Sequence[str],
+    ) -> None:
+        """Adds, to the total of each vector, its product with the Hessians of a batch of samples.
+
+        Args:
+            totals: are added to.
+            vectors: in the parameters that are named, one after the other.
+            positions: of the samples.
+            names: of parameters: theirs is the block of the Hessian.
+        """
+        done = 0
+        try:
+            with self.entered():
+                graph = self._graph(positions)
+                for total, vector in zip(totals, vectors, strict=True):
+                    found = graph.product(self._split(vector, names))
+                    torch._foreach_add_(list(self._split(total, names).values()), [part.double() for part in found])
+                    done += 1
+        except torch.OutOfMemoryError as error:
+            self._make_room(positions, error)
+            halves = np.array_split(positions, 2) if len(positions) > 1 else [positions]
+            for half in halves:
+                self.add(totals[done:], vectors[done:], half, names)
+
+    def memory(self, samples: int, batch_size: int) -> int:
+        """Bytes that graphs of so many samples take at most, with one that is built anew."""
+        if samples * self.sample <= self._memory:
+            return samples * self.sample
+        return self._memory + min(batch_size, samples) * self.sample
+
+    def forget(self, positions: Int64[np.ndarray, " batch"]) -> None:
+        """Gives up the graph of a batch that is not needed again."""
+        self._kept.pop(positions.tobytes(), None)
+
+    def _split(self, vector: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        parameters = [self._problem.moving[name] for name in names]
+        parts = vector.split([parameter.numel() for parameter in parameters])
+        return {
+            name: part.view(parameter.shape) for name, parameter, part in zip(names, parameters, parts, strict=True)
+        }
+
+    def _graph(self, positions: Int64[np.ndarray, " batch"]) -> Graph:
+        versions = self._present_versions()
+        if versions != self._versions:  # changed in place: kept graphs mix old and new weights
+            self._kept.clear()
+            self._versions = versions
+        key = positions.tobytes()
+        if key in self._kept:
+            return self._kept[key]
+        graph = self._built(self._problem.batch(positions), len(positions))
+        held = sum(len(other) // positions.itemsize for other in self._kept)
+        if (held + len(positions)) * self.sample <= self._memory:
+            self._kept[key] = graph
+        return graph
+
+    def _built(self, batch: Batch, samples: int) -> Graph:
+        return self._build(self._problem, batch, samples, self._problem.moving)
+
+    def _make_room(self, positions: Int64[np.ndarray, " batch"], error: torch.OutOfMemoryError) -> None:
+        if len(positions) == 1 and not self._kept:
+            raise InputError(
+                f"the graph of one sample, about {self.sample:,} bytes, does not fit into the memory of "
+                f"{self._problem.device}: let fewer parameters move, or use the CPU"
+            ) from error
+        self._memory = 0
+        self._kept.clear()
+
+    @functools.cached_property
+    def sample(self) -> int:
+        """Bytes that the graph of the first sample holds beside the weights."""
+        model = self._problem.model
+        own = {value.untyped_storage().data_ptr() for value in (*model.parameters(), *model.buffers())}
+        saved: dict[int, int] = {}
+
+        def look(tensor: Tensor) -> Tensor:
+            storage = (tensor._values() if tensor.is_sparse else tensor).untyped_storage()
+            if storage.data_ptr() not in own:
+                saved[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with self.entered(), torch.autograd.graph.saved_tensors_hooks(look, lambda tensor: tensor):
+            graph = self._built(self._problem.batch(slice(0, 1)), 1)
+        del graph  # not before: no storage may be used twice while they are counted
+        return sum(saved.values())
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """The model at its first weights, gradients recorded, attention and recurrent layers written out."""
+        mkldnn: Any = torch.backends.mkldnn
+        was_enabled = mkldnn.enabled
+        try:
+            if any(isinstance(module, nn.RNNBase) for module in self._problem.model.modules()):
+                mkldnn.enabled = False  # its recurrent layers have no second derivative
+            with (
+                self._problem.measuring(),
+                self._problem.at(self._center),
+                sdpa_kernel(SDPBackend.MATH),
+                recording(self._problem, twice=True),
+            ):
+                yield
+        finally:
+            mkldnn.enabled = was_enabled
+
+    def _present_versions(self) -> list[int]:
+        return [parameter._version for parameter in self._problem.moving.values()]
+
+
+def _with_graph(
+    value: Tensor, leaves: Mapping[str, Tensor], direction: Tensor | None = None
+) -> dict[str, Tensor | None]:
+    """The gradients as functions of all that they depend on; None where there is no gradient."""
+    if not value.requires_grad:
+        return dict.fromkeys(leaves)
+    found = torch.autograd.grad(value, list(leaves.values()), direction, create_graph=True, allow_unused=True)
+    return dict(zip(leaves, found, strict=True))
+
+
+def _along(gradients: Mapping[str, Tensor | None], vector: Vector, leaves: Sequence[Tensor]) -> list[Tensor]:
+    r"""The gradient of :math:`g^\top v`, zero where a gradient g is constant."""
+    pairs = [
+        (gradient, part.to(gradient.dtype))
+        for gradient, part in ((gradients[name], part) for name, part in vector.items())
+        if gradient is not None and gradient.requires_grad
+    ]
+    found: Sequence[Tensor | None] = [None] * len(leaves)
+    if pairs:
+        moving, parts = zip(*pairs, strict=True)
+        found = torch.autograd.grad(moving, leaves, parts, retain_graph=True, allow_unused=True)
+    return [
+        torch.zeros_like(leaf) if part is None else part.to_dense() if part.is_sparse else part
+        for leaf, part in zip(leaves, found, strict=True)
+    ]
