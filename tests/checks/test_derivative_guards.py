@@ -39,6 +39,10 @@ def _other_warnings_are_not_ours():
         yield
 
 
+NOT_TWICE = {"weight_norm": "original1", "bag_of_tokens": "_embedding_bag_backward"}
+"""Models that torch differentiates once: of weight_norm it gets the second derivative wrong, by 80%, without a word."""
+
+
 def passes(kind, run):
     """Runs it; a model with a parameter that is left out says so once, and others say nothing."""
     if kind in LEFT_OUT:
@@ -54,7 +58,11 @@ def test_sound_models_pass(kind, engine, dtype):
     problem = built(kind, dtype)
     before, state = problem.center(), torch.random.get_rng_state()
     modes = [module.training for module in problem.model.modules()]
-    passes(kind, lambda: ENGINES[engine](problem))
+    if engine == "Hessian" and kind in NOT_TWICE:
+        with pytest.raises(InputError, match=f"^SUF007: .*{NOT_TWICE[kind]}"):
+            ENGINES[engine](problem)
+    else:
+        passes(kind, lambda: ENGINES[engine](problem))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(before[name], value) for name, value in problem.moving.items())
     assert [module.training for module in problem.model.modules()] == modes
