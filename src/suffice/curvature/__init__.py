@@ -6,9 +6,11 @@ Which way a derivative is taken is decided in one place: `suffice.curvature.vmap
 
 from suffice.curvature.density import SpectralDensity, spectral_density
 from suffice.curvature.eigenpairs import Eigenpairs, top_eigenpairs
+from suffice.curvature.gaps import Gaps, gaps
 from suffice.curvature.gradients import mean_gradient, prefix_gradients
 from suffice.curvature.hessian import Hessian
 from suffice.curvature.jacobians import loss_gradients, output_gradients
+from suffice.curvature.layers import LayerCurvature, by_layer, layers
 from suffice.curvature.operator import SymmetricMatrix, SymmetricOperator
 from suffice.curvature.parameters import flattened, parameter_count, unflattened
 from suffice.curvature.spectral_norm import SpectralNorm, spectral_norm
@@ -19,16 +21,21 @@ __all__ = [
     "DiagonalEstimate",
     "Eigenpairs",
     "Estimate",
+    "Gaps",
     "Hessian",
     "KernelPlan",
+    "LayerCurvature",
     "SpectralDensity",
     "SpectralNorm",
     "SymmetricMatrix",
     "SymmetricOperator",
     "TangentKernel",
+    "by_layer",
     "diagonal",
     "flattened",
     "frobenius_norm",
+    "gaps",
+    "layers",
     "loss_gradients",
     "mean_gradient",
     "output_gradients",

@@ -1,0 +1,179 @@
+"""Gaps between the next sample and the mean of those before it: of losses, gradients and Hessians."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from suffice.curvature.gradients import prefix_gradients
+from suffice.curvature.graphs import Graphs
+from suffice.curvature.hessian import GRAPH_MEMORY, Hessian, check_hessian
+from suffice.curvature.operator import SymmetricOperator
+from suffice.curvature.prefix import without_frozen_prefix
+from suffice.curvature.spectral_norm import spectral_norm
+from suffice.errors import InputError
+from suffice.problem import TOGETHER, Problem
+
+CHUNK = 32
+"""Samples of a graph: those before a size that is no multiple of it are a graph of their own."""
+
+CHECKED = 5
+"""Every so many sizes the norm is computed once more, from an independent random start."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gaps:
+    r"""How far sample k + 1 is from the mean of the first k, at fixed weights.
+
+    Attributes:
+        sizes: k.
+        loss: :math:`|l_{k+1} - L_k|`.
+        gradient: :math:`\|g_{k+1} - G_k\|`.
+        hessian: :math:`|\theta|`, an estimate of :math:`\|h_{k+1} - H_k\|_2` from below.
+        residual: that of :math:`\theta`. :math:`|\theta|` plus the residual is an estimate from above, not a bound.
+        independent: :math:`|\theta|` from another random start at every fifth size, NaN elsewhere.
+        products: of a full data set with a vector that the Hessians took, products with k of m samples counted as k/m.
+    """
+
+    sizes: Int64[np.ndarray, " sizes"]
+    loss: Float64[np.ndarray, " sizes"]
+    gradient: Float64[np.ndarray, " sizes"]
+    hessian: Float64[np.ndarray, " sizes"]
+    residual: Float64[np.ndarray, " sizes"]
+    independent: Float64[np.ndarray, " sizes"]
+    products: float
+
+
+def gaps(
+    problem: Problem,
+    sizes: Sequence[int],
+    tolerance: float = 1e-2,
+    seed: int = 0,
+    memory: int = GRAPH_MEMORY,
+    progress: Callable[[int], None] = lambda sizes: None,
+) -> Gaps:
+    r"""The three terms that bound how the loss surface changes with sample k + 1, at the present weights.
+
+    .. math:: |L_{k+1} - L_k|(w) \le \frac{1}{k+1} \left( |l_{k+1} - L_k| + \rho \|g_{k+1} - G_k\|
+        + \tfrac12 \rho^2 \|h_{k+1} - H_k\|_2 \right), \qquad \rho = \|w - w^*\|,
+
+    to second order in :math:`\rho`. The Hessians' difference is indefinite: its norm comes from both ends of its
+    spectrum, by the method of Lanczos in the whole parameter space. It starts from the top eigenvector of
+    :math:`h_{k+1}`, which takes products with one sample, and a random part. Sizes do not depend on each other.
+
+    Args:
+        problem: the model at its present parameters, and the samples in the order that k counts.
+        sizes: the k, ascending, from 1 to m - 1.
+        tolerance: of the residual relative to :math:`|\theta|`.
+        seed: random seed.
+        memory: bytes for graphs that are kept.
+        progress: called with 1 after each size.
+
+    Raises:
+        InputError: sizes that do not ascend from 1 to at most m - 1, or as `Hessian`.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [2.0], [3.0]])
+        >>> model = torch.nn.Linear(1, 1, bias=False)
+        >>> model.weight.data[:] = 1.0
+        >>> found = gaps(Problem(model, torch.utils.data.TensorDataset(x, 0 * x), "mse", order="source"), [1, 2])
+        >>> found.loss  # |4 - 1| and |9 - 5/2|
+        array([3. , 6.5])
+        >>> found.hessian  # 2 |4 - 1| and 2 |9 - 5/2|
+        array([ 6., 13.])
+    """
+    sizes = [int(size) for size in sizes]
+    if not sizes or any(after <= before for before, after in zip([0, *sizes], sizes, strict=False)):
+        raise InputError(f"sizes {sizes} must ascend from 1")
+    if sizes[-1] > len(problem) - 1:
+        raise InputError(
+            f"size {sizes[-1]}: the gap at k needs sample k + 1, so sizes go to {len(problem) - 1} for "
+            f"{len(problem)} samples"
+        )
+    check_hessian(problem)
+    problem = without_frozen_prefix(problem, memory)
+    losses = _losses(problem, sizes[-1] + 1)
+    graphs = Graphs(problem, "full", memory)
+    spent, rows = 0.0, []
+    for number, (size, gradient) in enumerate(zip(sizes, _gradient_gaps(problem, sizes), strict=True)):
+        gap = _HessianGap(problem, graphs, size)
+        first = spectral_norm(gap.next, tolerance, seed=seed)
+        found = spectral_norm(gap, tolerance, start=first.vector, seed=seed)
+        products = found.products
+        independent = np.nan
+        if number % CHECKED == 0:
+            other = spectral_norm(gap, tolerance, seed=seed + 1)
+            independent, products = abs(other.value), products + other.products
+        rows.append(
+            (
+                abs(float(losses[size] - losses[:size].mean())),
+                gradient,
+                abs(found.value),
+                found.residual,
+                independent,
+            )
+        )
+        spent += (products * (size + 1) + first.products) / len(problem)
+        gap.forget()
+        progress(1)
+    return Gaps(np.array(sizes), *np.array(rows).T, products=spent)
+
+
+@final
+class _HessianGap(SymmetricOperator):
+    r""":math:`h_{k+1} - H_k`. The graphs of whole chunks serve all sizes; those of the rest are given up."""
+
+    def __init__(self, problem: Problem, graphs: Graphs, size: int) -> None:
+        self._problem, self._graphs, self._size = problem, graphs, size
+        positions = np.arange(size)
+        self._chunks = [positions[start : start + CHUNK] for start in range(0, size, CHUNK)]
+        self.next = Hessian(problem, positions=slice(size, size + 1))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.next.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.next.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.next.device
+
+    def _product(self, vectors: Float[Tensor, "parameters columns"]) -> Float[Tensor, "parameters columns"]:
+        rows = vectors.T.contiguous()
+        totals = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
+        for chunk in self._chunks:
+            self._graphs.add(totals, rows, chunk, self.next.names)
+        return self.next @ vectors - (totals / self._size).T.to(vectors.dtype)
+
+    def forget(self) -> None:
+        """Gives up the graph of a last chunk that is not whole."""
+        if len(self._chunks[-1]) < CHUNK:
+            self._graphs.forget(self._chunks[-1])
+
+
+def _losses(problem: Problem, count: int) -> Float64[np.ndarray, " count"]:
+    with problem.measuring():
+        found = [
+            problem.losses(batch, len(some)).double().cpu().numpy()
+            for some, batch in problem.batches(TOGETHER, slice(0, count))
+        ]
+    return np.concatenate(found)
+
+
+def _gradient_gaps(problem: Problem, sizes: Sequence[int]) -> list[float]:
+    """From the sums of the first k and of the first k + 1, in float64."""
+    ends = sorted({*sizes, *(size + 1 for size in sizes)})
+    wanted, before, found = set(sizes), None, []
+    for end, mean in zip(ends, prefix_gradients(problem, ends), strict=True):
+        if before is not None and end - 1 in wanted:
+            added = end * mean - (end - 1) * before
+            found.append(float(torch.linalg.vector_norm(added - before)))
+        before = mean
+    return found
