@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from suffice.curvature.autograd import pulled_back, recording
+from suffice.curvature.written_out import WrittenOut
 from suffice.errors import InputError
 from suffice.problem import Batch, Problem, as_tensor
 
@@ -208,6 +209,7 @@ class Graphs:
                 self._problem.at(self._center),
                 sdpa_kernel(SDPBackend.MATH),
                 recording(self._problem, twice=True),
+                WrittenOut(),
             ):
                 yield
         finally:
