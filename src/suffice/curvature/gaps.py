@@ -16,7 +16,7 @@ from suffice.curvature.operator import SymmetricOperator
 from suffice.curvature.prefix import without_frozen_prefix
 from suffice.curvature.spectral_norm import spectral_norm
 from suffice.errors import InputError
-from suffice.problem import TOGETHER, Problem
+from suffice.problem import TOGETHER, Problem, norm
 
 CHUNK = 32
 """Samples of a graph: those before a size that is no multiple of it are a graph of their own."""
@@ -36,6 +36,7 @@ class Gaps:
         hessian: :math:`|\theta|`, an estimate of :math:`\|h_{k+1} - H_k\|_2` from below.
         residual: that of :math:`\theta`. :math:`|\theta|` plus the residual is an estimate from above, not a bound.
         independent: :math:`|\theta|` from another random start at every fifth size, NaN elsewhere.
+        center_norm: :math:`\|w^*\|` of the moving parameters.
         products: of a full data set with a vector that the Hessians took, products with k of m samples counted as k/m.
     """
 
@@ -45,6 +46,7 @@ class Gaps:
     hessian: Float64[np.ndarray, " sizes"]
     residual: Float64[np.ndarray, " sizes"]
     independent: Float64[np.ndarray, " sizes"]
+    center_norm: float
     products: float
 
 
@@ -120,7 +122,7 @@ def gaps(
         spent += (products * (size + 1) + first.products) / len(problem)
         gap.forget()
         progress(1)
-    return Gaps(np.array(sizes), *np.array(rows).T, products=spent)
+    return Gaps(np.array(sizes), *np.array(rows).T, center_norm=norm(problem.center()), products=spent)
 
 
 @final

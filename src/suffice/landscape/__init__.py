@@ -1,5 +1,6 @@
 """How the loss surface settles as samples are added."""
 
+from suffice.landscape.bound import Bound
 from suffice.landscape.convergence import Convergence, root_mean_square
 from suffice.landscape.ledger import Ledger, record
 from suffice.landscape.probes import Probes
@@ -7,6 +8,7 @@ from suffice.landscape.rate import LogSlope, log_slope, moving_average
 from suffice.landscape.spread import Spread
 
 __all__ = [
+    "Bound",
     "Convergence",
     "Ledger",
     "LogSlope",

@@ -20,7 +20,9 @@ from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from suffice.curvature import Gaps
 from suffice.errors import InputError
+from suffice.landscape.bound import Bound, bound
 from suffice.landscape.ledger import Ledger
 from suffice.landscape.spread import Spread
 from suffice.results import Criterion, SufficientSize
@@ -100,6 +102,30 @@ class Convergence:
         if order is not None and not np.array_equal(np.sort(order), np.arange(self.sample.size)):
             raise InputError(f"order must be a permutation of 0 ... {self.sample.size - 1}")
         return _steps(self.sample.losses, np.arange(self.sample.size) if order is None else order, k)
+
+    def bound(self, gaps: Gaps, radius: float) -> Bound:
+        """The bound on `in_order` at a distance from w*, term by term, from gaps measured at w*.
+
+        Args:
+            gaps: by `suffice.curvature.gaps` of the same problem.
+            radius: distance from w* relative to its norm.
+
+        Raises:
+            InputError: gaps of other samples, weights or another order than the ledger's; a radius below 0.
+
+        Example:
+            >>> import torch, suffice
+            >>> data = torch.utils.data.TensorDataset(torch.randn(50, 5), torch.randint(3, (50,)))
+            >>> problem = suffice.Problem(torch.nn.Linear(5, 3), data)
+            >>> curves = suffice.Convergence(suffice.record(problem, suffice.Probes.sphere(problem, radius=0.05)))
+            >>> gaps = suffice.curvature.gaps(problem, [10, 20, 49])
+            >>> bool((curves.bound(gaps, 0.05).total >= curves.in_order(gaps.sizes).max(1)).all())
+            True
+        """
+        measured = self.in_order(gaps.sizes)[:, 0] * (gaps.sizes + 1)
+        if not np.allclose(gaps.loss, measured, rtol=1e-3, atol=1e-4 * self.sample.center_loss):
+            raise InputError("the gaps are not those of the ledger: measure both on one problem, at the same weights")
+        return bound(gaps, radius)
 
     def log_sizes(self, count: int = 30) -> Int64[np.ndarray, " sizes"]:
         """At most ``count`` sizes from 1 to m - 1, evenly spaced on a log axis, without repetition."""

@@ -1,0 +1,58 @@
+"""The bound on how the loss surface changes with one more sample, term by term."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from suffice.curvature import Gaps
+from suffice.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    r"""Of :math:`|L_{k+1} - L_k|` at the distance :math:`\rho` from w*, to second order, with its three terms.
+
+    .. math:: \frac{1}{k+1} \left( |l_{k+1} - L_k| + \rho \|g_{k+1} - G_k\|
+        + \tfrac12 \rho^2 \|h_{k+1} - H_k\|_2 \right)
+
+    Attributes:
+        sizes: k.
+        radius: :math:`\rho / \|w^*\|`.
+        loss: the first term.
+        gradient: the second term.
+        hessian: the third term, with the norm estimated from above.
+    """
+
+    sizes: Int64[np.ndarray, " sizes"]
+    radius: float
+    loss: Float64[np.ndarray, " sizes"]
+    gradient: Float64[np.ndarray, " sizes"]
+    hessian: Float64[np.ndarray, " sizes"]
+
+    @property
+    def total(self) -> Float64[np.ndarray, " sizes"]:
+        """The sum of the terms."""
+        return self.loss + self.gradient + self.hessian
+
+
+def bound(gaps: Gaps, radius: float) -> Bound:
+    """The bound from measured gaps.
+
+    Args:
+        gaps: of losses, gradients and Hessians at w*.
+        radius: distance from w* relative to its norm.
+
+    Raises:
+        InputError: a radius that is negative or not finite.
+    """
+    if not 0 <= radius < np.inf:
+        raise InputError(f"radius is {radius}: give a distance from w* relative to its norm, 0 or more")
+    distance, after = radius * gaps.center_norm, gaps.sizes + 1.0
+    return Bound(
+        gaps.sizes,
+        radius,
+        gaps.loss / after,
+        distance * gaps.gradient / after,
+        distance**2 * (gaps.hessian + gaps.residual) / (2 * after),
+    )
