@@ -290,10 +290,11 @@ def test_a_frozen_prefix_of_a_sequential_runs_once(order):
 def test_memory_is_known_before_and_graphs_are_kept_within_it():
     problem = mlp_problem([8, 32, 3], 100)
     everything = Hessian(problem, batch_size=10)
-    sample = everything.memory // 100
-    assert everything.memory == 100 * sample
-    assert Hessian(problem, batch_size=10, memory=25 * sample).memory == 35 * sample
-    assert Hessian(problem, batch_size=10, memory=0).memory == 10 * sample
+    batch = Hessian(problem, positions=slice(0, 10), batch_size=10).memory
+    assert everything.memory == 10 * batch
+    assert Hessian(problem, batch_size=10, memory=int(2.5 * batch)).memory == int(2.5 * batch) + batch
+    assert Hessian(problem, batch_size=10, memory=0).memory == batch
+    assert 10 * 43 * 8 < batch < 100 * 43 * 8  # some float64 numbers for each input, hidden unit and output
 
 
 def test_a_problem_too_large_to_be_dense():

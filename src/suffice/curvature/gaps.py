@@ -122,7 +122,8 @@ def gaps(
         spent += (products * (size + 1) + first.products) / len(problem)
         gap.forget()
         progress(1)
-    return Gaps(np.array(sizes), *np.array(rows).T, center_norm=norm(problem.center()), products=spent)
+    loss, gradient, hessian, residual, independent = np.array(rows).T
+    return Gaps(np.array(sizes), loss, gradient, hessian, residual, independent, norm(problem.center()), spent)
 
 
 @final

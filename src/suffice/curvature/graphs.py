@@ -135,11 +135,16 @@ class Graphs:
             for half in halves:
                 self.add(totals[done:], vectors[done:], half, names)
 
+    def bytes_of(self, samples: int) -> int:
+        """Bytes that the graph of a batch of so many samples holds beside the weights, about."""
+        fixed, sample = self._cost
+        return fixed + samples * sample
+
     def memory(self, samples: int, batch_size: int) -> int:
         """Bytes that graphs of so many samples take at most, with one that is built anew."""
-        if samples * self.sample <= self._memory:
-            return samples * self.sample
-        return self._memory + min(batch_size, samples) * self.sample
+        whole, rest = divmod(samples, batch_size)
+        needed = whole * self.bytes_of(batch_size) + (self.bytes_of(rest) if rest else 0)
+        return min(needed, self._memory + self.bytes_of(min(batch_size, samples)))
 
     def forget(self, positions: Int64[np.ndarray, " batch"]) -> None:
         """Gives up the graph of a batch that is not needed again."""
@@ -161,8 +166,8 @@ class Graphs:
         if key in self._kept:
             return self._kept[key]
         graph = self._built(self._problem.batch(positions), len(positions))
-        held = sum(len(other) // positions.itemsize for other in self._kept)
-        if (held + len(positions)) * self.sample <= self._memory:
+        sizes = [len(other) // positions.itemsize for other in self._kept] + [len(positions)]
+        if sum(map(self.bytes_of, sizes)) <= self._memory:
             self._kept[key] = graph
         return graph
 
@@ -172,15 +177,20 @@ class Graphs:
     def _make_room(self, positions: Int64[np.ndarray, " batch"], error: torch.OutOfMemoryError) -> None:
         if len(positions) == 1 and not self._kept:
             raise InputError(
-                f"the graph of one sample, about {self.sample:,} bytes, does not fit into the memory of "
+                f"the graph of one sample, about {self.bytes_of(1):,} bytes, does not fit into the memory of "
                 f"{self._problem.device}: let fewer parameters move, or use the CPU"
             ) from error
         self._memory = 0
         self._kept.clear()
 
     @functools.cached_property
-    def sample(self) -> int:
-        """Bytes that the graph of the first sample holds beside the weights."""
+    def _cost(self) -> tuple[int, int]:
+        """Bytes that a graph holds beside the weights: of itself, and for each sample."""
+        one, three = self._bytes_of(1), self._bytes_of(3)
+        sample = max((three - one) // 2, 1)
+        return max(one - sample, 0), sample
+
+    def _bytes_of(self, samples: int) -> int:
         model = self._problem.model
         own = {value.untyped_storage().data_ptr() for value in (*model.parameters(), *model.buffers())}
         saved: dict[int, int] = {}
@@ -192,7 +202,7 @@ class Graphs:
             return tensor
 
         with self.entered(), torch.autograd.graph.saved_tensors_hooks(look, lambda tensor: tensor):
-            graph = self._built(self._problem.batch(slice(0, 1)), 1)
+            graph = self._built(self._problem.batch(slice(0, samples)), samples)
         del graph  # not before: no storage may be used twice while they are counted
         return sum(saved.values())
 

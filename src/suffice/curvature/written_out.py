@@ -28,7 +28,7 @@ class WrittenOut(TorchFunctionMode):
         kwargs = kwargs or {}
         is_exact = kwargs.get("approximate", "none") == "none"
         if func is functional.gelu and len(args) == 1 and is_exact and args[0].dtype in PRECISIONS:
-            return Gelu.apply(*args)
+            return _applied(Gelu, *args)
         return func(*args, **kwargs)
 
 
@@ -41,13 +41,13 @@ class Gelu(Function):
     @staticmethod
     def forward(ctx: Any, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         density = torch.exp(-x.square() / 2) / math.sqrt(2 * math.pi)
-        probability = torch.special.ndtr(x)
+        probability: Tensor = torch.special.ndtr(x)
         ctx.save_for_backward(x, probability + x * density, (2 - x.square()) * density)
         return x * probability
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
-        return upstream[0] * _Slope.apply(*ctx.saved_tensors)
+        return upstream[0] * _applied(_Slope, *ctx.saved_tensors)
 
 
 class _Slope(Function):
@@ -56,10 +56,16 @@ class _Slope(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
         ctx.save_for_backward(second)
-        return first.view_as(first)
+        slope: Tensor = first.view_as(first)
+        return slope
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> Any:
         (second,) = ctx.saved_tensors
         return upstream * second, None, None
+
+
+def _applied(function: Any, *tensors: Tensor) -> Any:
+    """What a function of autograd gives; torch has no types for it."""
+    return function.apply(*tensors)

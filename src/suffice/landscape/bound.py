@@ -33,7 +33,8 @@ class Bound:
     @property
     def total(self) -> Float64[np.ndarray, " sizes"]:
         """The sum of the terms."""
-        return self.loss + self.gradient + self.hessian
+        total: Float64[np.ndarray, " sizes"] = self.loss + self.gradient + self.hessian
+        return total
 
 
 def bound(gaps: Gaps, radius: float) -> Bound:
