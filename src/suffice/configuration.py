@@ -128,15 +128,12 @@ class ModelConfig(Config):
         return [value] if isinstance(value, str) else value
 
 
-class AnalyzeConfig(ModelConfig):
-    """The configuration of ``suffice analyze``."""
-
-    OTHER_NAMES = {"method": ("fine_tune",)}
+class MeasuredConfig(ModelConfig):
+    """What the commands that measure one model have in common; they can train it first."""
 
     samples: int | None = Field(
         default=None, ge=3, description="use this many samples, drawn at random; all by default"
     )
-    held_out: float = Field(default=0.2, ge=0, lt=1, description="share of the samples that is held out")
     method: str | None = Field(
         default=None, description="what is trained before measuring: head, last_layers(n) or full; nothing by default"
     )
@@ -146,9 +143,21 @@ class AnalyzeConfig(ModelConfig):
     train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
     parameters: list[str] | None = Field(
         default=None,
-        description="globs of the parameters that the probes move; by default those trained, or all that require "
-        "gradients",
+        description="globs of the parameters that move; by default those trained, or all that require gradients",
     )
+
+    @field_validator("method")
+    @classmethod
+    def _in_one_spelling(cls, value: str | None) -> str | None:
+        return None if value is None else _method(value)
+
+
+class AnalyzeConfig(MeasuredConfig):
+    """The configuration of ``suffice analyze``."""
+
+    OTHER_NAMES = {"method": ("fine_tune",)}
+
+    held_out: float = Field(default=0.2, ge=0, lt=1, description="share of the samples that is held out")
     radius: float = Field(default=0.1, gt=0, description="distance of the probes from w*, relative to ||w*||")
     probes: int = Field(default=8, ge=1, description="number of probes on the sphere")
     tolerance: float = Field(default=0.05, gt=0, description="tolerance, relative to the mean loss at w*")
@@ -160,10 +169,15 @@ class AnalyzeConfig(ModelConfig):
         is_count = type(values.get("sizes")) is int and "points" not in values
         return super().renamed({"points" if is_count and key == "sizes" else key: values[key] for key in values})
 
-    @field_validator("method")
-    @classmethod
-    def _in_one_spelling(cls, value: str | None) -> str | None:
-        return None if value is None else _method(value)
+
+class CurvatureConfig(MeasuredConfig):
+    """The configuration of ``suffice curvature``."""
+
+    count: int = Field(default=10, ge=1, description="number of eigenpairs, the largest by magnitude")
+    points: int = Field(default=8, ge=2, description="number of sizes at which gaps are measured")
+    draws: int = Field(default=3, ge=2, description="number of random vectors for the spectral density")
+    radius: float = Field(default=0.1, gt=0, description="distance from w* of the bound, relative to ||w*||")
+    memory: float = Field(default=2.0, gt=0, description="GB for graphs that products go through")
 
 
 class TrainingConfig(BaseModel):
@@ -412,6 +426,7 @@ class MLPConfig(Config):
 
 COMMANDS: Mapping[type[Config], str] = {
     AnalyzeConfig: "suffice analyze",
+    CurvatureConfig: "suffice curvature",
     MLPConfig: "suffice analyze",
     HessianConfig: "suffice hessian",
     StudyConfig: "suffice study",

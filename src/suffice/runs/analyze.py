@@ -10,16 +10,15 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from suffice.configuration import AnalyzeConfig
-from suffice.data import LabelledSamples, load_samples
-from suffice.engine import choose_device
+from suffice.data import LabelledSamples
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, root_mean_square
-from suffice.models import Classifier, load_classifier, moving_parameters
+from suffice.models import Classifier
 from suffice.problem import Batch, Problem, fastest_batch_size
 from suffice.results import AnalysisResult, Criterion, Estimate, Landscape, Probe, ProblemSummary, Settling
+from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.watch import SILENT, Watch, counted, duration
-from suffice.training import FineTuning, fine_tune
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
 """The headline first."""
@@ -49,23 +48,14 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
         (48, 12, 'remaining')
     """
-    samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
-    classifier = load_classifier(
-        config.model,
-        samples,
-        config.image_size,
-        config.seed,
-        config.trust_remote_code,
-        config.label_map,
-        keep_head=config.method is None,
-    )
+    samples, classifier = load(config)
     problems = _problems(config, samples, classifier)
     with open_folder(out, config, samples.fingerprint(), overwrite, free=DRAWN) as resumed:
         if not resumed:
-            _read_all(samples, problems, watch)
+            read_all(samples, problems.rows, watch)
         _announce(config, problems, watch)
         if config.method is not None:
-            _fine_tune(config, config.method, problems.at_hand, classifier, out / "fine_tuning.pt", watch)
+            train(config, config.method, problems.at_hand, classifier, out / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
         ledger = _record(problems.at_hand, probes, out / "ledger", config, watch)
         held_out, accuracy = None, None
@@ -89,10 +79,7 @@ class _Problems:
 
 
 def _problems(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifier) -> _Problems:
-    available = len(samples)
-    if config.samples is not None and config.samples > available:
-        raise InputError(f"samples = {config.samples}: {config.data} has {available}")
-    taken = np.random.default_rng(config.seed).permutation(available)[: config.samples]
+    taken = taken_rows(config, len(samples))
     held_out = round(config.held_out * len(taken))
     if config.held_out > 0 and held_out < 3:
         raise InputError(
@@ -103,34 +90,10 @@ def _problems(config: AnalyzeConfig, samples: LabelledSamples, classifier: Class
         raise InputError(
             f"{len(taken)} samples, {held_out} of them held out: at least 3 must remain; give more samples"
         )
-    if classifier.has_new_head and config.method is None:
-        raise InputError(
-            f"{config.model} has no head for the {len(samples.classes)} classes of {config.data}: train one first with "
-            "--method head, or give a model that was trained on them"
-        )
-    classifier.model.to(choose_device(config.device))
-    moving = config.parameters
-    if moving is None and config.method is not None:
-        moving = moving_parameters(classifier.model, config.method)
-
     notes = list(classifier.notes)
-
-    def problem(rows: Int64[np.ndarray, " samples"]) -> Problem:
-        # sorted, so that the data set's own order can be told from the shuffle
-        inputs = classifier.inputs(samples, np.sort(rows))
-        notes.extend(inputs.notes)
-        return Problem(
-            classifier.model,
-            inputs,
-            predict=classifier.predict,
-            parameters=moving,
-            seed=config.seed,
-            collate=classifier.collate,
-        )
-
     return _Problems(
-        at_hand=problem(taken[held_out:]),
-        held_out=problem(taken[:held_out]) if config.held_out > 0 else None,
+        at_hand=problem_of(config, samples, classifier, taken[held_out:], notes),
+        held_out=problem_of(config, samples, classifier, taken[:held_out], notes) if config.held_out > 0 else None,
         rows=taken,
         notes=notes,
     )
@@ -161,34 +124,6 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
         f"{len(problem):,} samples and {held_out:,} held out: {train}{measured:,} losses at {1 + config.probes} points "
         f"of the loss surface; about {duration(forward * (measured + trained))}."
     )
-
-
-def _read_all(samples: LabelledSamples, problems: _Problems, watch: Watch) -> None:
-    """Opens every sample once, so that a broken one is found before hours of work."""
-    with watch.progress("reading", len(problems.rows)) as progress:
-        for row in problems.rows:
-            samples[int(row)]
-            progress(1)
-
-
-def _fine_tune(
-    config: AnalyzeConfig, method: str, measured: Problem, classifier: Classifier, checkpoint: Path, watch: Watch
-) -> None:
-    # the probes may move other parameters than the training does
-    names = moving_parameters(measured.model, method)
-    problem = Problem(
-        measured.model,
-        measured.dataset,
-        predict=measured.predict,
-        parameters=names,
-        seed=config.seed,
-        collate=classifier.collate,
-    )
-    settings = FineTuning(
-        config.epochs, config.learning_rate, config.train_batch_size, config.weight_decay, config.seed
-    )
-    with watch.progress("fine-tuning", config.epochs * len(problem)) as progress:
-        fine_tune(problem, settings, checkpoint, progress)
 
 
 def _record(problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig, watch: Watch) -> Ledger:

@@ -1,0 +1,104 @@
+"""A classifier and its samples, loaded and trained: where every measurement of one model begins."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from suffice.configuration import MeasuredConfig
+from suffice.data import LabelledSamples, load_samples
+from suffice.engine import choose_device
+from suffice.errors import InputError
+from suffice.models import Classifier, load_classifier, moving_parameters
+from suffice.problem import Problem
+from suffice.runs.watch import Watch
+from suffice.training import FineTuning, fine_tune
+
+
+def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
+    """The samples, and the classifier on the device.
+
+    Raises:
+        InputError: data or a model that cannot be read; a model without a head that is not to be trained either.
+    """
+    samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
+    classifier = load_classifier(
+        config.model,
+        samples,
+        config.image_size,
+        config.seed,
+        config.trust_remote_code,
+        config.label_map,
+        keep_head=config.method is None,
+    )
+    if classifier.has_new_head and config.method is None:
+        raise InputError(
+            f"{config.model} has no head for the {len(samples.classes)} classes of {config.data}: train one first with "
+            "--method head, or give a model that was trained on them"
+        )
+    classifier.model.to(choose_device(config.device))
+    return samples, classifier
+
+
+def taken_rows(config: MeasuredConfig, available: int) -> Int64[np.ndarray, " samples"]:
+    """Rows of the samples that are used, in a random order.
+
+    Raises:
+        InputError: fewer than asked for.
+    """
+    if config.samples is not None and config.samples > available:
+        raise InputError(f"samples = {config.samples}: {config.data} has {available}")
+    return np.random.default_rng(config.seed).permutation(available)[: config.samples]
+
+
+def problem_of(
+    config: MeasuredConfig,
+    samples: LabelledSamples,
+    classifier: Classifier,
+    rows: Int64[np.ndarray, " samples"],
+    notes: list[str],
+) -> Problem:
+    """The classifier on some samples; what there is to say of their inputs joins the notes."""
+    moving = config.parameters
+    if moving is None and config.method is not None:
+        moving = moving_parameters(classifier.model, config.method)
+    # sorted, so that the data set's own order can be told from the shuffle
+    inputs = classifier.inputs(samples, np.sort(rows))
+    notes.extend(inputs.notes)
+    return Problem(
+        classifier.model,
+        inputs,
+        predict=classifier.predict,
+        parameters=moving,
+        seed=config.seed,
+        collate=classifier.collate,
+    )
+
+
+def read_all(samples: LabelledSamples, rows: Int64[np.ndarray, " samples"], watch: Watch) -> None:
+    """Opens every sample once, so that a broken one is found before hours of work."""
+    with watch.progress("reading", len(rows)) as progress:
+        for row in rows:
+            samples[int(row)]
+            progress(1)
+
+
+def train(
+    config: MeasuredConfig, method: str, measured: Problem, classifier: Classifier, checkpoint: Path, watch: Watch
+) -> None:
+    """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint."""
+    # what is measured may move other parameters than the training does
+    names = moving_parameters(measured.model, method)
+    problem = Problem(
+        measured.model,
+        measured.dataset,
+        predict=measured.predict,
+        parameters=names,
+        seed=config.seed,
+        collate=classifier.collate,
+    )
+    settings = FineTuning(
+        config.epochs, config.learning_rate, config.train_batch_size, config.weight_decay, config.seed
+    )
+    with watch.progress("fine-tuning", config.epochs * len(problem)) as progress:
+        fine_tune(problem, settings, checkpoint, progress)
