@@ -8,7 +8,7 @@ import pytest
 import suffice
 
 HEAVY = ("torch", "scipy", "matplotlib", "plotly", "transformers", "peft", "sklearn", "zarr")
-COMMANDS = ("demo", "analyze", "hessian", "study", "forecast", "report")
+COMMANDS = ("demo", "analyze", "curvature", "hessian", "study", "forecast", "report")
 
 
 def imported(code):

@@ -14,7 +14,15 @@ from rich.console import Console
 
 from suffice.cli import main
 from suffice.cli.answer import print_answer
-from suffice.configuration import NO_FLAGS, WRITTEN, AnalyzeConfig, ForecastConfig, HessianConfig, StudyConfig
+from suffice.configuration import (
+    NO_FLAGS,
+    WRITTEN,
+    AnalyzeConfig,
+    CurvatureConfig,
+    ForecastConfig,
+    HessianConfig,
+    StudyConfig,
+)
 
 
 class Done(NamedTuple):
@@ -40,6 +48,7 @@ def suffice(monkeypatch, capsys):
 
 KEYS = {
     "analyze": set(AnalyzeConfig.model_fields) - {"model", "data", *WRITTEN} | {"fine_tune", "out", "config"},
+    "curvature": set(CurvatureConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},
     "hessian": set(HessianConfig.model_fields) - WRITTEN | {"out", "config"},
     "study": set(StudyConfig.model_fields) - {"model", "data", *NO_FLAGS} | {"workers", "out", "config"},
     "forecast": set(ForecastConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},

@@ -11,6 +11,7 @@ from suffice.report import write_report
 from suffice.report.answers import forecast_answer, mlp_answer
 from suffice.results import (
     AnalysisResult,
+    CurvatureResult,
     ForecastResult,
     HessianResult,
     LearningCurve,
@@ -40,6 +41,8 @@ def print_answer(result: Result, console: Console) -> None:
     match result:
         case AnalysisResult():
             _print_analysis(result, console)
+        case CurvatureResult():
+            _print_curvature(result, console)
         case ForecastResult():
             _print_forecast(result, console)
         case HessianResult():
@@ -66,6 +69,22 @@ def _print_analysis(result: AnalysisResult, console: Console) -> None:
     console.print(table)
     console.print(escape(headline.explanation), style="bold")
     _print_notes(result.problem.notes, console)
+
+
+def _print_curvature(result: CurvatureResult, console: Console) -> None:
+    table = Table(title=f"Hessian in {result.moving_parameters:,} parameters, {result.samples:,} samples")
+    for column in ("layer", "parameters", "trace", "largest eigenvalue"):
+        table.add_column(column, justify="left" if column == "layer" else "right")
+    for layer in result.layers:
+        trace = f"{layer.trace.value:.3g} ± {layer.trace.error:.1g}"
+        table.add_row(escape(layer.name), f"{layer.parameters:,}", trace, f"{layer.largest.value:.3g}")
+    spectrum = result.spectrum
+    whole = f"{spectrum.trace.value:.3g} ± {spectrum.trace.error:.1g}"
+    table.add_row("all", f"{result.moving_parameters:,}", whole, f"{spectrum.eigenvalues[0].value:.3g}")
+    console.print(table)
+    values = ", ".join(f"{eigenvalue.value:.3g}" for eigenvalue in spectrum.eigenvalues)
+    console.print(f"Largest eigenvalues by magnitude: {values}.", markup=False)
+    _print_notes(result.notes, console)
 
 
 def _print_mlp(result: MLPResult, console: Console) -> None:

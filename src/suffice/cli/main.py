@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from suffice import __version__
 from suffice.cli.analyze import analyze
+from suffice.cli.curvature import curvature
 from suffice.cli.demo import demo
 from suffice.cli.forecast import forecast
 from suffice.cli.hessian import hessian
@@ -26,6 +27,7 @@ commands = typer.Typer(
 )
 commands.command()(demo)
 commands.command()(analyze)
+commands.command()(curvature)
 commands.command()(hessian)
 commands.command()(study)
 commands.command()(forecast)

@@ -1,6 +1,15 @@
 """Plain values that a run answers with, to and from JSON. The report shows their descriptions."""
 
 from suffice.results.analysis import AnalysisResult, Landscape, Probe, ProblemSummary, Settling
+from suffice.results.curvature import (
+    CurvatureResult,
+    Density,
+    Eigenvalue,
+    GapsAlongK,
+    Layer,
+    Spectrum,
+    WithError,
+)
 from suffice.results.files import RESULT, Result, heat_map_file, read_result
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
@@ -20,12 +29,17 @@ __all__ = [
     "Check",
     "ClassGain",
     "Criterion",
+    "CurvatureResult",
+    "Density",
+    "Eigenvalue",
     "Estimate",
     "ForecastResult",
     "Gain",
+    "GapsAlongK",
     "HessianResult",
     "HessianSummary",
     "Landscape",
+    "Layer",
     "LearningCurve",
     "Limit",
     "MLPResult",
@@ -40,11 +54,13 @@ __all__ = [
     "Result",
     "Retrained",
     "Settling",
+    "Spectrum",
     "Study",
     "StudyResult",
     "SufficientSize",
     "Surrounding",
     "Target",
+    "WithError",
     "heat_map_file",
     "interval_in_words",
     "read_result",

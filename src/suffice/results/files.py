@@ -7,6 +7,7 @@ from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
 from suffice.errors import InputError
 from suffice.results.analysis import AnalysisResult
+from suffice.results.curvature import CurvatureResult
 from suffice.results.forecast import ForecastResult
 from suffice.results.hessian import HessianResult
 from suffice.results.mlp import MLPResult
@@ -15,7 +16,7 @@ from suffice.results.study import StudyResult
 RESULT = "result.json"
 """The file of a run's folder that holds its result."""
 
-Result: TypeAlias = AnalysisResult | ForecastResult | HessianResult | MLPResult | StudyResult
+Result: TypeAlias = AnalysisResult | CurvatureResult | ForecastResult | HessianResult | MLPResult | StudyResult
 """What a run can answer, one type for each kind of run."""
 
 
@@ -28,6 +29,7 @@ def _command(content: Any) -> str:
 _READER: TypeAdapter[Result] = TypeAdapter(
     Annotated[
         Annotated[AnalysisResult, Tag("analyze")]
+        | Annotated[CurvatureResult, Tag("curvature")]
         | Annotated[ForecastResult, Tag("forecast")]
         | Annotated[HessianResult, Tag("hessian")]
         | Annotated[MLPResult, Tag("mlp")]

@@ -27,6 +27,7 @@ CONTENTS = (
     "held_out_errors",
     "fine_tuning.pt",
     "moments",
+    "curvature",
     "features",
     "trainings",
     "pilot.npz",

@@ -8,6 +8,7 @@ from jaxtyping import Float64
 
 from suffice.report.matplotlib import save_figures
 from suffice.report.pages.analysis import analysis_page
+from suffice.report.pages.curvature import curvature_page
 from suffice.report.pages.forecast import forecast_page
 from suffice.report.pages.hessian import hessian_page
 from suffice.report.pages.mlp import mlp_page
@@ -15,6 +16,7 @@ from suffice.report.pages.page import Page
 from suffice.report.pages.study import study_page
 from suffice.results import (
     AnalysisResult,
+    CurvatureResult,
     ForecastResult,
     HessianResult,
     MLPResult,
@@ -58,6 +60,8 @@ def _page(result: Result, folder: Path) -> Page:
     match result:
         case AnalysisResult():
             return analysis_page(result)
+        case CurvatureResult():
+            return curvature_page(result)
         case ForecastResult():
             return forecast_page(result)
         case HessianResult():

@@ -1,0 +1,38 @@
+"""``suffice curvature MODEL DATA``."""
+
+from pathlib import Path
+from typing import Any
+
+from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.configuration import WRITTEN, CurvatureConfig, read_configuration
+
+
+@with_flags(CurvatureConfig, WRITTEN)
+def curvature(
+    out: Out = Path("runs/curvature"), config: Config = None, overwrite: Overwrite = False, **flags: Any
+) -> None:
+    """The curvature of a classifier's loss: top eigenvalues, their density, layers, and what one more sample changes.
+
+    Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted.
+
+    [bold]Examples[/bold]
+
+    A classifier trained elsewhere, in all its parameters:
+
+        suffice curvature ./my-classifier ./images --samples 500
+
+    The last block of DINOv2, trained first; its frozen part runs once:
+
+        suffice curvature ./dinov2-small ./images --method "last_layers(1)" --image-size 56 --samples 1000
+
+    Some parameters only, with more eigenvalues:
+
+        suffice curvature ./my-classifier ./images --parameters "classifier.*" --count 30
+    """
+    asked = read_configuration(CurvatureConfig, flags, config)
+    from suffice.cli.answer import finish
+    from suffice.cli.terminal import Terminal
+    from suffice.runs.curvature import measure_curvature
+
+    terminal = Terminal()
+    finish(measure_curvature(asked, out, overwrite, terminal), out, terminal.console)

@@ -1,0 +1,104 @@
+"""Figures of ``suffice curvature``: where the eigenvalues lie, what one more sample changes, and the bound on it."""
+
+import itertools
+import math
+
+from suffice.report.figures.figure import BLACK, BLUE, GREEN, GREY, ORANGE, Curve, Figure
+from suffice.results import CurvatureResult, Density
+
+
+def curvature_figures(result: CurvatureResult) -> list[Figure]:
+    """The spectral density, the gap of Hessians along k, and the bound term by term."""
+    return [_spectrum(result), _hessian_gap(result), _bound(result)]
+
+
+def bound_terms(result: CurvatureResult) -> dict[str, list[float]]:
+    """The terms of the bound on |L_{k+1} - L_k| at the radius: of losses, gradients and Hessians."""
+    distance = result.radius * result.center_norm
+    gaps = result.gaps
+    rows = zip(gaps.sizes, gaps.loss, gaps.gradient, gaps.hessian, gaps.residual, strict=True)
+    terms = [
+        (loss / (k + 1), distance * gradient / (k + 1), distance**2 * (hessian + residual) / (2 * (k + 1)))
+        for k, loss, gradient, hessian, residual in rows
+    ]
+    return dict(zip(("loss", "gradient", "hessian"), map(list, zip(*terms, strict=True)), strict=True))
+
+
+def _spectrum(result: CurvatureResult) -> Figure:
+    density, count = result.density, result.moving_parameters
+    one = 1 / (density.width * math.sqrt(2 * math.pi))  # the height of one eigenvalue alone
+    largest = [eigenvalue.value for eigenvalue in result.spectrum.eigenvalues]
+    return Figure(
+        name="spectrum",
+        title="Where the eigenvalues of the Hessian lie",
+        caption="Number of eigenvalues per unit of the axis, each smoothed to a Gaussian of standard deviation "
+        f"{density.width:.2g}; the band is one standard error. Circles: the {len(largest)} largest eigenvalues by "
+        "magnitude, at the height that one eigenvalue alone has. Most of the eigenvalues lie at zero.",
+        x_label="eigenvalue",
+        y_label="eigenvalues per unit",
+        curves=[
+            *_parts_above(density, count, one / 1000),
+            Curve("largest eigenvalues", largest, [one] * len(largest), ORANGE, "circles"),
+        ],
+        log="y",
+    )
+
+
+def _parts_above(density: Density, count: int, least: float) -> list[Curve]:
+    """The density of the number of eigenvalues where it is above a height; gaps stay empty."""
+    numbers = [count * value for value in density.density]
+    ends = [0, *(at for at in range(1, len(numbers)) if (numbers[at] > least) != (numbers[at - 1] > least))]
+    curves = []
+    for start, end in itertools.pairwise([*ends, len(numbers)]):
+        if numbers[start] > least:
+            part = slice(start, end)
+            pairs = list(zip(numbers[part], density.error[part], strict=True))
+            low = [max(least, number - count * error) for number, error in pairs]
+            high = [number + count * error for number, error in pairs]
+            name = "" if curves else "density"
+            curves.append(Curve(name, density.grid[part], numbers[part], BLUE, low=low, high=high))
+    return curves
+
+
+def _hessian_gap(result: CurvatureResult) -> Figure:
+    gaps = result.gaps
+    above = [value + residual for value, residual in zip(gaps.hessian, gaps.residual, strict=True)]
+    checked = [(size, value) for size, value in zip(gaps.sizes, gaps.independent, strict=True) if value is not None]
+    norm = max(abs(eigenvalue.value) for eigenvalue in result.spectrum.eigenvalues)
+    return Figure(
+        name="hessian_gap",
+        title="How far the next sample's Hessian is from the mean of those before it",
+        caption="Spectral norm of h_{k+1} - H_k at w*, from both ends of its spectrum; the band reaches to norm plus "
+        "residual. Circles: the same from an independent random start. Each k shows one sample's Hessian, so the curve "
+        "does not fall; what falls is its share in the mean, 1/(k + 1). Dotted: the norm of the mean over all "
+        f"samples, {norm:.3g}.",
+        x_label="k, samples so far",
+        y_label="spectral norm",
+        curves=[
+            Curve("||h_{k+1} - H_k||", gaps.sizes, gaps.hessian, BLUE, "joined", low=gaps.hessian, high=above),
+            Curve(
+                "independent start", [size for size, _ in checked], [value for _, value in checked], BLACK, "circles"
+            ),
+            Curve("||H||, all samples", gaps.sizes, [norm] * len(gaps.sizes), GREY, "dotted"),
+        ],
+    )
+
+
+def _bound(result: CurvatureResult) -> Figure:
+    terms, sizes = bound_terms(result), result.gaps.sizes
+    total = [sum(parts) for parts in zip(*terms.values(), strict=True)]
+    return Figure(
+        name="bound",
+        title="The bound on what one more sample changes, term by term",
+        caption=f"Bound on |L_(k+1) - L_k| at distance {result.radius:g} ||w*|| from w*, to second order: gaps of "
+        "losses, of gradients times the distance, and of Hessians times half its square, each over k + 1. All three "
+        "are worst cases over directions.",
+        x_label="k, samples so far",
+        y_label="change of the mean loss",
+        curves=[
+            Curve("bound", sizes, total, BLACK, "joined"),
+            Curve("losses at w*", sizes, terms["loss"], GREEN, "joined"),
+            Curve("gradients", sizes, terms["gradient"], BLUE, "joined"),
+            Curve("Hessians", sizes, terms["hessian"], ORANGE, "joined"),
+        ],
+    )

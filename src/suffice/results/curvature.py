@@ -1,0 +1,81 @@
+"""Results of ``suffice curvature``."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from suffice.results.value import Value
+
+
+class WithError(Value):
+    """A number with its standard error."""
+
+    value: float = Field(description="estimate")
+    error: float = Field(description="standard error")
+
+
+class Eigenvalue(Value):
+    """One eigenvalue of the Hessian."""
+
+    value: float = Field(description="eigenvalue")
+    residual: float = Field(description="||H v - value v||: an eigenvalue of H is at most so far from the value")
+
+
+class Spectrum(Value):
+    """The ends of the spectrum of the Hessian, and what all eigenvalues add up to."""
+
+    loss: float = Field(description="mean loss of the samples at w*")
+    eigenvalues: list[Eigenvalue] = Field(description="the largest by magnitude")
+    trace: WithError = Field(description="sum of all eigenvalues")
+    frobenius: WithError = Field(description="root of the sum of the squares of all eigenvalues")
+
+
+class Density(Value):
+    """The spectral density of the Hessian, smoothed. All lists have the same length."""
+
+    grid: list[float] = Field(description="eigenvalues")
+    density: list[float] = Field(description="share of the eigenvalues per unit, with integral 1")
+    error: list[float] = Field(description="standard error of it over the random vectors")
+    width: float = Field(description="standard deviation of the Gaussian that stands for each eigenvalue")
+
+
+class Layer(Value):
+    """The diagonal block of the Hessian that belongs to one layer."""
+
+    name: str = Field(description="the layer")
+    parameters: int = Field(description="how many numbers move in it")
+    trace: WithError = Field(description="trace of the block")
+    largest: Eigenvalue = Field(description="eigenvalue of the block that is largest by magnitude")
+
+
+class GapsAlongK(Value):
+    """How far sample k + 1 is from the mean of the first k, at w*. All lists have the same length."""
+
+    sizes: list[int] = Field(description="k")
+    loss: list[float] = Field(description="|l_{k+1} - L_k|")
+    gradient: list[float] = Field(description="||g_{k+1} - G_k||")
+    hessian: list[float] = Field(description="||h_{k+1} - H_k||, the spectral norm, estimated from below")
+    residual: list[float] = Field(description="hessian + residual is an estimate from above")
+    independent: list[float | None] = Field(description="the norm from another random start, at every fifth size")
+
+
+class CurvatureResult(Value):
+    """The content of ``result.json`` of ``suffice curvature``."""
+
+    schema_version: Literal[1] = Field(default=1, description="version of this layout")
+    command: Literal["curvature"] = Field(default="curvature", description="the command that made it")
+    model: str = Field(description="the checkpoint")
+    data: str = Field(description="the samples")
+    samples: int = Field(description="m: samples over which the Hessian is the mean")
+    classes: int = Field(description="number of classes")
+    trained: str | None = Field(description="what was trained before measuring; null if nothing was")
+    moving_parameters: int = Field(description="P: parameters in which derivatives are taken")
+    center_norm: float = Field(description="||w*|| of the moving parameters")
+    spectrum: Spectrum = Field(description="ends of the spectrum, trace and norm")
+    density: Density = Field(description="where the eigenvalues lie")
+    layers: list[Layer] = Field(description="curvature by layer")
+    gaps: GapsAlongK = Field(description="what one more sample changes")
+    radius: float = Field(description="distance from w* at which the bound is drawn, relative to ||w*||")
+    notes: list[str] = Field(description="notes on the inputs")
+    configuration: dict[str, Any] = Field(description="the settings, as in config.yaml")
+    versions: dict[str, str] = Field(description="versions of the software")
