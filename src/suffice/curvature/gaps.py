@@ -96,7 +96,7 @@ def gaps(
             f"size {sizes[-1]}: the gap at k needs sample k + 1, so sizes go to {len(problem) - 1} for "
             f"{len(problem)} samples"
         )
-    check_hessian(problem)
+    check_hessian(problem, CHUNK)
     problem = without_frozen_prefix(problem, memory)
     losses = _losses(problem, sizes[-1] + 1)
     graphs = Graphs(problem, "full", memory)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from suffice.checks import check_gradient
+from suffice.checks import check_batches, check_gradient
 from suffice.curvature.autograd import pulled_back
 from suffice.curvature.gradients import check_mean_gradient
 from suffice.curvature.graphs import BUILD, Graphs, Part
@@ -87,11 +87,11 @@ class Hessian(SymmetricOperator):
             raise InputError(f"part is {part!r}: it must be one of {', '.join(BUILD)}")
         if batch_size < 1 or memory < 0:
             raise InputError(f"batch_size is {batch_size} and memory is {memory}: give at least 1 and 0")
-        check_hessian(problem)
-        self._problem = without_frozen_prefix(problem, memory)
         self._positions = problem.positions(positions)
         if len(self._positions) == 0:
             raise InputError("a Hessian needs at least one sample")
+        check_hessian(problem, batch_size, self._positions)
+        self._problem = without_frozen_prefix(problem, memory)
         self._batch_size = batch_size
         self._graphs = Graphs(self._problem, part, memory)
         self.names = tuple(problem.moving)
@@ -159,12 +159,19 @@ class Hessian(SymmetricOperator):
                 )
 
 
-def check_hessian(problem: Problem) -> None:
+def check_hessian(
+    problem: Problem, batch_size: int = BATCH, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)
+) -> None:
     """Compares products of Hessians with central differences of gradients, once for each model; see `suffice.checks`.
 
+    Args:
+        problem: whose Hessians are wanted.
+        batch_size: samples that are run together.
+        positions: of the samples.
+
     Raises:
-        InputError: they do not match, with the parameter; no second derivative, with the operation; or batch
-            normalisation in training mode.
+        InputError: they do not match, with the parameter; no second derivative, with the operation; batch
+            normalisation in training mode, or losses that depend on the batch.
     """
     for name, module in problem.model.named_modules():
         if isinstance(module, _BatchNorm) and module.training:
@@ -172,15 +179,25 @@ def check_hessian(problem: Problem) -> None:
                 f"the batch normalisation {name} is in training mode: the loss of a sample has no Hessian of its own, "
                 "as it depends on its batch; call model.eval()"
             )
-    check_mean_gradient(problem)
-    check_gradient(problem, "Hessian products", _of_one, _slope)
+    check_mean_gradient(problem, batch_size)
+    check_gradient(problem, "Hessian products", _of_one, _slope, batch_size=batch_size, of_batch=_of_some)
+    first = problem.positions(positions)[:batch_size]
+    if problem.checks and len(first) > 1:
+        with problem.measuring():
+            losses = problem.losses(problem.batch(first), len(first)).double().cpu().numpy()
+        check_batches(problem, first, losses, batch_size)
 
 
 def _of_one(problem: Problem, position: int) -> dict[str, Tensor]:
     """The gradient of `_slope`."""
+    return _of_some(problem, [position])
+
+
+def _of_some(problem: Problem, positions: Sequence[int]) -> dict[str, Tensor]:
+    """The sum of them over some samples, in one batch."""
     direction = _direction(problem).to(row_dtype(problem))
     totals = torch.zeros(1, len(direction), dtype=torch.float64, device=problem.device)
-    Graphs(problem, "full", memory=0).add(totals, direction[None], np.array([position]), list(problem.moving))
+    Graphs(problem, "full", memory=0).add(totals, direction[None], np.array(positions), list(problem.moving))
     return unflattened(problem, totals[0])
 
 
