@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "data": {"errors", "digest"},
     "models": {"errors", "digest", "problem", "data"},
     "checks": {"errors", "problem", "results"},
-    "curvature": {"errors", "problem", "storage", "checks"},
+    "curvature": {"errors", "digest", "problem", "storage", "checks"},
     "landscape": {"errors", "digest", "problem", "results", "storage", "curvature", "checks"},
     "training": VALUES | {"problem", "data", "models", "checks"},
     "forecasting": {"errors", "problem", "results", "curvature", "training", "checks"},

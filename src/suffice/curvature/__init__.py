@@ -14,6 +14,7 @@ from suffice.curvature.layers import LayerCurvature, by_layer, layers
 from suffice.curvature.operator import SymmetricMatrix, SymmetricOperator
 from suffice.curvature.parameters import flattened, parameter_count, unflattened
 from suffice.curvature.spectral_norm import SpectralNorm, spectral_norm
+from suffice.curvature.projected import PerSample, per_sample
 from suffice.curvature.tangent_kernel import KernelPlan, TangentKernel, plan_tangent_kernel, tangent_kernel
 from suffice.curvature.traces import DiagonalEstimate, Estimate, diagonal, frobenius_norm, trace
 
@@ -29,6 +30,7 @@ __all__ = [
     "SpectralNorm",
     "SymmetricMatrix",
     "SymmetricOperator",
+    "PerSample",
     "TangentKernel",
     "by_layer",
     "diagonal",
@@ -40,6 +42,7 @@ __all__ = [
     "mean_gradient",
     "output_gradients",
     "parameter_count",
+    "per_sample",
     "plan_tangent_kernel",
     "prefix_gradients",
     "spectral_density",

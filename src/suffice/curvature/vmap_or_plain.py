@@ -56,7 +56,7 @@ class SampleGradients:
     def __init__(self, problem: Problem, function: Function) -> None:
         self._problem = problem
         self._function = function
-        self._wrapped = _Wrapped(problem.model, function)
+        self._wrapped = Wrapped(problem.model, function)
         self._together: bool | None = None  # not known yet
 
     def __call__(
@@ -125,7 +125,7 @@ class SampleGradients:
         weights = {name: self._problem.moving[name].detach() for name in names}
 
         def of_one(row: Tensor, some: Tensor) -> dict[str, Tensor]:
-            outputs, pull, *_ = vjp(lambda weights: self._wrapped.at(weights, _sample(batch, row)), weights)
+            outputs, pull, *_ = vjp(lambda weights: self._wrapped.at(weights, sample_of(batch, row)), weights)
             return cast(dict[str, Tensor], vmap(lambda direction: pull(direction)[0])(some.to(outputs.dtype)))
 
         rows = torch.arange(len(positions), device=directions.device)
@@ -158,7 +158,7 @@ class SampleGradients:
         return [torch.stack(of_one) for of_one in zip(*found, strict=True)]
 
 
-class _Wrapped(nn.Module):
+class Wrapped(nn.Module):
     """A function of a model as a module, so that torch.func can put other parameters into the model."""
 
     def __init__(self, model: nn.Module, function: Function) -> None:
@@ -184,10 +184,10 @@ def _agree(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], toleranc
     )
 
 
-def _sample(batch: Batch, row: Int64[Tensor, ""]) -> Batch:
+def sample_of(batch: Batch, row: Int64[Tensor, ""]) -> Batch:
     """One sample of a batch, as a batch."""
     if isinstance(batch, Tensor):
         return batch.index_select(0, row.reshape(1))
     if isinstance(batch, Mapping):
-        return {key: _sample(value, row) for key, value in batch.items()}
-    return tuple(_sample(value, row) for value in batch) if isinstance(batch, tuple) else batch
+        return {key: sample_of(value, row) for key, value in batch.items()}
+    return tuple(sample_of(value, row) for value in batch) if isinstance(batch, tuple) else batch

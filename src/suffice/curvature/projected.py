@@ -1,0 +1,219 @@
+"""Losses, gradients and Hessians of all samples in a subspace: measured in one pass, kept on disk, resumed."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from suffice.curvature.parameters import parameter_count
+from suffice.curvature.second_order_ways import SampleProjections, check_second_derivatives, loss_of_samples
+from suffice.digest import digest, digest_of_samples
+from suffice.errors import InputError
+from suffice.problem import TOGETHER, Problem
+from suffice.storage import RowShards, locked
+
+SHARD_SAMPLES = 256
+"""Samples of a shard, which is what a kill loses."""
+
+DERIVATIVES = "derivatives.zarr"
+"""What lies in a store."""
+
+ORTHONORMAL = 1e-4
+"""Inner products of the basis may be off by so much: by rounding in float32 they are off by 1e-6."""
+
+ROWS = 1 << 16
+"""Rows of the basis that are taken to float64 at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class PerSample:
+    r"""Losses, gradients and Hessians along D directions U, one row for each sample, or for each mean of some.
+
+    Attributes:
+        losses: :math:`l_i`.
+        gradients: :math:`U^\top g_i`.
+        hessians: :math:`U^\top h_i U`, symmetric.
+
+    Example:
+        >>> rows = PerSample(np.array([1.0, 3.0]), np.array([[0.0], [4.0]]), np.array([[[1.0]], [[2.0]]]))
+        >>> rows.prefix_means().hessians.ravel().tolist(), rows.prefix_means(np.array([1, 0])).losses.tolist()
+        ([1.0, 1.5], [3.0, 2.0])
+    """
+
+    losses: Float64[np.ndarray, " rows"]
+    gradients: Float64[np.ndarray, "rows directions"]
+    hessians: Float64[np.ndarray, "rows directions directions"]
+
+    def prefix_means(self, order: Int64[np.ndarray, " chosen"] | None = None) -> "PerSample":
+        r"""Of the first k samples for all k: :math:`L_k`, :math:`U^\top G_k` and :math:`U^\top H_k U` in row k - 1.
+
+        Args:
+            order: the rows in the order that k counts; as they are by default.
+
+        Raises:
+            InputError: rows that are not there.
+        """
+        count = len(self.losses)
+        chosen = np.arange(count) if order is None else np.asarray(order)
+        if len(chosen) and not 0 <= chosen.min() <= chosen.max() < count:
+            raise InputError(f"order goes from {chosen.min()} to {chosen.max()}: there are rows 0 to {count - 1}")
+        sizes = np.arange(1, len(chosen) + 1)
+
+        def means(values: np.ndarray) -> np.ndarray:
+            sums = values[chosen].cumsum(0)
+            return sums / sizes.reshape(-1, *[1] * (sums.ndim - 1))
+
+        return PerSample(means(self.losses), means(self.gradients), means(self.hessians))
+
+
+def per_sample(
+    problem: Problem,
+    basis: Float[Tensor, "parameters directions"],
+    store: str | Path | None = None,
+    batch_size: int | Literal["auto"] = "auto",
+    progress: Callable[[int], None] = lambda samples: None,
+) -> PerSample:
+    r"""The loss, the gradient and the Hessian of every sample in a subspace, in one pass over the data.
+
+    With :math:`g_i` and :math:`h_i` the gradient and the Hessian of the loss of sample i in the P moving parameters,
+    and U the basis, they are :math:`U^\top g_i` and :math:`U^\top h_i U`: what the loss does for steps within the
+    subspace, :math:`l_i(w + U t) \approx l_i + t^\top U^\top g_i + \tfrac12 t^\top U^\top h_i U\, t`.
+
+    The samples are run together, over the graph of operations of one of them: an adjoint pass, and one sweep of D
+    tangents, see `suffice.curvature.second_order_graph`. A model that this does not fit is run by ``vmap`` or by
+    reverse passes over reverse passes, which is slower; see `suffice.curvature.second_order_ways`. The derivatives are
+    computed in the model's dtype; the model is in evaluation mode, and attention is written out ("math").
+
+    With a store, each shard of samples is on disk when it is finished, and a later call with the same arguments
+    computes only the shards that are missing or damaged.
+
+    Args:
+        problem: the model at its present parameters, and the samples.
+        basis: U, with orthonormal columns; rows in the order of ``problem.moving``, as of `suffice.curvature.flattened`.
+        store: a folder to keep the results in; None keeps them in memory.
+        batch_size: samples to run together; "auto" takes it from the size of the activations.
+        progress: called with the number of samples measured, or found in the store, since the last call.
+
+    Returns:
+        Rows in the problem's order.
+
+    Raises:
+        InputError: a basis of another length, or that is not orthonormal; a model without second derivatives (names the
+            operation), or whose derivatives differ from central differences (names the parameter); values that are not
+            finite (names the sample); a store with results of other weights, samples or basis, or one in use.
+
+    Source: A. Griewank, A. Walther, "Evaluating Derivatives", 2nd edition, SIAM 2008, chapter 5.
+
+    Example:
+        >>> data = torch.utils.data.TensorDataset(torch.tensor([[3.0, 1.0], [0.0, 2.0], [1.0, 0.0]]), torch.zeros(3))
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> model.weight.data[:] = torch.tensor([[1.0, 2.0]])
+        >>> rows = per_sample(Problem(model, data, "mse", order="source"), torch.eye(2))
+        >>> rows.losses
+        array([25., 16.,  1.])
+        >>> rows.gradients[0], rows.hessians[0]
+        (array([30., 10.]), array([[18.,  6.],
+               [ 6.,  2.]]))
+    """
+    if batch_size != "auto" and batch_size < 1:
+        raise InputError(f"batch_size = {batch_size}: must be at least 1")
+    _check_basis(problem, basis)
+    folder = None if store is None else Path(store)
+    directions = basis.shape[1]
+    triangle = np.tril_indices(directions)
+    with nullcontext() if folder is None else locked(folder), sdpa_kernel(SDPBackend.MATH):
+        check_second_derivatives(problem)
+        shards = RowShards.resume(
+            None if folder is None else folder / DERIVATIVES,
+            shape=(len(problem), 1 + directions + len(triangle[0])),
+            shard_rows=SHARD_SAMPLES,
+            identity={} if folder is None else _contents(problem, basis),
+        )
+        missing = shards.missing()
+        with problem.measuring():
+            _check_same(problem, shards, [rows for rows in shards.shards() if rows not in missing], progress)
+            projections = SampleProjections(problem, basis.to(problem.device))
+            for rows in missing:
+                shards.write(rows, _measured(problem, projections, rows, batch_size, progress))
+    values = shards.read()
+    hessians = np.empty((len(problem), directions, directions))
+    hessians[:, triangle[0], triangle[1]] = hessians[:, triangle[1], triangle[0]] = values[:, 1 + directions :]
+    return PerSample(values[:, 0].copy(), values[:, 1 : 1 + directions].copy(), hessians)
+
+
+def _measured(
+    problem: Problem,
+    projections: SampleProjections,
+    rows: slice,
+    batch_size: int | Literal["auto"],
+    progress: Callable[[int], None],
+) -> Float64[np.ndarray, "rows columns"]:
+    """A shard: of each sample the loss, the gradient, and the lower triangle of the Hessian."""
+    found, start = [], rows.start
+    while start < rows.stop:
+        size = projections.together if batch_size == "auto" else batch_size
+        positions = np.arange(start, min(start + size, rows.stop))
+        losses, gradients, hessians = projections(positions)
+        below = torch.tril_indices(*hessians.shape[1:], device=hessians.device)
+        values = torch.cat([losses[:, None], gradients, hessians[:, below[0], below[1]]], 1)
+        bad = (~values.isfinite().all(1)).nonzero()
+        if len(bad):
+            row = int(bad[0])
+            what = "curvature" if bool(losses[row].isfinite()) else "loss"
+            sample = problem.describe(int(positions[row]))
+            raise InputError(f"the {what} of {sample} is not finite: look at that sample")
+        found.append(values.cpu().numpy())
+        progress(len(positions))
+        start += len(positions)
+    return np.concatenate(found)
+
+
+def _check_basis(problem: Problem, basis: Float[Tensor, "parameters directions"]) -> None:
+    count = parameter_count(problem)
+    if basis.ndim != 2 or len(basis) != count or basis.shape[1] == 0 or not basis.is_floating_point():
+        raise InputError(
+            f"the basis is {tuple(basis.shape)} {basis.dtype}: it must have a row for each of the {count:,} moving "
+            "parameters, a column for each direction, and floating point numbers"
+        )
+    inner = torch.zeros(basis.shape[1], basis.shape[1], dtype=torch.float64, device=basis.device)
+    for part in basis.split(ROWS):
+        inner += part.double().T @ part.double()
+    off = float((inner - torch.eye(len(inner), dtype=torch.float64, device=basis.device)).abs().max())
+    if not off <= ORTHONORMAL:
+        raise InputError(
+            f"the basis is not orthonormal: inner products of its columns are off by up to {off:.2g}; "
+            "use basis, _ = torch.linalg.qr(basis)"
+        )
+
+
+def _check_same(problem: Problem, shards: RowShards, finished: list[slice], progress: Callable[[int], None]) -> None:
+    """Runs the first stored samples again: a callable loss, the prediction and the software have no hash."""
+    if not finished:
+        return
+    some = slice(finished[0].start, min(finished[0].start + TOGETHER, finished[0].stop))
+    losses = loss_of_samples(problem)(problem.batch(some)).double().cpu().numpy()
+    if not np.allclose(shards.read(some)[:, 0], losses, rtol=1e-4, atol=1e-7):
+        raise InputError(
+            "the store holds other losses of these samples at these weights: the loss, the prediction or the software "
+            "has changed; give another store"
+        )
+    progress(sum(rows.stop - rows.start for rows in finished))
+
+
+def _contents(problem: Problem, basis: Float[Tensor, "parameters directions"]) -> dict[str, Any]:
+    """What decides the results: samples, weights, loss and basis; a callable loss cannot be told from another."""
+    return {
+        "weights": digest(problem.model.state_dict()),
+        "moving": digest(list(problem.moving)),
+        "samples": digest_of_samples(problem.dataset),
+        "order": digest(problem.index),
+        "basis": digest(basis),
+        "loss": "callable" if callable(problem.loss) else problem.loss,
+    }

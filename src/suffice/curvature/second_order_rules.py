@@ -1,0 +1,264 @@
+r"""How single operations carry first and second derivatives: all that the second-order sweep knows of them.
+
+For :math:`y = f(x)` with D tangents :math:`\dot x_j` and the adjoint :math:`\lambda = \partial l / \partial y`, a rule
+gives :math:`\dot y_j = f'(x)\, \dot x_j`, and :math:`\lambda^\top f''(x)[\dot x_j, \dot x_k]` for all j, k. An operation
+that no rule names is differentiated by torch itself; none is taken for linear unless it is listed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, fx
+from torch.func import jvp, vjp, vmap
+
+aten = torch.ops.aten
+
+Answer: TypeAlias = tuple[Float[Tensor, "directions ..."], Float64[Tensor, "directions directions"]]
+"""The tangents of the output, and the second derivatives."""
+
+LINEAR = {
+    aten.view, aten._unsafe_view, aten.reshape, aten.permute, aten.transpose, aten.t, aten.expand, aten.squeeze,
+    aten.unsqueeze, aten.select, aten.slice, aten.split, aten.split_with_sizes, aten.unbind, aten.cat, aten.stack,
+    aten.flip, aten.roll, aten.clone, aten.alias, aten._to_copy, aten.constant_pad_nd, aten.diagonal, aten.unfold,
+    aten.as_strided, aten.add, aten.sub, aten.rsub, aten.neg, aten.sum, aten.mean, aten.cumsum, aten.embedding,
+    aten.index, aten.index_select, aten.gather, aten.index_add, aten.scatter_add, aten.masked_fill, aten.nll_loss_forward,
+    aten.avg_pool2d, aten._adaptive_avg_pool2d, aten.upsample_bilinear2d, aten.upsample_bicubic2d,
+}  # fmt: skip
+"""Linear in all their tensors together, those that do not move left out."""
+
+FACTORS = {
+    aten.mul: (0, 1),
+    aten.mm: (0, 1),
+    aten.bmm: (0, 1),
+    aten.addmm: (1, 2),
+    aten.baddbmm: (1, 2),
+    aten.convolution: (0, 1),
+}
+"""The two arguments that are multiplied; in one of them the operation is linear."""
+
+CONSTANT = {aten.detach, aten.sign, aten.floor, aten.ceil, aten.round, aten.zeros_like, aten.ones_like}
+"""Without derivatives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One operation of a graph, for one sample.
+
+    Attributes:
+        node: in the graph; one that takes an output of an operation with several stands for both.
+        values: of the nodes before it, and of itself.
+        tangents: of the nodes that move, D each.
+        adjoint: of its output; None where the operation is linear.
+        shared: nodes that are the same for all samples.
+    """
+
+    node: fx.Node
+    values: Mapping[fx.Node, Any]
+    tangents: Mapping[fx.Node, Float[Tensor, "directions ..."]]
+    adjoint: Tensor | None
+    shared: frozenset[fx.Node]
+
+    @property
+    def output(self) -> Tensor:
+        found: Tensor = self.values[self.node]
+        return found
+
+    @cached_property
+    def moving(self) -> list[fx.Node]:
+        """The inputs that move, each once."""
+        return [node for node in whole(self.node).all_input_nodes if node in self.tangents]
+
+    @cached_property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Their values."""
+        return tuple(self.values[node] for node in self.moving)
+
+    @cached_property
+    def directions(self) -> tuple[Float[Tensor, "directions ..."], ...]:
+        """Their tangents."""
+        return tuple(self.tangents[node] for node in self.moving)
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """The output at other values of the moving inputs."""
+        return run(self.node, {**self.values, **dict(zip(self.moving, inputs, strict=True))})
+
+    def none(self) -> Float64[Tensor, "directions directions"]:
+        """No second derivatives."""
+        tangents = self.directions[0]
+        return tangents.new_zeros((len(tangents), len(tangents)), dtype=torch.float64)
+
+
+def whole(node: fx.Node) -> fx.Node:
+    """The operation with several outputs of which a node takes one; or the node itself."""
+    return node.args[0] if is_output(node) else node  # type: ignore[return-value]
+
+
+def is_output(node: fx.Node) -> bool:
+    """Whether a node takes one output of an operation with several."""
+    return getattr(node.target, "__name__", "") == "getitem"
+
+
+def kind(node: fx.Node) -> Any:
+    """The operation by its name, whatever its signature."""
+    return getattr(whole(node).target, "overloadpacket", None)
+
+
+def run(node: fx.Node, values: Mapping[fx.Node, Any]) -> Any:
+    """The output of a node, from the values of those before it."""
+    operation = whole(node)
+    target: Any = operation.target
+    arguments, named = fx.node.map_arg((operation.args, operation.kwargs), values.__getitem__)
+    found = target(*arguments, **named)
+    return found if operation is node else found[node.args[1]]
+
+
+def is_linear(node: fx.Node, moving: set[fx.Node]) -> bool:
+    """Whether second derivatives in the inputs that move are zero, for a reason that is listed here."""
+    operation, name = whole(node), kind(node)
+    if name in FACTORS:
+        return not all(operation.args[place] in moving for place in FACTORS[name])
+    if name is aten.div:
+        return operation.args[1] not in moving
+    return name in LINEAR or (name is aten.where and operation.args[0] not in moving)
+
+
+def rule_of(node: fx.Node, moving: set[fx.Node]) -> Callable[[Operation], Answer]:
+    """The rule for an operation, given what moves."""
+    name, target = kind(node), whole(node).target
+    if name in MATRIX_PRODUCTS:
+        return matrix_product
+    if is_linear(node, moving):
+        return linear
+    if name in SOFTMAX:
+        return softmax
+    if name is aten.mul and node.args[0] is not node.args[1]:
+        return elementwise_product
+    if isinstance(target, torch._ops.OpOverload) and torch.Tag.pointwise in target.tags:
+        return elementwise
+    return by_torch
+
+
+def gram(left: Float[Tensor, "directions ..."], right: Float[Tensor, "directions ..."]) -> Float64[Tensor, "d d"]:
+    """Inner products of all pairs."""
+    return (left.flatten(1) @ right.flatten(1).mT).double()
+
+
+def linear(operation: Operation) -> Answer:
+    """The tangents by torch."""
+    along = vmap(lambda *tangents: jvp(operation, operation.inputs, tangents)[1])
+    return along(*operation.directions), operation.none()
+
+
+def by_torch(operation: Operation) -> Answer:
+    r"""Any operation: the derivative of :math:`(f(x), f'(x)^\top \lambda)` along each tangent."""
+
+    def value_and_pullback(*inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        output, pull, *_ = vjp(operation, *inputs)
+        return output, pull(operation.adjoint)
+
+    along = vmap(lambda *tangents: jvp(value_and_pullback, operation.inputs, tangents)[1])
+    tangents, bends = along(*operation.directions)
+    second = operation.none()
+    for bend, direction in zip(bends, operation.directions, strict=True):
+        second = second + gram(bend, direction)
+    return tangents, second
+
+
+def elementwise(operation: Operation) -> Answer:
+    r"""Entry by entry :math:`y = f(x_1, \dots)`: the derivatives of f are taken once, for all tangents."""
+    shape = operation.output.shape
+    inputs = tuple(value.expand(shape) for value in operation.inputs)
+    directions = [_broadcast(direction, shape) for direction in operation.directions]
+
+    def slopes(*inputs: Tensor) -> tuple[Tensor, ...]:
+        output, pull, *_ = vjp(operation, *inputs)
+        found: tuple[Tensor, ...] = pull(torch.ones_like(output))
+        return found
+
+    tangents = sum(slope * direction for slope, direction in zip(slopes(*inputs), directions, strict=True))
+    second = operation.none()
+    for number, direction in enumerate(directions):
+        ones = tuple((torch.ones_like if place == number else torch.zeros_like)(x) for place, x in enumerate(inputs))
+        curvatures = jvp(slopes, inputs, ones)[1]
+        for curvature, other in zip(curvatures, directions, strict=True):
+            second = second + gram(operation.adjoint * curvature * direction, other)
+    return tangents, second  # type: ignore[return-value]
+
+
+def elementwise_product(operation: Operation) -> Answer:
+    """Of two different tensors that move."""
+    shape = operation.output.shape
+    (left, right), (along_left, along_right) = operation.inputs, operation.directions
+    along_left, along_right = _broadcast(along_left, shape), _broadcast(along_right, shape)
+    half = gram(operation.adjoint * along_left, along_right)
+    return along_left * right + left * along_right, half + half.mT
+
+
+def softmax(operation: Operation) -> Answer:
+    r"""With p the softmax of x and :math:`z_j = \dot x_j - p^\top \dot x_j`.
+
+    Softmax: :math:`\dot y_j = p \odot z_j`, second derivatives
+    :math:`\sum p (\lambda - p^\top \lambda)\, z_j z_k`. Its logarithm: :math:`\dot y_j = z_j`, and
+    :math:`-\sum_i \lambda_i\, \sum p\, z_j z_k`.
+    """
+    output, adjoint, dim = operation.output, operation.adjoint, whole(operation.node).args[1]
+    dim = dim % output.ndim - output.ndim
+    is_log = kind(operation.node) is aten._log_softmax
+    (direction,) = operation.directions
+    direction = direction.to(output.dtype)
+    shares = output.exp() if is_log else output
+    centred = direction - (shares * direction).sum(dim, keepdim=True)
+    if is_log:
+        return centred, gram(-shares * adjoint.sum(dim, keepdim=True) * centred, centred)
+    tangents = shares * centred
+    return tangents, gram((adjoint - (shares * adjoint).sum(dim, keepdim=True)) * tangents, centred)
+
+
+def matrix_product(operation: Operation) -> Answer:
+    r""":math:`Y = A B`, or with a summand: :math:`\dot Y_j = \dot A_j B + A \dot B_j`.
+
+    The second derivatives are :math:`M + M^\top` with :math:`M_{jk} = \langle \Lambda, \dot A_j \dot B_k \rangle
+    = \langle \dot A_j, \Lambda \dot B_k^\top \rangle`: where B is a weight, D products and not D².
+    """
+    node = whole(operation.node)
+    places = FACTORS[kind(operation.node)]
+    left, right = (node.args[place] for place in places)
+    scale = node.kwargs.get("alpha", 1)
+    a, b = operation.values[left], operation.values[right]
+    along_a, along_b = operation.tangents.get(left), operation.tangents.get(right)
+    parts = []
+    if along_a is not None:
+        parts.append(scale * (along_a @ b))
+    if along_b is not None:
+        parts.append(scale * _with_each(a, along_b, right in operation.shared))
+    if places == (1, 2) and node.args[0] in operation.tangents:
+        parts.append(node.kwargs.get("beta", 1) * _broadcast(operation.tangents[node.args[0]], operation.output.shape))
+    tangents = sum(parts[1:], parts[0])
+    tangents = _broadcast(tangents, operation.output.shape).expand(-1, *operation.output.shape)
+    if along_a is None or along_b is None:
+        return tangents, operation.none()
+    adjoint = scale * operation.adjoint
+    if right in operation.shared or a.numel() <= b.numel():
+        half = gram(along_a, _with_each(adjoint, along_b.mT, right in operation.shared))
+    else:
+        half = gram(along_a.mT @ adjoint, along_b)
+    return tangents, half + half.mT
+
+
+def _with_each(matrix: Tensor, stack: Float[Tensor, "directions ..."], is_shared: bool) -> Tensor:
+    """The product with each matrix of a stack; samples that share it are rows of one product."""
+    return torch.stack([matrix @ one for one in stack]) if is_shared else matrix @ stack
+
+
+def _broadcast(direction: Float[Tensor, "directions ..."], shape: torch.Size) -> Tensor:
+    """Tangents that can be multiplied with values of a shape, entry by entry."""
+    missing = len(shape) + 1 - direction.ndim
+    return direction.reshape(len(direction), *[1] * missing, *direction.shape[1:]).expand(-1, *shape)
+
+
+SOFTMAX = {aten._softmax, aten._log_softmax, aten._safe_softmax}
+MATRIX_PRODUCTS = {aten.mm, aten.bmm, aten.addmm, aten.baddbmm}

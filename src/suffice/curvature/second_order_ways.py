@@ -1,0 +1,314 @@
+r"""The one rule for second derivatives of single samples in a subspace: the fastest way that runs and is right.
+
+1. The sample's loss as a graph of operations, and one adjoint pass over it (`suffice.curvature.second_order_graph`).
+2. ``vmap`` over samples and directions of ``jvp(grad)``.
+3. Reverse passes over reverse passes, sample by sample, with the model's own parameters: this runs wherever second
+   derivatives exist, and the others are compared with it on the first two samples.
+
+A graph has the branches that the model took for one sample, so the losses of a graph are compared with the model's own
+for each sample. No error's text is read.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+from torch.func import grad, grad_and_value, jvp, vmap
+from torch.nn import functional
+from torch.utils import _pytree as pytree
+
+from suffice.checks import check_gradient
+from suffice.curvature.autograd import pulled_back, recording
+from suffice.curvature.double_backward import second_derivative, with_graph
+from suffice.curvature.second_order_graph import SecondOrderGraph
+from suffice.curvature.second_order_rules import gram
+from suffice.curvature.vmap_or_plain import AGREEMENT, Function, Wrapped, sample_of
+from suffice.problem import Batch, Problem, as_tensor
+
+SAME_LOSS = 1e-5
+"""Relative difference of the losses of a graph and of the model: branches change more, rounding less."""
+
+CHUNK_BYTES = 64 << 20
+"""What the samples that are run together may take: more is not faster."""
+
+CHUNK_SAMPLES = 64
+"""The most samples that are run together."""
+
+
+class Projections(NamedTuple):
+    r"""Of some samples: :math:`l_i`, :math:`U^\top g_i`, :math:`U^\top h_i U`."""
+
+    losses: Float64[Tensor, " samples"]
+    gradients: Float64[Tensor, "samples directions"]
+    hessians: Float64[Tensor, "samples directions directions"]
+
+
+Way: TypeAlias = Callable[[Int64[np.ndarray, " samples"]], Projections | None]
+"""To take the derivatives of some samples; None where it does not run."""
+
+
+class SampleProjections:
+    r"""Losses, gradients and Hessians of single samples along the columns of a matrix U.
+
+    What is found out about the model is kept for further calls. To be used within ``problem.measuring()``, with the
+    "math" kernel of attention.
+
+    Args:
+        problem: the model at its present parameters, and the samples.
+        basis: U.
+
+    Example:
+        >>> data = torch.utils.data.TensorDataset(torch.tensor([[3.0, 1.0]] * 3), torch.zeros(3))
+        >>> model = torch.nn.Linear(2, 1, bias=False)
+        >>> model.weight.data[:] = torch.tensor([[1.0, 2.0]])
+        >>> with (problem := Problem(model, data, "mse")).measuring():
+        ...     SampleProjections(problem, torch.eye(2))(np.array([0])).hessians
+        tensor([[[18.,  6.],
+                 [ 6.,  2.]]], dtype=torch.float64)
+    """
+
+    def __init__(self, problem: Problem, basis: Float[Tensor, "parameters directions"]) -> None:
+        self._problem = problem
+        self._loss = loss_of_samples(problem)
+        self._wrapped = Wrapped(problem.model, self._loss)
+        self._weights = {name: value.detach() for name, value in problem.moving.items()}
+        self._directions = _by_parameter(problem, basis)
+        self._graphs: dict[Any, SecondOrderGraph] = {}
+        self._right: dict[str, bool] = {}
+        self._expected: tuple[_Expected, ...] | None = None
+
+    def __call__(self, positions: Int64[np.ndarray, " samples"]) -> Projections:
+        """Those of some samples, which are run together.
+
+        Args:
+            positions: in the problem's order.
+
+        Raises:
+            InputError: the model has no second derivatives; names the operation.
+            torch.OutOfMemoryError: memory ran out.
+        """
+        for name, way in self._ways.items():
+            found = way(positions) if self._is_right(name) else None
+            if found is not None:
+                return found
+        return self._one_by_one(positions)
+
+    @property
+    def together(self) -> int:
+        """The number of samples that is best run together."""
+        way = next((name for name in self._ways if self._is_right(name)), None)
+        directions = len(next(iter(self._directions.values())))
+        if way == "graph":
+            size = max(graph.bytes(directions) for graph in self._graphs.values())
+        elif way == "vmap":
+            size = 4 * sum(direction.nbytes for direction in self._directions.values())
+        else:
+            return 1
+        return min(max(1, CHUNK_BYTES // size), CHUNK_SAMPLES)
+
+    @property
+    def _ways(self) -> dict[str, Way]:
+        """But for the plain one, in the order in which they are tried."""
+        return {"graph": self._by_graph, "vmap": self._by_vmap}
+
+    def _is_right(self, name: str) -> bool:
+        """Whether a way has the same results as plain autograd, for two samples and a random combination of U."""
+        if name not in self._right:
+            positions = np.arange(2)
+            draw = torch.Generator().manual_seed(0)
+            directions = len(next(iter(self._directions.values())))
+            combination = torch.randn(directions, 1, generator=draw, dtype=torch.float64).to(self._problem.device)
+            if self._expected is None:
+                along = {key: _combined(value, combination) for key, value in self._directions.items()}
+                self._expected = tuple(self._plain(position, along) for position in positions)
+            weights = [value for value in self._problem.model.parameters() if value.is_floating_point()]
+            precision = max(torch.finfo(value.dtype).eps for value in weights)
+            found = self._ways[name](positions)
+            self._right[name] = found is not None and _agree(
+                found, combination, self._expected, max(AGREEMENT, precision**0.5)
+            )
+        return self._right[name]
+
+    def _by_graph(self, positions: Int64[np.ndarray, " samples"]) -> Projections | None:
+        batch = self._problem.batch(positions)
+        leaves, form = pytree.tree_flatten(batch)
+        inputs = [leaf.unsqueeze(1) for leaf in leaves if isinstance(leaf, Tensor)]
+        key = (str(form), tuple((leaf.shape[2:], leaf.dtype) for leaf in inputs))
+
+        def traced(row: int) -> SecondOrderGraph:
+            def loss(*tensors: Tensor) -> Tensor:
+                weights, rest = tensors[: len(self._weights)], iter(tensors[len(self._weights) :])
+                sample = [next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+                named = dict(zip(self._weights, weights, strict=True))
+                return self._wrapped.at(named, pytree.tree_unflatten(sample, form)).sum()
+
+            return SecondOrderGraph(loss, list(self._weights.values()), [leaf[row] for leaf in inputs])
+
+        def run() -> Projections | None:
+            own, row = self._loss(batch).double(), 0
+            for _ in range(2):
+                if row or key not in self._graphs:
+                    self._graphs[key] = traced(row)
+                found = Projections(*self._graphs[key](list(self._directions.values()), inputs))
+                apart = (found.losses - own).abs()
+                limit = SAME_LOSS * (own.abs() + own.abs().mean())
+                if bool((apart <= limit).all()) or not bool(own.isfinite().all()):
+                    return found
+                row = int((apart - limit).argmax())  # a sample for which the model takes another branch
+            return None
+
+        return _unless_it_fails(run)
+
+    def _by_vmap(self, positions: Int64[np.ndarray, " samples"]) -> Projections | None:
+        batch = self._problem.batch(positions)
+
+        def of_one(row: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            def loss(weights: Mapping[str, Tensor]) -> Tensor:
+                return self._wrapped.at(weights, sample_of(batch, row)).sum()
+
+            def product(along: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+                found: Mapping[str, Tensor] = jvp(grad(loss), (self._weights,), (along,))[1]
+                return found
+
+            gradient, value = grad_and_value(loss)(self._weights)
+            return value, self._projected(gradient), self._grams(vmap(product)(self._directions))
+
+        rows = torch.arange(len(positions), device=self._problem.device)
+        return _unless_it_fails(lambda: Projections(*vmap(of_one)(rows)))
+
+    def _one_by_one(self, positions: Int64[np.ndarray, " samples"]) -> Projections:
+        found = [self._plain(position, self._directions) for position in positions]
+        losses, gradients, products = (torch.stack(parts) for parts in list(zip(*found, strict=True))[:3])
+        return Projections(losses, gradients, (products + products.mT) / 2)
+
+    def _plain(self, position: int, along: Mapping[str, Float[Tensor, "several ..."]]) -> "_Expected":
+        """By reverse passes over reverse passes."""
+        parameters = list(self._problem.moving.values())
+        batch = self._problem.batch(slice(position, position + 1))
+        products = []
+        with recording(self._problem):
+            loss = self._loss(batch).sum()
+            gradient = with_graph(loss, parameters)
+            for one in zip(*(along[name] for name in self._weights), strict=True):
+                products.append(second_derivative(loss, gradient, one, parameters))
+        named = dict(zip(self._weights, map(torch.stack, zip(*products, strict=True)), strict=True))
+        first = {name: part.detach() for name, part in zip(self._weights, gradient, strict=True)}
+        sizes = [_norm(part.values()) for part in (first, named)]
+        return _Expected(loss.detach().double(), self._projected(first), self._grams(named).mT, *sizes)
+
+    def _projected(self, gradient: Mapping[str, Tensor]) -> Float64[Tensor, " directions"]:
+        parts = [along.flatten(1) @ gradient[name].flatten() for name, along in self._directions.items()]
+        return torch.stack(parts).double().sum(0)
+
+    def _grams(self, products: Mapping[str, Float[Tensor, "several ..."]]) -> Float64[Tensor, "several directions"]:
+        parts = [gram(products[name], along) for name, along in self._directions.items()]
+        return torch.stack(parts).sum(0)
+
+
+class _Expected(NamedTuple):
+    """Of one sample by plain autograd: loss, U'g, U'hV for some V, and the norms of g and hV."""
+
+    loss: Float64[Tensor, ""]
+    gradient: Float64[Tensor, " directions"]
+    products: Float64[Tensor, "directions several"]
+    gradient_norm: float
+    product_norm: float
+
+
+def loss_of_samples(problem: Problem) -> Function:
+    """The losses of a batch, without a look at the values of labels: the guards have looked at them."""
+    if problem.loss != "cross_entropy":
+        return problem.losses
+    return lambda batch: functional.cross_entropy(
+        as_tensor(problem.outputs(batch)).double(), problem.targets(batch).long(), reduction="none"
+    )
+
+
+def check_second_derivatives(problem: Problem) -> None:
+    """Compares first and second derivatives of the losses with central differences; see `suffice.checks`.
+
+    Raises:
+        InputError: they do not match, with the parameter; or there are no second derivatives, with the operation.
+    """
+    check_gradient(problem, "gradients of samples", _gradient, of_outputs=True)
+    check_gradient(problem, "Hessians of samples", _slope_gradient, _slope)
+
+
+def _gradient(problem: Problem, position: int) -> dict[str, Tensor]:
+    """Of one sample's loss."""
+    with recording(problem):
+        loss = problem.losses(problem.batch(slice(position, position + 1)), 1).sum()
+        gradient = pulled_back(loss, list(problem.moving.values()))
+    return dict(zip(problem.moving, gradient, strict=True))
+
+
+def _slope(problem: Problem, position: int) -> Tensor:
+    r""":math:`u^\top g_i` for a fixed random u."""
+    gradient = _gradient(problem, position)
+    parts = [(gradient[name] * part).sum(dtype=torch.float64) for name, part in _random(problem).items()]
+    return torch.stack(parts).sum()
+
+
+def _slope_gradient(problem: Problem, position: int) -> dict[str, Tensor]:
+    """h_i u."""
+    parameters = list(problem.moving.values())
+    with recording(problem):
+        loss = problem.losses(problem.batch(slice(position, position + 1)), 1).sum()
+        gradient = with_graph(loss, parameters)
+        products = second_derivative(loss, gradient, list(_random(problem).values()), parameters)
+    return dict(zip(problem.moving, products, strict=True))
+
+
+def _random(problem: Problem) -> dict[str, Tensor]:
+    """A direction in the moving parameters, the same at each call."""
+    draw = torch.Generator().manual_seed(0)
+    return {name: torch.randn(value.shape, generator=draw).to(value) for name, value in problem.moving.items()}
+
+
+def _by_parameter(problem: Problem, basis: Float[Tensor, "parameters directions"]) -> dict[str, Tensor]:
+    """The columns as tensors of each parameter's shape and dtype."""
+    parts = basis.split([parameter.numel() for parameter in problem.moving.values()])
+    return {
+        name: part.T.to(parameter).contiguous().reshape(-1, *parameter.shape)
+        for (name, parameter), part in zip(problem.moving.items(), parts, strict=True)
+    }
+
+
+def _combined(directions: Float[Tensor, "directions ..."], combination: Float64[Tensor, "directions 1"]) -> Tensor:
+    return torch.tensordot(combination.to(directions.dtype), directions, dims=([0], [0]))
+
+
+def _agree(
+    found: Projections, combination: Float64[Tensor, "directions 1"], expected: Sequence[_Expected], tolerance: float
+) -> bool:
+    """Up to rounding, which is relative to the whole gradient or product where its projection is small."""
+    for row, one in enumerate(expected):
+        pairs = [
+            (found.gradients[row], one.gradient, one.gradient_norm),
+            (found.hessians[row] @ combination, one.products, one.product_norm),
+        ]
+        for value, truth, norm in pairs:
+            if not float((value - truth).norm()) <= tolerance * (float(truth.norm()) + tolerance * norm):
+                return False
+    return True
+
+
+def _norm(parts: Any) -> float:
+    return float(sum(part.double().square().sum() for part in parts)) ** 0.5
+
+
+def _unless_it_fails(run: Callable[[], Projections | None]) -> Projections | None:
+    """None where it does not run: whatever the model, or torch, says, the next way decides."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what vmap runs slowly; the model's own came by the plain way
+            found = run()
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception:
+        return None
+    return None if found is None else Projections(*(part.detach().double() for part in found))
