@@ -75,7 +75,7 @@ class PerSample:
 
 def per_sample(
     problem: Problem,
-    basis: Float[Tensor, "parameters directions"],
+    basis: Float[Tensor, "parameters *directions"],
     store: str | Path | None = None,
     batch_size: int | Literal["auto"] = "auto",
     progress: Callable[[int], None] = lambda samples: None,
@@ -175,12 +175,12 @@ def _measured(
     return np.concatenate(found)
 
 
-def _check_basis(problem: Problem, basis: Float[Tensor, "parameters directions"]) -> None:
+def _check_basis(problem: Problem, basis: Float[Tensor, "parameters *directions"]) -> None:
     count = parameter_count(problem)
-    if basis.ndim != 2 or len(basis) != count or basis.shape[1] == 0 or not basis.is_floating_point():
+    if basis.ndim != 2 or len(basis) != count or basis.shape[1] == 0:
         raise InputError(
-            f"the basis is {tuple(basis.shape)} {basis.dtype}: it must have a row for each of the {count:,} moving "
-            "parameters, a column for each direction, and floating point numbers"
+            f"the basis has the shape {tuple(basis.shape)}: it must be ({count}, D), with a row for each moving "
+            "parameter and a column for each direction"
         )
     inner = torch.zeros(basis.shape[1], basis.shape[1], dtype=torch.float64, device=basis.device)
     for part in basis.split(ROWS):

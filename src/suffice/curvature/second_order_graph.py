@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Shaped
 from torch import Tensor, fx
 from torch.func import functionalize, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -51,6 +51,8 @@ class SecondOrderGraph:
         placeholders = [node for node in nodes if node.op == "placeholder"]
         self._weight_nodes, self._input_nodes = placeholders[: len(weights)], placeholders[len(weights) :]
         self._nodes = [node for node in nodes if node.op in ("get_attr", "call_function")]
+        if any(_changes_values(node) for node in self._nodes):
+            raise NotImplementedError("an operation changes values in place")
         self._shared = frozenset(_without(nodes, self._input_nodes))
         self._moving = _moving(self._nodes, self._weight_nodes)
         self._operations = [node for node in self._nodes if node in self._moving and not _is_several(node)]
@@ -59,7 +61,7 @@ class SecondOrderGraph:
         self._rules = [(node, rule_of(node, self._moving), last_uses[node]) for node in self._operations]
 
     def __call__(
-        self, directions: Sequence[Float[Tensor, "directions ..."]], inputs: Sequence[Float[Tensor, "samples 1 ..."]]
+        self, directions: Sequence[Float[Tensor, "directions ..."]], inputs: Sequence[Shaped[Tensor, "samples 1 ..."]]
     ) -> tuple[
         Float[Tensor, " samples"],
         Float[Tensor, "samples directions"],
@@ -153,6 +155,10 @@ def _is_floating(node: fx.Node) -> bool:
 
 def _is_several(node: fx.Node) -> bool:
     return isinstance(node.meta["val"], tuple | list)
+
+
+def _changes_values(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _attribute(module: Any, path: str) -> Any:

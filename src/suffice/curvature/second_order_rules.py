@@ -5,6 +5,7 @@ gives :math:`\dot y_j = f'(x)\, \dot x_j`, and :math:`\lambda^\top f''(x)[\dot x
 that no rule names is differentiated by torch itself; none is taken for linear unless it is listed.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,6 +134,8 @@ def rule_of(node: fx.Node, moving: set[fx.Node]) -> Callable[[Operation], Answer
         return matrix_product
     if is_linear(node, moving):
         return linear
+    if name is aten.native_layer_norm and node.args[1] == 0:
+        return layer_norm
     if name in SOFTMAX:
         return softmax
     if name is aten.mul and node.args[0] is not node.args[1]:
@@ -142,7 +145,7 @@ def rule_of(node: fx.Node, moving: set[fx.Node]) -> Callable[[Operation], Answer
     return by_torch
 
 
-def gram(left: Float[Tensor, "directions ..."], right: Float[Tensor, "directions ..."]) -> Float64[Tensor, "d d"]:
+def gram(left: Float[Tensor, "rows ..."], right: Float[Tensor, "columns ..."]) -> Float64[Tensor, "rows columns"]:
     """Inner products of all pairs."""
     return (left.flatten(1) @ right.flatten(1).mT).double()
 
@@ -216,6 +219,41 @@ def softmax(operation: Operation) -> Answer:
         return centred, gram(-shares * adjoint.sum(dim, keepdim=True) * centred, centred)
     tangents = shares * centred
     return tangents, gram((adjoint - (shares * adjoint).sum(dim, keepdim=True)) * tangents, centred)
+
+
+def layer_norm(operation: Operation) -> Answer:
+    r""":math:`y = \gamma \odot \hat x + \beta` with :math:`\hat x = r\, (x - \bar x)`, over N entries.
+
+    With :math:`c_j = \dot x_j - \bar{\dot x}_j`, :math:`s_j = \hat x^\top c_j / N`, :math:`\mu = \gamma \odot
+    \lambda`, :math:`a_j = \mu^\top c_j` and :math:`b = \mu^\top \hat x`: the derivative of :math:`\hat x` is
+    :math:`r\, (c_j - s_j \hat x)`, and :math:`\mu^\top \hat x''` is
+    :math:`r^2\, (3 b\, s_j s_k - a_j s_k - s_j a_k - b\, c_j^\top c_k / N)`.
+    """
+    source, shape, scale, shift, eps = whole(operation.node).args
+    dims, adjoint = tuple(range(-len(shape), 0)), operation.adjoint
+    value = operation.values[source]
+    centred = value - value.mean(dims, keepdim=True)
+    factor = (centred.square().mean(dims, keepdim=True) + eps).rsqrt()
+    unit = factor * centred
+    along, along_scale, along_shift = (operation.tangents.get(node) for node in (source, scale, shift))
+    parts, second = [], operation.none()
+    if along is not None:
+        along = along - along.mean(dims, keepdim=True)
+        slope = (unit * along).mean(dims, keepdim=True)
+        turned = factor * (along - slope * unit)
+        parts.append(turned if scale is None else turned * operation.values[scale])
+        adjoint_of_unit = adjoint if scale is None else adjoint * operation.values[scale]
+        weight = factor.square() * (adjoint_of_unit * unit).sum(dims, keepdim=True)
+        half = gram(factor.square() * (adjoint_of_unit * along).sum(dims, keepdim=True), slope)
+        second = gram(3 * weight * slope, slope) - half - half.mT - gram(weight / math.prod(shape) * along, along)
+    if along_scale is not None:
+        parts.append(unit * _broadcast(along_scale, value.shape))
+    if along is not None and along_scale is not None:
+        half = gram((adjoint * turned).reshape(len(along), -1, *shape).sum(1), along_scale)
+        second = second + half + half.mT
+    if along_shift is not None:
+        parts.append(_broadcast(along_shift, value.shape))
+    return sum(parts[1:], parts[0]), second
 
 
 def matrix_product(operation: Operation) -> Answer:

@@ -124,7 +124,7 @@ class SampleProjections:
             combination = torch.randn(directions, 1, generator=draw, dtype=torch.float64).to(self._problem.device)
             if self._expected is None:
                 along = {key: _combined(value, combination) for key, value in self._directions.items()}
-                self._expected = tuple(self._plain(position, along) for position in positions)
+                self._expected = tuple(self._plain(int(position), along) for position in positions)
             weights = [value for value in self._problem.model.parameters() if value.is_floating_point()]
             precision = max(torch.finfo(value.dtype).eps for value in weights)
             found = self._ways[name](positions)
@@ -181,7 +181,7 @@ class SampleProjections:
         return _unless_it_fails(lambda: Projections(*vmap(of_one)(rows)))
 
     def _one_by_one(self, positions: Int64[np.ndarray, " samples"]) -> Projections:
-        found = [self._plain(position, self._directions) for position in positions]
+        found = [self._plain(int(position), self._directions) for position in positions]
         losses, gradients, products = (torch.stack(parts) for parts in list(zip(*found, strict=True))[:3])
         return Projections(losses, gradients, (products + products.mT) / 2)
 
