@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:SUF010")  # of parameters withou
 
 DIRECTIONS = 3
 
-NOT_BY_GRAPH = {}
+NOT_BY_GRAPH = {"lstm", "gru", "experts"}
 NOT_BY_VMAP = {"bert", "lstm", "gru", "sparse_embedding", "checkpointed", "experts"}
 """What these ways cannot run; nothing else here may be slower than need be."""
 
@@ -129,8 +129,12 @@ class TestPlain(Ways):
     kinds = SOUND.keys()
 
 
-@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "vit", "dinov2", "convnext"])
-def test_models_of_transformers_with_fused_attention(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "step", "tolerance"),
+    [(name, 1e-5, 1e-6) for name in ("bert", "gpt2", "vit", "dinov2", "convnext")]
+    + [("llama", 3e-3, 1e-3)],  # its norms are in float32, whatever the model
+)
+def test_models_of_transformers_with_fused_attention(name, step, tolerance, tmp_path):
     problem = tiny_checkpoints.problem_of(name, tmp_path, 4)
     assert problem.model.config._attn_implementation == "sdpa" or name == "convnext"
     problem.model.double()
@@ -141,9 +145,9 @@ def test_models_of_transformers_with_fused_attention(name, tmp_path):
 
     problem.predict = in_float64
     basis = basis_of(problem)
-    found, expected = per_sample(problem, basis), expected_of(problem, basis)
+    found, expected = per_sample(problem, basis), expected_of(problem, basis, step)
     for value, truth in zip((found.losses, found.gradients, found.hessians), expected, strict=True):
-        assert np.allclose(value, truth, rtol=1e-5, atol=1e-6 * float(truth.abs().max()))
+        assert np.allclose(value, truth, rtol=tolerance, atol=tolerance * float(truth.abs().max()))
 
 
 @pytest.mark.parametrize("kind", sorted(SOUND))
@@ -354,7 +358,7 @@ class Squaring(nn.Module):
 def test_an_operation_without_a_second_derivative_is_named():
     torch.manual_seed(0)
     problem = problem_of(Squaring(Once), drawn(SAMPLES, WIDTH))
-    with pytest.raises(InputError, match=r"^SUF007: Once has no second derivative: write it with operations") as found:
+    with pytest.raises(InputError, match=r"^SUF007: Once has no second derivative: write it with torch's own operations") as found:
         per_sample(problem, basis_of(problem))
     assert "\n" not in str(found.value)
 

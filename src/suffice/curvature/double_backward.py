@@ -30,32 +30,36 @@ def with_graph(loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 def second_derivative(
-    loss: Tensor, gradient: Sequence[Tensor], direction: Sequence[Tensor], parameters: Sequence[Tensor]
+    gradient: Sequence[Tensor], direction: Sequence[Tensor], parameters: Sequence[Tensor]
 ) -> list[Tensor]:
     """The product of the Hessian of a loss and a direction; the graph is kept.
 
     Args:
-        loss: one number.
-        gradient: of it, with a graph.
+        gradient: of the loss, with a graph.
         direction: of the shape of the parameters.
         parameters: leaves.
-
-    Raises:
-        InputError: an operation has no second derivative.
     """
     slope = torch.stack([(part * along).sum() for part, along in zip(gradient, direction, strict=True)]).sum()
-    try:
-        return pulled_back(slope, parameters, keep=True)
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        names = _without_second_derivative(loss)
-        if not names:
-            raise
+    return pulled_back(slope, parameters, keep=True)
+
+
+def check_second_derivative(loss: Tensor) -> None:
+    """Looks for operations whose gradients cannot be differentiated again.
+
+    Autograd itself may leave them out without an error: it looks only at what lies between a gradient and a parameter.
+
+    Args:
+        loss: one number; its graph is kept.
+
+    Raises:
+        InputError: there are some; names them.
+    """
+    names = _without_second_derivative(loss)
+    if names:
         raise InputError(
-            f"{' and '.join(names)} has no second derivative: write it with operations of torch that have one (for "
-            "attention, attn_implementation='sdpa')"
-        ) from error
+            f"{' and '.join(names)} has no second derivative: write it with torch's own operations (for attention, "
+            "attn_implementation='sdpa')"
+        )
 
 
 def _without_second_derivative(loss: Tensor) -> list[str]:
@@ -79,5 +83,6 @@ def _without_second_derivative(loss: Tensor) -> list[str]:
             watch(node)
             ahead += [behind for behind, _ in node.next_functions]
     leaves = [node.variable for node in seen if hasattr(node, "variable")]
-    torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
+    if leaves:
+        torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
     return list(found)

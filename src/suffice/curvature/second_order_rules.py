@@ -147,7 +147,8 @@ def rule_of(node: fx.Node, moving: set[fx.Node]) -> Callable[[Operation], Answer
 
 def gram(left: Float[Tensor, "rows ..."], right: Float[Tensor, "columns ..."]) -> Float64[Tensor, "rows columns"]:
     """Inner products of all pairs."""
-    return (left.flatten(1) @ right.flatten(1).mT).double()
+    dtype = torch.promote_types(left.dtype, right.dtype)
+    return (left.flatten(1).to(dtype) @ right.flatten(1).to(dtype).mT).double()
 
 
 def linear(operation: Operation) -> Answer:
@@ -175,7 +176,7 @@ def elementwise(operation: Operation) -> Answer:
     r"""Entry by entry :math:`y = f(x_1, \dots)`: the derivatives of f are taken once, for all tangents."""
     shape = operation.output.shape
     inputs = tuple(value.expand(shape) for value in operation.inputs)
-    directions = [_broadcast(direction, shape) for direction in operation.directions]
+    directions = [_broadcast(direction, shape).to(operation.output.dtype) for direction in operation.directions]
 
     def slopes(*inputs: Tensor) -> tuple[Tensor, ...]:
         output, pull, *_ = vjp(operation, *inputs)

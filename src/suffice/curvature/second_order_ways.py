@@ -23,7 +23,7 @@ from torch.utils import _pytree as pytree
 
 from suffice.checks import check_gradient
 from suffice.curvature.autograd import pulled_back, recording
-from suffice.curvature.double_backward import second_derivative, with_graph
+from suffice.curvature.double_backward import check_second_derivative, second_derivative, with_graph
 from suffice.curvature.second_order_graph import SecondOrderGraph
 from suffice.curvature.second_order_rules import gram
 from suffice.curvature.vmap_or_plain import AGREEMENT, Function, Wrapped, sample_of
@@ -194,7 +194,7 @@ class SampleProjections:
             loss = self._loss(batch).sum()
             gradient = with_graph(loss, parameters)
             for one in zip(*(along[name] for name in self._weights), strict=True):
-                products.append(second_derivative(loss, gradient, one, parameters))
+                products.append(second_derivative(gradient, one, parameters))
         named = dict(zip(self._weights, map(torch.stack, zip(*products, strict=True)), strict=True))
         first = {name: part.detach() for name, part in zip(self._weights, gradient, strict=True)}
         sizes = [_norm(part.values()) for part in (first, named)]
@@ -258,8 +258,9 @@ def _slope_gradient(problem: Problem, position: int) -> dict[str, Tensor]:
     parameters = list(problem.moving.values())
     with recording(problem):
         loss = problem.losses(problem.batch(slice(position, position + 1)), 1).sum()
+        check_second_derivative(loss)
         gradient = with_graph(loss, parameters)
-        products = second_derivative(loss, gradient, list(_random(problem).values()), parameters)
+        products = second_derivative(gradient, list(_random(problem).values()), parameters)
     return dict(zip(problem.moving, products, strict=True))
 
 
