@@ -266,31 +266,38 @@ def matrix_product(operation: Operation) -> Answer:
     node = whole(operation.node)
     places = FACTORS[kind(operation.node)]
     left, right = (node.args[place] for place in places)
-    scale = node.kwargs.get("alpha", 1)
+    scale, is_shared = node.kwargs.get("alpha", 1), right in operation.shared
     a, b = operation.values[left], operation.values[right]
     along_a, along_b = operation.tangents.get(left), operation.tangents.get(right)
     parts = []
     if along_a is not None:
-        parts.append(scale * (along_a @ b))
+        parts.append(along_a @ _scaled(b, scale))
     if along_b is not None:
-        parts.append(scale * _with_each(a, along_b, right in operation.shared))
+        parts.append(_with_each(_scaled(a, scale), along_b, is_shared))
     if places == (1, 2) and node.args[0] in operation.tangents:
-        parts.append(node.kwargs.get("beta", 1) * _broadcast(operation.tangents[node.args[0]], operation.output.shape))
+        summand = _broadcast(operation.tangents[node.args[0]], operation.output.shape)
+        parts.append(_scaled(summand, node.kwargs.get("beta", 1)))
     tangents = sum(parts[1:], parts[0])
-    tangents = _broadcast(tangents, operation.output.shape).expand(-1, *operation.output.shape)
     if along_a is None or along_b is None:
         return tangents, operation.none()
-    adjoint = scale * operation.adjoint
-    if right in operation.shared or a.numel() <= b.numel():
-        half = gram(along_a, _with_each(adjoint, along_b.mT, right in operation.shared))
+    adjoint = _scaled(operation.adjoint, scale)
+    if is_shared or a.numel() <= b.numel():
+        half = gram(along_a, _with_each(adjoint, along_b.mT, is_shared))
     else:
         half = gram(along_a.mT @ adjoint, along_b)
     return tangents, half + half.mT
 
 
+def _scaled(value: Tensor, scale: float) -> Tensor:
+    return value if scale == 1 else scale * value
+
+
 def _with_each(matrix: Tensor, stack: Float[Tensor, "directions ..."], is_shared: bool) -> Tensor:
     """The product with each matrix of a stack; samples that share it are rows of one product."""
-    return torch.stack([matrix @ one for one in stack]) if is_shared else matrix @ stack
+    if is_shared and matrix.ndim == 2:
+        columns = stack.permute(1, 0, 2).flatten(1)
+        return (matrix @ columns).unflatten(1, (len(stack), -1)).transpose(0, 1)
+    return matrix @ stack
 
 
 def _broadcast(direction: Float[Tensor, "directions ..."], shape: torch.Size) -> Tensor:
