@@ -1,8 +1,8 @@
 """Hessians of single samples in a subspace, against a loop over samples and columns; by the number of samples.
 
-Run as ``python benchmarks/per_sample.py DINOV2_SMALL [--threads N] [--only vit dinov2 scaling]`` (about 20 minutes). The
-loop takes the product of each sample's Hessian and each basis vector by ``jvp(grad)``, and projects it. Both sides run
-in turn; the answers are compared first. Guards have run before.
+Run as ``python benchmarks/per_sample.py DINOV2_SMALL [--threads N] [--only vit dinov2 scaling]`` (10 minutes). The loop
+takes the product of each sample's Hessian and each basis vector by ``jvp(grad)``, and projects it. Both sides run in
+turn; the answers are compared first. Guards have run before.
 """
 
 import argparse
@@ -43,7 +43,9 @@ def vit(samples: int) -> Problem:
     """The embedded Vision Transformer on digits, trained a little; all parameters move."""
     model, pixels, labels = trained_vit(1797, 150)
     rows = torch.arange(samples) % len(pixels)
-    return Problem(model, TensorDataset(pixels[rows], labels[rows]), predict=lambda model, batch: model(batch[0]).logits)
+    return Problem(
+        model, TensorDataset(pixels[rows], labels[rows]), predict=lambda model, batch: model(batch[0]).logits
+    )
 
 
 def last_block(folder: str, samples: int) -> Problem:

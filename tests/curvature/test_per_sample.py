@@ -83,7 +83,7 @@ def pytest_generate_tests(metafunc):
 class Ways:
     """A way to take second derivatives. A new one gives its name and its kinds, and inherits the tests."""
 
-    kinds = set()
+    kinds = frozenset()
     way = ""
 
     def rows(self, problem, batch_size=4):
@@ -358,7 +358,9 @@ class Squaring(nn.Module):
 def test_an_operation_without_a_second_derivative_is_named():
     torch.manual_seed(0)
     problem = problem_of(Squaring(Once), drawn(SAMPLES, WIDTH))
-    with pytest.raises(InputError, match=r"^SUF007: Once has no second derivative: write it with torch's own operations") as found:
+    with pytest.raises(
+        InputError, match=r"^SUF007: Once has no second derivative: write it with torch's own operations"
+    ) as found:
         per_sample(problem, basis_of(problem))
     assert "\n" not in str(found.value)
 

@@ -96,7 +96,7 @@ def per_sample(
 
     Args:
         problem: the model at its present parameters, and the samples.
-        basis: U, with orthonormal columns; rows in the order of ``problem.moving``, as of `suffice.curvature.flattened`.
+        basis: U, with orthonormal columns; its rows are ordered as in `suffice.curvature.flattened`.
         store: a folder to keep the results in; None keeps them in memory.
         batch_size: samples to run together; "auto" takes it from the size of the activations.
         progress: called with the number of samples measured, or found in the store, since the last call.

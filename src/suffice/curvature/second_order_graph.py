@@ -73,7 +73,7 @@ class SecondOrderGraph:
             directions: D of each moving parameter.
             inputs: the tensors of some samples, each a batch of one.
         """
-        return vmap(lambda *inputs: self._of_one(directions, inputs))(*inputs)  # type: ignore[no-any-return]
+        return vmap(lambda *inputs: self._of_one(directions, inputs))(*inputs)
 
     def bytes(self, directions: int) -> int:
         """What a sample takes, about: values and adjoints, and the tangents that are alive at the same time.
@@ -87,7 +87,7 @@ class SecondOrderGraph:
             alive += sizes.get(node, 0)
             most = max(most, alive + 2 * sizes.get(node, 0))
             alive -= sum(sizes.get(used, 0) for used in last_uses)
-        return 3 * sum(sizes.values()) + directions * most
+        return int(3 * sum(sizes.values()) + directions * most)
 
     def _of_one(self, directions: Sequence[Tensor], inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         adjoints, (loss, values) = grad_and_value(self._values, has_aux=True)(self._zeros(), inputs)
@@ -95,7 +95,7 @@ class SecondOrderGraph:
         tangents = dict(zip(self._weight_nodes, directions, strict=True))
         second: Any = 0
         for node, rule, last_uses in self._rules:
-            operation = Operation(node, values, tangents, adjoint.get(node), self._shared)
+            operation = Operation(node, values, tangents, adjoint, self._shared)
             tangents[node], part = rule(operation)
             second = second + part
             for used in last_uses:

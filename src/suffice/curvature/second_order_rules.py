@@ -1,8 +1,8 @@
 r"""How single operations carry first and second derivatives: all that the second-order sweep knows of them.
 
 For :math:`y = f(x)` with D tangents :math:`\dot x_j` and the adjoint :math:`\lambda = \partial l / \partial y`, a rule
-gives :math:`\dot y_j = f'(x)\, \dot x_j`, and :math:`\lambda^\top f''(x)[\dot x_j, \dot x_k]` for all j, k. An operation
-that no rule names is differentiated by torch itself; none is taken for linear unless it is listed.
+gives :math:`\dot y_j = f'(x)\, \dot x_j`, and :math:`\lambda^\top f''(x)[\dot x_j, \dot x_k]` for all j, k. What no
+rule names is differentiated by torch itself; nothing is taken for linear unless it is listed.
 """
 
 import math
@@ -26,8 +26,9 @@ LINEAR = {
     aten.unsqueeze, aten.select, aten.slice, aten.split, aten.split_with_sizes, aten.unbind, aten.cat, aten.stack,
     aten.flip, aten.roll, aten.clone, aten.alias, aten._to_copy, aten.constant_pad_nd, aten.diagonal, aten.unfold,
     aten.as_strided, aten.add, aten.sub, aten.rsub, aten.neg, aten.sum, aten.mean, aten.cumsum, aten.embedding,
-    aten.index, aten.index_select, aten.gather, aten.index_add, aten.scatter_add, aten.masked_fill, aten.nll_loss_forward,
-    aten.avg_pool2d, aten._adaptive_avg_pool2d, aten.upsample_bilinear2d, aten.upsample_bicubic2d,
+    aten.index, aten.index_select, aten.gather, aten.index_add, aten.scatter_add, aten.masked_fill,
+    aten.nll_loss_forward, aten.avg_pool2d, aten._adaptive_avg_pool2d, aten.upsample_bilinear2d,
+    aten.upsample_bicubic2d,
 }  # fmt: skip
 """Linear in all their tensors together, those that do not move left out."""
 
@@ -53,20 +54,33 @@ class Operation:
         node: in the graph; one that takes an output of an operation with several stands for both.
         values: of the nodes before it, and of itself.
         tangents: of the nodes that move, D each.
-        adjoint: of its output; None where the operation is linear.
+        adjoints: of the outputs of operations that are not linear.
         shared: nodes that are the same for all samples.
     """
 
     node: fx.Node
     values: Mapping[fx.Node, Any]
     tangents: Mapping[fx.Node, Float[Tensor, "directions ..."]]
-    adjoint: Tensor | None
+    adjoints: Mapping[fx.Node, Tensor]
     shared: frozenset[fx.Node]
 
     @property
     def output(self) -> Tensor:
         found: Tensor = self.values[self.node]
         return found
+
+    @property
+    def adjoint(self) -> Tensor:
+        return self.adjoints[self.node]
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """With nodes in place of their values."""
+        return whole(self.node).args
+
+    @property
+    def keywords(self) -> Mapping[str, Any]:
+        return whole(self.node).kwargs
 
     @cached_property
     def moving(self) -> list[fx.Node]:
@@ -85,7 +99,8 @@ class Operation:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """The output at other values of the moving inputs."""
-        return run(self.node, {**self.values, **dict(zip(self.moving, inputs, strict=True))})
+        found: Tensor = run(self.node, {**self.values, **dict(zip(self.moving, inputs, strict=True))})
+        return found
 
     def none(self) -> Float64[Tensor, "directions directions"]:
         """No second derivatives."""
@@ -130,19 +145,14 @@ def is_linear(node: fx.Node, moving: set[fx.Node]) -> bool:
 def rule_of(node: fx.Node, moving: set[fx.Node]) -> Callable[[Operation], Answer]:
     """The rule for an operation, given what moves."""
     name, target = kind(node), whole(node).target
-    if name in MATRIX_PRODUCTS:
-        return matrix_product
-    if is_linear(node, moving):
+    if is_linear(node, moving) and name not in MATRIX_PRODUCTS:
         return linear
-    if name is aten.native_layer_norm and node.args[1] == 0:
-        return layer_norm
-    if name in SOFTMAX:
-        return softmax
     if name is aten.mul and node.args[0] is not node.args[1]:
         return elementwise_product
-    if isinstance(target, torch._ops.OpOverload) and torch.Tag.pointwise in target.tags:
-        return elementwise
-    return by_torch
+    if name is aten.native_layer_norm and node.args[1] != 0:  # statistics that are used for something else
+        return by_torch
+    is_pointwise = isinstance(target, torch._ops.OpOverload) and torch.Tag.pointwise in target.tags
+    return RULES.get(name, elementwise if is_pointwise else by_torch)
 
 
 def gram(left: Float[Tensor, "rows ..."], right: Float[Tensor, "columns ..."]) -> Float64[Tensor, "rows columns"]:
@@ -209,8 +219,8 @@ def softmax(operation: Operation) -> Answer:
     :math:`\sum p (\lambda - p^\top \lambda)\, z_j z_k`. Its logarithm: :math:`\dot y_j = z_j`, and
     :math:`-\sum_i \lambda_i\, \sum p\, z_j z_k`.
     """
-    output, adjoint, dim = operation.output, operation.adjoint, whole(operation.node).args[1]
-    dim = dim % output.ndim - output.ndim
+    output, adjoint, dim = operation.output, operation.adjoint, operation.arguments[1]
+    dim = int(dim) % output.ndim - output.ndim
     is_log = kind(operation.node) is aten._log_softmax
     (direction,) = operation.directions
     direction = direction.to(output.dtype)
@@ -230,7 +240,7 @@ def layer_norm(operation: Operation) -> Answer:
     :math:`r\, (c_j - s_j \hat x)`, and :math:`\mu^\top \hat x''` is
     :math:`r^2\, (3 b\, s_j s_k - a_j s_k - s_j a_k - b\, c_j^\top c_k / N)`.
     """
-    source, shape, scale, shift, eps = whole(operation.node).args
+    source, shape, scale, shift, eps = operation.arguments
     dims, adjoint = tuple(range(-len(shape), 0)), operation.adjoint
     value = operation.values[source]
     centred = value - value.mean(dims, keepdim=True)
@@ -263,10 +273,9 @@ def matrix_product(operation: Operation) -> Answer:
     The second derivatives are :math:`M + M^\top` with :math:`M_{jk} = \langle \Lambda, \dot A_j \dot B_k \rangle
     = \langle \dot A_j, \Lambda \dot B_k^\top \rangle`: where B is a weight, D products and not D².
     """
-    node = whole(operation.node)
     places = FACTORS[kind(operation.node)]
-    left, right = (node.args[place] for place in places)
-    scale, is_shared = node.kwargs.get("alpha", 1), right in operation.shared
+    left, right = (operation.arguments[place] for place in places)
+    scale, is_shared = operation.keywords.get("alpha", 1), right in operation.shared
     a, b = operation.values[left], operation.values[right]
     along_a, along_b = operation.tangents.get(left), operation.tangents.get(right)
     parts = []
@@ -274,9 +283,9 @@ def matrix_product(operation: Operation) -> Answer:
         parts.append(along_a @ _scaled(b, scale))
     if along_b is not None:
         parts.append(_with_each(_scaled(a, scale), along_b, is_shared))
-    if places == (1, 2) and node.args[0] in operation.tangents:
-        summand = _broadcast(operation.tangents[node.args[0]], operation.output.shape)
-        parts.append(_scaled(summand, node.kwargs.get("beta", 1)))
+    if places == (1, 2) and operation.arguments[0] in operation.tangents:
+        summand = _broadcast(operation.tangents[operation.arguments[0]], operation.output.shape)
+        parts.append(_scaled(summand, operation.keywords.get("beta", 1)))
     tangents = sum(parts[1:], parts[0])
     if along_a is None or along_b is None:
         return tangents, operation.none()
@@ -296,7 +305,8 @@ def _with_each(matrix: Tensor, stack: Float[Tensor, "directions ..."], is_shared
     """The product with each matrix of a stack; samples that share it are rows of one product."""
     if is_shared and matrix.ndim == 2:
         columns = stack.permute(1, 0, 2).flatten(1)
-        return (matrix @ columns).unflatten(1, (len(stack), -1)).transpose(0, 1)
+        products: Tensor = (matrix @ columns).unflatten(1, (len(stack), -1))
+        return products.transpose(0, 1)
     return matrix @ stack
 
 
@@ -306,5 +316,11 @@ def _broadcast(direction: Float[Tensor, "directions ..."], shape: torch.Size) ->
     return direction.reshape(len(direction), *[1] * missing, *direction.shape[1:]).expand(-1, *shape)
 
 
-SOFTMAX = {aten._softmax, aten._log_softmax, aten._safe_softmax}
 MATRIX_PRODUCTS = {aten.mm, aten.bmm, aten.addmm, aten.baddbmm}
+
+RULES: dict[Any, Callable[[Operation], Answer]] = {
+    **dict.fromkeys(MATRIX_PRODUCTS, matrix_product),
+    **dict.fromkeys((aten._softmax, aten._log_softmax, aten._safe_softmax), softmax),
+    aten.native_layer_norm: layer_norm,
+}
+"""Those of single operations."""

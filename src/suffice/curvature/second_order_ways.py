@@ -9,8 +9,9 @@ A graph has the branches that the model took for one sample, so the losses of a 
 for each sample. No error's text is read.
 """
 
+import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -27,7 +28,7 @@ from suffice.curvature.double_backward import check_second_derivative, second_de
 from suffice.curvature.second_order_graph import SecondOrderGraph
 from suffice.curvature.second_order_rules import gram
 from suffice.curvature.vmap_or_plain import AGREEMENT, Function, Wrapped, sample_of
-from suffice.problem import Batch, Problem, as_tensor
+from suffice.problem import Problem, as_tensor
 
 SAME_LOSS = 1e-5
 """Relative difference of the losses of a graph and of the model: branches change more, rounding less."""
@@ -189,12 +190,11 @@ class SampleProjections:
         """By reverse passes over reverse passes."""
         parameters = list(self._problem.moving.values())
         batch = self._problem.batch(slice(position, position + 1))
-        products = []
         with recording(self._problem):
             loss = self._loss(batch).sum()
             gradient = with_graph(loss, parameters)
-            for one in zip(*(along[name] for name in self._weights), strict=True):
-                products.append(second_derivative(gradient, one, parameters))
+            each = zip(*(along[name] for name in self._weights), strict=True)
+            products = [second_derivative(gradient, one, parameters) for one in each]
         named = dict(zip(self._weights, map(torch.stack, zip(*products, strict=True)), strict=True))
         first = {name: part.detach() for name, part in zip(self._weights, gradient, strict=True)}
         sizes = [_norm(part.values()) for part in (first, named)]
@@ -258,7 +258,7 @@ def _slope_gradient(problem: Problem, position: int) -> dict[str, Tensor]:
     parameters = list(problem.moving.values())
     with recording(problem):
         loss = problem.losses(problem.batch(slice(position, position + 1)), 1).sum()
-        check_second_derivative(loss)
+        check_second_derivative(loss, parameters)
         gradient = with_graph(loss, parameters)
         products = second_derivative(gradient, list(_random(problem).values()), parameters)
     return dict(zip(problem.moving, products, strict=True))
@@ -280,7 +280,8 @@ def _by_parameter(problem: Problem, basis: Float[Tensor, "parameters directions"
 
 
 def _combined(directions: Float[Tensor, "directions ..."], combination: Float64[Tensor, "directions 1"]) -> Tensor:
-    return torch.tensordot(combination.to(directions.dtype), directions, dims=([0], [0]))
+    combined: Tensor = torch.tensordot(combination.to(directions.dtype), directions, dims=([0], [0]))
+    return combined
 
 
 def _agree(
@@ -298,8 +299,8 @@ def _agree(
     return True
 
 
-def _norm(parts: Any) -> float:
-    return float(sum(part.double().square().sum() for part in parts)) ** 0.5
+def _norm(parts: Iterable[Tensor]) -> float:
+    return math.sqrt(sum(float(part.double().square().sum()) for part in parts))
 
 
 def _unless_it_fails(run: Callable[[], Projections | None]) -> Projections | None:
