@@ -14,10 +14,14 @@ from typing import Any
 import torch
 from jaxtyping import Float, Float64, Shaped
 from torch import Tensor, fx
+from torch._decomp import get_decompositions
 from torch.func import functionalize, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from suffice.curvature.second_order_rules import CONSTANT, Operation, is_linear, is_output, kind, rule_of, run, whole
+
+DECOMPOSED = [torch.ops.aten.native_group_norm]
+"""What torch cannot differentiate forward over reverse; it is traced as the operations that it is made of."""
 
 
 class SecondOrderGraph:
@@ -42,7 +46,7 @@ class SecondOrderGraph:
     """
 
     def __init__(self, loss: Callable[..., Tensor], weights: Sequence[Tensor], inputs: Sequence[Tensor]) -> None:
-        trace = make_fx(functionalize(loss), _error_on_data_dependent_ops=False)
+        trace = make_fx(functionalize(loss), get_decompositions(DECOMPOSED), _error_on_data_dependent_ops=False)
         self._traced = trace(*weights, *inputs)
         self._traced.graph.eliminate_dead_code()
         self._weights = list(weights)

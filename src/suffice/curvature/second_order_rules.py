@@ -158,7 +158,7 @@ def rule_of(node: fx.Node, moving: set[fx.Node]) -> Callable[[Operation], Answer
 def gram(left: Float[Tensor, "rows ..."], right: Float[Tensor, "columns ..."]) -> Float64[Tensor, "rows columns"]:
     """Inner products of all pairs."""
     dtype = torch.promote_types(left.dtype, right.dtype)
-    return (left.flatten(1).to(dtype) @ right.flatten(1).to(dtype).mT).double()
+    return (left.reshape(len(left), -1).to(dtype) @ right.reshape(len(right), -1).to(dtype).mT).double()
 
 
 def linear(operation: Operation) -> Answer:

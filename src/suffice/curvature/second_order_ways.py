@@ -33,8 +33,8 @@ from suffice.problem import Problem, as_tensor
 SAME_LOSS = 1e-5
 """Relative difference of the losses of a graph and of the model: branches change more, rounding less."""
 
-CHUNK_BYTES = 64 << 20
-"""What the samples that are run together may take: more is not faster."""
+CHUNK_BYTES = 192 << 20
+"""What the samples that are run together may take: more is not faster (benchmarks/per_sample.py)."""
 
 CHUNK_SAMPLES = 64
 """The most samples that are run together."""
@@ -100,7 +100,7 @@ class SampleProjections:
 
     @property
     def together(self) -> int:
-        """The number of samples that is best run together."""
+        """The number of samples that is best run together, a power of two."""
         way = next((name for name in self._ways if self._is_right(name)), None)
         directions = len(next(iter(self._directions.values())))
         if way == "graph":
@@ -109,7 +109,7 @@ class SampleProjections:
             size = 4 * sum(direction.nbytes for direction in self._directions.values())
         else:
             return 1
-        return min(max(1, CHUNK_BYTES // size), CHUNK_SAMPLES)
+        return 1 << (min(max(1, CHUNK_BYTES // size), CHUNK_SAMPLES).bit_length() - 1)
 
     @property
     def _ways(self) -> dict[str, Way]:
