@@ -150,6 +150,32 @@ def test_models_of_transformers_with_fused_attention(name, step, tolerance, tmp_
         assert np.allclose(value, truth, rtol=tolerance, atol=tolerance * float(truth.abs().max()))
 
 
+class Mixed(nn.Module):
+    """Operations of all kinds, among them of scalars and of parameters alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv1d(1, 4, 3), nn.GroupNorm(2, 4), nn.Conv1d(4, 2, 2), nn.Flatten())
+        self.scale, self.head = nn.Parameter(torch.tensor(0.3)), nn.Linear(2, CLASSES)
+
+    def forward(self, x):
+        y = self.body(x[:, None])
+        y = y / (1 + y.square().sum(1, keepdim=True)).sqrt() * self.scale.exp() + torch.logsumexp(y, 1, keepdim=True)
+        weights = self.head.weight / self.head.weight.norm(dim=1, keepdim=True)
+        outer = torch.baddbmm(y[:, None], y[:, :, None], y[:, None])
+        return (y @ weights.T).cumsum(1) * self.scale - outer.amax((1, 2))[:, None]
+
+
+def test_operations_of_all_kinds_are_run_together(plain_runs):
+    torch.manual_seed(0)
+    problem = problem_of(Mixed(), drawn(SAMPLES, WIDTH))
+    basis = basis_of(problem)
+    found, expected = per_sample(problem, basis), expected_of(problem, basis)
+    assert len(plain_runs) == 2
+    for value, truth in zip((found.losses, found.gradients, found.hessians), expected, strict=True):
+        assert np.allclose(value, truth, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize("kind", sorted(SOUND))
 def test_results_are_those_of_the_fastest_way(kind):
     found = per_sample(SOUND[kind](), basis_of(SOUND[kind]()))
@@ -182,14 +208,34 @@ def test_a_branch_that_a_sample_takes_is_its_own():
         assert np.allclose(per_sample(problem, basis, batch_size=batch_size).hessians, expected, rtol=1e-6, atol=1e-8)
 
 
-def test_samples_of_a_branch_are_run_together(monkeypatch):
-    """A text with padding is not one without: the graph is traced again, for a sample that it did not fit."""
-    problem = SOUND["bert"]()
-    runs = []
-    plain = SampleProjections._plain
+@pytest.fixture
+def plain_runs(monkeypatch):
+    """Samples that were run by themselves."""
+    runs, plain = [], SampleProjections._plain
     monkeypatch.setattr(SampleProjections, "_plain", lambda self, *some: runs.append(1) or plain(self, *some))
+    return runs
+
+
+def test_a_graph_that_does_not_fit_a_sample_is_traced_again_for_it(plain_runs):
+    """A text without padding lacks a mask."""
+    problem = SOUND["bert"]()
     per_sample(problem, basis_of(problem))
-    assert len(runs) == 2  # the first two samples, to compare with
+    assert len(plain_runs) == 2  # the first two samples, to compare with
+    torch.manual_seed(0)
+    problem = problem_of(Branching(), drawn(SAMPLES, WIDTH), order="source")
+    assert 0 < int((problem.dataset.tensors[0][:, 0] > 0).sum()) < SAMPLES
+    problem.checks = False
+    per_sample(problem, basis_of(problem), batch_size=1)
+    assert len(plain_runs) == 2 + 2
+
+
+def test_losses_that_are_not_finite_name_their_sample():
+    problem = SOUND["own_loss"]()
+    problem.loss = lambda outputs, batch: outputs["mean"][:, 0] / batch[0][:, 0].to(torch.float64)
+    problem.checks = False
+    problem.dataset.tensors[0][int(problem.index[4]), 0] = 0
+    with pytest.raises(InputError, match=f"the loss of data set row {int(problem.index[4])} is not finite"):
+        per_sample(problem, basis_of(problem))
 
 
 def test_prefix_means_are_those_of_all_sizes_and_orders():

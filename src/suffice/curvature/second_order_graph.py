@@ -46,8 +46,7 @@ class SecondOrderGraph:
     """
 
     def __init__(self, loss: Callable[..., Tensor], weights: Sequence[Tensor], inputs: Sequence[Tensor]) -> None:
-        trace = make_fx(functionalize(loss), get_decompositions(DECOMPOSED), _error_on_data_dependent_ops=False)
-        self._traced = trace(*weights, *inputs)
+        self._traced = _traced(loss, (*weights, *inputs))
         self._traced.graph.eliminate_dead_code()
         self._weights = list(weights)
         nodes = list(self._traced.graph.nodes)
@@ -55,8 +54,6 @@ class SecondOrderGraph:
         placeholders = [node for node in nodes if node.op == "placeholder"]
         self._weight_nodes, self._input_nodes = placeholders[: len(weights)], placeholders[len(weights) :]
         self._nodes = [node for node in nodes if node.op in ("get_attr", "call_function")]
-        if any(_changes_values(node) for node in self._nodes):
-            raise NotImplementedError("an operation changes values in place")
         self._shared = frozenset(_without(nodes, self._input_nodes))
         self._moving = _moving(self._nodes, self._weight_nodes)
         self._operations = [node for node in self._nodes if node in self._moving and not _is_several(node)]
@@ -159,6 +156,16 @@ def _is_floating(node: fx.Node) -> bool:
 
 def _is_several(node: fx.Node) -> bool:
     return isinstance(node.meta["val"], tuple | list)
+
+
+def _traced(loss: Callable[..., Tensor], tensors: Sequence[Tensor]) -> fx.GraphModule:
+    """Without operations that change values in place."""
+    for function in (loss, functionalize(loss)):  # which does not run what looks at values
+        trace = make_fx(function, get_decompositions(DECOMPOSED), _error_on_data_dependent_ops=False)
+        traced: fx.GraphModule = trace(*tensors)
+        if not any(_changes_values(node) for node in traced.graph.nodes):
+            return traced
+    raise NotImplementedError("an operation changes values in place")
 
 
 def _changes_values(node: fx.Node) -> bool:

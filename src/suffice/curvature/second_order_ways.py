@@ -102,14 +102,14 @@ class SampleProjections:
     def together(self) -> int:
         """The number of samples that is best run together, a power of two."""
         way = next((name for name in self._ways if self._is_right(name)), None)
-        directions = len(next(iter(self._directions.values())))
         if way == "graph":
-            size = max(graph.bytes(directions) for graph in self._graphs.values())
-        elif way == "vmap":
-            size = 4 * sum(direction.nbytes for direction in self._directions.values())
-        else:
-            return 1
-        return 1 << (min(max(1, CHUNK_BYTES // size), CHUNK_SAMPLES).bit_length() - 1)
+            directions = len(next(iter(self._directions.values())))
+            return _fitting(max(graph.bytes(directions) for graph in self._graphs.values()))
+        return self._together_by_vmap if way == "vmap" else 1
+
+    @property
+    def _together_by_vmap(self) -> int:
+        return _fitting(4 * sum(direction.nbytes for direction in self._directions.values()))
 
     @property
     def _ways(self) -> dict[str, Way]:
@@ -128,9 +128,11 @@ class SampleProjections:
                 self._expected = tuple(self._plain(int(position), along) for position in positions)
             weights = [value for value in self._problem.model.parameters() if value.is_floating_point()]
             precision = max(torch.finfo(value.dtype).eps for value in weights)
-            found = self._ways[name](positions)
-            self._right[name] = found is not None and _agree(
-                found, combination, self._expected, max(AGREEMENT, precision**0.5)
+            tolerance = max(AGREEMENT, precision**0.5)
+            way, pairs = self._ways[name], list(zip(positions[:, None], self._expected, strict=True))
+            # those two may take different branches, and run alone only
+            self._right[name] = _agree(way(positions), combination, self._expected, tolerance) or all(
+                _agree(way(position), combination, [expected], tolerance) for position, expected in pairs
             )
         return self._right[name]
 
@@ -150,16 +152,18 @@ class SampleProjections:
             return SecondOrderGraph(loss, list(self._weights.values()), [leaf[row] for leaf in inputs])
 
         def run() -> Projections | None:
-            own, row = self._loss(batch).double(), 0
+            own = self._loss(batch).double()
+            finite = own.isfinite()
+            row = None if key in self._graphs else 0
             for _ in range(2):
-                if row or key not in self._graphs:
+                if row is not None:
                     self._graphs[key] = traced(row)
-                found = Projections(*self._graphs[key](list(self._directions.values()), inputs))
-                apart = (found.losses - own).abs()
-                limit = SAME_LOSS * (own.abs() + own.abs().mean())
-                if bool((apart <= limit).all()) or not bool(own.isfinite().all()):
-                    return found
-                row = int((apart - limit).argmax())  # a sample for which the model takes another branch
+                losses, gradients, hessians = self._graphs[key](list(self._directions.values()), inputs)
+                apart = torch.where(finite, (losses - own).abs(), 0.0)
+                limit = SAME_LOSS * (own.abs() + own[finite].abs().mean())
+                if not bool((apart > limit).any()):
+                    return Projections(own, gradients, hessians)
+                row = int((apart - limit).nan_to_num().argmax())  # the model takes another branch for this sample
             return None
 
         return _unless_it_fails(run)
@@ -179,7 +183,7 @@ class SampleProjections:
             return value, self._projected(gradient), self._grams(vmap(product)(self._directions))
 
         rows = torch.arange(len(positions), device=self._problem.device)
-        return _unless_it_fails(lambda: Projections(*vmap(of_one)(rows)))
+        return _unless_it_fails(lambda: Projections(*vmap(of_one, chunk_size=self._together_by_vmap)(rows)))
 
     def _one_by_one(self, positions: Int64[np.ndarray, " samples"]) -> Projections:
         found = [self._plain(int(position), self._directions) for position in positions]
@@ -201,8 +205,8 @@ class SampleProjections:
         return _Expected(loss.detach().double(), self._projected(first), self._grams(named).mT, *sizes)
 
     def _projected(self, gradient: Mapping[str, Tensor]) -> Float64[Tensor, " directions"]:
-        parts = [along.flatten(1) @ gradient[name].flatten() for name, along in self._directions.items()]
-        return torch.stack(parts).double().sum(0)
+        parts = [gram(along, gradient[name][None]) for name, along in self._directions.items()]
+        return torch.stack(parts).sum(0).flatten()
 
     def _grams(self, products: Mapping[str, Float[Tensor, "several ..."]]) -> Float64[Tensor, "several directions"]:
         parts = [gram(products[name], along) for name, along in self._directions.items()]
@@ -217,6 +221,11 @@ class _Expected(NamedTuple):
     products: Float64[Tensor, "directions several"]
     gradient_norm: float
     product_norm: float
+
+
+def _fitting(size: int) -> int:
+    """Samples of so many bytes that are run together."""
+    return 1 << (min(max(1, CHUNK_BYTES // size), CHUNK_SAMPLES).bit_length() - 1)
 
 
 def loss_of_samples(problem: Problem) -> Function:
@@ -285,9 +294,14 @@ def _combined(directions: Float[Tensor, "directions ..."], combination: Float64[
 
 
 def _agree(
-    found: Projections, combination: Float64[Tensor, "directions 1"], expected: Sequence[_Expected], tolerance: float
+    found: Projections | None,
+    combination: Float64[Tensor, "directions 1"],
+    expected: Sequence[_Expected],
+    tolerance: float,
 ) -> bool:
     """Up to rounding, which is relative to the whole gradient or product where its projection is small."""
+    if found is None:
+        return False
     for row, one in enumerate(expected):
         pairs = [
             (found.gradients[row], one.gradient, one.gradient_norm),
