@@ -336,10 +336,13 @@ def test_a_store_of_another_callable_loss_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("bend", "message"),
     [
-        (lambda basis: basis[:-1], r"the basis has the shape \(14, 3\): it must be \(15, D\), with a row for each"),
-        (lambda basis: basis[:, 0], r"the shape \(15,\): it must be \(15, D\)"),
+        (lambda basis: basis[:-1], r"the basis has the shape \(14, 3\) and torch.float64: it must be \(15, D\)"),
+        (lambda basis: basis[:, 0], r"the shape \(15,\) and"),
         (lambda basis: basis[:, :0], r"the shape \(15, 0\)"),
-        (lambda basis: 1.1 * basis, r"not orthonormal: .* off by up to 0\.21; use basis, _ = torch\.linalg\.qr"),
+        (
+            lambda basis: 1.1 * basis,
+            r"not orthonormal: .* off by up to 0\.21; use basis, _ = torch\.linalg\.qr\(basis.double",
+        ),
         (lambda basis: basis[:, [0, 0]], r"off by up to 1; use"),
         (lambda basis: basis * torch.nan, "off by up to nan"),
     ],

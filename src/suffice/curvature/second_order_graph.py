@@ -20,7 +20,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from suffice.curvature.second_order_rules import CONSTANT, Operation, is_linear, is_output, kind, rule_of, run, whole
 
-DECOMPOSED = [torch.ops.aten.native_group_norm]
+DECOMPOSED: Any = get_decompositions([torch.ops.aten.native_group_norm])
 """What torch cannot differentiate forward over reverse; it is traced as the operations that it is made of."""
 
 
@@ -161,7 +161,7 @@ def _is_several(node: fx.Node) -> bool:
 def _traced(loss: Callable[..., Tensor], tensors: Sequence[Tensor]) -> fx.GraphModule:
     """Without operations that change values in place."""
     for function in (loss, functionalize(loss)):  # which does not run what looks at values
-        trace = make_fx(function, get_decompositions(DECOMPOSED), _error_on_data_dependent_ops=False)
+        trace = make_fx(function, DECOMPOSED, _error_on_data_dependent_ops=False)
         traced: fx.GraphModule = trace(*tensors)
         if not any(_changes_values(node) for node in traced.graph.nodes):
             return traced
