@@ -150,6 +150,17 @@ def test_models_of_transformers_with_fused_attention(name, step, tolerance, tmp_
         assert np.allclose(value, truth, rtol=tolerance, atol=tolerance * float(truth.abs().max()))
 
 
+@pytest.mark.parametrize("parameters", ["*bias", "*norm*", "*in_proj*", "head.*"])
+def test_some_parameters_alone(parameters, plain_runs):
+    whole = SOUND["transformer_layer"]()
+    problem = Problem(whole.model, whole.dataset, parameters=parameters)
+    basis = basis_of(problem)
+    found, expected = per_sample(problem, basis), expected_of(problem, basis)
+    assert len(plain_runs) == 2
+    for value, truth in zip((found.losses, found.gradients, found.hessians), expected, strict=True):
+        assert np.allclose(value, truth, rtol=1e-6, atol=1e-8)
+
+
 class Mixed(nn.Module):
     """Operations of all kinds, among them of scalars and of parameters alone."""
 

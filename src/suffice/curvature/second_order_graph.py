@@ -23,6 +23,9 @@ from suffice.curvature.second_order_rules import CONSTANT, Operation, is_linear,
 DECOMPOSED: Any = get_decompositions([torch.ops.aten.native_group_norm])
 """What torch cannot differentiate forward over reverse; it is traced as the operations that it is made of."""
 
+VIEWS = {torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default}
+"""Other shapes of values that lie in one order in memory."""
+
 
 class SecondOrderGraph:
     """The loss of one sample as a graph of operations, which is run for many samples together.
@@ -163,8 +166,12 @@ def _traced(loss: Callable[..., Tensor], tensors: Sequence[Tensor]) -> fx.GraphM
     for function in (loss, functionalize(loss)):  # which does not run what looks at values
         trace = make_fx(function, DECOMPOSED, _error_on_data_dependent_ops=False)
         traced: fx.GraphModule = trace(*tensors)
-        if not any(_changes_values(node) for node in traced.graph.nodes):
-            return traced
+        if any(_changes_values(node) for node in traced.graph.nodes):
+            continue
+        for node in traced.graph.nodes:
+            if node.target in VIEWS:  # the tangents of a value may lie in another order in memory
+                node.target = torch.ops.aten.reshape.default
+        return traced
     raise NotImplementedError("an operation changes values in place")
 
 

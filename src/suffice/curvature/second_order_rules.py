@@ -22,7 +22,7 @@ Answer: TypeAlias = tuple[Float[Tensor, "directions ..."], Float64[Tensor, "dire
 """The tangents of the output, and the second derivatives."""
 
 LINEAR = {
-    aten.view, aten._unsafe_view, aten.reshape, aten.permute, aten.transpose, aten.t, aten.expand, aten.squeeze,
+    aten.reshape, aten.permute, aten.transpose, aten.t, aten.expand, aten.squeeze,
     aten.unsqueeze, aten.select, aten.slice, aten.split, aten.split_with_sizes, aten.unbind, aten.cat, aten.stack,
     aten.flip, aten.roll, aten.clone, aten.alias, aten._to_copy, aten.constant_pad_nd, aten.diagonal, aten.unfold,
     aten.as_strided, aten.add, aten.sub, aten.rsub, aten.neg, aten.sum, aten.mean, aten.cumsum, aten.embedding,
