@@ -6,6 +6,7 @@ turn; the answers are compared first. Guards have run before.
 """
 
 import argparse
+import json
 import math
 import resource
 import statistics
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from environment import alternate, save
+from environment import RESULTS, alternate, save
 from spectra import trained_vit
 from torch import Tensor
 from torch.func import functional_call, grad, jvp
@@ -142,7 +143,7 @@ def scaling() -> dict[str, Any]:
 
 
 def main() -> None:
-    """The parts asked for."""
+    """The parts asked for, beside the stored others."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("model", help="folder of DINOv2-small")
     arguments.add_argument("--threads", type=int, default=1)
@@ -150,11 +151,14 @@ def main() -> None:
     asked = arguments.parse_args()
     torch.set_num_threads(asked.threads)
     parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "scaling": scaling,  # first: the peak of memory is that of the process
         "vit": lambda: compare(vit),
         "dinov2": lambda: compare(lambda samples: last_block(asked.model, samples)),
-        "scaling": scaling,
     }
-    save("per_sample", {name: parts[name]() for name in asked.only or parts})
+    stored = RESULTS / "per_sample.json"
+    results = json.loads(stored.read_text()) if asked.only and stored.exists() else {}
+    results.pop("environment", None)
+    save("per_sample", results | {name: parts[name]() for name in parts if name in (asked.only or parts)})
 
 
 if __name__ == "__main__":
