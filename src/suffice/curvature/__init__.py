@@ -13,8 +13,8 @@ from suffice.curvature.jacobians import loss_gradients, output_gradients
 from suffice.curvature.layers import LayerCurvature, by_layer, layers
 from suffice.curvature.operator import SymmetricMatrix, SymmetricOperator
 from suffice.curvature.parameters import flattened, parameter_count, unflattened
-from suffice.curvature.spectral_norm import SpectralNorm, spectral_norm
 from suffice.curvature.projected import PerSample, per_sample
+from suffice.curvature.spectral_norm import SpectralNorm, spectral_norm
 from suffice.curvature.tangent_kernel import KernelPlan, TangentKernel, plan_tangent_kernel, tangent_kernel
 from suffice.curvature.traces import DiagonalEstimate, Estimate, diagonal, frobenius_norm, trace
 
@@ -26,11 +26,11 @@ __all__ = [
     "Hessian",
     "KernelPlan",
     "LayerCurvature",
+    "PerSample",
     "SpectralDensity",
     "SpectralNorm",
     "SymmetricMatrix",
     "SymmetricOperator",
-    "PerSample",
     "TangentKernel",
     "by_layer",
     "diagonal",

@@ -1,6 +1,6 @@
 """Reverse passes over reverse passes; where there are none, the operation to blame is named."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,44 +13,58 @@ ABSENT = ("NotImplemented", "DelayedError", "Error")
 """Nodes of autograd that stand for a derivative that is not there."""
 
 
-def with_graph(loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-    """The gradient of a loss, dense, with the graph of its own; zero where none is known.
+def with_graph(
+    value: Tensor, leaves: Mapping[str, Tensor], direction: Tensor | None = None
+) -> dict[str, Tensor | None]:
+    """The gradients, as functions of all that they depend on; None where there is no gradient.
 
     Args:
-        loss: one number.
-        parameters: leaves.
+        value: one number, unless a direction is given.
+        leaves: in which it is differentiated.
+        direction: of the shape of the value.
     """
-    if not loss.requires_grad:
-        return [torch.zeros_like(parameter) for parameter in parameters]
-    found = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
+    if not value.requires_grad:
+        return dict.fromkeys(leaves)
+    found = torch.autograd.grad(value, list(leaves.values()), direction, create_graph=True, allow_unused=True)
+    return {
+        name: gradient.to_dense() if gradient is not None and gradient.is_sparse else gradient
+        for name, gradient in zip(leaves, found, strict=True)
+    }
+
+
+def gradient_along(
+    gradients: Mapping[str, Tensor | None], vector: Mapping[str, Tensor], leaves: Sequence[Tensor]
+) -> list[Tensor]:
+    r"""The gradient of :math:`g^\top v`, zero where a gradient g is constant; the graph is kept.
+
+    Args:
+        gradients: g, with graphs.
+        vector: v, in some of the names of the gradients; others have zeros.
+        leaves: in which it is differentiated.
+    """
+    pairs = [
+        (gradient, part.to(gradient.dtype))
+        for gradient, part in ((gradients[name], part) for name, part in vector.items())
+        if gradient is not None and gradient.requires_grad
+    ]
+    found: Sequence[Tensor | None] = [None] * len(leaves)
+    if pairs:
+        moving, parts = zip(*pairs, strict=True)
+        found = torch.autograd.grad(moving, leaves, parts, retain_graph=True, allow_unused=True)
     return [
-        torch.zeros_like(parameter) if gradient is None else gradient.to_dense()
-        for parameter, gradient in zip(parameters, found, strict=True)
+        torch.zeros_like(leaf) if part is None else part.to_dense() if part.is_sparse else part
+        for leaf, part in zip(leaves, found, strict=True)
     ]
 
 
-def second_derivative(
-    gradient: Sequence[Tensor], direction: Sequence[Tensor], parameters: Sequence[Tensor]
-) -> list[Tensor]:
-    """The product of the Hessian of the loss and a direction; the graph is kept.
-
-    Args:
-        gradient: of a loss, with a graph.
-        direction: of the shape of the parameters.
-        parameters: leaves.
-    """
-    slope = torch.stack([(part * along).sum() for part, along in zip(gradient, direction, strict=True)]).sum()
-    return pulled_back(slope, parameters, keep=True)
-
-
-def check_second_derivative(loss: Tensor, parameters: Sequence[Tensor]) -> None:
+def check_second_derivative(loss: Tensor, parameters: Mapping[str, Tensor]) -> None:
     """Looks for operations whose gradients cannot be differentiated again.
 
     Autograd itself may leave them out without an error: it looks only at what lies between a gradient and a parameter.
 
     Args:
         loss: one number; its graph is kept.
-        parameters: leaves.
+        parameters: leaves, by name.
 
     Raises:
         InputError: there is one; names it.
@@ -63,7 +77,7 @@ def check_second_derivative(loss: Tensor, parameters: Sequence[Tensor]) -> None:
         )
 
 
-def _cut_off(loss: Tensor, parameters: Sequence[Tensor]) -> str | None:
+def _cut_off(loss: Tensor, parameters: Mapping[str, Tensor]) -> str | None:
     """An operation whose gradient has a graph that says that it is none."""
     found: list[str] = []
 
@@ -81,9 +95,11 @@ def _cut_off(loss: Tensor, parameters: Sequence[Tensor]) -> str | None:
     return found[0] if found else None
 
 
-def _failing(loss: Tensor, parameters: Sequence[Tensor]) -> str | None:
+def _failing(loss: Tensor, parameters: Mapping[str, Tensor]) -> str | None:
     """The operation at which a reverse pass over a reverse pass fails."""
-    gradient = with_graph(loss, parameters)
+    gradient = [part for part in with_graph(loss, parameters).values() if part is not None and part.requires_grad]
+    if not gradient:
+        return None
     slope = torch.stack([part.sum() for part in gradient]).sum()
     begun: list[Node] = []
 
@@ -93,7 +109,7 @@ def _failing(loss: Tensor, parameters: Sequence[Tensor]) -> str | None:
     for node in _nodes(slope):
         watch(node)
     try:
-        pulled_back(slope, parameters, keep=True)
+        pulled_back(slope, list(parameters.values()), keep=True)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception:  # whatever it says

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from suffice.curvature.autograd import pulled_back, recording
+from suffice.curvature.double_backward import gradient_along, with_graph
 from suffice.curvature.written_out import WrittenOut
 from suffice.errors import InputError
 from suffice.problem import Batch, Problem, as_tensor
@@ -40,10 +41,10 @@ class TwiceBackward(Graph):
     r"""Of a number f: :math:`\nabla (\nabla f)^\top v`, a reverse pass through the graph of the gradient."""
 
     def __init__(self, value: Float[Tensor, ""], parameters: Parameters) -> None:
-        self._parameters, self._gradients = parameters, _with_graph(value, parameters)
+        self._parameters, self._gradients = parameters, with_graph(value, parameters)
 
     def product(self, vector: Vector) -> list[Tensor]:
-        return _along(self._gradients, vector, [self._parameters[name] for name in vector])
+        return gradient_along(self._gradients, vector, [self._parameters[name] for name in vector])
 
 
 @final
@@ -56,13 +57,13 @@ class Outer(Graph):
     def __init__(self, problem: Problem, batch: Batch, samples: int, parameters: Parameters) -> None:
         self._parameters, self._outputs = parameters, as_tensor(problem.outputs(batch))
         self._direction = torch.zeros_like(self._outputs, requires_grad=True)
-        self._pulled = _with_graph(self._outputs, parameters, self._direction)
+        self._pulled = with_graph(self._outputs, parameters, self._direction)
         self._at = self._outputs.detach().requires_grad_()
-        self._slopes = _with_graph(problem.losses_of(self._at, batch, samples).sum(), {"outputs": self._at})
+        self._slopes = with_graph(problem.losses_of(self._at, batch, samples).sum(), {"outputs": self._at})
 
     def product(self, vector: Vector) -> list[Tensor]:
-        (pushed,) = _along(self._pulled, vector, [self._direction])
-        (bent,) = _along(self._slopes, {"outputs": pushed}, [self._at])
+        (pushed,) = gradient_along(self._pulled, vector, [self._direction])
+        (bent,) = gradient_along(self._slopes, {"outputs": pushed}, [self._at])
         return pulled_back(self._outputs, [self._parameters[name] for name in vector], bent, keep=True)
 
 
@@ -227,30 +228,3 @@ class Graphs:
 
     def _present_versions(self) -> list[int]:
         return [parameter._version for parameter in self._problem.moving.values()]
-
-
-def _with_graph(
-    value: Tensor, leaves: Mapping[str, Tensor], direction: Tensor | None = None
-) -> dict[str, Tensor | None]:
-    """The gradients as functions of all that they depend on; None where there is no gradient."""
-    if not value.requires_grad:
-        return dict.fromkeys(leaves)
-    found = torch.autograd.grad(value, list(leaves.values()), direction, create_graph=True, allow_unused=True)
-    return dict(zip(leaves, found, strict=True))
-
-
-def _along(gradients: Mapping[str, Tensor | None], vector: Vector, leaves: Sequence[Tensor]) -> list[Tensor]:
-    r"""The gradient of :math:`g^\top v`, zero where a gradient g is constant."""
-    pairs = [
-        (gradient, part.to(gradient.dtype))
-        for gradient, part in ((gradients[name], part) for name, part in vector.items())
-        if gradient is not None and gradient.requires_grad
-    ]
-    found: Sequence[Tensor | None] = [None] * len(leaves)
-    if pairs:
-        moving, parts = zip(*pairs, strict=True)
-        found = torch.autograd.grad(moving, leaves, parts, retain_graph=True, allow_unused=True)
-    return [
-        torch.zeros_like(leaf) if part is None else part.to_dense() if part.is_sparse else part
-        for leaf, part in zip(leaves, found, strict=True)
-    ]

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from suffice.checks import check_batches, check_gradient
 from suffice.curvature.autograd import pulled_back
+from suffice.curvature.double_backward import check_second_derivative
 from suffice.curvature.gradients import check_mean_gradient
 from suffice.curvature.graphs import BUILD, Graphs, Part
 from suffice.curvature.jacobians import row_dtype
@@ -180,7 +181,16 @@ def check_hessian(
                 "as it depends on its batch; call model.eval()"
             )
     check_mean_gradient(problem, batch_size)
-    check_gradient(problem, "Hessian products", _of_one, _slope, batch_size=batch_size, of_batch=_of_some)
+    operations_are_known = False
+
+    def product(problem: Problem, position: int) -> dict[str, Tensor]:
+        nonlocal operations_are_known
+        if not operations_are_known:
+            _check_operations(problem, position)
+            operations_are_known = True
+        return _of_some(problem, [position])
+
+    check_gradient(problem, "Hessian products", product, _slope, batch_size=batch_size, of_batch=_of_some)
     first = problem.positions(positions)[:batch_size]
     if problem.checks and len(first) > 1:
         with problem.measuring():
@@ -188,13 +198,15 @@ def check_hessian(
         check_batches(problem, first, losses, batch_size)
 
 
-def _of_one(problem: Problem, position: int) -> dict[str, Tensor]:
-    """The gradient of `_slope`."""
-    return _of_some(problem, [position])
+def _check_operations(problem: Problem, position: int) -> None:
+    """Names an operation that has no second derivative."""
+    with Graphs(problem, "full", memory=0).entered():
+        loss = problem.losses(problem.batch(slice(position, position + 1))).sum()
+        check_second_derivative(loss, problem.moving)
 
 
 def _of_some(problem: Problem, positions: Sequence[int]) -> dict[str, Tensor]:
-    """The sum of them over some samples, in one batch."""
+    """The sum of the gradients of `_slope` over some samples, in one batch."""
     direction = _direction(problem).to(row_dtype(problem))
     totals = torch.zeros(1, len(direction), dtype=torch.float64, device=problem.device)
     Graphs(problem, "full", memory=0).add(totals, direction[None], np.array(positions), list(problem.moving))

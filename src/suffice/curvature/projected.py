@@ -13,8 +13,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from suffice.curvature.hessian import check_hessian
 from suffice.curvature.parameters import parameter_count
-from suffice.curvature.second_order_ways import SampleProjections, check_second_derivatives, loss_of_samples
+from suffice.curvature.second_order_ways import SampleProjections, loss_of_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.problem import TOGETHER, Problem
@@ -133,7 +134,7 @@ def per_sample(
     directions = basis.shape[1]
     triangle = np.tril_indices(directions)
     with nullcontext() if folder is None else locked(folder), sdpa_kernel(SDPBackend.MATH):
-        check_second_derivatives(problem)
+        check_hessian(problem)
         shards = RowShards.resume(
             None if folder is None else folder / DERIVATIVES,
             shape=(len(problem), 1 + directions + len(triangle[0])),

@@ -22,9 +22,8 @@ from torch.func import grad, grad_and_value, jvp, vmap
 from torch.nn import functional
 from torch.utils import _pytree as pytree
 
-from suffice.checks import check_gradient
-from suffice.curvature.autograd import pulled_back, recording
-from suffice.curvature.double_backward import check_second_derivative, second_derivative, with_graph
+from suffice.curvature.autograd import recording
+from suffice.curvature.double_backward import gradient_along, with_graph
 from suffice.curvature.second_order_graph import SecondOrderGraph
 from suffice.curvature.second_order_rules import gram
 from suffice.curvature.vmap_or_plain import AGREEMENT, Function, Wrapped, sample_of
@@ -190,17 +189,19 @@ class SampleProjections:
         losses, gradients, products = (torch.stack(parts) for parts in list(zip(*found, strict=True))[:3])
         return Projections(losses, gradients, (products + products.mT) / 2)
 
-    def _plain(self, position: int, along: Mapping[str, Float[Tensor, "several ..."]]) -> "_Expected":
+    def _plain(self, position: int, directions: Mapping[str, Float[Tensor, "several ..."]]) -> "_Expected":
         """By reverse passes over reverse passes."""
-        parameters = list(self._problem.moving.values())
+        moving = self._problem.moving
         batch = self._problem.batch(slice(position, position + 1))
-        with recording(self._problem):
+        with recording(self._problem, twice=True):
             loss = self._loss(batch).sum()
-            gradient = with_graph(loss, parameters)
-            each = zip(*(along[name] for name in self._weights), strict=True)
-            products = [second_derivative(gradient, one, parameters) for one in each]
-        named = dict(zip(self._weights, map(torch.stack, zip(*products, strict=True)), strict=True))
-        first = {name: part.detach() for name, part in zip(self._weights, gradient, strict=True)}
+            gradients = with_graph(loss, moving)
+            each = (dict(zip(moving, one, strict=True)) for one in zip(*directions.values(), strict=True))
+            products = [gradient_along(gradients, one, list(moving.values())) for one in each]
+        named = dict(zip(moving, map(torch.stack, zip(*products, strict=True)), strict=True))
+        first = {
+            name: torch.zeros_like(moving[name]) if part is None else part.detach() for name, part in gradients.items()
+        }
         sizes = [_norm(part.values()) for part in (first, named)]
         return _Expected(loss.detach().double(), self._projected(first), self._grams(named).mT, *sizes)
 
@@ -235,57 +236,6 @@ def loss_of_samples(problem: Problem) -> Function:
     return lambda batch: functional.cross_entropy(
         as_tensor(problem.outputs(batch)).double(), problem.targets(batch).long(), reduction="none"
     )
-
-
-def check_second_derivatives(problem: Problem) -> None:
-    """Compares first and second derivatives of the losses with central differences; see `suffice.checks`.
-
-    Raises:
-        InputError: they do not match, with the parameter; or there are no second derivatives, with the operation.
-    """
-    names_checked = False
-
-    def product(problem: Problem, position: int) -> dict[str, Tensor]:
-        nonlocal names_checked
-        found = _product(problem, position, look=not names_checked)
-        names_checked = True
-        return found
-
-    check_gradient(problem, "gradients of samples", _gradient, of_outputs=True)
-    check_gradient(problem, "Hessians of samples", product, _slope)
-
-
-def _gradient(problem: Problem, position: int) -> dict[str, Tensor]:
-    """Of one sample's loss."""
-    with recording(problem):
-        loss = problem.losses(problem.batch(slice(position, position + 1)), 1).sum()
-        gradient = pulled_back(loss, list(problem.moving.values()))
-    return dict(zip(problem.moving, gradient, strict=True))
-
-
-def _slope(problem: Problem, position: int) -> Tensor:
-    r""":math:`u^\top g_i` for a fixed random u."""
-    gradient = _gradient(problem, position)
-    parts = [(gradient[name] * part).sum(dtype=torch.float64) for name, part in _random(problem).items()]
-    return torch.stack(parts).sum()
-
-
-def _product(problem: Problem, position: int, look: bool) -> dict[str, Tensor]:
-    """h_i u; with a look at all operations, if asked for."""
-    parameters = list(problem.moving.values())
-    with recording(problem):
-        loss = problem.losses(problem.batch(slice(position, position + 1)), 1).sum()
-        if look:
-            check_second_derivative(loss, parameters)
-        gradient = with_graph(loss, parameters)
-        products = second_derivative(gradient, list(_random(problem).values()), parameters)
-    return dict(zip(problem.moving, products, strict=True))
-
-
-def _random(problem: Problem) -> dict[str, Tensor]:
-    """A direction in the moving parameters, the same at each call."""
-    draw = torch.Generator().manual_seed(0)
-    return {name: torch.randn(value.shape, generator=draw).to(value) for name, value in problem.moving.items()}
 
 
 def _by_parameter(problem: Problem, basis: Float[Tensor, "parameters directions"]) -> dict[str, Tensor]:
