@@ -48,7 +48,7 @@ def _parts_above(density: Density, count: int, least: float) -> list[Curve]:
     """The density of the number of eigenvalues where it is above a height; gaps stay empty."""
     numbers = [count * value for value in density.density]
     ends = [0, *(at for at in range(1, len(numbers)) if (numbers[at] > least) != (numbers[at - 1] > least))]
-    curves = []
+    curves: list[Curve] = []
     for start, end in itertools.pairwise([*ends, len(numbers)]):
         if numbers[start] > least:
             part = slice(start, end)
