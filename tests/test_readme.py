@@ -1,15 +1,19 @@
-"""README's Python runs as it stands."""
+"""Python in README and in the documentation runs as it stands."""
 
 import re
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+import pytest
+
+ROOT = Path(__file__).parents[1]
 
 
-def test_every_python_example_runs(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", ["README.md", "docs/curvature.md"])
+def test_every_python_example_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    examples = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
     assert examples
     for example in examples:
         exec(example, {})
-    assert "samples" in capsys.readouterr().out
+    if name == "README.md":
+        assert "samples" in capsys.readouterr().out

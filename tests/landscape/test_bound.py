@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from suffice import Convergence, InputError, Probes, Problem, record
-from suffice.curvature import gaps
+from suffice.curvature import gaps, spreads
 
 SIZES = [1, 3, 10, 30, 59]
 
@@ -87,3 +87,18 @@ def test_the_norm_of_the_hessians_counts_with_its_residual():
     more = dataclasses.replace(measured, residual=measured.residual + 1.0)
     difference = curves.bound(more, 0.1).hessian - curves.bound(measured, 0.1).hessian
     assert np.allclose(difference, (0.1 * measured.center_norm) ** 2 / (2 * (measured.sizes + 1)))
+
+
+@pytest.mark.parametrize("radius", [0.003, 0.03])
+def test_the_typical_bound_is_never_below_the_difference_close_to_the_center(radius):
+    problem = trained()
+    curves = Convergence(record(problem, Probes.sphere(problem, radius, count=40)))
+    found = curves.typical_bound(spreads(problem), radius, SIZES)
+    assert (found.total >= curves.difference(SIZES)).all()
+    assert np.allclose(found.loss, curves.null(SIZES))
+
+
+def test_spreads_of_something_else_are_refused():
+    curves = Convergence(record(trained(), Probes.sphere(trained())))
+    with pytest.raises(InputError, match="the spreads are not those of the ledger"):
+        curves.typical_bound(spreads(trained(1)), 0.1, SIZES)

@@ -15,6 +15,7 @@ from suffice.curvature.operator import SymmetricMatrix, SymmetricOperator
 from suffice.curvature.parameters import flattened, parameter_count, unflattened
 from suffice.curvature.projected import PerSample, per_sample
 from suffice.curvature.spectral_norm import SpectralNorm, spectral_norm
+from suffice.curvature.spreads import Spreads, spreads
 from suffice.curvature.tangent_kernel import KernelPlan, TangentKernel, plan_tangent_kernel, tangent_kernel
 from suffice.curvature.traces import DiagonalEstimate, Estimate, diagonal, frobenius_norm, trace
 
@@ -29,6 +30,7 @@ __all__ = [
     "PerSample",
     "SpectralDensity",
     "SpectralNorm",
+    "Spreads",
     "SymmetricMatrix",
     "SymmetricOperator",
     "TangentKernel",
@@ -47,6 +49,7 @@ __all__ = [
     "prefix_gradients",
     "spectral_density",
     "spectral_norm",
+    "spreads",
     "tangent_kernel",
     "top_eigenpairs",
     "trace",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from suffice.curvature import Gaps
+from suffice.curvature import Gaps, Spreads
 from suffice.errors import InputError
 
 
@@ -47,9 +47,7 @@ def bound(gaps: Gaps, radius: float) -> Bound:
     Raises:
         InputError: a radius that is negative or not finite.
     """
-    if not 0 <= radius < np.inf:
-        raise InputError(f"radius is {radius}: give a distance from w* relative to its norm, 0 or more")
-    distance, after = radius * gaps.center_norm, gaps.sizes + 1.0
+    distance, after = _distance(radius, gaps.center_norm), gaps.sizes + 1.0
     return Bound(
         gaps.sizes,
         radius,
@@ -57,3 +55,32 @@ def bound(gaps: Gaps, radius: float) -> Bound:
         distance * gaps.gradient / after,
         distance**2 * (gaps.hessian + gaps.residual) / (2 * after),
     )
+
+
+def typical_bound(spreads: Spreads, radius: float, sizes: Int64[np.ndarray, " sizes"]) -> Bound:
+    r"""The bound on the root mean square of :math:`L_{k+1} - L_k` over random orders of the samples.
+
+    .. math:: \frac{S_l + \rho S_g + \tfrac12 \rho^2 S_h}{\sqrt{k (k+1)}}
+
+    Args:
+        spreads: of losses, gradients and Hessians at w*.
+        radius: distance from w* relative to its norm.
+        sizes: k.
+
+    Raises:
+        InputError: a radius that is negative or not finite.
+    """
+    distance, root = _distance(radius, spreads.center_norm), np.sqrt(sizes * (sizes + 1.0))
+    return Bound(
+        sizes,
+        radius,
+        spreads.loss / root,
+        distance * spreads.gradient / root,
+        distance**2 * (spreads.hessian + spreads.residual) / (2 * root),
+    )
+
+
+def _distance(radius: float, center_norm: float) -> float:
+    if not 0 <= radius < np.inf:
+        raise InputError(f"radius is {radius}: give a distance from w* relative to its norm, 0 or more")
+    return radius * center_norm

@@ -20,9 +20,9 @@ from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from suffice.curvature import Gaps
+from suffice.curvature import Gaps, Spreads
 from suffice.errors import InputError
-from suffice.landscape.bound import Bound, bound
+from suffice.landscape.bound import Bound, bound, typical_bound
 from suffice.landscape.ledger import Ledger
 from suffice.landscape.spread import Spread
 from suffice.results import Criterion, SufficientSize
@@ -126,6 +126,21 @@ class Convergence:
         if not np.allclose(gaps.loss, measured, rtol=1e-3, atol=1e-4 * self.sample.center_loss):
             raise InputError("the gaps are not those of the ledger: measure both on one problem, at the same weights")
         return bound(gaps, radius)
+
+    def typical_bound(self, spreads: Spreads, radius: float, sizes: ArrayLike) -> Bound:
+        """The bound on `difference` at a distance from w*, term by term, from spreads measured at w*.
+
+        Args:
+            spreads: by `suffice.curvature.spreads` of the same problem.
+            radius: distance from w* relative to its norm.
+            sizes: k.
+
+        Raises:
+            InputError: spreads of other samples or weights than the ledger's; a radius below 0.
+        """
+        if not np.isclose(spreads.loss, np.sqrt(self.sample.variances[0]), rtol=1e-3):
+            raise InputError("the spreads are not those of the ledger: measure both on one problem, at one w*")
+        return typical_bound(spreads, radius, self._checked(sizes))
 
     def log_sizes(self, count: int = 30) -> Int64[np.ndarray, " sizes"]:
         """At most ``count`` sizes from 1 to m - 1, evenly spaced on a log axis, without repetition."""

@@ -1,0 +1,52 @@
+"""Spreads over samples against dense Hessians, and products of the Hessians of single samples."""
+
+import numpy as np
+import pytest
+import torch
+from small_models import SAMPLES, SOUND
+
+from suffice.curvature import Hessian, loss_gradients, parameter_count, sample_products, spreads
+from suffice.curvature.sample_products import SampleProducts
+
+pytestmark = pytest.mark.filterwarnings("ignore:SUF010")
+
+KINDS = ["norm_mlp", "regression", "transformer_layer", "experts", "lstm"]
+
+
+def dense_hessians(problem):
+    eye = torch.eye(parameter_count(problem), dtype=torch.float64)
+    return torch.stack([Hessian(problem, positions=np.array([one])) @ eye for one in range(SAMPLES)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_they_are_those_of_dense_matrices(kind):
+    problem = SOUND[kind]()
+    found = spreads(problem, tolerance=1e-4)
+    with problem.measuring():
+        losses = problem.losses(problem.batch(slice(None)))
+    gradients = loss_gradients(problem, np.arange(SAMPLES))
+    hessians = dense_hessians(problem)
+    apart = hessians - hessians.mean(0)
+    variance = (apart @ apart).sum(0) / (SAMPLES - 1)
+    assert found.loss == pytest.approx(float(losses.std()))
+    assert found.gradient == pytest.approx(float(gradients.var(0).sum().sqrt()))
+    assert found.hessian == pytest.approx(float(torch.linalg.eigvalsh(variance)[-1].sqrt()), rel=1e-4)
+    assert 0 <= found.residual <= 1e-4 * found.hessian
+
+
+@pytest.mark.parametrize("route", ["vmap", "plain"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_products_of_single_samples_are_those_of_their_hessians(kind, route, monkeypatch):
+    if route == "plain":
+
+        def refuse(function):
+            raise RuntimeError("not today")
+
+        monkeypatch.setattr(sample_products, "vmap", refuse)
+    problem = SOUND[kind]()
+    positions = np.array([4, 1, 5])
+    draw = torch.Generator().manual_seed(0)
+    vectors = torch.randn(3, parameter_count(problem), generator=draw, dtype=torch.float64)
+    expected = torch.einsum("spq,sq->sp", dense_hessians(problem)[positions], vectors)
+    found = SampleProducts(problem)(positions, vectors)
+    assert torch.allclose(found, expected, rtol=1e-9, atol=1e-12 * float(expected.abs().max()))
