@@ -11,6 +11,7 @@ NAMES = {
     "vit": ["vit.embeddings", "vit.layers.0", "vit.layers.1", "vit.layernorm", "classifier"],
     "bert": ["bert.embeddings", "bert.encoder.layer.0", "bert.encoder.layer.1", "bert.pooler", "classifier"],
     "norm_mlp": ["0", "1", "3"],
+    "linear": ["model"],
     "transformer_layer": ["body.self_attn", "body.linear1", "body.linear2", "body.norm1", "body.norm2", "head"],
 }
 
@@ -45,7 +46,7 @@ def test_blocks_are_those_of_the_dense_hessian(each_parameter):
 
 
 def test_few_draws_have_an_error_bar():
-    operator = Hessian(SOUND["vit"]())
+    operator = Hessian(SOUND["transformer_layer"]())
     for block in by_layer(operator, draws=20):
         exact = float((operator.block(f"{block.name}*") @ torch.eye(block.parameters).double()).trace())
         assert abs(block.trace.value - exact) <= 5 * block.trace.error + 1e-9 * abs(exact)

@@ -10,7 +10,7 @@ from suffice.curvature.sample_products import SampleProducts
 
 pytestmark = pytest.mark.filterwarnings("ignore:SUF010")
 
-KINDS = ["norm_mlp", "regression", "transformer_layer", "experts", "lstm"]
+KINDS = ["norm_mlp", "regression", "experts", "lora_at_start"]
 
 
 def dense_hessians(problem):

@@ -102,7 +102,7 @@ def test_a_run_says_what_it_takes_before(tmp_path):
     [
         ({"samples": 5000}, "samples = 5000: builtin:digits has 1797"),
         ({"parameters": ["nothing"]}, "no parameter matches 'nothing'"),
-        ({"method": None}, "has no head for the 10 classes"),
+        ({"classes": ["3", "5"], "method": None}, "has no head for the 2 classes"),
     ],
 )
 def test_bad_input_is_refused(tmp_path, change, message):

@@ -34,7 +34,7 @@ def layers(names: Sequence[str]) -> dict[str, list[str]]:
     """Names of parameters by the layer that they belong to.
 
     A numbered module is a layer, with all that is in it. What is outside of these is grouped by the first two parts of
-    its name.
+    its name. Parameters of the model itself make one layer, ``model``.
 
     Example:
         >>> layers(["vit.embeddings.patches.bias", "vit.layer.0.norm.bias", "vit.layer.0.mlp.bias", "head.bias"])
@@ -100,6 +100,6 @@ def by_layer(
 
 
 def _layer(name: str) -> str:
-    path = name.split(".")[:-1] or [name]
+    path = name.split(".")[:-1] or ["model"]
     number = next((at for at, part in enumerate(path) if part.isdigit()), None)
     return ".".join(path[: 2 if number is None else number + 1])

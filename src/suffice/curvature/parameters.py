@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from suffice.problem import Problem
@@ -26,7 +26,7 @@ def flattened(problem: Problem, values: Mapping[str, Tensor]) -> Float64[Tensor,
     return torch.cat([values[name].detach().double().flatten() for name in problem.moving])
 
 
-def unflattened(problem: Problem, vector: Float64[Tensor, " parameters"]) -> dict[str, Float64[Tensor, "..."]]:
+def unflattened(problem: Problem, vector: Float[Tensor, " parameters"]) -> dict[str, Float[Tensor, "..."]]:
     """Parts of a vector by the name of their parameter, in its shape: views, not copies.
 
     Example:

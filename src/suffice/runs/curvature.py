@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 from torch.utils.data import TensorDataset
 
 from suffice.configuration import CurvatureConfig
@@ -85,10 +86,10 @@ def measure_curvature(
             trained=config.method,
             moving_parameters=parameter_count(problem),
             center_norm=norm(problem.center()),
-            spectrum=pieces.get("spectrum", Spectrum, lambda: _spectrum(problem, hessian, config, watch)),
-            layers=pieces.get("layers", list[Layer], lambda: _layers(hessian, config, watch)),
-            density=pieces.get("density", Density, lambda: _density(hessian, config, watch)),
-            gaps=pieces.get("gaps", GapsAlongK, lambda: _gaps(problem, config, watch)),
+            spectrum=pieces.get("spectrum", TypeAdapter(Spectrum), lambda: _spectrum(problem, hessian, config, watch)),
+            layers=pieces.get("layers", TypeAdapter(list[Layer]), lambda: _layers(hessian, config, watch)),
+            density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
+            gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, config, watch)),
             radius=config.radius,
             notes=notes,
             configuration=config.asked(),

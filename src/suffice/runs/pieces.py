@@ -24,11 +24,11 @@ class Pieces:
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp()) / "parts"
-        >>> Pieces(folder, "these weights").get("sizes", list[int], lambda: [1, 2])
+        >>> Pieces(folder, "these weights").get("sizes", TypeAdapter(list[int]), lambda: [1, 2])
         [1, 2]
-        >>> Pieces(folder, "these weights").get("sizes", list[int], lambda: [9, 9])
+        >>> Pieces(folder, "these weights").get("sizes", TypeAdapter(list[int]), lambda: [9, 9])
         [1, 2]
-        >>> Pieces(folder, "other weights").get("sizes", list[int], lambda: [9, 9])
+        >>> Pieces(folder, "other weights").get("sizes", TypeAdapter(list[int]), lambda: [9, 9])
         [9, 9]
     """
 
@@ -39,27 +39,26 @@ class Pieces:
         """Whether a part is there, of the same thing and undamaged."""
         return self._content(name) is not None
 
-    def get(self, name: str, kind: type[T], measure: Callable[[], T]) -> T:
+    def get(self, name: str, kind: TypeAdapter[T], measure: Callable[[], T]) -> T:
         """The part in the file, or else the one that is measured now and kept.
 
         Args:
             name: of the part and its file.
-            kind: its type, which pydantic can turn into JSON.
+            kind: its type, to and from JSON.
             measure: measures it.
         """
-        adapter = TypeAdapter(kind)
         content = self._content(name)
         if content is not None:
             try:
-                return adapter.validate_python(content)
+                return kind.validate_python(content)
             except ValidationError:  # of another version
                 pass
-        content = adapter.dump_python(measure(), mode="json")
+        content = kind.dump_python(measure(), mode="json")
         self._folder.mkdir(parents=True, exist_ok=True)
         marked = {"identity": self._identity, "hash": digest(content), "content": content}
         with atomic_write(self._file(name)) as file:
             file.write(json.dumps(marked).encode())
-        return adapter.validate_python(json.loads(json.dumps(content)))
+        return kind.validate_python(json.loads(json.dumps(content)))
 
     def _content(self, name: str) -> Any:
         try:
