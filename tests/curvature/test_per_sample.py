@@ -321,7 +321,9 @@ def changed_loss(problem):
 
 
 @pytest.mark.parametrize(
-    ("change", "what"), [(changed_weight, "weights"), (changed_sample, "samples"), (None, "basis")], ids=str
+    ("change", "what"),
+    [(changed_weight, "weights"), (changed_sample, "samples"), (None, "basis")],
+    ids=["weights", "samples", "basis"],
 )
 def test_a_store_of_something_else_is_refused(tmp_path, change, what):
     problem = SOUND["norm_mlp"]()
