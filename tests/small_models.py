@@ -20,6 +20,9 @@ Build = Callable[..., Problem]
 SOUND: dict[str, Build] = {}
 """Models whose losses and derivatives suffice must get right."""
 
+FEW = {"norm_mlp", "regression", "transformer_layer", "vit", "lora_at_start", "lstm", "sparse_embedding", "experts"}
+"""Kinds that stand for the others in the quick profile, where each of them takes long."""
+
 WRONG_GRADIENT: dict[str, Build] = {}
 """Models for which autograd fails, or gives another number than finite differences; losses and training work."""
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 import torch
-from small_models import CLASSES, SAMPLES, SOUND, TOKENS, WIDTH, WRONG_GRADIENT, drawn, problem_of
+from small_models import CLASSES, FEW, SAMPLES, SOUND, TOKENS, WIDTH, WRONG_GRADIENT, drawn, problem_of
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -77,7 +77,12 @@ def only(way, problem, basis):
 
 def pytest_generate_tests(metafunc):
     if metafunc.cls is not None:
-        metafunc.parametrize("kind", sorted(metafunc.cls.kinds))
+        always = SOUND.keys() if metafunc.cls.way == "graph" else FEW
+        kinds = [
+            kind if kind in always else pytest.param(kind, marks=pytest.mark.deep)
+            for kind in sorted(metafunc.cls.kinds)
+        ]
+        metafunc.parametrize("kind", kinds)
 
 
 class Ways:

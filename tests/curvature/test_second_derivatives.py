@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from curvature_oracles import mlp_problem
-from small_models import CLASSES, SAMPLES, SOUND, TOKENS, WIDTH, drawn, labels, problem_of
+from small_models import CLASSES, FEW, SAMPLES, SOUND, TOKENS, WIDTH, drawn, labels, problem_of
 from torch import nn
 from torch.func import functional_call, grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -22,7 +22,12 @@ STEP = 1e-4
 
 def pytest_generate_tests(metafunc):
     if metafunc.cls is not None:
-        metafunc.parametrize("kind", sorted(metafunc.cls.kinds))
+        always = metafunc.cls.always
+        kinds = [
+            kind if kind in always else pytest.param(kind, marks=pytest.mark.deep)
+            for kind in sorted(metafunc.cls.kinds)
+        ]
+        metafunc.parametrize("kind", kinds)
 
 
 def direction(problem, seed=3):
@@ -61,7 +66,7 @@ def bent_losses(problem, first, second):
 class Operators:
     """An operator of a problem. A new one defines `of` and `expected`, and inherits the tests."""
 
-    kinds = SOUND.keys()
+    kinds = always = SOUND.keys()
 
     @staticmethod
     def of(problem, **arguments):
@@ -157,7 +162,7 @@ class TestHessian(Operators):
 class TestOuter(Operators):
     """J v by central differences of outputs, and S by those of losses."""
 
-    kinds = SOUND.keys() - {"own_loss"}
+    kinds, always = SOUND.keys() - {"own_loss"}, FEW
 
     @staticmethod
     def of(problem, **arguments):
@@ -171,7 +176,7 @@ class TestOuter(Operators):
 class TestFunctional(Operators):
     """What is left of the Hessian."""
 
-    kinds = TestOuter.kinds
+    kinds, always = TestOuter.kinds, FEW
 
     @staticmethod
     def of(problem, **arguments):
