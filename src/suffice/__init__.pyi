@@ -22,8 +22,10 @@ from .forecasting import forecast as forecast
 from .forecasting import forecast_head as forecast_head
 from .landscape import Convergence as Convergence
 from .landscape import Ledger as Ledger
+from .landscape import Plane as Plane
 from .landscape import Probes as Probes
 from .landscape import record as record
+from .landscape import surface as surface
 from .problem import Problem as Problem
 from .results import LearningCurve as LearningCurve
 from .results import SufficientSize as SufficientSize

@@ -178,6 +178,14 @@ class CurvatureConfig(MeasuredConfig):
     draws: int = Field(default=3, ge=2, description="number of random vectors for the spectral density")
     radius: float = Field(default=0.1, gt=0, description="distance from w* of the bound, relative to ||w*||")
     memory: float = Field(default=2.0, gt=0, description="GB for graphs that products go through")
+    surface: Literal["random", "eigenvectors"] | None = Field(
+        default=None,
+        description="measure the loss surface on a plane through w*, along random filter-normalised directions or the "
+        "top two eigenvectors of the Hessian; not measured by default",
+    )
+    surface_points: int = Field(
+        default=41, ge=5, le=81, description="points of the surface on each axis; time goes with the square"
+    )
 
 
 class TrainingConfig(BaseModel):

@@ -73,6 +73,38 @@ class Ledger:
         """
         return self._shards.read()
 
+    def prefix_means(self, sizes: Sequence[int]) -> Float64[np.ndarray, "sizes probes"]:
+        """L_k(w_j) at each probe: the mean loss of the first k samples. The store is read shard by shard.
+
+        Args:
+            sizes: k, from 1 to the number of samples.
+
+        Raises:
+            InputError: other sizes; a file of the store was damaged or removed since the ledger was opened.
+        """
+        samples = len(self.index)
+        for size in sizes:
+            if not 1 <= size <= samples:
+                raise InputError(f"size {size}: sizes go from 1 to the number of samples, {samples}")
+        sums = np.empty((len(sizes), len(self.distance)))
+        total = np.zeros(len(self.distance))
+        for rows in self._shards.shards():
+            losses, start = self._shards.read(rows), rows.start
+            for size in sorted({size for size in sizes if rows.start < size <= rows.stop} | {rows.stop}):
+                total += losses[start - rows.start : size - rows.start].sum(0)
+                sums[[index for index, asked in enumerate(sizes) if asked == size]] = total
+                start = size
+        return sums / np.asarray(sizes, dtype=np.float64)[:, None]
+
+    def variances(self) -> Float64[np.ndarray, " probes"]:
+        """S^2(w_j), the variance over the samples of the loss at each probe. The store is read shard by shard."""
+        samples = len(self.index)
+        means = self.prefix_means([samples])[0]
+        squares = np.zeros(len(means))
+        for rows in self._shards.shards():
+            squares += np.square(self._shards.read(rows) - means).sum(0)
+        return squares / (samples - 1)
+
     def at(self, probes: Sequence[int]) -> "Ledger":
         """The same samples at some of the probes only; what is said of w* is then said of the first of them."""
         columns = list(probes)

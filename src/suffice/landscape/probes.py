@@ -11,8 +11,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from suffice.checks import check_distance
+from suffice.curvature import unflattened
 from suffice.digest import digest
 from suffice.errors import InputError, nearest
+from suffice.landscape.plane import Plane
 from suffice.problem import Problem, State, norm, wide
 
 KEPT_BYTES = 256 << 20
@@ -22,7 +24,7 @@ KEPT_BYTES = 256 << 20
 class Probes:
     """q points of the parameter space: first the centre w*, the parameters as they are now, then others around it.
 
-    Made by `sphere`, `gaussian` or `points`. A drawn point comes from a seed of its own at the time it is asked for:
+    Made by `sphere`, `gaussian`, `plane` or `points`. A drawn point comes from a seed of its own at the time it is asked for:
     memory holds the centre only, and a larger ``count`` adds points without changing any.
 
     Attributes:
@@ -69,7 +71,8 @@ class Probes:
         ):
             raise InputError("the probes were made for other parameters or other weights: make them anew")
         if len(self) > 1 and self.description["kind"] != "points":
-            check_distance(problem, self[1], float(self.distance[1]))
+            nearest_one = 1 + int(self.distance[1:].argmin())
+            check_distance(problem, self[nearest_one], float(self.distance[nearest_one]))
 
     @classmethod
     def sphere(cls, problem: Problem, radius: float = 0.1, count: int = 8, seed: int = 0) -> "Probes":
@@ -106,6 +109,23 @@ class Probes:
             return _moved(center, _noise(center, seed, probe), sigma)
 
         return cls(center, draw, np.array(distance), {"kind": "gaussian", "sigma": sigma, "count": count, "seed": seed})
+
+    @classmethod
+    def plane(cls, problem: Problem, plane: Plane) -> "Probes":
+        """The centre, then the other points of a plane's grid, row by row; see `Plane.probes`.
+
+        Raises:
+            InputError: the plane was made for other parameters.
+        """
+        center = problem.center()
+        if len(plane.first) != sum(value.numel() for value in center.values()):
+            raise InputError("the plane was made for other parameters: make it anew")
+
+        def draw(probe: int) -> State:
+            return _moved(center, unflattened(problem, plane.step(probe)), 1.0)
+
+        distance = plane.center_norm * np.hypot(*plane.coordinates.T)
+        return cls(center, draw, distance, plane.description)
 
     @classmethod
     def points(cls, problem: Problem, states: Sequence[State]) -> "Probes":

@@ -14,12 +14,16 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
-from suffice.report.figures.figure import Figure, HeatMaps
+from suffice.report.figures.figure import Figure, HeatMaps, Surfaces
 from suffice.storage import atomic_write
 
 LINES = {"solid": "-", "dashed": "--", "dotted": ":", "joined": "o-", "points": "o", "circles": "o"}
 TRUE_TYPE = 42
 """Letters in a PDF that journals take and that can be edited; Matplotlib's own default is Type 3."""
+
+
+STAY, STAY_LAST = 700, 3000
+"""Milliseconds that a frame of a film is shown, and its last one."""
 
 
 def save_figures(figures: Sequence[Figure], folder: Path) -> None:
@@ -121,4 +125,43 @@ def draw_heat_maps(maps: HeatMaps) -> Canvas:
         axes.tick_params(length=0, labelsize=9)
         axes.set_title(title, fontsize=11)
     canvas.colorbar(colors, ax=canvas.axes, label=maps.label, shrink=0.9)
+    return canvas
+
+
+def film(surfaces: Surfaces) -> bytes:
+    """The surfaces one after the other as an animated GIF, with one frame for each size."""
+    frames = []
+    for index in range(len(surfaces.sizes)):
+        drawn = io.BytesIO()
+        draw_surface(surfaces, index).savefig(drawn, format="png", dpi=100)
+        frames.append(Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE))
+    stored = io.BytesIO()
+    stays = [STAY] * (len(frames) - 1) + [STAY_LAST]
+    frames[0].save(stored, format="gif", save_all=True, append_images=frames[1:], duration=stays, loop=0)
+    return stored.getvalue()
+
+
+def draw_surface(surfaces: Surfaces, index: int) -> Canvas:
+    """One surface and its contours on a canvas."""
+    canvas = Canvas(figsize=(9.6, 4.6))
+    x, y = np.meshgrid(surfaces.x, surfaces.y)
+    z = np.minimum(surfaces.losses[index], surfaces.high)
+    colors = {"cmap": "viridis", "vmin": surfaces.low, "vmax": surfaces.high}
+    axes = canvas.add_axes((0.0, 0.02, 0.5, 0.9), projection="3d")
+    axes.plot_surface(x, y, z, rcount=len(surfaces.y), ccount=len(surfaces.x), linewidth=0, antialiased=False, **colors)
+    axes.set(zlim=(surfaces.low, surfaces.high), xlabel="first direction", ylabel="second direction", zlabel="mean loss")
+    axes.view_init(elev=28, azim=-52)
+    axes.tick_params(labelsize=8)
+    flat = canvas.add_axes((0.62, 0.16, 0.29, 0.66))
+    levels = np.linspace(surfaces.low, surfaces.high, 17)
+    filled = flat.contourf(x, y, z, levels, **colors)
+    flat.contour(x, y, z, levels, colors="white", linewidths=0.4, alpha=0.6)
+    flat.plot(0, 0, "+", color="white", markersize=9)
+    flat.set_xlabel(surfaces.x_label, fontsize=8)
+    flat.set_ylabel(surfaces.y_label, fontsize=8)
+    flat.tick_params(labelsize=8)
+    bar = canvas.colorbar(filled, cax=canvas.add_axes((0.925, 0.16, 0.015, 0.66)), format="%.3g")
+    bar.ax.tick_params(labelsize=8)
+    size, last = surfaces.sizes[index], surfaces.sizes[-1]
+    canvas.suptitle(f"k = {size:,} of {last:,} samples", fontsize=14)
     return canvas

@@ -1,8 +1,10 @@
 """Figures that a page draws and a reader can move about in, drawn by Plotly."""
 
+import base64
 import json
 import math
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any
 
 import plotly.graph_objects as go
@@ -84,3 +86,12 @@ def script() -> str:
     """Plotly's own code, which makes a page independent of the network."""
     code: str = plotly.offline.get_plotlyjs()
     return code
+
+
+def packed_script() -> str:
+    """The part of Plotly's code that draws scatters, bars, heat maps, contours and surfaces, as gzip and base64.
+
+    scripts/bundle_plotly.py makes it. A page unpacks it by ``DecompressionStream``.
+    """
+    packed = files("suffice.report").joinpath("assets", "plotly.min.js.gz").read_bytes()
+    return base64.b64encode(packed).decode()

@@ -8,6 +8,7 @@ from suffice.results.curvature import (
     GapsAlongK,
     Layer,
     Spectrum,
+    SurfaceAlongK,
     WithError,
 )
 from suffice.results.files import RESULT, Result, heat_map_file, read_result
@@ -58,6 +59,7 @@ __all__ = [
     "Study",
     "StudyResult",
     "SufficientSize",
+    "SurfaceAlongK",
     "Surrounding",
     "Target",
     "WithError",

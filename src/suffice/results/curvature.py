@@ -1,7 +1,10 @@
 """Results of ``suffice curvature``."""
 
+import base64
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Float64
 from pydantic import Field
 
 from suffice.results.value import Value
@@ -59,6 +62,49 @@ class GapsAlongK(Value):
     independent: list[float | None] = Field(description="the norm from another random start, at every fifth size")
 
 
+class SurfaceAlongK(Value):
+    """The surface of the mean loss of the first k samples on a plane through w*. All lists of sizes have one length.
+
+    Surfaces are packed, so that they stay small: ``losses`` unpacks them.
+    """
+
+    directions: Literal["random", "eigenvectors"] = Field(description="what spans the plane")
+    labels: tuple[str, str] = Field(description="the two directions, in words")
+    x: list[float] = Field(description="points along the first direction: distance from w* over ||w*||")
+    y: list[float] = Field(description="points along the second direction, likewise")
+    sizes: list[int] = Field(description="k; the last is all samples, m")
+    last: str = Field(description="L_m on the grid, row by row along y: float32, little-endian, base64")
+    deltas: str = Field(description="(L_k - L_m) / scale for each k but the last: float16, little-endian, base64")
+    scale: float = Field(description="the largest |L_k - L_m|")
+    distance: list[float] = Field(description="how far L_k is from L_m: root mean square over the grid")
+    at_center: list[float] = Field(description="|L_k - L_m| at w*")
+    chance: list[float] = Field(description="what distance is in expectation in a random order")
+
+    @staticmethod
+    def packed(losses: Float64[np.ndarray, "sizes rows columns"]) -> dict[str, Any]:
+        """The fields ``last``, ``deltas`` and ``scale`` of some surfaces, of which the last is L_m."""
+        last = losses[-1].astype("<f4")
+        deltas = losses[:-1] - last
+        scale = float(np.abs(deltas).max(initial=0.0)) or 1.0
+        found = {"last": last, "deltas": (deltas / scale).astype("<f2")}
+        return {name: base64.b64encode(values.tobytes()).decode() for name, values in found.items()} | {"scale": scale}
+
+    def losses(self) -> Float64[np.ndarray, "sizes rows columns"]:
+        """L_k on the grid for each size, to 0.1% of what is left of the way to L_m.
+
+        Example:
+            >>> surfaces = np.array([[[3.0, 2.0]], [[1.0, 1.5]]])
+            >>> axes = dict(directions="random", labels=("u", "v"), x=[0, 1], y=[0], sizes=[1, 2])
+            >>> curves = dict(distance=[1.5, 0], at_center=[2, 0], chance=[1, 0])
+            >>> SurfaceAlongK(**axes, **curves, **SurfaceAlongK.packed(surfaces)).losses().tolist()
+            [[[3.0, 2.0]], [[1.0, 1.5]]]
+        """
+        shape = (len(self.y), len(self.x))
+        last = np.frombuffer(base64.b64decode(self.last), "<f4").reshape(1, *shape).astype(np.float64)
+        deltas = np.frombuffer(base64.b64decode(self.deltas), "<f2").reshape(-1, *shape).astype(np.float64)
+        return np.concatenate([last + self.scale * deltas, last])
+
+
 class CurvatureResult(Value):
     """The content of ``result.json`` of ``suffice curvature``."""
 
@@ -75,6 +121,9 @@ class CurvatureResult(Value):
     density: Density = Field(description="where the eigenvalues lie")
     layers: list[Layer] = Field(description="curvature by layer")
     gaps: GapsAlongK = Field(description="what one more sample changes")
+    surface: SurfaceAlongK | None = Field(
+        default=None, description="the loss surface as samples are added; null if it was not measured"
+    )
     radius: float = Field(description="distance from w* at which the bound is drawn, relative to ||w*||")
     notes: list[str] = Field(description="notes on the inputs")
     configuration: dict[str, Any] = Field(description="the settings, as in config.yaml")

@@ -22,9 +22,19 @@ from suffice.curvature import (
     trace,
 )
 from suffice.digest import digest
+from suffice.landscape import Plane, surface
 from suffice.models import Classifier, split
-from suffice.problem import TOGETHER, Problem, norm
-from suffice.results import CurvatureResult, Density, Eigenvalue, GapsAlongK, Layer, Spectrum, WithError
+from suffice.problem import TOGETHER, Problem, fastest_batch_size, norm
+from suffice.results import (
+    CurvatureResult,
+    Density,
+    Eigenvalue,
+    GapsAlongK,
+    Layer,
+    Spectrum,
+    SurfaceAlongK,
+    WithError,
+)
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.pieces import Pieces
@@ -32,10 +42,16 @@ from suffice.runs.watch import SILENT, Watch, duration
 
 TRACE_DRAWS, LAYER_DRAWS, DENSITY_STEPS = 30, 10, 48
 
+SURFACES = 12
+"""Sizes for which a surface is kept; the losses of all are in the run's folder."""
+
+EXTENT = {"random": 0.5, "eigenvectors": 0.1}
+"""How far a plane goes, relative to ||w*||: along eigenvectors the loss rises much faster."""
+
 GIGABYTE = 1 << 30
 
-FREE = frozenset({"radius", "memory"})
-"""Settings that may change without a new measurement."""
+FREE = frozenset({"radius", "memory", "surface", "surface_points"})
+"""Settings that may change without a new measurement of the rest."""
 
 
 def measure_curvature(
@@ -90,6 +106,7 @@ def measure_curvature(
             layers=pieces.get("layers", TypeAdapter(list[Layer]), lambda: _layers(hessian, config, watch)),
             density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
             gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, config, watch)),
+            surface=_surface_or_none(problem, hessian, config, out / "curvature", pieces, watch),
             radius=config.radius,
             notes=notes,
             configuration=config.asked(),
@@ -138,6 +155,21 @@ def _announce(problem: Problem, hessian: Hessian, config: CurvatureConfig, watch
         f"{parameter_count(problem):,} parameters, {len(problem):,} samples: about {products:,} products with the "
         f"Hessian, about {duration(products * seconds)}, {hessian.memory / GIGABYTE:.1f} GB of graphs; "
         "fewer --samples, --draws and --points take less."
+    )
+
+
+def _announce_surface(problem: Problem, points: int, watch: Watch) -> None:
+    """Says what a surface takes, from the time of one batch of forward passes."""
+    with problem.measuring():
+        size = fastest_batch_size(problem)
+        positions, batch = next(problem.batches(size))
+        problem.losses(batch)
+        start = time.perf_counter()
+        problem.losses(batch)
+        seconds = (time.perf_counter() - start) / len(positions) * len(problem)
+    watch.say(
+        f"Surface of {points} x {points} points, {len(problem):,} samples: about {duration(points**2 * seconds)}, "
+        f"{8 * points**2 * len(problem) / GIGABYTE:.2f} GB on disk; fewer --surface-points take less."
     )
 
 
@@ -196,3 +228,45 @@ def _gaps(problem: Problem, config: CurvatureConfig, watch: Watch) -> GapsAlongK
         residual=found.residual.tolist(),
         independent=[None if math.isnan(value) else value for value in found.independent.tolist()],
     )
+
+
+def _surface_or_none(
+    problem: Problem, hessian: Hessian, config: CurvatureConfig, folder: Path, pieces: Pieces, watch: Watch
+) -> SurfaceAlongK | None:
+    if config.surface is None:
+        return None
+    name = f"surface_{config.surface}_{config.surface_points}"
+    return pieces.get(name, SurfaceAlongK, lambda: _surface(problem, hessian, config, folder / name, watch))
+
+
+def _surface(
+    problem: Problem, hessian: Hessian, config: CurvatureConfig, store: Path, watch: Watch
+) -> SurfaceAlongK:
+    points = config.surface_points
+    plane = _plane(problem, hessian, config)
+    _announce_surface(problem, points, watch)
+    with watch.progress("surface", len(problem) * len(plane.coordinates)) as progress:
+        found = surface(problem, plane, store, config.batch_size, progress)
+    sizes = np.unique(np.geomspace(1, len(problem), SURFACES).round().astype(int)).tolist()
+    losses = found.at(sizes)
+    centers = found.ledger.prefix_means(sizes)[:, 0]
+    return SurfaceAlongK(
+        directions=config.surface,
+        labels=plane.labels,
+        x=plane.x.tolist(),
+        y=plane.y.tolist(),
+        sizes=sizes,
+        **SurfaceAlongK.packed(losses),
+        distance=found.distance(sizes).tolist(),
+        at_center=np.abs(centers - centers[-1]).tolist(),
+        chance=found.chance(sizes).tolist(),
+    )
+
+
+def _plane(problem: Problem, hessian: Hessian, config: CurvatureConfig) -> Plane:
+    points = config.surface_points
+    if config.surface == "random":
+        return Plane.random(problem, EXTENT["random"], points, config.seed)
+    pairs = top_eigenpairs(hessian, 2, seed=config.seed)
+    labels = tuple(f"eigenvector of {value:.3g}" for value in pairs.values.tolist())
+    return Plane.spanned(problem, *pairs.vectors.T, EXTENT["eigenvectors"], points, labels)

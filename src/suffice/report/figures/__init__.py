@@ -14,6 +14,7 @@ from suffice.report.figures.figure import (
     HeatMaps,
     Mark,
     Style,
+    Surfaces,
     shade,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "HeatMaps",
     "Mark",
     "Style",
+    "Surfaces",
     "shade",
 ]

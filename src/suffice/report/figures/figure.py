@@ -91,6 +91,24 @@ class HeatMaps:
     decades: int
 
 
+@dataclass(frozen=True)
+class Surfaces:
+    """Surfaces of the loss over one plane, one for each size k, on one loss axis from ``low`` to ``high``.
+
+    ``losses`` have a row for each y and a column for each x; what is above ``high`` is drawn there.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    sizes: Sequence[int]
+    losses: Float64[np.ndarray, "sizes rows columns"]
+    low: float
+    high: float
+    x_label: str
+    y_label: str
+
+
 def shade(position: int, count: int) -> str:
     """The colour of one of several curves that have an order, from dark violet to light green.
 

@@ -6,7 +6,7 @@ from typing import assert_never
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.report.matplotlib import save_figures
+from suffice.report.matplotlib import film, save_figures
 from suffice.report.pages.analysis import analysis_page
 from suffice.report.pages.curvature import curvature_page
 from suffice.report.pages.forecast import forecast_page
@@ -35,8 +35,9 @@ def write_report(result: Result, folder: Path) -> Path:
 
     Args:
         result: of any type.
-        folder: the run's folder, which gets ``report.html``, ``figures/*.png`` and ``figures/*.pdf``; the heat maps of
-            a `HessianResult` are drawn if their arrays are there.
+        folder: the run's folder, which gets ``report.html``, ``figures/*.png`` and ``figures/*.pdf``, and
+            ``figures/surface.gif`` where a surface was measured; the heat maps of a `HessianResult` are drawn if their
+            arrays are there.
 
     Raises:
         InputError: a run is at work in the folder.
@@ -54,6 +55,9 @@ def _write_figures(page: Page, folder: Path) -> None:
     for name, png in page.pictures.items():
         with atomic_write(folder / f"{name}.png") as file:
             file.write(png)
+    for surfaces in page.films:
+        with atomic_write(folder / f"{surfaces.name}.gif") as file:
+            file.write(film(surfaces))
 
 
 def _page(result: Result, folder: Path) -> Page:

@@ -1,18 +1,33 @@
 """The page of ``suffice curvature``."""
 
 from suffice.report.figures.curvature import curvature_figures
-from suffice.report.pages.page import Page, render
-from suffice.results import CurvatureResult
+from suffice.report.figures.surface import UNIT, distance_figure, loss_axis, surface_caption, surfaces
+from suffice.report.pages.page import TEMPLATES, Page, script_json
+from suffice.report.plotly import json_of, packed_script
+from suffice.results import CurvatureResult, SurfaceAlongK
 
 
 def curvature_page(result: CurvatureResult) -> Page:
-    """The spectrum, the layers, and what one more sample changes."""
-    figures = curvature_figures(result)
+    """The spectrum, the layers, what one more sample changes, and the surface along k if it was measured."""
+    figures, surface = curvature_figures(result), result.surface
+    distance = None if surface is None else distance_figure(surface)
+    drawn = figures if distance is None else [*figures, distance]
     largest = max(abs(layer.largest.value) for layer in result.layers)
-    html = render(
-        "curvature.html.j2",
-        result,
-        figures,
+    html = TEMPLATES.get_template("curvature.html.j2").render(
+        result=result,
+        figures=figures,
+        distance=distance,
+        plots=script_json({figure.name: json_of(figure) for figure in drawn}),
+        packed_plotly=packed_script(),
         shades=[abs(layer.largest.value) / largest if largest > 0 else 0.0 for layer in result.layers],
+        surface=script_json(None if surface is None else _data(surface)),
+        surface_caption=None if surface is None else surface_caption(surface),
     )
-    return Page(html, figures)
+    return Page(html, drawn, films=[] if surface is None else [surfaces(surface)])
+
+
+def _data(surface: SurfaceAlongK) -> dict[str, object]:
+    """What the page's script draws the surface from."""
+    axis = loss_axis(surface.losses())
+    fields = {"x", "y", "sizes", "last", "deltas", "scale", "labels"}
+    return surface.model_dump(include=fields) | {"low": axis.low, "high": axis.high, "unit": UNIT}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from suffice.report.figures.figure import Figure
+from suffice.report.figures.figure import Figure, Surfaces
 from suffice.report.plotly import json_of, script
 from suffice.results import Result
 
@@ -21,11 +21,13 @@ TEMPLATES = jinja2.Environment(
 
 
 class Page(NamedTuple):
-    """``report.html`` and the figures that are files beside it: those to be drawn, and PNG that are drawn already."""
+    """``report.html`` and the figures that are files beside it: those to be drawn, PNG that are drawn already, and
+    surfaces to be drawn as films."""
 
     html: str
     figures: Sequence[Figure]
     pictures: Mapping[str, bytes] = {}
+    films: Sequence[Surfaces] = ()
 
 
 def render(template: str, result: Result, figures: Sequence[Figure], **values: Any) -> str:

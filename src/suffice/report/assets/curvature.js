@@ -1,0 +1,131 @@
+// Draws the figures in the colours of the page, and the surface of the size that the slider is at.
+const NUMBERS = new Intl.NumberFormat("en");
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+const OPTIONS = { responsive: true, displaylogo: false };
+const BLACK = "#222222";
+
+const ink = () => getComputedStyle(document.body).color;
+const grid = () => (DARK.matches ? "#3a3a3a" : "#e3e3e3");
+
+// a layout without a white ground, and black curves in the colour of the text
+function inked({ data, layout }) {
+  const axes = Object.keys(layout).filter((key) => /^[xy]axis/.test(key));
+  const themed = (trace) => {
+    const found = structuredClone(trace);
+    for (const part of ["line", "marker"]) if (found[part]?.color === BLACK) found[part].color = ink();
+    return found;
+  };
+  return [data.map(themed), {
+    ...layout,
+    ...Object.fromEntries(axes.map((key) => [key, { ...layout[key], gridcolor: grid(), zerolinecolor: grid() }])),
+    font: { ...layout.font, color: ink() },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+  }];
+}
+
+function drawFigures() {
+  for (const [name, plot] of Object.entries(PLOTS)) Plotly.react(name, ...inked(plot), OPTIONS);
+}
+
+// a number of 16 bits (IEEE 754)
+function half(bits) {
+  const exponent = (bits >> 10) & 31, fraction = (bits & 1023) / 1024;
+  const size = exponent ? (1 + fraction) * 2 ** (exponent - 15) : fraction * 2 ** -14;
+  return bits >> 15 ? -size : size;
+}
+
+const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+
+function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }) {
+  const whole = new Float32Array(bytes(last)), changes = new Uint16Array(bytes(deltas));
+  const count = x.length * y.length;
+  const slider = document.getElementById("surface-slider"), play = document.getElementById("surface-play");
+  let timer = null;
+
+  function losses(index) {
+    const at = (cell) => whole[cell] + (index < sizes.length - 1 ? scale * half(changes[index * count + cell]) : 0);
+    return y.map((_, row) => x.map((_, column) => Math.min(at(row * x.length + column), high)));
+  }
+
+  const ground = { backgroundcolor: "rgba(0,0,0,0)", showbackground: false };
+  const axis = (title) => ({ title: { text: title }, gridcolor: grid(), zerolinecolor: grid(), color: ink(), ...ground });
+  const colors = { colorscale: "Viridis", cmin: low, cmax: high };
+
+  function draw() {
+    const z = losses(+slider.value);
+    const hover = `%{x:.3f}, %{y:.3f}: loss %{z:.4g}<extra></extra>`;
+    const levels = { start: low, end: high, size: (high - low) / 16 };
+    Plotly.react("surface", [{
+      type: "surface", x, y, z, ...colors, hovertemplate: hover,
+      contours: { z: { show: true, ...levels, color: "rgba(255,255,255,0.5)", width: 1 } },
+      colorbar: { title: { text: "mean loss", side: "right" }, thickness: 12, len: 0.7, tickfont: { color: ink() } },
+    }], {
+      margin: { l: 0, r: 0, t: 0, b: 0 }, height: 480, font: { color: ink() }, paper_bgcolor: "rgba(0,0,0,0)", uirevision: "k",
+      scene: {
+        xaxis: axis("first"), yaxis: axis("second"), zaxis: { ...axis("mean loss"), range: [low, high] },
+        aspectmode: "manual", aspectratio: { x: 1, y: 1, z: 0.75 }, camera: { eye: { x: 1.35, y: -1.35, z: 0.85 } },
+      },
+    }, OPTIONS);
+    const [data, layout] = inked({
+      data: [
+        { type: "contour", x, y, z, ...{ colorscale: "Viridis", zmin: low, zmax: high }, contours: levels, showscale: false, hovertemplate: hover,
+          autocontour: false, line: { width: 0.7, color: "rgba(255,255,255,0.6)" } },
+        { type: "scatter", x: [0], y: [0], mode: "markers+text", text: ["w*"], textposition: "top center", hoverinfo: "skip",
+          textfont: { color: "#fff" }, marker: { symbol: "cross", size: 8, color: "#fff" } },
+      ],
+      layout: {
+        margin: { l: 60, r: 10, t: 10, b: 50 }, height: 300, showlegend: false,
+        xaxis: { title: { text: `${labels[0]}, ${unit}` }, range: [x[0], x[x.length - 1]] },
+        yaxis: { title: { text: labels[1] }, range: [y[0], y[y.length - 1]] },
+      },
+    });
+    Plotly.react("surface-contours", data, layout, OPTIONS);
+    mark();
+  }
+
+  // what the slider changes; all else stays as it is, also where the reader looks from
+  function move() {
+    const z = losses(+slider.value);
+    Plotly.restyle("surface", { z: [z] }, [0]);
+    Plotly.restyle("surface-contours", { z: [z] }, [0]);
+    mark();
+  }
+
+  function mark() {
+    const size = sizes[+slider.value];
+    document.getElementById("surface-k").textContent = `k = ${NUMBERS.format(size)} of ${NUMBERS.format(sizes[sizes.length - 1])} samples`;
+    const line = { type: "line", yref: "paper", y0: 0, y1: 1, x0: size, x1: size, line: { color: ink(), width: 1.5, dash: "dot" } };
+    Plotly.relayout("surface_distance", { shapes: [line] });
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+  }
+
+  slider.addEventListener("input", () => { stop(); move(); });
+  play.addEventListener("click", () => {
+    if (timer !== null) return stop();
+    if (+slider.value === sizes.length - 1) slider.value = 0;
+    play.textContent = "Stop";
+    move();
+    timer = setInterval(() => {
+      slider.value = +slider.value + 1;
+      move();
+      if (+slider.value === sizes.length - 1) stop();
+    }, 700);
+  });
+  return draw;
+}
+
+plotly.then(() => {
+  const drawSurface = SURFACE === null ? () => {} : surfaceOf(SURFACE);
+  const draw = () => { drawFigures(); drawSurface(); };
+  DARK.addEventListener("change", draw);
+  draw();
+}).catch((error) => {
+  document.getElementById("no-figures").hidden = false;
+  throw error;
+});
