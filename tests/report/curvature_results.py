@@ -2,7 +2,47 @@
 
 import math
 
-from suffice.results import CurvatureResult, Density, Eigenvalue, GapsAlongK, Layer, Spectrum, WithError
+import numpy as np
+
+from suffice.results import (
+    CurvatureResult,
+    Density,
+    Eigenvalue,
+    GapsAlongK,
+    Layer,
+    Spectrum,
+    SurfaceAlongK,
+    WithError,
+)
+
+SIZES = [1, 2, 4, 7, 14, 27, 52, 73, 80, 90, 95, 100]
+
+
+def losses_of(points, sizes=SIZES):
+    """Bowls that come nearer to the last one, and are steep at the corners."""
+    axis = np.linspace(-0.5, 0.5, points)
+    x, y = np.meshgrid(axis, axis)
+    draw = np.random.default_rng(0)
+    tilts = draw.normal(size=(len(sizes), 2)) * np.sqrt(1 / np.array(sizes) - 1 / sizes[-1])[:, None]
+    bowl = 0.4 + 12 * x**2 + 18 * y**2 + 400 * (x * y) ** 4
+    return axis, np.stack([bowl + 3 * (one * x + other * y) + 0.2 * one**2 for one, other in tilts])
+
+
+def surface_of(points=41):
+    """A surface as a report gets it."""
+    axis, losses = losses_of(points)
+    middle = np.abs(losses - losses[-1])[:, points // 2, points // 2]
+    return SurfaceAlongK(
+        directions="random",
+        labels=("first random direction", "second random direction"),
+        x=axis.tolist(),
+        y=axis.tolist(),
+        sizes=SIZES,
+        **SurfaceAlongK.packed(losses),
+        distance=np.sqrt(np.square(losses - losses[-1]).mean((1, 2))).tolist(),
+        at_center=middle.tolist(),
+        chance=[math.sqrt(1 / size - 1 / SIZES[-1]) for size in SIZES],
+    )
 
 
 def result_of():

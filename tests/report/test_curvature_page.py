@@ -1,12 +1,25 @@
 """The report of ``suffice curvature`` in a real browser, without a network."""
 
+import base64
+import gzip
+import itertools
+import re
+
+import numpy as np
+import plotly.offline
 import pytest
-from curvature_results import result_of
+from curvature_results import SIZES, losses_of, result_of, surface_of
+from PIL import Image
 from selenium.webdriver.common.by import By
 
 from suffice.report import write_report
 from suffice.report.figures.curvature import bound_terms, curvature_figures
-from suffice.results import GapsAlongK
+from suffice.report.figures.surface import distance_figure, loss_axis, surface_caption
+from suffice.report.pages.curvature import curvature_page
+from suffice.report.plotly import packed_script
+from suffice.results import GapsAlongK, SurfaceAlongK
+
+FIGURES = ("spectrum", "hessian_gap", "bound")
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +30,40 @@ def run(tmp_path_factory):
     return folder, result
 
 
+@pytest.fixture(scope="module")
+def run_with_surface(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("surface")
+    result = result_of().model_copy(update={"surface": surface_of()})
+    write_report(result, folder)
+    return folder, result
+
+
+def open_page(browser, folder):
+    """Opens the page and waits until its figures are drawn."""
+    browser.get((folder / "report.html").as_uri())
+    browser.execute_async_script("const done = arguments[0]; drawn.then(() => done(), done)")
+
+
+def problems(browser):
+    """What the console says, but for advice on speed by the browser's own drawing."""
+    return [entry for entry in browser.get_log("browser") if entry["source"] != "rendering"]
+
+
+def set_slider(browser, index):
+    slider = browser.find_element(By.ID, "surface-slider")
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+    browser.execute_script(script, slider, index)
+
+
+def drawn_losses(browser, name):
+    return np.array(browser.execute_script(f"return document.getElementById('{name}').data[0].z"))
+
+
 def test_the_page_shows_eigenvalues_layers_and_figures_without_network_or_errors(browser, run):
     folder, result = run
-    browser.get((folder / "report.html").as_uri())
-    assert browser.get_log("browser") == []
+    open_page(browser, folder)
+    assert problems(browser) == []
+    assert browser.find_elements(By.ID, "surface-slider") == []
     assert "174" in browser.find_element(By.TAG_NAME, "h1").text
     text = browser.find_element(By.TAG_NAME, "body").text
     assert all(layer.name in text for layer in result.layers)
@@ -33,8 +76,9 @@ def test_the_page_shows_eigenvalues_layers_and_figures_without_network_or_errors
 def test_text_from_outside_stays_text(browser, run, tmp_path):
     _, result = run
     evil = "<script>document.title = 'evil'</script>"
-    write_report(result.model_copy(update={"model": evil, "notes": [evil]}), tmp_path)
-    browser.get((tmp_path / "report.html").as_uri())
+    surface = surface_of(5).model_copy(update={"labels": (evil, evil)})
+    write_report(result.model_copy(update={"model": evil, "notes": [evil], "surface": surface}), tmp_path)
+    open_page(browser, tmp_path)
     assert "evil" not in browser.title.replace(evil, "")
     assert evil in browser.find_element(By.CSS_SELECTOR, ".question").text
 
@@ -42,7 +86,7 @@ def test_text_from_outside_stays_text(browser, run, tmp_path):
 def test_figures_are_files(run):
     folder, _ = run
     files = {path.name for path in (folder / "figures").iterdir()}
-    assert files == {f"{name}.{suffix}" for name in ("spectrum", "hessian_gap", "bound") for suffix in ("png", "pdf")}
+    assert files == {f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "pdf")}
 
 
 def test_the_density_is_empty_between_the_bulk_and_an_outlier():
@@ -65,3 +109,148 @@ def test_the_bound_has_terms_of_order_zero_one_and_two():
     )
     result = result_of().model_copy(update={"gaps": gaps, "radius": 0.5, "center_norm": 4.0})
     assert bound_terms(result) == {"loss": [1.0, 1.0], "gradient": [3.0, 0.5], "hessian": [8.0, 10.0]}
+
+
+def test_the_slider_changes_the_surface_its_contours_and_the_marked_size(browser, run_with_surface):
+    folder, result = run_with_surface
+    open_page(browser, folder)
+    expected = np.minimum(result.surface.losses(), loss_axis(result.surface.losses()).high)
+    last = browser.execute_script("return document.getElementById('surface').querySelectorAll('canvas').length")
+    assert last > 0  # WebGL has drawn
+    for index in (len(SIZES) - 1, 0, 5):
+        set_slider(browser, index)
+        for name in ("surface", "surface-contours"):
+            assert drawn_losses(browser, name) == pytest.approx(expected[index], rel=1e-6)
+        assert browser.find_element(By.ID, "surface-k").text == f"k = {SIZES[index]} of 100 samples"
+        marked = "return document.getElementById('surface_distance').layout.shapes[0].x0"
+        assert browser.execute_script(marked) == SIZES[index]
+    assert problems(browser) == []
+
+
+def test_pixels_of_the_surface_change_with_the_slider(browser, run_with_surface):
+    folder, _ = run_with_surface
+    open_page(browser, folder)
+    pictures = []
+    for index in (11, 0, 11):
+        set_slider(browser, index)
+        script = "Plotly.toImage('surface', {format: 'png', width: 300, height: 300}).then(arguments[0])"
+        pictures.append(browser.execute_async_script(script))
+    assert pictures[0] == pictures[2] != pictures[1]
+
+
+def test_the_loss_axis_and_the_view_stay_while_k_changes(browser, run_with_surface):
+    folder, result = run_with_surface
+    open_page(browser, folder)
+    axis = loss_axis(result.surface.losses())
+    state = (
+        "const {zaxis, camera} = document.getElementById('surface').layout.scene; return [zaxis.range, camera.eye.x]"
+    )
+    move = "return Plotly.relayout('surface', {'scene.camera.eye.x': 0.5})"
+    browser.execute_script(move)
+    for index in (0, 7):
+        set_slider(browser, index)
+        (low, high), eye = browser.execute_script(state)
+        assert (low, high) == pytest.approx((axis.low, axis.high))
+        assert eye == 0.5
+
+
+def test_playing_goes_through_all_sizes_and_stops(browser, run_with_surface):
+    folder, _ = run_with_surface
+    open_page(browser, folder)
+    button = browser.find_element(By.ID, "surface-play")
+    set_slider(browser, 10)
+    button.click()
+    assert button.text == "Stop"
+    browser.execute_async_script(
+        "const done = arguments[0], s = document.getElementById('surface-slider');"
+        "const look = setInterval(() => { if (s.value === s.max) { clearInterval(look); done(); } }, 50);"
+    )
+    assert button.text == "Play"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_and_can_be_read_on_any_screen(browser, run_with_surface, scheme, width):
+    folder, _ = run_with_surface
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        open_page(browser, folder)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        ground, ink = browser.execute_script(
+            "const page = getComputedStyle(document.body);"
+            "return [page.backgroundColor, document.getElementById('surface').layout.font.color]"
+        )
+        assert ink == browser.execute_script("return getComputedStyle(document.body).color")
+        brightness = sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3
+        assert (brightness > 200) == (scheme == "dark")
+        assert (ground == "rgb(22, 22, 22)") == (scheme == "dark")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("points", [41, 81])
+def test_a_surface_adds_less_than_half_a_megabyte_to_the_page(points):
+    sizes = [
+        len(curvature_page(result_of().model_copy(update={"surface": surface})).html.encode())
+        for surface in (None, surface_of(points))
+    ]
+    assert sizes[1] - sizes[0] < 500_000
+
+
+def test_surfaces_are_packed_with_small_errors():
+    _, losses = losses_of(41)
+    unpacked = surface_of().losses()
+    left = np.abs(losses - losses[-1])
+    assert (np.abs(unpacked - losses) <= 1e-3 * left + 1e-6 * np.abs(losses)).all()
+
+
+def test_equal_surfaces_are_packed_too():
+    losses = np.ones((2, 3, 3))
+    surface = surface_of(3).model_copy(update={"sizes": [1, 2], **SurfaceAlongK.packed(losses)})
+    assert np.array_equal(surface.losses(), losses)
+
+
+def test_the_film_has_a_frame_for_each_size_and_is_small(run_with_surface):
+    folder, _ = run_with_surface
+    file = folder / "figures" / "surface.gif"
+    assert file.stat().st_size < 2_000_000
+    with Image.open(file) as film:
+        assert film.n_frames == len(SIZES)
+        frames = []
+        for index in range(film.n_frames):
+            film.seek(index)
+            frames.append(np.asarray(film.convert("L"), dtype=float))
+    assert all(np.abs(one - other).max() > 50 for one, other in itertools.pairwise(frames))
+
+
+def test_what_is_cut_is_said():
+    low = np.linspace(0, 1, 99)
+    surface = surface_of(3)
+    few = np.append(low, 100.0)[:99].reshape(11, 3, 3)
+    assert loss_axis(few) == (0.0, 1.0, 0.0)
+    many = few.copy()
+    many[0, 0, 0] = 100.0
+    axis = loss_axis(many)
+    assert axis.high == pytest.approx(np.quantile(many, 0.9))
+    assert axis.cut == pytest.approx(10 / 99)
+    assert "are drawn at" not in surface_caption(surface.model_copy(update=SurfaceAlongK.packed(few)))
+    caption = surface_caption(surface.model_copy(update=SurfaceAlongK.packed(many)))
+    assert f"Losses above {axis.high:.3g} are drawn at {axis.high:.3g}: 10% of the points" in caption
+
+
+def test_the_distance_is_drawn_where_it_is_not_zero():
+    figure = distance_figure(surface_of())
+    on_plane, at_center, chance = figure.curves
+    assert list(on_plane.x) == list(chance.x) == SIZES[:-1]
+    assert set(at_center.x) <= set(SIZES[:-1])
+
+
+def test_the_bundle_is_of_the_version_whose_json_is_drawn():
+    """After an update of plotly: python scripts/bundle_plotly.py."""
+    code = gzip.decompress(base64.b64decode(packed_script())).decode()
+    assert code.startswith(f"/* plotly.js v{plotly.offline.get_plotlyjs_version()}:")
+    assert len(packed_script()) < 850_000

@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from suffice import InputError
+from suffice import InputError, Ledger
 from suffice.configuration import CurvatureConfig
 from suffice.results import read_result
 from suffice.runs import curvature as run
@@ -95,6 +96,76 @@ def test_a_run_says_what_it_takes_before(tmp_path):
     assert len(said) == 1
     assert said[0].startswith("650 parameters, 40 samples: about ")
     assert "GB of graphs" in said[0]
+
+
+@pytest.mark.parametrize("directions", ["random", "eigenvectors"])
+def test_a_surface_is_measured_for_all_sizes_in_one_pass(tmp_path, directions):
+    config = CONFIG.model_copy(update={"surface": directions, "surface_points": 5})
+    result = measure_curvature(config, tmp_path / "run")
+    assert read_result(tmp_path / "run") == result
+    found = result.surface
+    assert (found.directions, found.sizes[0], found.sizes[-1]) == (directions, 1, 40)
+    assert len(found.sizes) <= 12
+    extent = {"random": 0.5, "eigenvectors": 0.1}[directions]
+    assert found.x == found.y == pytest.approx([-extent, -extent / 2, 0, extent / 2, extent])
+    losses = found.losses()
+    assert losses.shape == (len(found.sizes), 5, 5)
+    assert losses[-1, 2, 2] == pytest.approx(result.spectrum.loss, rel=1e-6)
+    assert found.distance[-1] == found.at_center[-1] == found.chance[-1] == 0
+    assert found.at_center == pytest.approx(np.abs(losses - losses[-1])[:, 2, 2], abs=1e-3)
+    ledger = Ledger.open(tmp_path / "run" / "curvature" / f"surface_{directions}_5")
+    assert ledger.losses.shape == (40, 25)
+    if directions == "eigenvectors":
+        largest = result.spectrum.eigenvalues[0].value
+        assert found.labels[0] == f"eigenvector of {largest:.3g}"
+        step = 0.05 * result.center_norm
+        bent = (losses[-1, 2, 1] - 2 * losses[-1, 2, 2] + losses[-1, 2, 3]) / step**2
+        assert bent == pytest.approx(largest, rel=0.3)
+
+
+def test_a_surface_is_added_to_a_finished_run_and_kept(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    without = measure_curvature(CONFIG, folder)
+    assert without.surface is None
+    measured = counted(monkeypatch)
+    config = CONFIG.model_copy(update={"surface": "random", "surface_points": 5})
+    result = measure_curvature(config, folder)
+    assert measured == []
+    assert result.gaps == without.gaps
+    monkeypatch.setattr(run, "_surface", None)
+    assert measure_curvature(config, folder) == result
+    assert measure_curvature(CONFIG, folder).surface is None
+
+
+def test_an_interrupted_surface_goes_on(tmp_path, monkeypatch):
+    config = CONFIG.model_copy(update={"surface": "random", "surface_points": 5, "batch_size": 8})
+    monkeypatch.setattr("suffice.landscape.ledger.SHARD_SAMPLES", 8)
+    expected = measure_curvature(config, tmp_path / "whole")
+    measure = run.surface
+
+    def stopped(problem, plane, store, batch_size, progress):
+        def report(losses):
+            progress(losses)
+            if (store / "losses.zarr" / "c" / "1").exists():
+                raise KeyboardInterrupt
+
+        return measure(problem, plane, store, batch_size, report)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "surface", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            measure_curvature(config, tmp_path / "run")
+    measured = counted(monkeypatch)
+    assert measure_curvature(config, tmp_path / "run") == expected
+    assert measured == []
+
+
+def test_overwriting_measures_everything_again(tmp_path, monkeypatch):
+    measure_curvature(CONFIG, tmp_path / "run")
+    measured = counted(monkeypatch)
+    result = measure_curvature(CONFIG.model_copy(update={"count": 2}), tmp_path / "run", overwrite=True)
+    assert tuple(measured) == PARTS
+    assert len(result.spectrum.eigenvalues) == 2
 
 
 @pytest.mark.parametrize(

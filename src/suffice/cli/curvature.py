@@ -28,6 +28,10 @@ def curvature(
     Some parameters only, with more eigenvalues:
 
         suffice curvature ./my-classifier ./images --parameters "classifier.*" --count 30
+
+    The loss surface on a plane of random directions as well, which the report shows for every number of samples:
+
+        suffice curvature ./my-classifier ./images --samples 500 --surface random --surface-points 21
     """
     asked = read_configuration(CurvatureConfig, flags, config)
     from suffice.cli.answer import finish

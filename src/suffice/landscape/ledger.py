@@ -82,19 +82,17 @@ class Ledger:
         Raises:
             InputError: other sizes; a file of the store was damaged or removed since the ledger was opened.
         """
-        samples = len(self.index)
-        for size in sizes:
-            if not 1 <= size <= samples:
-                raise InputError(f"size {size}: sizes go from 1 to the number of samples, {samples}")
-        sums = np.empty((len(sizes), len(self.distance)))
+        asked, samples = np.asarray(sizes, dtype=np.int64), len(self.index)
+        for size in asked[(asked < 1) | (asked > samples)]:
+            raise InputError(f"size {size}: sizes go from 1 to the number of samples, {samples}")
+        means = np.empty((len(asked), len(self.distance)))
         total = np.zeros(len(self.distance))
         for rows in self._shards.shards():
-            losses, start = self._shards.read(rows), rows.start
-            for size in sorted({size for size in sizes if rows.start < size <= rows.stop} | {rows.stop}):
-                total += losses[start - rows.start : size - rows.start].sum(0)
-                sums[[index for index, asked in enumerate(sizes) if asked == size]] = total
-                start = size
-        return sums / np.asarray(sizes, dtype=np.float64)[:, None]
+            sums = total + np.cumsum(self._shards.read(rows), axis=0)
+            here = (rows.start < asked) & (asked <= rows.stop)
+            means[here] = sums[asked[here] - rows.start - 1] / asked[here, None]
+            total = sums[-1]
+        return means
 
     def variances(self) -> Float64[np.ndarray, " probes"]:
         """S^2(w_j), the variance over the samples of the loss at each probe. The store is read shard by shard."""

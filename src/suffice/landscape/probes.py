@@ -24,8 +24,8 @@ KEPT_BYTES = 256 << 20
 class Probes:
     """q points of the parameter space: first the centre w*, the parameters as they are now, then others around it.
 
-    Made by `sphere`, `gaussian`, `plane` or `points`. A drawn point comes from a seed of its own at the time it is asked for:
-    memory holds the centre only, and a larger ``count`` adds points without changing any.
+    Made by `sphere`, `gaussian`, `plane` or `points`. A drawn point comes from a seed of its own at the time it is
+    asked for: memory holds the centre only, and a larger ``count`` adds points without changing any.
 
     Attributes:
         distance: ||w - w*|| of each point, (q,), the first 0.

@@ -149,7 +149,7 @@ def draw_surface(surfaces: Surfaces, index: int) -> Canvas:
     colors = {"cmap": "viridis", "vmin": surfaces.low, "vmax": surfaces.high}
     axes = canvas.add_axes((0.0, 0.02, 0.5, 0.9), projection="3d")
     axes.plot_surface(x, y, z, rcount=len(surfaces.y), ccount=len(surfaces.x), linewidth=0, antialiased=False, **colors)
-    axes.set(zlim=(surfaces.low, surfaces.high), xlabel="first direction", ylabel="second direction", zlabel="mean loss")
+    axes.set(zlim=(surfaces.low, surfaces.high), xlabel="first, in ‖w*‖", ylabel="second, in ‖w*‖", zlabel="mean loss")
     axes.view_init(elev=28, azim=-52)
     axes.tick_params(labelsize=8)
     flat = canvas.add_axes((0.62, 0.16, 0.29, 0.66))

@@ -239,9 +239,7 @@ def _surface_or_none(
     return pieces.get(name, SurfaceAlongK, lambda: _surface(problem, hessian, config, folder / name, watch))
 
 
-def _surface(
-    problem: Problem, hessian: Hessian, config: CurvatureConfig, store: Path, watch: Watch
-) -> SurfaceAlongK:
+def _surface(problem: Problem, hessian: Hessian, config: CurvatureConfig, store: Path, watch: Watch) -> SurfaceAlongK:
     points = config.surface_points
     plane = _plane(problem, hessian, config)
     _announce_surface(problem, points, watch)

@@ -1,7 +1,9 @@
 // Draws the figures in the colours of the page, and the surface of the size that the slider is at.
 const NUMBERS = new Intl.NumberFormat("en");
+const NARROW = matchMedia("(max-width: 52rem)");
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const OPTIONS = { responsive: true, displaylogo: false };
+const QUIET = { responsive: true, displayModeBar: false };
 const BLACK = "#222222";
 
 const ink = () => getComputedStyle(document.body).color;
@@ -19,13 +21,17 @@ function inked({ data, layout }) {
     ...layout,
     ...Object.fromEntries(axes.map((key) => [key, { ...layout[key], gridcolor: grid(), zerolinecolor: grid() }])),
     font: { ...layout.font, color: ink() },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8a8a8a", activecolor: ink() },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
   }];
 }
 
 function drawFigures() {
-  for (const [name, plot] of Object.entries(PLOTS)) Plotly.react(name, ...inked(plot), OPTIONS);
+  for (const [name, { data, layout }] of Object.entries(PLOTS)) {
+    const beside = name === "surface_distance" ? { height: 320, margin: { l: 60, r: 10, t: 10, b: 50 }, legend: { orientation: "h", y: -0.25 } } : {};
+    Plotly.react(name, ...inked({ data, layout: { ...layout, ...beside } }), beside.height ? QUIET : OPTIONS);
+  }
 }
 
 // a number of 16 bits (IEEE 754)
@@ -55,15 +61,17 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }
   function draw() {
     const z = losses(+slider.value);
     const hover = `%{x:.3f}, %{y:.3f}: loss %{z:.4g}<extra></extra>`;
-    const levels = { start: low, end: high, size: (high - low) / 16 };
+    const step = (high - low) / 16;
+    const levels = { start: low + step, end: high - step / 2, size: step };
     Plotly.react("surface", [{
       type: "surface", x, y, z, ...colors, hovertemplate: hover,
       contours: { z: { show: true, ...levels, color: "rgba(255,255,255,0.5)", width: 1 } },
       colorbar: { title: { text: "mean loss", side: "right" }, thickness: 12, len: 0.7, tickfont: { color: ink() } },
     }], {
-      margin: { l: 0, r: 0, t: 0, b: 0 }, height: 480, font: { color: ink() }, paper_bgcolor: "rgba(0,0,0,0)", uirevision: "k",
+      margin: { l: 0, r: 0, t: 0, b: 0 }, height: NARROW.matches ? 400 : 620, font: { color: ink() }, paper_bgcolor: "rgba(0,0,0,0)", uirevision: "k",
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8a8a8a", activecolor: ink() },
       scene: {
-        xaxis: axis("first"), yaxis: axis("second"), zaxis: { ...axis("mean loss"), range: [low, high] },
+        xaxis: axis("first, in ‖w*‖"), yaxis: axis("second, in ‖w*‖"), zaxis: { ...axis("mean loss"), range: [low, high] },
         aspectmode: "manual", aspectratio: { x: 1, y: 1, z: 0.75 }, camera: { eye: { x: 1.35, y: -1.35, z: 0.85 } },
       },
     }, OPTIONS);
@@ -76,11 +84,11 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }
       ],
       layout: {
         margin: { l: 60, r: 10, t: 10, b: 50 }, height: 300, showlegend: false,
-        xaxis: { title: { text: `${labels[0]}, ${unit}` }, range: [x[0], x[x.length - 1]] },
-        yaxis: { title: { text: labels[1] }, range: [y[0], y[y.length - 1]] },
+        xaxis: { title: { text: `${labels[0]}, ${unit}` }, range: [x[0], x[x.length - 1]], constrain: "domain" },
+        yaxis: { title: { text: labels[1] }, range: [y[0], y[y.length - 1]], scaleanchor: "x", constrain: "domain" },
       },
     });
-    Plotly.react("surface-contours", data, layout, OPTIONS);
+    Plotly.react("surface-contours", data, layout, QUIET);
     mark();
   }
 
@@ -120,12 +128,10 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }
   return draw;
 }
 
-plotly.then(() => {
+const drawn = plotly.then(() => {
   const drawSurface = SURFACE === null ? () => {} : surfaceOf(SURFACE);
   const draw = () => { drawFigures(); drawSurface(); };
-  DARK.addEventListener("change", draw);
+  for (const query of [DARK, NARROW]) query.addEventListener("change", draw);
   draw();
-}).catch((error) => {
-  document.getElementById("no-figures").hidden = false;
-  throw error;
 });
+drawn.catch(() => { document.getElementById("no-figures").hidden = false; });

@@ -52,11 +52,12 @@ def surface_caption(surface: SurfaceAlongK) -> str:
     cut = ""
     if axis.cut > 0:
         cut = f" Losses above {axis.high:.3g} are drawn at {axis.high:.3g}: {axis.cut:.0%} of the points of all sizes."
+    points = f"{len(surface.x)} × {len(surface.y)} points"
     return (
-        f"L_k, the mean loss of the first k samples, on a plane through w* that is spanned by {MADE_OF[surface.directions]}. "
-        f"It was measured at {len(surface.x)} × {len(surface.y)} points for all k in one pass; {len(surface.sizes)} sizes are "
-        f"drawn. Coordinates are {UNIT}: how far the weights are moved, over how large they are. The loss axis is the same for "
-        f"all k.{cut}"
+        "L_k, the mean loss of the first k samples, on a plane through w* that is spanned by "
+        f"{MADE_OF[surface.directions]}. It was measured at {points} for all k in one pass; {len(surface.sizes)} sizes "
+        f"are drawn. Coordinates are {UNIT}: how far the weights are moved, over how large they are. The loss axis is "
+        f"the same for all k.{cut}"
     )
 
 
@@ -87,8 +88,9 @@ def distance_figure(surface: SurfaceAlongK) -> Figure:
     return Figure(
         name="surface_distance",
         title="How far the surface is from that of all samples",
-        caption=f"|L_k - L_m| with m = {surface.sizes[-1]:,}: root mean square over the plane, and at w*. Dotted: what the plane's "
-        "has in expectation where the samples come in random order, S √(1/k - 1/m), with S the spread of the losses on the plane.",
+        caption=f"|L_k - L_m| with m = {surface.sizes[-1]:,}: root mean square over the plane, and at w*. Dotted: what "
+        "that of the plane is in expectation if the samples come in random order, S √(1/k - 1/m), with S the spread of "
+        "the losses on the plane.",
         x_label="k, samples so far",
         y_label="|L_k - L_m|",
         curves=curves,
