@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from environment import save
 from recording import bare_loop
-from torch.utils.data import TensorDataset
+from torch.utils.data import TensorDataset, default_collate
 
 import suffice
 from suffice.data import load_samples
@@ -35,10 +35,8 @@ def digits_problem(samples: int) -> Problem:
     data = load_samples("builtin:digits")
     classifier = load_classifier(TINY_VIT, data, seed=0)
     inputs = classifier.inputs(data, np.arange(samples))
-    items = [inputs[row] for row in range(samples)]
-    batch = classifier.collate(items)
-    pixels, labels = batch if isinstance(batch, tuple | list) else (batch["pixel_values"], batch["labels"])
-    return Problem(classifier.model, TensorDataset(pixels, labels), predict=lambda model, batch: model(batch[0]).logits)
+    pixels, labels = default_collate([inputs[row] for row in range(samples)])
+    return Problem(classifier.model, TensorDataset(pixels, labels), predict=classifier.predict)
 
 
 def surface_cost(problem: Problem, points: int, repeats: int) -> dict[str, Any]:

@@ -117,7 +117,6 @@ def test_a_surface_is_measured_for_all_sizes_in_one_pass(tmp_path, directions):
     assert ledger.losses.shape == (40, 25)
     if directions == "eigenvectors":
         largest = result.spectrum.eigenvalues[0].value
-        assert found.labels[0] == f"eigenvector of {largest:.3g}"
         step = 0.05 * result.center_norm
         bent = (losses[-1, 2, 1] - 2 * losses[-1, 2, 2] + losses[-1, 2, 3]) / step**2
         assert bent == pytest.approx(largest, rel=0.3)

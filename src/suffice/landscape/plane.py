@@ -195,9 +195,7 @@ def _axis_over(coordinates: Sequence[float], points: int) -> Float64[np.ndarray,
     low, high = min(0.0, *coordinates), max(0.0, *coordinates)
     margin = MARGIN * (high - low)
     axis = _axis(low - margin, high + margin, points)
-    axis = axis - axis[np.abs(axis).argmin()]
-    axis[np.abs(axis) < 1e-9 * (high - low)] = 0.0
-    return axis
+    return np.asarray(axis - axis[np.abs(axis).argmin()])
 
 
 def _orthonormal(

@@ -4,6 +4,7 @@ import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -12,6 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from mpl_toolkits.mplot3d import Axes3D
 from PIL import Image
 
 from suffice.report.figures.figure import Figure, HeatMaps, Surfaces
@@ -146,8 +148,9 @@ def draw_surface(surfaces: Surfaces, index: int) -> Canvas:
     canvas = Canvas(figsize=(9.6, 4.6))
     x, y = np.meshgrid(surfaces.x, surfaces.y)
     z = np.minimum(surfaces.losses[index], surfaces.high)
-    colors = {"cmap": "viridis", "vmin": surfaces.low, "vmax": surfaces.high}
-    axes = canvas.add_axes((0.0, 0.02, 0.5, 0.9), projection="3d")
+    colors: dict[str, Any] = {"cmap": "viridis", "vmin": surfaces.low, "vmax": surfaces.high}
+    axes = Axes3D(canvas, (0.0, 0.02, 0.5, 0.9))
+    canvas.add_axes(axes)
     axes.plot_surface(x, y, z, rcount=len(surfaces.y), ccount=len(surfaces.x), linewidth=0, antialiased=False, **colors)
     axes.set(zlim=(surfaces.low, surfaces.high), xlabel="first, in ‖w*‖", ylabel="second, in ‖w*‖", zlabel="mean loss")
     axes.view_init(elev=28, azim=-52)

@@ -3,6 +3,7 @@
 import math
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -233,38 +234,40 @@ def _gaps(problem: Problem, config: CurvatureConfig, watch: Watch) -> GapsAlongK
 def _surface_or_none(
     problem: Problem, hessian: Hessian, config: CurvatureConfig, folder: Path, pieces: Pieces, watch: Watch
 ) -> SurfaceAlongK | None:
-    if config.surface is None:
+    directions = config.surface
+    if directions is None:
         return None
-    name = f"surface_{config.surface}_{config.surface_points}"
-    return pieces.get(name, SurfaceAlongK, lambda: _surface(problem, hessian, config, folder / name, watch))
+    name = f"surface_{directions}_{config.surface_points}"
+    return pieces.get(name, SurfaceAlongK, lambda: _surface(problem, hessian, config, directions, folder / name, watch))
 
 
-def _surface(problem: Problem, hessian: Hessian, config: CurvatureConfig, store: Path, watch: Watch) -> SurfaceAlongK:
-    points = config.surface_points
-    plane = _plane(problem, hessian, config)
+def _surface(
+    problem: Problem,
+    hessian: Hessian,
+    config: CurvatureConfig,
+    directions: Literal["random", "eigenvectors"],
+    store: Path,
+    watch: Watch,
+) -> SurfaceAlongK:
+    points, extent = config.surface_points, EXTENT[directions]
+    if directions == "random":
+        plane = Plane.random(problem, extent, points, config.seed)
+    else:
+        first, second = top_eigenpairs(hessian, 2, seed=config.seed).vectors.T
+        plane = Plane.spanned(problem, first, second, extent, points, ("first eigenvector", "second eigenvector"))
     _announce_surface(problem, points, watch)
     with watch.progress("surface", len(problem) * len(plane.coordinates)) as progress:
         found = surface(problem, plane, store, config.batch_size, progress)
     sizes = np.unique(np.geomspace(1, len(problem), SURFACES).round().astype(int)).tolist()
-    losses = found.at(sizes)
     centers = found.ledger.prefix_means(sizes)[:, 0]
     return SurfaceAlongK(
-        directions=config.surface,
+        directions=directions,
         labels=plane.labels,
         x=plane.x.tolist(),
         y=plane.y.tolist(),
         sizes=sizes,
-        **SurfaceAlongK.packed(losses),
+        **SurfaceAlongK.packed(found.at(sizes)),
         distance=found.distance(sizes).tolist(),
         at_center=np.abs(centers - centers[-1]).tolist(),
         chance=found.chance(sizes).tolist(),
     )
-
-
-def _plane(problem: Problem, hessian: Hessian, config: CurvatureConfig) -> Plane:
-    points = config.surface_points
-    if config.surface == "random":
-        return Plane.random(problem, EXTENT["random"], points, config.seed)
-    pairs = top_eigenpairs(hessian, 2, seed=config.seed)
-    labels = tuple(f"eigenvector of {value:.3g}" for value in pairs.values.tolist())
-    return Plane.spanned(problem, *pairs.vectors.T, EXTENT["eigenvectors"], points, labels)
