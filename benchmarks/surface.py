@@ -35,8 +35,9 @@ def digits_problem(samples: int) -> Problem:
     data = load_samples("builtin:digits")
     classifier = load_classifier(TINY_VIT, data, seed=0)
     inputs = classifier.inputs(data, np.arange(samples))
-    pixels, labels = default_collate([inputs[row] for row in range(samples)])
-    return Problem(classifier.model, TensorDataset(pixels, labels), predict=classifier.predict)
+    batch = default_collate([inputs[row] for row in range(samples)])
+    tensors = TensorDataset(batch["pixel_values"], batch["labels"])
+    return Problem(classifier.model, tensors, predict=lambda model, batch: model(batch[0]).logits)
 
 
 def surface_cost(problem: Problem, points: int, repeats: int) -> dict[str, Any]:
