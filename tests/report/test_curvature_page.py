@@ -150,7 +150,8 @@ def test_the_loss_axis_and_the_view_stay_while_k_changes(browser, run_with_surfa
     for index in (0, 7):
         set_slider(browser, index)
         (low, high), eye = browser.execute_script(state)
-        assert (low, high) == pytest.approx((axis.low, axis.high))
+        assert low == pytest.approx(axis.low)
+        assert high == pytest.approx(axis.high, rel=0.03)  # a little above, so that what is cut is seen
         assert eye == 0.5
 
 

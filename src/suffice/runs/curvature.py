@@ -46,8 +46,8 @@ TRACE_DRAWS, LAYER_DRAWS, DENSITY_STEPS = 30, 10, 48
 SURFACES = 12
 """Sizes for which a surface is kept; the losses of all are in the run's folder."""
 
-EXTENT = {"random": 0.5, "eigenvectors": 0.1}
-"""How far a plane goes, relative to ||w*||: along eigenvectors the loss rises much faster."""
+EXTENT = 0.5
+"""How far a plane goes, relative to ||w*||, at most."""
 
 GIGABYTE = 1 << 30
 
@@ -107,7 +107,7 @@ def measure_curvature(
             layers=pieces.get("layers", TypeAdapter(list[Layer]), lambda: _layers(hessian, config, watch)),
             density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
             gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, config, watch)),
-            surface=_surface_or_none(problem, hessian, config, out / "curvature", pieces, watch),
+            surface=_surface_or_none(problem, hessian, config, len(samples.classes), out / "curvature", pieces, watch),
             radius=config.radius,
             notes=notes,
             configuration=config.asked(),
@@ -170,7 +170,7 @@ def _announce_surface(problem: Problem, points: int, watch: Watch) -> None:
         seconds = (time.perf_counter() - start) / len(positions) * len(problem)
     watch.say(
         f"Surface of {points} x {points} points, {len(problem):,} samples: about {duration(points**2 * seconds)}, "
-        f"{8 * points**2 * len(problem) / GIGABYTE:.2f} GB on disk; fewer --surface-points take less."
+        f"{8e-6 * points**2 * len(problem):,.0f} MB on disk; fewer --surface-points take less."
     )
 
 
@@ -232,13 +232,23 @@ def _gaps(problem: Problem, config: CurvatureConfig, watch: Watch) -> GapsAlongK
 
 
 def _surface_or_none(
-    problem: Problem, hessian: Hessian, config: CurvatureConfig, folder: Path, pieces: Pieces, watch: Watch
+    problem: Problem,
+    hessian: Hessian,
+    config: CurvatureConfig,
+    classes: int,
+    folder: Path,
+    pieces: Pieces,
+    watch: Watch,
 ) -> SurfaceAlongK | None:
     directions = config.surface
     if directions is None:
         return None
     name = f"surface_{directions}_{config.surface_points}"
-    return pieces.get(name, SurfaceAlongK, lambda: _surface(problem, hessian, config, directions, folder / name, watch))
+    return pieces.get(
+        name,
+        TypeAdapter(SurfaceAlongK),
+        lambda: _surface(problem, hessian, config, directions, classes, folder / name, watch),
+    )
 
 
 def _surface(
@@ -246,15 +256,21 @@ def _surface(
     hessian: Hessian,
     config: CurvatureConfig,
     directions: Literal["random", "eigenvectors"],
+    classes: int,
     store: Path,
     watch: Watch,
 ) -> SurfaceAlongK:
-    points, extent = config.surface_points, EXTENT[directions]
+    points = config.surface_points
     if directions == "random":
-        plane = Plane.random(problem, extent, points, config.seed)
+        plane = Plane.random(problem, EXTENT, points, config.seed)
     else:
-        first, second = top_eigenpairs(hessian, 2, seed=config.seed).vectors.T
-        plane = Plane.spanned(problem, first, second, extent, points, ("first eigenvector", "second eigenvector"))
+        pairs = top_eigenpairs(hessian, 2, seed=config.seed)
+        steepest = max(abs(float(pairs.values[0])), np.finfo(float).tiny)
+        # by there the loss has risen to that of chance if it were quadratic
+        rise = math.sqrt(2 * math.log(classes) / steepest) / norm(problem.center())
+        first, second = pairs.vectors.T
+        labels = ("first eigenvector", "second eigenvector")
+        plane = Plane.spanned(problem, first, second, min(EXTENT, rise), points, labels)
     _announce_surface(problem, points, watch)
     with watch.progress("surface", len(problem) * len(plane.coordinates)) as progress:
         found = surface(problem, plane, store, config.batch_size, progress)

@@ -4,17 +4,19 @@ const NARROW = matchMedia("(max-width: 52rem)");
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const OPTIONS = { responsive: true, displaylogo: false };
 const QUIET = { responsive: true, displayModeBar: false };
-const BLACK = "#222222";
 
 const ink = () => getComputedStyle(document.body).color;
+// what is too dark on a dark ground
+const inkOf = (color) => ({ "#222222": ink(), "#0072B2": DARK.matches ? "#56B4E9" : color })[color] ?? color;
 const grid = () => (DARK.matches ? "#3a3a3a" : "#e3e3e3");
 
-// a layout without a white ground, and black curves in the colour of the text
+// a layout without a white ground, and curves in colours that show on it
 function inked({ data, layout }) {
   const axes = Object.keys(layout).filter((key) => /^[xy]axis/.test(key));
   const themed = (trace) => {
     const found = structuredClone(trace);
-    for (const part of ["line", "marker"]) if (found[part]?.color === BLACK) found[part].color = ink();
+    for (const part of ["line", "marker"]) if (found[part]?.color) found[part].color = inkOf(found[part].color);
+    if (found.fillcolor) found.fillcolor = inkOf(found.fillcolor);
     return found;
   };
   return [data.map(themed), {
@@ -61,6 +63,7 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }
   function draw() {
     const z = losses(+slider.value);
     const hover = `%{x:.3f}, %{y:.3f}: loss %{z:.4g}<extra></extra>`;
+    const away = NARROW.matches ? 1.2 : 1;
     const step = (high - low) / 16;
     const levels = { start: low + step, end: high - step / 2, size: step };
     Plotly.react("surface", [{
@@ -71,8 +74,8 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }
       margin: { l: 0, r: 0, t: 0, b: 0 }, height: NARROW.matches ? 400 : 620, font: { color: ink() }, paper_bgcolor: "rgba(0,0,0,0)", uirevision: "k",
       modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8a8a8a", activecolor: ink() },
       scene: {
-        xaxis: axis("first, in ‖w*‖"), yaxis: axis("second, in ‖w*‖"), zaxis: { ...axis("mean loss"), range: [low, high] },
-        aspectmode: "manual", aspectratio: { x: 1, y: 1, z: 0.75 }, camera: { eye: { x: 1.35, y: -1.35, z: 0.85 } },
+        xaxis: axis("first, in ‖w*‖"), yaxis: axis("second, in ‖w*‖"), zaxis: { ...axis("mean loss"), range: [low, high + 0.02 * (high - low)] },
+        aspectmode: "manual", aspectratio: { x: 1, y: 1, z: 0.75 }, camera: { eye: { x: 1.4 * away, y: -1.4 * away, z: 0.9 * away }, center: { x: 0, y: 0, z: -0.12 } },
       },
     }, OPTIONS);
     const [data, layout] = inked({
