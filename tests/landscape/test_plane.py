@@ -155,6 +155,14 @@ def test_bad_planes_are_refused(make, message):
         make(problem_of())
 
 
+def test_complex_parameters_are_refused():
+    model = nn.Linear(5, 2, dtype=torch.complex64)
+    data = TensorDataset(DATA.tensors[0].to(torch.complex64), DATA.tensors[1])
+    problem = Problem(model, data, loss=lambda outputs, batch: outputs.abs().sum(1))
+    with pytest.raises(InputError, match="'weight' is complex"):
+        Plane.random(problem)
+
+
 def test_a_centre_of_zero_is_refused():
     problem = problem_of()
     for parameter in problem.moving.values():

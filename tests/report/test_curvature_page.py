@@ -228,6 +228,17 @@ def test_the_film_has_a_frame_for_each_size_and_is_small(run_with_surface):
     assert all(np.abs(one - other).max() > 50 for one, other in itertools.pairwise(frames))
 
 
+def test_a_flat_surface_is_drawn(browser, tmp_path):
+    flat = np.ones((12, 5, 5))
+    nothing = [0.0] * len(SIZES)
+    fields = {"distance": nothing, "at_center": nothing, "chance": nothing, **SurfaceAlongK.packed(flat)}
+    write_report(result_of().model_copy(update={"surface": surface_of(5).model_copy(update=fields)}), tmp_path)
+    open_page(browser, tmp_path)
+    set_slider(browser, 3)
+    assert (drawn_losses(browser, "surface") == 1).all()
+    assert problems(browser) == []
+
+
 def test_what_is_cut_is_said():
     low = np.linspace(0, 1, 99)
     surface = surface_of(3)

@@ -96,7 +96,7 @@ class Plane:
         first direction moves it.
 
         Source: H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, "Visualizing the loss landscape of neural nets",
-        NeurIPS 2018, section 4. There vectors stay where they are.
+        NeurIPS 2018, section 4. Their code leaves biases and gains where they are.
 
         Args:
             problem: at w*.

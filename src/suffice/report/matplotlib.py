@@ -136,7 +136,7 @@ def film(surfaces: Surfaces) -> bytes:
     for index in range(len(surfaces.sizes)):
         drawn = io.BytesIO()
         draw_surface(surfaces, index).savefig(drawn, format="png", dpi=100)
-        frames.append(Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE))
+        frames.append(Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE))
     stored = io.BytesIO()
     stays = [STAY] * (len(frames) - 1) + [STAY_LAST]
     frames[0].save(stored, format="gif", save_all=True, append_images=frames[1:], duration=stays, loop=0)
@@ -155,6 +155,7 @@ def draw_surface(surfaces: Surfaces, index: int) -> Canvas:
     axes.set(zlim=(surfaces.low, surfaces.high), xlabel="first, in ‖w*‖", ylabel="second, in ‖w*‖", zlabel="mean loss")
     axes.view_init(elev=28, azim=-52)
     axes.tick_params(labelsize=8)
+    axes.locator_params(nbins=5)
     flat = canvas.add_axes((0.62, 0.16, 0.29, 0.66))
     levels = np.linspace(surfaces.low, surfaces.high, 17)
     filled = flat.contourf(x, y, z, levels, **colors)
@@ -163,6 +164,7 @@ def draw_surface(surfaces: Surfaces, index: int) -> Canvas:
     flat.set_xlabel(surfaces.x_label, fontsize=8)
     flat.set_ylabel(surfaces.y_label, fontsize=8)
     flat.tick_params(labelsize=8)
+    flat.locator_params(nbins=5)
     bar = canvas.colorbar(filled, cax=canvas.add_axes((0.925, 0.16, 0.015, 0.66)), format="%.3g")
     bar.ax.tick_params(labelsize=8)
     size, last = surfaces.sizes[index], surfaces.sizes[-1]

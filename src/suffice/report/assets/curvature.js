@@ -63,7 +63,7 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }
   function draw() {
     const z = losses(+slider.value);
     const hover = `%{x:.3f}, %{y:.3f}: loss %{z:.4g}<extra></extra>`;
-    const away = NARROW.matches ? 1.2 : 1;
+    const away = NARROW.matches ? 1.25 : 1.08;
     const step = (high - low) / 16;
     const levels = { start: low + step, end: high - step / 2, size: step };
     Plotly.react("surface", [{
@@ -75,7 +75,7 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }
       modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8a8a8a", activecolor: ink() },
       scene: {
         xaxis: axis("first, in ‖w*‖"), yaxis: axis("second, in ‖w*‖"), zaxis: { ...axis("mean loss"), range: [low, high + 0.02 * (high - low)] },
-        aspectmode: "manual", aspectratio: { x: 1, y: 1, z: 0.75 }, camera: { eye: { x: 1.4 * away, y: -1.4 * away, z: 0.9 * away }, center: { x: 0, y: 0, z: -0.12 } },
+        aspectmode: "manual", aspectratio: { x: 1, y: 1, z: 0.75 }, camera: { eye: { x: 1.4 * away, y: -1.4 * away, z: 0.9 * away }, center: { x: -0.08, y: -0.08, z: -0.12 } },
       },
     }, OPTIONS);
     const [data, layout] = inked({

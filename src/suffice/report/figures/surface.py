@@ -40,6 +40,8 @@ def loss_axis(losses: Float64[np.ndarray, "sizes rows columns"]) -> LossAxis:
         LossAxis(low=0.0, high=90.0, cut=0.09900990099009901)
     """
     low, high = float(losses.min()), float(losses.max())
+    if high == low:  # a flat surface still needs an axis
+        return LossAxis(low, low + (abs(low) or 1.0), 0.0)
     most = float(np.quantile(losses, DRAWN))
     if high - low > MUCH * (most - low) > 0:
         return LossAxis(low, most, float((losses > most).mean()))
