@@ -67,7 +67,7 @@ def draw(figure: Figure) -> Canvas:
     if "x" in figure.log:
         axes.set_xscale("log")
         _plain_numbers(axes.xaxis)
-    if "y" in figure.log:
+    if "y" in figure.log and any(value > 0 for curve in figure.curves for value in curve.y):
         axes.set_yscale("log")
         _plain_numbers(axes.yaxis)
     elif figure.from_zero:
