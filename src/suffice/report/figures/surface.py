@@ -96,6 +96,7 @@ def distance_figure(surface: SurfaceAlongK) -> Figure:
         x_label="k, samples so far",
         y_label="|L_k - L_m|",
         curves=curves,
+        log="xy" if any(curve.y for curve in curves) else "",  # there is nothing to draw where all surfaces are one
     )
 
 
