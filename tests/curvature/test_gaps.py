@@ -32,7 +32,16 @@ def dense_gaps(problem, sizes):
     ).T
 
 
-@pytest.mark.parametrize("kind", ["norm_mlp", "regression", "transformer_layer", "lora_at_start", "experts"])
+KINDS = [
+    "norm_mlp",
+    "regression",
+    "experts",
+    pytest.param("transformer_layer", marks=pytest.mark.deep),
+    pytest.param("lora_at_start", marks=pytest.mark.deep),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_they_are_those_of_dense_matrices(kind):
     problem = SOUND[kind]()
     sizes = [1, 2, SAMPLES - 1]

@@ -10,7 +10,7 @@ from suffice.curvature.sample_products import SampleProducts
 
 pytestmark = pytest.mark.filterwarnings("ignore:SUF010")
 
-KINDS = ["norm_mlp", "regression", "experts", "lora_at_start"]
+KINDS = ["norm_mlp", "regression", "experts", pytest.param("lora_at_start", marks=pytest.mark.deep)]
 
 
 def dense_hessians(problem):

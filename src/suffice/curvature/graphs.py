@@ -173,7 +173,8 @@ class Graphs:
         return graph
 
     def _built(self, batch: Batch, samples: int) -> Graph:
-        return self._build(self._problem, batch, samples, self._problem.moving)
+        with WrittenOut():
+            return self._build(self._problem, batch, samples, self._problem.moving)
 
     def _make_room(self, positions: Int64[np.ndarray, " batch"], error: torch.OutOfMemoryError) -> None:
         if len(positions) == 1 and not self._kept:
@@ -220,7 +221,6 @@ class Graphs:
                 self._problem.at(self._center),
                 sdpa_kernel(SDPBackend.MATH),
                 recording(self._problem, twice=True),
-                WrittenOut(),
             ):
                 yield
         finally:

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from suffice.checks import check_distance
-from suffice.curvature import unflattened
+from suffice.curvature import flattened, unflattened
 from suffice.digest import digest
 from suffice.errors import InputError, nearest
 from suffice.landscape.plane import Plane
@@ -121,8 +121,11 @@ class Probes:
         if len(plane.first) != sum(value.numel() for value in center.values()):
             raise InputError("the plane was made for other parameters: make it anew")
 
+        flat = flattened(problem, center)  # one sum of long vectors, not one of each parameter
+
         def draw(probe: int) -> State:
-            return _moved(center, unflattened(problem, plane.step(probe)), 1.0)
+            moved = unflattened(problem, flat + plane.step(probe))
+            return {name: moved[name].to(value.dtype) for name, value in center.items()}
 
         distance = plane.center_norm * np.hypot(*plane.coordinates.T)
         return cls(center, draw, distance, plane.description)
