@@ -4,8 +4,10 @@ Each builds its problem anew, from a seed of its own, and takes the dtype of the
 first are moved away from there, unless the zeros are the point: a gradient that vanishes would test nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
+import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -25,6 +27,11 @@ FEW = {"norm_mlp", "regression", "transformer_layer", "vit", "lora_at_start", "l
 
 WRONG_GRADIENT: dict[str, Build] = {}
 """Models for which autograd fails, or gives another number than finite differences; losses and training work."""
+
+
+def few_of(kinds: Iterable[str]) -> list[Any]:
+    """All these kinds, sorted, as parameters of a test: those that are not among the `FEW` in the deep profile only."""
+    return [kind if kind in FEW else pytest.param(kind, marks=pytest.mark.deep) for kind in sorted(kinds)]
 
 
 def kind_of(table: dict[str, Build]) -> Callable[[Build], Build]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 import torch
-from small_models import CLASSES, FEW, SAMPLES, SOUND, TOKENS, WIDTH, WRONG_GRADIENT, drawn, problem_of
+from small_models import CLASSES, SAMPLES, SOUND, TOKENS, WIDTH, WRONG_GRADIENT, drawn, few_of, problem_of
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -78,12 +78,7 @@ def only(way, problem, basis):
 def pytest_generate_tests(metafunc):
     if metafunc.cls is not None:
         on_all = metafunc.cls.way == "graph" and metafunc.function.__name__ == "test_they_are_central_differences"
-        always = SOUND.keys() if on_all else FEW
-        kinds = [
-            kind if kind in always else pytest.param(kind, marks=pytest.mark.deep)
-            for kind in sorted(metafunc.cls.kinds)
-        ]
-        metafunc.parametrize("kind", kinds)
+        metafunc.parametrize("kind", sorted(metafunc.cls.kinds) if on_all else few_of(metafunc.cls.kinds))
 
 
 class Ways:
@@ -194,9 +189,7 @@ def test_operations_of_all_kinds_are_run_together(plain_runs):
         assert np.allclose(value, truth, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "kind", [kind if kind in FEW else pytest.param(kind, marks=pytest.mark.deep) for kind in sorted(SOUND)]
-)
+@pytest.mark.parametrize("kind", few_of(SOUND))
 def test_results_are_those_of_the_fastest_way(kind):
     found = per_sample(SOUND[kind](), basis_of(SOUND[kind]()))
     for value, expected in zip((found.losses, found.gradients, found.hessians), expected_of_kind(kind), strict=True):

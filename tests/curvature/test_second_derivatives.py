@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from curvature_oracles import mlp_problem
-from small_models import CLASSES, FEW, SAMPLES, SOUND, TOKENS, WIDTH, drawn, labels, problem_of
+from small_models import CLASSES, SAMPLES, SOUND, TOKENS, WIDTH, drawn, few_of, labels, problem_of
 from torch import nn
 from torch.func import functional_call, grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -19,18 +19,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:SUF010")  # of parameters withou
 
 STEP = 1e-4
 
-ON_ALL_KINDS = {"test_it_is_the_second_difference"}
-"""Tests that run on all kinds of models in the quick profile too."""
-
 
 def pytest_generate_tests(metafunc):
     if metafunc.cls is not None:
-        always = metafunc.cls.always if metafunc.function.__name__ in ON_ALL_KINDS else FEW
-        kinds = [
-            kind if kind in always else pytest.param(kind, marks=pytest.mark.deep)
-            for kind in sorted(metafunc.cls.kinds)
-        ]
-        metafunc.parametrize("kind", kinds)
+        on_all = metafunc.cls is TestHessian and metafunc.function.__name__ == "test_it_is_the_second_difference"
+        metafunc.parametrize("kind", sorted(metafunc.cls.kinds) if on_all else few_of(metafunc.cls.kinds))
 
 
 def unchecked(problem):
@@ -75,7 +68,7 @@ def bent_losses(problem, first, second):
 class Operators:
     """An operator of a problem. A new one defines `of` and `expected`, and inherits the tests."""
 
-    kinds = always = SOUND.keys()
+    kinds = SOUND.keys()
 
     @staticmethod
     def of(problem, **arguments):
@@ -171,7 +164,7 @@ class TestHessian(Operators):
 class TestOuter(Operators):
     """J v by central differences of outputs, and S by those of losses."""
 
-    kinds, always = SOUND.keys() - {"own_loss"}, FEW
+    kinds = SOUND.keys() - {"own_loss"}
 
     @staticmethod
     def of(problem, **arguments):
@@ -185,7 +178,7 @@ class TestOuter(Operators):
 class TestFunctional(Operators):
     """What is left of the Hessian."""
 
-    kinds, always = TestOuter.kinds, FEW
+    kinds = TestOuter.kinds
 
     @staticmethod
     def of(problem, **arguments):
