@@ -8,6 +8,7 @@ from small_models import CLASSES, SAMPLES, SOUND, TOKENS, WIDTH, drawn, few_of, 
 from torch import nn
 from torch.func import functional_call, grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import TensorDataset
 
 from suffice import InputError, Problem
@@ -264,6 +265,30 @@ def test_tied_parameters_count_once():
     problem = SOUND["tied_weights"]()
     assert Hessian(problem).shape == (parameter_count(problem),) * 2
     assert parameter_count(problem) < sum(value.numel() for value in problem.model.state_dict().values())
+
+
+class Checkpointed(nn.Module):
+    """Runs layers whose derivatives are kept, and may run them again in the reverse pass."""
+
+    def __init__(self, is_checkpointed):
+        super().__init__()
+        self.is_checkpointed = is_checkpointed
+        self.first, self.last = nn.Linear(WIDTH, 6), nn.Linear(6, CLASSES)
+        self.inner = nn.Sequential(nn.Linear(6, 6), nn.LayerNorm(6), nn.GELU())
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.last(checkpoint(self.inner, y, use_reentrant=False) if self.is_checkpointed else self.inner(y))
+
+
+@pytest.mark.parametrize("part", ["full", "outer", "functional"])
+def test_a_checkpoint_changes_nothing(part):
+    products = []
+    for is_checkpointed in (True, False):
+        torch.manual_seed(0)
+        problem = problem_of(Checkpointed(is_checkpointed), drawn(SAMPLES, WIDTH))
+        products.append(Hessian(problem, part) @ direction(problem))
+    assert torch.allclose(*products, rtol=1e-12, atol=1e-14)
 
 
 class Counting(nn.Module):

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import CheckpointError
 
 from suffice.curvature.autograd import pulled_back, recording
 from suffice.curvature.double_backward import gradient_along, with_graph
@@ -105,6 +106,7 @@ class Graphs:
         self._problem, self._build, self._memory = problem, BUILD[part], memory
         self._center = problem.center()
         self._kept: dict[bytes, Graph] = {}
+        self._writes_out = True
         self._versions = self._present_versions()
 
     def add(
@@ -173,8 +175,13 @@ class Graphs:
         return graph
 
     def _built(self, batch: Batch, samples: int) -> Graph:
-        with WrittenOut():
-            return self._build(self._problem, batch, samples, self._problem.moving)
+        if self._writes_out:
+            try:
+                with WrittenOut():
+                    return self._build(self._problem, batch, samples, self._problem.moving)
+            except CheckpointError:  # it runs forward again during a reverse pass, where no mode reaches
+                self._writes_out = False
+        return self._build(self._problem, batch, samples, self._problem.moving)
 
     def _make_room(self, positions: Int64[np.ndarray, " batch"], error: torch.OutOfMemoryError) -> None:
         if len(positions) == 1 and not self._kept:

@@ -129,7 +129,7 @@ class _LayerNormGradient(Function):
         projected = _projected(along_x, x, mean, scale)
         moved = torch.addcmul(along_x * -slope, u, _mean_product(along_x, normal) * scale, value=-1)
         in_g, in_weight = projected, None
-        if weight is not None:
+        if weight is not None and along_weight is not None:
             moved.addcmul_(g, along_weight)
             in_g = torch.addcmul(projected * weight, normal, along_weight)
             in_weight = (g * projected).reshape(-1, len(weight)).sum(0)
@@ -139,15 +139,16 @@ class _LayerNormGradient(Function):
 
 def _projected(q: Tensor, x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     """D q."""
-    found: Tensor = torch.ops.aten.native_layer_norm_backward(
+    found: tuple[Tensor, ...] = torch.ops.aten.native_layer_norm_backward(
         q.contiguous(), x.contiguous(), x.shape[-1:], mean, scale, None, None, [True, False, False]
-    )[0]
-    return found
+    )
+    return found[0]
 
 
 def _mean_product(first: Float[Tensor, "*tokens width"], second: Float[Tensor, "*tokens width"]) -> Tensor:
     """Over each token, (*tokens, 1)."""
-    return torch.linalg.vecdot(first, second)[..., None] / first.shape[-1]
+    products: Tensor = torch.linalg.vecdot(first, second)
+    return products[..., None] / first.shape[-1]
 
 
 def _applied(function: Any, *tensors: Tensor | float | None) -> Any:
