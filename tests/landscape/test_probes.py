@@ -220,3 +220,65 @@ def test_points_that_do_not_fit_the_model_are_refused(change, message):
     with pytest.raises(InputError, match=message) as refusal:
         Probes.points(problem, [state, changed(state, **change)])
     assert "\n" not in str(refusal.value)
+
+
+def orthonormal(problem, count=3):
+    size = sum(value.numel() for value in problem.center().values())
+    return torch.linalg.qr(torch.randn(size, count, dtype=torch.float64, generator=torch.Generator().manual_seed(4))).Q
+
+
+def step_of(problem, state):
+    return torch.cat([(state[name] - value).flatten() for name, value in problem.center().items()])
+
+
+def test_rays_go_both_ways_along_each_direction():
+    problem = problem_of(torch.float64)
+    basis, distances = orthonormal(problem), [0.5, 2.0]
+    probes = Probes.rays(problem, basis, distances)
+    assert len(probes) == 1 + 2 * 3 * 2
+    assert equal(probes[0], problem.center())
+    for ring, distance in enumerate(distances):
+        for direction in range(3):
+            for side, sign in enumerate((1, -1)):
+                probe = 1 + 2 * (3 * ring + direction) + side
+                assert torch.allclose(step_of(problem, probes[probe]), sign * distance * basis[:, direction])
+                assert probes.distance[probe] == distance
+    probes.check(problem)
+
+
+def test_rays_are_told_apart_by_directions_and_distances():
+    problem = problem_of(torch.float64)
+    basis = orthonormal(problem)
+    descriptions = [
+        Probes.rays(problem, *given).description
+        for given in ((basis, [1.0]), (basis, [2.0]), (basis[:, :2].contiguous(), [1.0]))
+    ]
+    assert all(one != other for row, one in enumerate(descriptions) for other in descriptions[:row])
+
+
+@pytest.mark.parametrize("distances", [[], [0.0], [1.0, -1.0], [float("nan")]])
+def test_rays_refuse_distances_that_are_none(distances):
+    problem = problem_of(torch.float64)
+    with pytest.raises(InputError, match="distance"):
+        Probes.rays(problem, orthonormal(problem), distances)
+
+
+def test_a_basis_that_is_not_orthonormal_is_refused():
+    problem = problem_of(torch.float64)
+    with pytest.raises(InputError, match="not orthonormal"):
+        Probes.rays(problem, 2 * orthonormal(problem), [1.0])
+    with pytest.raises(InputError, match="not orthonormal"):
+        Probes.gaussian(problem, 1.0, 2, basis=2 * orthonormal(problem))
+
+
+def test_gaussian_points_within_a_basis_have_standard_normal_coordinates():
+    problem = problem_of(torch.float64)
+    basis = orthonormal(problem)
+    probes = Probes.gaussian(problem, 0.3, 500, basis=basis)
+    steps = torch.stack([step_of(problem, probes[probe]) for probe in range(1, 501)])
+    coordinates = steps @ basis / 0.3
+    assert torch.allclose(coordinates @ basis.T * 0.3, steps, atol=1e-14)  # nothing outside
+    assert torch.allclose(coordinates.mean(0), torch.zeros(3, dtype=torch.float64), atol=4 / 500**0.5)
+    assert torch.allclose(coordinates.T.cov(), torch.eye(3, dtype=torch.float64), atol=4 * (2 / 500) ** 0.5)
+    assert probes.distance[1:] == pytest.approx(torch.linalg.vector_norm(steps, dim=1).numpy())
+    assert probes.description != Probes.gaussian(problem, 0.3, 500).description

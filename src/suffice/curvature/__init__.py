@@ -4,6 +4,7 @@ Which way a derivative is taken is decided in one place: `suffice.curvature.vmap
 `suffice.curvature.autograd` for all else.
 """
 
+from suffice.curvature.along_k import AlongK, along_k, subspace_overlap
 from suffice.curvature.density import SpectralDensity, spectral_density
 from suffice.curvature.eigenpairs import Eigenpairs, top_eigenpairs
 from suffice.curvature.gaps import Gaps, gaps
@@ -12,14 +13,16 @@ from suffice.curvature.hessian import Hessian
 from suffice.curvature.jacobians import loss_gradients, output_gradients
 from suffice.curvature.layers import LayerCurvature, by_layer, layers
 from suffice.curvature.operator import SymmetricMatrix, SymmetricOperator
+from suffice.curvature.outliers import Outliers, outliers
 from suffice.curvature.parameters import flattened, parameter_count, unflattened
-from suffice.curvature.projected import PerSample, per_sample
+from suffice.curvature.projected import PerSample, check_basis, per_sample
 from suffice.curvature.spectral_norm import SpectralNorm, spectral_norm
 from suffice.curvature.spreads import Spreads, spreads
 from suffice.curvature.tangent_kernel import KernelPlan, TangentKernel, plan_tangent_kernel, tangent_kernel
 from suffice.curvature.traces import DiagonalEstimate, Estimate, diagonal, frobenius_norm, trace
 
 __all__ = [
+    "AlongK",
     "DiagonalEstimate",
     "Eigenpairs",
     "Estimate",
@@ -27,6 +30,7 @@ __all__ = [
     "Hessian",
     "KernelPlan",
     "LayerCurvature",
+    "Outliers",
     "PerSample",
     "SpectralDensity",
     "SpectralNorm",
@@ -34,7 +38,9 @@ __all__ = [
     "SymmetricMatrix",
     "SymmetricOperator",
     "TangentKernel",
+    "along_k",
     "by_layer",
+    "check_basis",
     "diagonal",
     "flattened",
     "frobenius_norm",
@@ -42,6 +48,7 @@ __all__ = [
     "layers",
     "loss_gradients",
     "mean_gradient",
+    "outliers",
     "output_gradients",
     "parameter_count",
     "per_sample",
@@ -50,6 +57,7 @@ __all__ = [
     "spectral_density",
     "spectral_norm",
     "spreads",
+    "subspace_overlap",
     "tangent_kernel",
     "top_eigenpairs",
     "trace",

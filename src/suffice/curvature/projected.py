@@ -129,7 +129,7 @@ def per_sample(
     """
     if batch_size != "auto" and batch_size < 1:
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
-    _check_basis(problem, basis)
+    check_basis(problem, basis)
     folder = None if store is None else Path(store)
     directions = basis.shape[1]
     triangle = np.tril_indices(directions)
@@ -180,7 +180,12 @@ def _measured(
     return np.concatenate(found)
 
 
-def _check_basis(problem: Problem, basis: Float[Tensor, "parameters *directions"]) -> None:
+def check_basis(problem: Problem, basis: Float[Tensor, "parameters *directions"]) -> None:
+    """Refuses a basis whose rows are not the moving parameters, or whose columns are not orthonormal.
+
+    Raises:
+        InputError: another shape or dtype, or inner products that are off.
+    """
     count = parameter_count(problem)
     if basis.ndim != 2 or len(basis) != count or basis.shape[1] == 0 or not basis.is_floating_point():
         raise InputError(

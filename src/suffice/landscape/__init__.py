@@ -2,6 +2,8 @@
 
 from suffice.landscape.bound import Bound
 from suffice.landscape.convergence import Convergence, root_mean_square
+from suffice.landscape.expansion import Expansion, Shares, expansion
+from suffice.landscape.gaussian import GaussianMoments, gaussian_moments
 from suffice.landscape.ledger import Ledger, record
 from suffice.landscape.plane import Plane
 from suffice.landscape.probes import Probes
@@ -12,12 +14,17 @@ from suffice.landscape.surface import Surface, surface
 __all__ = [
     "Bound",
     "Convergence",
+    "Expansion",
+    "GaussianMoments",
     "Ledger",
     "LogSlope",
     "Plane",
     "Probes",
+    "Shares",
     "Spread",
     "Surface",
+    "expansion",
+    "gaussian_moments",
     "log_slope",
     "moving_average",
     "record",

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from suffice.checks import check_distance
-from suffice.curvature import flattened, unflattened
+from suffice.curvature import check_basis, flattened, unflattened
 from suffice.digest import digest
 from suffice.errors import InputError, nearest
 from suffice.landscape.plane import Plane
@@ -24,8 +24,8 @@ KEPT_BYTES = 256 << 20
 class Probes:
     """q points of the parameter space: first the centre w*, the parameters as they are now, then others around it.
 
-    Made by `sphere`, `gaussian`, `plane` or `points`. A drawn point comes from a seed of its own at the time it is
-    asked for: memory holds the centre only, and a larger ``count`` adds points without changing any.
+    Made by `sphere`, `gaussian`, `rays`, `plane` or `points`. A drawn point comes from a seed of its own at the time
+    it is asked for: memory holds the centre only, and a larger ``count`` adds points without changing any.
 
     Attributes:
         distance: ||w - w*|| of each point, (q,), the first 0.
@@ -95,20 +95,84 @@ class Probes:
         return cls(center, draw, distance, {"kind": "sphere", "radius": radius, "count": count, "seed": seed})
 
     @classmethod
-    def gaussian(cls, problem: Problem, sigma: float, count: int, seed: int = 0) -> "Probes":
+    def gaussian(
+        cls,
+        problem: Problem,
+        sigma: float,
+        count: int,
+        seed: int = 0,
+        basis: Float[Tensor, "parameters directions"] | None = None,
+    ) -> "Probes":
         """The centre, then w* + sigma z, with z standard normal; about sigma sqrt(P) away for P moving parameters.
 
+        Args:
+            problem: at w*.
+            sigma: standard deviation of each coordinate.
+            count: number of points beside the centre.
+            seed: random seed.
+            basis: U, orthonormal columns in the order of `suffice.curvature.flattened`. The points are then
+                w* + sigma U z, in its span.
+
         Raises:
-            InputError: a sigma or count that is not positive.
+            InputError: a sigma or count that is not positive; a basis of another length, or one that is not
+                orthonormal.
         """
         _check_positive(sigma=sigma, count=count)
         center = problem.center()
-        distance = [0.0] + [sigma * norm(_noise(center, seed, probe)) for probe in range(1, count + 1)]
+        if basis is not None:
+            check_basis(problem, basis)
+            columns = basis.detach().to(problem.device)
+
+        def noise(probe: int) -> State:
+            if basis is None:
+                return _noise(center, seed, probe)
+            z = _noise({"z": columns[0].double()}, seed, probe)["z"]
+            return unflattened(problem, columns @ z.to(columns.dtype))
+
+        distance = [0.0] + [sigma * norm(noise(probe)) for probe in range(1, count + 1)]
+        description = {"kind": "gaussian", "sigma": sigma, "count": count, "seed": seed}
+        if basis is not None:
+            description["basis"] = digest(columns)
+        return cls(center, lambda probe: _moved(center, noise(probe), sigma), np.array(distance), description)
+
+    @classmethod
+    def rays(
+        cls,
+        problem: Problem,
+        basis: Float[Tensor, "parameters directions"],
+        distances: Sequence[float],
+    ) -> "Probes":
+        """The centre, then w* + r u and w* - r u, for each distance r and each direction u.
+
+        Distances come one after the other, within each the directions, and within each of those first +, then -. So
+        with D directions, + at distance a along direction d is probe 1 + 2 (a D + d).
+
+        Args:
+            problem: at w*.
+            basis: orthonormal columns u, in the order of `suffice.curvature.flattened`.
+            distances: r = ||w - w*||.
+
+        Raises:
+            InputError: distances that are none or not positive; a basis of another length, or one that is not
+                orthonormal.
+        """
+        if not distances:
+            raise InputError("distances: give at least one")
+        for length in distances:
+            _check_positive(distance=length)
+        check_basis(problem, basis)
+        center, columns = problem.center(), basis.detach().to(problem.device)
+        directions = columns.shape[1]
 
         def draw(probe: int) -> State:
-            return _moved(center, _noise(center, seed, probe), sigma)
+            along, side = divmod(probe - 1, 2)
+            ring, direction = divmod(along, directions)
+            step = unflattened(problem, columns[:, direction].contiguous())
+            return _moved(center, step, -distances[ring] if side else distances[ring])
 
-        return cls(center, draw, np.array(distance), {"kind": "gaussian", "sigma": sigma, "count": count, "seed": seed})
+        distance = np.concatenate([[0.0], np.repeat(np.asarray(distances, dtype=np.float64), 2 * directions)])
+        description = {"kind": "rays", "distances": [float(one) for one in distances], "basis": digest(columns)}
+        return cls(center, draw, distance, description)
 
     @classmethod
     def plane(cls, problem: Problem, plane: Plane) -> "Probes":
