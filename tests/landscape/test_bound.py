@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from suffice import Convergence, InputError, Probes, Problem, record
-from suffice.curvature import gaps, spreads
+from suffice.curvature import Spreads, gaps, spreads
 
 SIZES = [1, 3, 10, 30, 59]
 
@@ -102,3 +102,37 @@ def test_spreads_of_something_else_are_refused():
     curves = Convergence(record(trained(), Probes.sphere(trained())))
     with pytest.raises(InputError, match="the spreads are not those of the ledger"):
         curves.typical_bound(spreads(trained(1)), 0.1, SIZES)
+
+
+@pytest.mark.parametrize("relative", [True, False])
+@pytest.mark.parametrize("radius", [0.0, 0.03, 1.0])
+def test_the_size_by_the_bound_is_the_first_within_the_tolerance(radius, relative):
+    problem = trained()
+    curves, measured = Convergence(record(problem, Probes.sphere(problem))), spreads(problem)
+    epsilon = 0.3 * curves.sample.center_loss
+    k = curves.size_by_bound(measured, radius, 0.3 if relative else epsilon, relative)
+    constant = curves.typical_bound(measured, radius, [1]).total[0] * np.sqrt(2)
+    assert constant <= epsilon * np.sqrt(k * (k + 1)) * (1 + 1e-12)
+    assert k == 1 or constant > epsilon * np.sqrt((k - 1) * k)
+
+
+def test_at_the_center_the_size_by_the_bound_is_that_by_difference_there():
+    problem = trained()
+    ledger = record(problem, Probes.sphere(problem))
+    there = Convergence(ledger.at([0]))
+    for tolerance in (0.5, 0.05, 0.003):
+        expected = there.sufficient_size(tolerance, "difference").size
+        assert Convergence(ledger).size_by_bound(spreads(problem), 0.0, tolerance) == pytest.approx(expected, abs=1)
+
+
+def test_no_size_by_the_bound_without_a_scale_or_a_tolerance(ledger_of):
+    losses = np.array([[1.0, 2.0], [-1.0, 3.0], [0.5, 1.0], [-0.5, 4.0]])
+    curves = Convergence(ledger_of(losses))
+    measured = Spreads(float(losses[:, 0].std(ddof=1)), 1.0, 1.0, 0.0, 1.0)
+    with pytest.raises(InputError, match="indistinguishable from zero"):
+        curves.size_by_bound(measured, 0.1, 0.05)
+    assert curves.size_by_bound(measured, 0.1, 0.05, relative=False) > 1
+    with pytest.raises(InputError, match="too small for these losses"):
+        curves.size_by_bound(measured, 0.1, 1e-200, relative=False)
+    with pytest.raises(InputError, match="must be positive"):
+        curves.size_by_bound(measured, 0.1, 0.0)

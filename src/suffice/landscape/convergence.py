@@ -138,9 +138,50 @@ class Convergence:
         Raises:
             InputError: spreads of other samples or weights than the ledger's; a radius below 0.
         """
+        self._check(spreads)
+        return typical_bound(spreads, radius, self._checked(sizes))
+
+    def size_by_bound(self, spreads: Spreads, radius: float, tolerance: float, relative: bool = True) -> int:
+        r"""k* by the bound: the smallest k from which on `typical_bound` stays within a tolerance.
+
+        .. math:: k (k+1) \ge \left( \frac{S_l + \rho S_g + \tfrac12 \rho^2 S_h}{\varepsilon} \right)^2
+
+        It may lie beyond the samples. Within the range of the expansion to second order it is at least k* by
+        "difference" at the same distance.
+
+        Args:
+            spreads: by `suffice.curvature.spreads` of the same problem.
+            radius: distance from w* relative to its norm.
+            tolerance: :math:`\varepsilon`; times the mean loss at w* if ``relative``.
+            relative: the tolerance is a share of that loss.
+
+        Raises:
+            InputError: as `typical_bound`; a tolerance that is not positive, or so small that no k is finite; a
+                relative one where the mean loss at w* is not clearly positive.
+
+        Example:
+            >>> import torch, suffice
+            >>> data = torch.utils.data.TensorDataset(torch.randn(50, 5), torch.randint(3, (50,)))
+            >>> problem = suffice.Problem(torch.nn.Linear(5, 3), data)
+            >>> curves = suffice.Convergence(suffice.record(problem, suffice.Probes.sphere(problem, radius=0.05)))
+            >>> size = curves.size_by_bound(suffice.curvature.spreads(problem), 0.05, 0.05)
+            >>> size >= curves.sufficient_size(0.05, "difference").size
+            True
+        """
+        _check_tolerance(tolerance)
+        self._check(spreads)
+        reason = self.sample.unusable_scale(self.confidence) if relative else None
+        if reason:
+            raise InputError(f"no sufficient size: {reason}")
+        one = typical_bound(spreads, radius, np.array([1])).total[0]
+        size = _smallest("difference", 2 * one**2, tolerance * self.sample.scale(relative))
+        if size is None:
+            raise InputError(f"tolerance = {tolerance}: too small for these losses")
+        return size
+
+    def _check(self, spreads: Spreads) -> None:
         if not np.isclose(spreads.loss, np.sqrt(self.sample.variances[0]), rtol=1e-3):
             raise InputError("the spreads are not those of the ledger: measure both on one problem, at one w*")
-        return typical_bound(spreads, radius, self._checked(sizes))
 
     def log_sizes(self, count: int = 30) -> Int64[np.ndarray, " sizes"]:
         """At most ``count`` sizes from 1 to m - 1, evenly spaced on a log axis, without repetition."""
@@ -201,8 +242,7 @@ class Convergence:
         """
         if criterion not in ("remaining", "difference"):
             raise InputError(f"criterion is 'remaining' or 'difference', not {criterion!r}")
-        if not (tolerance > 0 and math.isfinite(tolerance)):
-            raise InputError(f"tolerance = {tolerance}: must be positive and finite")
+        _check_tolerance(tolerance)
         spread = self.population if criterion == "remaining" else self.sample
         asked = {"criterion": criterion, "tolerance": tolerance, "relative": relative, "confidence": self.confidence}
         reason = spread.unusable_scale(self.confidence) if relative else None
@@ -269,6 +309,11 @@ def root_mean_square(steps: Float64[np.ndarray, "sizes probes"]) -> Curve:
     """Root mean square over the probes."""
     curve: Curve = np.sqrt(np.square(steps).mean(1))
     return curve
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not (tolerance > 0 and math.isfinite(tolerance)):
+        raise InputError(f"tolerance = {tolerance}: must be positive and finite")
 
 
 def _largest_sum(centered: Float64[np.ndarray, " samples"]) -> float:
