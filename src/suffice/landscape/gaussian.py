@@ -48,7 +48,7 @@ def gaussian_moments(
     Raises:
         InputError: other sizes, a sigma that is not positive, or rows that are not there.
 
-    Source: docs/theory.md, (8); the moments of quadratic forms, A. M. Mathai, S. B. Provost, "Quadratic forms in random
+    Source: docs/theory.md, section 4.2, (8); the moments of quadratic forms, A. M. Mathai, S. B. Provost, "Quadratic forms in random
     variables", Dekker 1992, section 3.2.
 
     Example:
