@@ -25,6 +25,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import TypeAdapter
@@ -54,7 +55,12 @@ SEED = 0
 TOLERANCE = 0.05
 """eps, as a share of the mean loss at w*."""
 
-METHODS = {"full": "all parameters", "last_layers(1)": "last layer and head", "head": "head"}
+METHODS = {
+    "full": "all parameters",
+    "last_layers(1)": "last layer and head",
+    "lora(4)": "LoRA of rank 4 and head",
+    "head": "head",
+}
 DIRECTIONS = {"random": "random directions", "eigenvectors": "top eigenvectors"}
 SHOWN = {"random": (0.003, 0.03, 0.3), "eigenvectors": (0.0003, 0.003, 0.03)}
 """Radii, relative to ||w*||, of the tables: the nearest that are measured. The bound's figure has the first ones."""
@@ -117,15 +123,15 @@ QUICK = Plan(
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
-def trained(
+def fitted(
     plan: Plan,
     folder: Path,
     method: str = "full",
     samples: int | None = None,
     classes: int = 10,
     first: int | None = None,
-) -> Problem:
-    """The embedded Vision Transformer at w*, and the digits that it was trained on, in a random order.
+) -> tuple[Problem, float]:
+    """The embedded Vision Transformer at w*, with the digits that it was trained on in a random order; how far it came.
 
     Args:
         plan: epochs, samples.
@@ -148,8 +154,14 @@ def trained(
     settings = FineTuning(steps=plan.epochs * math.ceil(len(rows) / 32), seed=SEED)
     name = f"{method}_{len(rows)}_{classes}_{first or len(rows)}.pt"
     folder.mkdir(parents=True, exist_ok=True)
+    start = curvature.flattened(problem, problem.center())
     fine_tune(problem if first is None else problem_of(rows[:first]), settings, folder / name)
-    return problem
+    return problem, float(torch.linalg.vector_norm(curvature.flattened(problem, problem.center()) - start))
+
+
+def trained(*arguments: Any, **named: Any) -> Problem:
+    """The problem of `fitted`."""
+    return fitted(*arguments, **named)[0]
 
 
 def taken(available: int, samples: int) -> np.ndarray:
@@ -185,7 +197,7 @@ def accuracy(problem: Problem) -> float:
 
 def claim(plan: Plan, folder: Path, method: str) -> dict[str, Any]:
     """(7) against in_order, (7') against difference, the remainder, shares, Assumption 1, and k* by the bound."""
-    problem = trained(plan, folder, method)
+    problem, travelled = fitted(plan, folder, method)
     count, m = curvature.parameter_count(problem), len(problem)
     gaps = curvature.gaps(problem, log_sizes(m, plan.sizes))
     spreads = curvature.spreads(problem, tolerance=0.1)
@@ -204,6 +216,7 @@ def claim(plan: Plan, folder: Path, method: str) -> dict[str, Any]:
         "loss": float(measured.derivatives.losses.mean()),
         "accuracy": accuracy(problem),
         "center_norm": spreads.center_norm,
+        "travelled": travelled / spreads.center_norm,
         "spreads": dict(spreads._asdict()),
         "eigenvalues": pairs.values.tolist(),
         "gaps": {name: getattr(gaps, name).tolist() for name in ("sizes", "loss", "gradient", "hessian", "residual")},
@@ -513,7 +526,8 @@ def measure(plan: Plan, folder: Path, only: Sequence[str], console: Console) -> 
 
             found[name][str(variant)] = pieces.get(piece, JSON, measured)
             console.print(f"{name} {variant}: {duration(found[name][str(variant)]['seconds'])}")
-    return {"settings": asdict(plan) | {"tolerance": TOLERANCE, "seed": SEED}, "environment": environment(), **found}
+    settings = json.loads(json.dumps(asdict(plan))) | {"tolerance": TOLERANCE, "seed": SEED}
+    return {"settings": settings, "environment": environment(), **found}
 
 
 def environment() -> dict[str, Any]:
@@ -561,16 +575,17 @@ def claim_table(result: Mapping[str, Any]) -> Iterator[str]:
 def shares_table(result: Mapping[str, Any]) -> Iterator[str]:
     """What each term of (6) has of S^2(w), and the quadratic radius."""
     yield (
-        "| moves | directions | quadratic radius | ρ over ‖w\\*‖ | losses | gradients | Hessians | losses × Hessians | "
-        "remainder |"
+        "| moves | directions | quadratic radius | over distance travelled | ρ over ‖w\\*‖ | losses | "
+        "gradients | Hessians | losses × Hessians | remainder |"
     )
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for method, found in result["claim"].items():
         for name, along_them in found["directions"].items():
             for ring in shown_rings(along_them, name):
                 shares = " | ".join(f"{share[ring]:.1%}" for share in along_them["shares"].values())
                 yield (
                     f"| {METHODS[method]} | {DIRECTIONS[name]} | {radius_in_words(along_them['quadratic_radius'])} | "
+                    f"{over(along_them['quadratic_radius'], found['travelled'])} | "
                     f"{number(along_them['radii'][ring]['radius'])} | {shares} |"
                 )
 
@@ -739,6 +754,11 @@ def radius_in_words(found: Mapping[str, Any]) -> str:
     return " ".join(words[-2:])
 
 
+def over(found: Mapping[str, Any], travelled: float) -> str:
+    """The radius over another length, both relative to ||w*||."""
+    return "–" if found["value"] is None else number(found["value"] / travelled)
+
+
 def shown_rings(along_them: Mapping[str, Any], name: str) -> list[int]:
     """Positions of the radii nearest to `SHOWN`."""
     radii = np.log([at["radius"] for at in along_them["radii"]])
@@ -763,6 +783,9 @@ BLUE, ORANGE, GREEN, PURPLE, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#CC79
 TERMS = {"loss": ("losses", BLUE), "gradient": ("gradients", ORANGE), "hessian": ("Hessians", GREEN)}
 
 
+PARTS_OF_S2 = ("losses", "gradients", "Hessians", "losses × Hessians", "remainder")
+
+
 def draw_bound(result: Mapping[str, Any]) -> Figure:
     """(7) term by term against the steps in order, in random directions."""
     methods = list(result["claim"])
@@ -773,23 +796,23 @@ def draw_bound(result: Mapping[str, Any]) -> Figure:
         sizes, along_them = found["gaps"]["sizes"], found["directions"]
         for axes, ring in zip(row, shown_rings(along_them["random"], "random"), strict=False):
             at = along_them["random"]["radii"][ring]
-            floor = np.zeros(len(sizes))
+            total = np.sum([at[term] for term in TERMS], axis=0)
+            axes.plot(sizes, total, color=GREY, linewidth=4, alpha=0.6, label="bound (7)")
             for term, (label, color) in TERMS.items():
-                axes.fill_between(sizes, floor, floor + at[term], color=color, alpha=0.55, linewidth=0, label=label)
-                floor = floor + at[term]
+                axes.plot(sizes, at[term], color=color, linewidth=1.6, label=f"its term of {label}")
             for name, style in (("random", "-"), ("eigenvectors", "--")):
                 measured = along_them[name]["radii"][ring]["measured_max"]
                 axes.plot(sizes, measured, style, color=INK, linewidth=2, label=f"measured, {DIRECTIONS[name]}")
             axes.set_xscale("log")
             axes.set_yscale("log")
             lowest = min(min(along_them[name]["radii"][ring]["measured_max"]) for name in along_them)
-            axes.set_ylim(0.5 * max(lowest, 1e-12), 2 * floor.max())
+            axes.set_ylim(0.2 * max(lowest, 1e-12), 2 * total.max())
             _plain(axes, f"{METHODS[method]}, ρ = {number(at['radius'])} ‖w*‖")
     for axes in panels[-1]:
         axes.set_xlabel("samples k")
     for axes in panels[:, 0]:
         axes.set_ylabel("|L_{k+1} − L_k|")
-    canvas.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=5, frameon=False)
+    canvas.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     canvas.suptitle("The bound, term by term, and what was measured", x=0.01, ha="left", fontweight="bold")
     return canvas
 
@@ -805,7 +828,7 @@ def draw_shares(result: Mapping[str, Any]) -> Figure:
             along_them = result["claim"][method]["directions"][name]
             radii = [at["radius"] for at in along_them["radii"]]
             quadratic = along_them["quadratic_radius"]["value"]
-            for (label, share), color in zip(along_them["shares"].items(), colors, strict=True):
+            for label, share, color in zip(PARTS_OF_S2, along_them["shares"].values(), colors, strict=True):
                 axes.plot(radii, share, color=color, linewidth=2.4, label=label)
             axes.axhline(0, color=GREY, linewidth=0.8)
             if quadratic is not None:
@@ -820,7 +843,7 @@ def draw_shares(result: Mapping[str, Any]) -> Figure:
     handles = {
         label: handle for axes in panels.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    canvas.legend(handles.values(), handles, loc="outside upper right", ncols=6, frameon=False)
+    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=6, frameon=False)
     canvas.suptitle("What makes the spread of the losses grow?", x=0.01, ha="left", fontweight="bold")
     return canvas
 
@@ -858,7 +881,7 @@ def draw_along(result: Mapping[str, Any]) -> Figure:
     gaps.set_xlabel("samples k")
     gaps.set_ylim(bottom=0)
     _plain(gaps, "‖h_{k+1} − H_k‖: median and quartiles")
-    canvas.legend(*top.get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
+    canvas.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     canvas.suptitle("Does the spectrum settle?", x=0.01, ha="left", fontweight="bold")
     return canvas
 
@@ -924,6 +947,9 @@ def _plain(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.2)
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 FIGURES: dict[str, tuple[Callable[[Mapping[str, Any]], Figure], Sequence[str]]] = {

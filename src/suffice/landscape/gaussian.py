@@ -48,8 +48,8 @@ def gaussian_moments(
     Raises:
         InputError: other sizes, a sigma that is not positive, or rows that are not there.
 
-    Source: docs/theory.md, section 4.2, (8); the moments of quadratic forms, A. M. Mathai, S. B. Provost, "Quadratic forms in random
-    variables", Dekker 1992, section 3.2.
+    Source: docs/theory.md, section 4.2, (8); for moments of quadratic forms A. M. Mathai, S. B. Provost, "Quadratic
+    forms in random variables", Dekker 1992, section 3.2.
 
     Example:
         >>> rows = PerSample(np.array([0.0, 2.0]), np.array([[0.0], [4.0]]), np.array([[[0.0]], [[6.0]]]))

@@ -1,0 +1,174 @@
+"""The experiment on the claim that the surface settles because the Hessian does, in tiny sizes."""
+
+import dataclasses
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "settling" / "run.py"
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    name = "settling"
+    spec = importlib.util.spec_from_file_location(name, SCRIPT)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def plan(experiment):
+    return dataclasses.replace(experiment.QUICK, classes=(), depths=())  # these train all parameters
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory):
+    return tmp_path_factory.mktemp("pieces")
+
+
+@pytest.fixture(scope="module")
+def result(experiment, plan, pieces):
+    return experiment.measure(plan, pieces, [], QUIET)
+
+
+def test_every_part_is_measured(experiment, plan, result):
+    for name, (_, variants) in experiment.PARTS.items():
+        assert list(result[name]) == [str(variant) for variant in variants(plan)], name
+
+
+def test_no_step_exceeds_the_bound_and_the_remainder(result):
+    for found in result["claim"].values():
+        for along_them in found["directions"].values():
+            for ring, at in enumerate(along_them["radii"]):
+                assert at["share_above_bound_and_remainder"] == 0
+                # Minkowski over the samples
+                assert along_them["spread"][ring] <= 1.001 * (at["constant"] + along_them["remainder_spread"][ring])
+            assert np.allclose(np.sum(list(along_them["shares"].values()), axis=0), 1)
+
+
+def test_constants_are_those_of_the_spreads(result):
+    for found in result["claim"].values():
+        spreads = found["spreads"]
+        for at in found["directions"]["random"]["radii"]:
+            rho = at["radius"] * found["center_norm"]
+            terms = (
+                spreads["loss"],
+                rho * spreads["gradient"],
+                rho**2 / 2 * (spreads["hessian"] + spreads["residual"]),
+            )
+            assert at["constant"] == pytest.approx(sum(terms))
+            assert at["gradient_share"] == pytest.approx(terms[1] / sum(terms))
+            assert at["size_by_bound"] >= at["size_by_difference"] or at["radius"] > 1
+
+
+def test_all_orders_end_at_the_same_spectrum(plan, result):
+    for found in result["along"].values():
+        assert len(found["values"]) == plan.orders + 2
+        for name in found["values"]:
+            assert found["values"][name][-1] == found["whole"]
+            assert found["overlap"][name][-1] == pytest.approx(1, abs=1e-6)
+
+
+def test_closed_form_bounds_are_above_the_measured_gaps(result):
+    for found in result["block"].values():
+        measured, data, a_priori = (np.array(found[kind]) for kind in ("measured", "data", "a_priori"))
+        assert (measured <= 1.02 * data).all()
+        assert (data <= a_priori).all()
+
+
+def test_a_second_run_takes_the_pieces_that_are_there(experiment, plan, pieces, result, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("measured again")
+
+    parts = {name: (refuse, variants) for name, (_, variants) in experiment.PARTS.items()}
+    monkeypatch.setattr(experiment, "PARTS", parts)
+    again = experiment.measure(plan, pieces, [], QUIET)
+    assert again == result
+
+
+def test_only_measures_what_is_asked_for(experiment, plan, tmp_path, monkeypatch):
+    asked = []
+
+    def note(_, __, variant):
+        asked.append(variant)
+        return {}
+
+    monkeypatch.setattr(experiment, "PARTS", {name: (note, lambda _, name=name: [name]) for name in experiment.PARTS})
+    found = experiment.measure(plan, tmp_path, ["depth"], QUIET)
+    assert asked == ["depth"]
+    assert found["claim"] == {}
+    assert list(found["depth"]) == ["depth"]
+
+
+def test_files_and_tables_are_written(experiment, result, tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("before\n<!-- block -->\nold\n<!-- /block -->\nafter\n<!-- depth -->\nold\n<!-- /depth -->\n")
+    experiment.save(result, tmp_path, [page])
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    lines = "\n".join(experiment.block_table(result))
+    assert page.read_text() == (
+        f"before\n<!-- block -->\n{lines}\n<!-- /block -->\nafter\n<!-- depth -->\nold\n<!-- /depth -->\n"
+    )
+    assert not (tmp_path / "depth.png").exists()  # its parts were not measured
+    for name in experiment.FIGURES.keys() - {"depth"}:
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.deep
+def test_a_quick_run_from_the_command_line(experiment, tmp_path, capsys):
+    experiment.main(["--quick", "--out", str(tmp_path / "out"), "--pieces", str(tmp_path / "pieces")])
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["outliers"]["2"]["edge"] > 0
+    assert (tmp_path / "out" / "depth.png").read_bytes().startswith(b"\x89PNG")
+    measured = capsys.readouterr().out
+    experiment.main(["--tables", "--out", str(tmp_path / "out")])
+    assert capsys.readouterr().out == measured
+
+
+def test_tables_have_one_shape(experiment, result):
+    for table, needed in experiment.TABLES.values():
+        if not all(result[part] for part in needed):
+            continue
+        lines = [line.replace("\\|", "") for line in table(result)]
+        assert len(lines) > 2
+        assert {line.count("|") for line in lines} == {lines[0].count("|")}
+
+
+SHOWN = {0: "0", 0.12345: "0.123", 12.345: "12.3", 1234.5: "1,234", 12345: "1.23e+04", 1e-5: "1.00e-05"}
+
+
+@pytest.mark.parametrize(("value", "shown"), SHOWN.items())
+def test_numbers_have_three_digits(experiment, value, shown):
+    assert experiment.number(value) == shown
+
+
+def test_a_radius_that_is_not_between_those_measured_says_on_which_side(experiment):
+    reason = "the quadratic radius is above 3, the largest measured: …"
+    assert experiment.radius_in_words({"value": None, "reason": reason}) == "above 3"
+    assert experiment.radius_in_words({"value": 0.25, "reason": None}) == "0.250"
+
+
+def test_pages_have_the_markers_of_all_tables(experiment):
+    for page in (SCRIPT.parent / "README.md", experiment.PAGE):
+        text = page.read_text()
+        for name in experiment.TABLES:
+            assert f"<!-- {name} -->\n" in text, (page.name, name)
+            assert f"<!-- /{name} -->" in text, (page.name, name)
+
+
+def test_pages_show_the_result_that_lies_beside_them(experiment):
+    stored = SCRIPT.parent / "result.json"
+    if not stored.exists():
+        pytest.skip("the experiment has not been run")
+    for page in (SCRIPT.parent / "README.md", experiment.PAGE):
+        text = page.read_text()
+        assert experiment.write_tables(text, json.loads(stored.read_text())) == text
