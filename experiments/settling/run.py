@@ -61,6 +61,9 @@ METHODS = {
     "lora(4)": "LoRA of rank 4 and head",
     "head": "head",
 }
+RATES = {"full": 1e-3, "last_layers(1)": 3e-3, "lora(4)": 1e-2, "head": 3e-2}
+"""Learning rates."""
+
 DIRECTIONS = {"random": "random directions", "eigenvectors": "top eigenvectors"}
 SHOWN = {"random": (0.003, 0.03, 0.3), "eigenvectors": (0.0003, 0.003, 0.03)}
 """Radii, relative to ||w*||, of the tables: the nearest that are measured. The bound's figure has the first ones."""
@@ -73,7 +76,7 @@ class Plan:
     """How much is measured."""
 
     samples: int = 300
-    epochs: int = 10
+    epochs: int = 20
     methods: tuple[str, ...] = tuple(METHODS)
     directions: int = 8
     radii: tuple[float, ...] = tuple(np.geomspace(3e-4, 3, 13).tolist())
@@ -151,7 +154,8 @@ def fitted(
         return Problem(model, inputs, predict=classifier.predict, order="source", collate=classifier.collate)
 
     problem = problem_of(rows)
-    settings = FineTuning(steps=plan.epochs * math.ceil(len(rows) / 32), seed=SEED)
+    steps = plan.epochs * math.ceil(len(rows) / 32)
+    settings = FineTuning(steps=steps, learning_rate=RATES[method], seed=SEED)
     name = f"{method}_{len(rows)}_{classes}_{first or len(rows)}.pt"
     folder.mkdir(parents=True, exist_ok=True)
     start = curvature.flattened(problem, problem.center())
