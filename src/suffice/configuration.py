@@ -110,6 +110,9 @@ class ModelConfig(Config):
         default="auto", description="number of samples in a forward pass"
     )
     device: str = Field(default="auto", description="auto, cpu or cuda")
+    lora_targets: list[str] | None = Field(
+        default=None, description="linear layers that lora(r) adapts; queries and values by default"
+    )
     trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
 
     @field_validator("classes", mode="before")
@@ -127,6 +130,11 @@ class ModelConfig(Config):
             return [f"{name}={label}" for name, label in value.items()]
         return [value] if isinstance(value, str) else value
 
+    @field_validator("lora_targets", mode="before")
+    @classmethod
+    def _split_targets(cls, value: Any) -> Any:
+        return _split(value)
+
 
 class MeasuredConfig(ModelConfig):
     """What the commands that measure one model have in common; they can train it first."""
@@ -135,7 +143,8 @@ class MeasuredConfig(ModelConfig):
         default=None, ge=3, description="use this many samples, drawn at random; all by default"
     )
     method: str | None = Field(
-        default=None, description="what is trained before measuring: head, last_layers(n) or full; nothing by default"
+        default=None,
+        description="what is trained before measuring: head, last_layers(n), lora(r) or full; nothing by default",
     )
     epochs: int = Field(default=10, ge=1, description="passes over the training samples")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of the training")
@@ -213,14 +222,6 @@ class FineTunedConfig(ModelConfig):
     """What commands that train models in several ways have in common."""
 
     optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
-    lora_targets: list[str] | None = Field(
-        default=None, description="linear layers that lora(r) adapts; queries and values by default"
-    )
-
-    @field_validator("lora_targets", mode="before")
-    @classmethod
-    def _split_targets(cls, value: Any) -> Any:
-        return _split(value)
 
 
 class StudyConfig(MethodConfig, FineTunedConfig):

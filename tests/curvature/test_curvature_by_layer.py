@@ -29,7 +29,8 @@ def test_blocks_are_those_of_the_dense_hessian(each_parameter):
     problem = SOUND["norm_mlp"]()
     operator = Hessian(problem)
     matrix = operator @ torch.eye(operator.shape[0], dtype=torch.float64)
-    found = by_layer(operator, count=2, draws=100, tolerance=1e-6, each_parameter=each_parameter)
+    blocks = {name: [name] for name in operator.names} if each_parameter else None
+    found = by_layer(operator, count=2, draws=100, tolerance=1e-6, blocks=blocks)
     assert [block.name for block in found] == (list(problem.moving) if each_parameter else NAMES["norm_mlp"])
     start = 0
     for block in found:

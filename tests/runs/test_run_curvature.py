@@ -1,15 +1,19 @@
 """``suffice curvature`` from a model and its samples to its result."""
 
+import contextlib
 import json
 import math
+import re
 
 import numpy as np
 import pytest
+import torch
 
 from suffice import InputError, Ledger
 from suffice.configuration import CurvatureConfig
 from suffice.results import read_result
 from suffice.runs import curvature as run
+from suffice.runs.classified import load
 from suffice.runs.curvature import measure_curvature
 
 CONFIG = CurvatureConfig(
@@ -87,17 +91,81 @@ def test_the_frozen_part_runs_once_and_changes_nothing(tmp_path, monkeypatch):
     assert cut.gaps.hessian == pytest.approx(whole.gaps.hessian, rel=1e-2)
 
 
-def test_a_run_says_what_it_takes_before(tmp_path):
-    said = []
+def test_layers_are_called_as_in_the_whole_model_also_where_the_frozen_part_is_left_out(tmp_path):
+    config = CONFIG.model_copy(update={"method": "last_layers(1)", "samples": 12})
+    names = [layer.name for layer in measure_curvature(config, tmp_path / "cut").layers]
+    assert names == ["vit.layers.3", "vit.layernorm", "classifier"]
+
+
+@pytest.fixture
+def few_products(monkeypatch):
+    for name in ("TRACE_DRAWS", "LAYER_DRAWS", "DENSITY_STEPS"):
+        monkeypatch.setattr(run, name, 4)
+
+
+def test_an_adapter_is_trained_and_measured(tmp_path, few_products):
+    config = CONFIG.model_copy(update={"method": "lora(2)", "samples": 12, "count": 1, "points": 2})
+    result = measure_curvature(config, tmp_path / "run")
+    # queries and values of four layers of width 64, and the head
+    assert result.moving_parameters == 4 * 2 * 2 * (64 + 64) + 650
+    assert [layer.name for layer in result.layers] == [*(f"vit.layers.{i}" for i in range(4)), "classifier"]
+    assert sum(layer.parameters for layer in result.layers) == result.moving_parameters
+    stored = torch.load(tmp_path / "run" / "fine_tuning.pt", weights_only=True)
+    assert sum(value.numel() for value in stored["moving"].values()) == result.moving_parameters
+    assert any(bool(value.any()) for name, value in stored["moving"].items() if "lora_B" in name)
+    one = load(config.model_copy(update={"lora_targets": ["v_proj"]}))[1].model
+    moving = sum(parameter.numel() for parameter in one.parameters() if parameter.requires_grad)
+    assert moving == 4 * 2 * (64 + 64) + 650
+
+
+def test_texts_of_different_lengths_are_measured_the_same_from_features_and_whole(
+    tmp_path, monkeypatch, tiny_bert, reviews, few_products
+):
+    values = {"model": str(tiny_bert), "data": str(reviews), "method": "last_layers(1)", "samples": 20, "count": 1}
+    config = CONFIG.model_copy(update=values | {"points": 2})
+    kept = []
+    problem = run._from_features
+
+    def look(*arguments):
+        found = problem(*arguments)
+        kept.extend(found[0].dataset.features)
+        return found
+
+    monkeypatch.setattr(run, "_from_features", look)
+    cut = measure_curvature(config, tmp_path / "cut")
+    lengths = {len(features) for features in kept}
+    assert len(kept) == 20
+    assert len(lengths) > 1  # no sample has the padding of another
+    monkeypatch.setattr(run, "_from_features", problem)
+    monkeypatch.setattr(run, "split", lambda *arguments: None)
+    whole = measure_curvature(config, tmp_path / "whole")
+    assert [layer.name for layer in cut.layers] == [layer.name for layer in whole.layers]
+    assert cut.spectrum.loss == pytest.approx(whole.spectrum.loss, rel=1e-5)
+    assert cut.spectrum.eigenvalues[0].value == pytest.approx(whole.spectrum.eigenvalues[0].value, rel=1e-3)
+    assert cut.gaps.hessian == pytest.approx(whole.gaps.hessian, rel=2e-2)
+
+
+def test_a_run_says_what_it_takes_before_and_how_far_it_has_come(tmp_path):
+    said, moved = [], {}
 
     class Listening(type(run.SILENT)):
         def say(self, sentence):
             said.append(sentence)
 
+        @contextlib.contextmanager
+        def progress(self, what, total=None):
+            steps = moved.setdefault(what, [total])
+            yield steps.append
+
     measure_curvature(CONFIG, tmp_path / "run", watch=Listening())
     assert len(said) == 1
-    assert said[0].startswith("650 parameters, 40 samples: about ")
-    assert "GB of graphs" in said[0]
+    assert re.fullmatch(
+        r"650 parameters, 40 samples, 3 eigenpairs: about \d+ s, 0\.\d GB; --samples 10 takes about \d+ s\.", said[0]
+    )
+    assert {"fine-tuning", "frozen part", "layers", "gaps along k"} <= moved.keys()
+    for what, (total, *steps) in moved.items():
+        assert sum(steps) == total or what == "eigenvalues"  # their number of products is a guess
+    assert min(len(moved[what]) for what in ("eigenvalues", "spectral density")) > 60
 
 
 @pytest.mark.parametrize("directions", ["random", "eigenvectors"])

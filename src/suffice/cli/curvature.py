@@ -25,6 +25,10 @@ def curvature(
 
         suffice curvature ./dinov2-small ./images --method "last_layers(1)" --image-size 56 --samples 1000
 
+    A low-rank adapter of a model of texts; --threshold 0 makes two classes of the ratings:
+
+        suffice curvature ./minilm ./reviews.csv --label-column rating --threshold 0 --method "lora(4)" --samples 500
+
     Some parameters only, with more eigenvalues:
 
         suffice curvature ./my-classifier ./images --parameters "classifier.*" --count 30

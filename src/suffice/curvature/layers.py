@@ -1,7 +1,7 @@
 """Curvature layer by layer: the diagonal blocks of a Hessian that belong to the layers of the model."""
 
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,10 +53,10 @@ def by_layer(
     draws: int = 10,
     tolerance: float = 1e-2,
     seed: int = 0,
-    each_parameter: bool = False,
+    blocks: Mapping[str, Sequence[str]] | None = None,
     progress: Callable[[int], None] = lambda layers: None,
 ) -> list[LayerCurvature]:
-    """Trace and top eigenvalues of the diagonal block of each layer.
+    """Trace and top eigenvalues of the diagonal block of each layer, or of other groups of parameters.
 
     The blocks share the graphs of A. Spectra of a block come from `spectral_density` of ``A.block(...)``.
 
@@ -66,23 +66,23 @@ def by_layer(
         draws: products for each trace, at least 4.
         tolerance: of the eigenvalues' residuals, relative.
         seed: random seed.
-        each_parameter: a block for each parameter instead.
+        blocks: the names of the parameters of each block, by the block's own name; `layers` by default.
         progress: called with 1 after each block.
 
     Raises:
-        InputError: as `trace` and `top_eigenpairs`.
+        InputError: as `trace` and `top_eigenpairs`, or a name of no moving parameter.
 
     Example:
         >>> import torch
         >>> from suffice.problem import Problem
         >>> data = torch.utils.data.TensorDataset(2 * torch.eye(3), torch.zeros(3))
         >>> A = Hessian(Problem(torch.nn.Linear(3, 1), data, "mse"))
-        >>> [(block.name, round(block.trace.value, 3)) for block in by_layer(A, each_parameter=True)]
+        >>> found = by_layer(A, blocks={name: [name] for name in A.names})
+        >>> [(block.name, round(block.trace.value, 3)) for block in found]
         [('weight', 8.0), ('bias', 2.0)]
     """
-    groups = {name: [name] for name in A.names} if each_parameter else layers(A.names)
     found = []
-    for name, members in groups.items():
+    for name, members in (layers(A.names) if blocks is None else blocks).items():
         block = A.block([glob.escape(member) for member in members])
         size = block.shape[0]
         pairs = top_eigenpairs(block, min(count, size), tolerance, seed=seed)

@@ -26,10 +26,12 @@ class Split:
         rest: computes logits from frozen features; it has all parameters that move.
         features: computes the frozen features of a batch, (batch, ...). For texts, if the rest has layers, they are
             (batch, tokens, width + 1), and the last column is the attention mask.
+        is_masked: whether they have that column.
     """
 
     rest: nn.Module
     features: Callable[[Batch], Tensor]
+    is_masked: bool
 
 
 def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
@@ -62,10 +64,11 @@ def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
     if found is None:
         return None
     boundary, rest = found
+    is_masked = isinstance(rest, _LastLayers) and "attention_mask" in batch
 
     def features(batch: Batch) -> Tensor:
         hidden = _input_of(boundary, lambda: predict(model, batch))
-        if isinstance(rest, _LastLayers) and "attention_mask" in batch:
+        if is_masked:
             return torch.cat([hidden, batch["attention_mask"].to(hidden)[..., None]], dim=-1)
         return hidden
 
@@ -77,7 +80,7 @@ def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
             return None  # models of other designs fail in many ways; the caller uses them whole, and says so
     if logits.shape != expected.shape or not torch.allclose(logits, expected, rtol=1e-4, atol=1e-4):
         return None
-    return Split(rest, features)
+    return Split(rest, features, is_masked)
 
 
 def _head(model: nn.Module, heads: list[str]) -> tuple[nn.Module, nn.Module] | None:

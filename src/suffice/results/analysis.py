@@ -19,7 +19,7 @@ class ProblemSummary(Value):
     samples: int = Field(description="m: the samples that the curves run over")
     held_out_samples: int = Field(description="held-out samples, which the training has not seen")
     fine_tuning: str | None = Field(
-        description="what was trained before measuring: head, last_layers(n) or full; null if nothing was"
+        description="what was trained before measuring: head, last_layers(n), lora(r) or full; null if nothing was"
     )
     moving_parameters: int = Field(description="P: parameters that the probes move")
     parameters: int = Field(description="all parameters of the model")

@@ -55,7 +55,7 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
             read_all(samples, problems.rows, watch)
         _announce(config, problems, watch)
         if config.method is not None:
-            train(config, config.method, problems.at_hand, classifier, out / "fine_tuning.pt", watch)
+            train(config, problems.at_hand, classifier, out / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
         ledger = _record(problems.at_hand, probes, out / "ledger", config, watch)
         held_out, accuracy = None, None

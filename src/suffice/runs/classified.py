@@ -1,5 +1,6 @@
 """A classifier and its samples, loaded and trained: where every measurement of one model begins."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,18 @@ from suffice.configuration import MeasuredConfig
 from suffice.data import LabelledSamples, load_samples
 from suffice.engine import choose_device
 from suffice.errors import InputError
-from suffice.models import Classifier, load_classifier, moving_parameters
+from suffice.models import Classifier, adapted, load_classifier
 from suffice.problem import Problem
 from suffice.runs.watch import Watch
 from suffice.training import FineTuning, fine_tune
 
 
 def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
-    """The samples, and the classifier on the device.
+    """The samples, and the classifier on the device, in which what is to be trained requires a gradient.
 
     Raises:
-        InputError: data or a model that cannot be read; a model without a head that is not to be trained either.
+        InputError: data or a model that cannot be read; a model without a head that is not to be trained either; a
+            method that does not fit the model.
     """
     samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
     classifier = load_classifier(
@@ -36,6 +38,9 @@ def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
             f"{config.model} has no head for the {len(samples.classes)} classes of {config.data}: train one first with "
             "--method head, or give a model that was trained on them"
         )
+    if config.method is not None:
+        model = adapted(classifier.model, config.method, config.lora_targets, config.seed)
+        classifier = replace(classifier, checkpoint=replace(classifier.checkpoint, model=model))
     classifier.model.to(choose_device(config.device))
     return samples, classifier
 
@@ -59,9 +64,6 @@ def problem_of(
     notes: list[str],
 ) -> Problem:
     """The classifier on some samples; what there is to say of their inputs joins the notes."""
-    moving = config.parameters
-    if moving is None and config.method is not None:
-        moving = moving_parameters(classifier.model, config.method)
     # sorted, so that the data set's own order can be told from the shuffle
     inputs = classifier.inputs(samples, np.sort(rows))
     notes.extend(inputs.notes)
@@ -69,7 +71,7 @@ def problem_of(
         classifier.model,
         inputs,
         predict=classifier.predict,
-        parameters=moving,
+        parameters=config.parameters,
         seed=config.seed,
         collate=classifier.collate,
     )
@@ -83,17 +85,13 @@ def read_all(samples: LabelledSamples, rows: Int64[np.ndarray, " samples"], watc
             progress(1)
 
 
-def train(
-    config: MeasuredConfig, method: str, measured: Problem, classifier: Classifier, checkpoint: Path, watch: Watch
-) -> None:
+def train(config: MeasuredConfig, measured: Problem, classifier: Classifier, checkpoint: Path, watch: Watch) -> None:
     """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint."""
-    # what is measured may move other parameters than the training does
-    names = moving_parameters(measured.model, method)
+    # what is measured may move other parameters than the training does: those that require a gradient
     problem = Problem(
         measured.model,
         measured.dataset,
         predict=measured.predict,
-        parameters=names,
         seed=config.seed,
         collate=classifier.collate,
     )

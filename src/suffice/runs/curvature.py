@@ -2,17 +2,22 @@
 
 import math
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from pydantic import TypeAdapter
-from torch.utils.data import TensorDataset
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from suffice.configuration import CurvatureConfig
 from suffice.curvature import (
     Hessian,
+    SymmetricOperator,
     by_layer,
     frobenius_norm,
     gaps,
@@ -22,6 +27,8 @@ from suffice.curvature import (
     top_eigenpairs,
     trace,
 )
+from suffice.curvature.density import density_memory
+from suffice.curvature.eigenpairs import eigenpairs_memory
 from suffice.digest import digest
 from suffice.landscape import Plane, surface
 from suffice.models import Classifier, split
@@ -42,6 +49,14 @@ from suffice.runs.pieces import Pieces
 from suffice.runs.watch import SILENT, Watch, duration
 
 TRACE_DRAWS, LAYER_DRAWS, DENSITY_STEPS = 30, 10, 48
+
+GAP_PRODUCTS = 18
+"""Products of k samples that the gap at k takes, about."""
+
+LEAST_SAMPLES = 3
+
+WRAPPED, REPLACED = "base_model.model.", ".modules_to_save.default"
+"""What PEFT adds to the names of parameters."""
 
 SURFACES = 12
 """Sizes for which a surface is kept; the losses of all are in the run's folder."""
@@ -88,13 +103,14 @@ def measure_curvature(
             read_all(samples, rows, watch)
         problem = problem_of(config, samples, classifier, rows, notes)
         if config.method is not None:
-            train(config, config.method, problem, classifier, out / "fine_tuning.pt", watch)
+            train(config, problem, classifier, out / "fine_tuning.pt", watch)
         weights = digest(problem.model.state_dict())
-        problem = _from_features(problem, classifier, watch)
+        problem, names = _from_features(problem, classifier, watch)
+        blocks = _blocks(names)
         hessian = Hessian(problem, memory=round(config.memory * GIGABYTE))
         pieces = Pieces(out / "curvature", weights)
         if not pieces.has("gaps"):
-            _announce(problem, hessian, config, watch)
+            _announce(problem, hessian, config, len(blocks), watch)
         result = CurvatureResult(
             model=config.model,
             data=config.data,
@@ -104,7 +120,7 @@ def measure_curvature(
             moving_parameters=parameter_count(problem),
             center_norm=norm(problem.center()),
             spectrum=pieces.get("spectrum", TypeAdapter(Spectrum), lambda: _spectrum(problem, hessian, config, watch)),
-            layers=pieces.get("layers", TypeAdapter(list[Layer]), lambda: _layers(hessian, config, watch)),
+            layers=pieces.get("layers", TypeAdapter(list[Layer]), lambda: _layers(hessian, blocks, config, watch)),
             density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
             gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, config, watch)),
             surface=_surface_or_none(problem, hessian, config, len(samples.classes), out / "curvature", pieces, watch),
@@ -117,8 +133,11 @@ def measure_curvature(
         return result
 
 
-def _from_features(problem: Problem, classifier: Classifier, watch: Watch) -> Problem:
-    """The same losses from kept outputs of the frozen part, where the model can be split before what moves."""
+def _from_features(problem: Problem, classifier: Classifier, watch: Watch) -> tuple[Problem, dict[str, str]]:
+    """The same losses from kept outputs of the frozen part, where the model can be split before what moves.
+
+    Also the whole model's name of each parameter that moves.
+    """
     moving = set(problem.moving.values())
     required = {parameter: parameter.requires_grad for parameter in problem.model.parameters()}
     try:
@@ -130,33 +149,91 @@ def _from_features(problem: Problem, classifier: Classifier, watch: Watch) -> Pr
         for parameter, requires_grad in required.items():
             parameter.requires_grad_(requires_grad)
     if cut is None:
-        return problem
-    found = []
+        return problem, {name: name for name in problem.moving}
+    features: list[Tensor] = []
     with problem.measuring(), watch.progress("frozen part", len(problem)) as progress:
         for some, batch in problem.batches(TOGETHER):
-            found.append(cut.features(batch))
+            features += map(_unpadded if cut.is_masked else torch.clone, cut.features(batch))
             progress(len(some))
-    longest = max(features.shape[1] for features in found)
-    if found[0].ndim == 3:  # texts of a batch are padded to its longest one
-        found = [torch.nn.functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in found]
-    data = TensorDataset(torch.cat(found), problem.all_targets().to(found[0].device))
-    return Problem(cut.rest, data, order="source")
+    samples = _Features(features, problem.all_targets(), problem.describe)
+    found = Problem(cut.rest, samples, order="source", collate=_padded)
+    return found, dict(zip(found.moving, problem.moving, strict=True))
 
 
-def _announce(problem: Problem, hessian: Hessian, config: CurvatureConfig, watch: Watch) -> None:
+@final
+@dataclass(frozen=True)
+class _Features:
+    """Kept outputs of the frozen part with their targets; what a sample is called is said by the first problem."""
+
+    features: Sequence[Tensor]
+    targets: Tensor
+    describe: Callable[[int], str]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        return self.features[row], self.targets[row]
+
+
+def _unpadded(features: Float[Tensor, "tokens width"]) -> Float[Tensor, "fewer width"]:
+    """Those of one text, without what its batch padded it with; the last column is the attention mask."""
+    return features[: int(features[:, -1].nonzero().max()) + 1].clone()
+
+
+def _padded(samples: list[tuple[Float[Tensor, "*_"], Tensor]]) -> tuple[Float[Tensor, "batch *_"], Tensor]:
+    features, targets = zip(*samples, strict=True)
+    return pad_sequence(list(features), batch_first=True), torch.stack(targets)
+
+
+@final
+class _Watched(SymmetricOperator):
+    """An operator that tells of its products."""
+
+    def __init__(self, operator: SymmetricOperator, progress: Callable[[int], None]) -> None:
+        self._operator, self._progress = operator, progress
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._operator.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._operator.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self._operator.device
+
+    def _product(self, vectors: Float[Tensor, "parameters columns"]) -> Float[Tensor, "parameters columns"]:
+        found = self._operator @ vectors
+        self._progress(vectors.shape[1])
+        return found
+
+
+def _announce(problem: Problem, hessian: Hessian, config: CurvatureConfig, blocks: int, watch: Watch) -> None:
     """Says what is measured and how long it should take, from the time of two products."""
     vector = torch.ones(hessian.shape[0], dtype=hessian.dtype, device=hessian.device)
     hessian @ vector  # builds the graphs that are kept
     start = time.perf_counter()
     hessian @ vector
     seconds = time.perf_counter() - start
-    in_layers = (LAYER_DRAWS + 14) * len(layers(hessian.names))
-    products = 3 * config.count + 10 + 2 * TRACE_DRAWS + in_layers + DENSITY_STEPS * config.draws + 4 * config.points
+    parameters, samples = hessian.shape[0], len(problem)
+    # a product with the block of the last layer is cheap, with that of the first nearly one with all
+    in_blocks = (LAYER_DRAWS + 14) * (blocks + 1) / 2
+    of_gaps = GAP_PRODUCTS * sum(_sizes(problem, config)) / samples
+    seconds *= _spectrum_products(config) + in_blocks + DENSITY_STEPS * config.draws + of_gaps
+    bases = (eigenpairs_memory(parameters, config.count).unrestarted, density_memory(parameters, DENSITY_STEPS))
+    fewer = max(samples // 4, LEAST_SAMPLES)
     watch.say(
-        f"{parameter_count(problem):,} parameters, {len(problem):,} samples: about {products:,} products with the "
-        f"Hessian, about {duration(products * seconds)}, {hessian.memory / GIGABYTE:.1f} GB of graphs; "
-        "fewer --samples, --draws and --points take less."
+        f"{parameters:,} parameters, {samples:,} samples, {config.count} eigenpairs: about {duration(seconds)}, "
+        f"{(hessian.memory + max(bases)) / GIGABYTE:.1f} GB; "
+        f"--samples {fewer} takes about {duration(seconds * fewer / samples)}."
     )
+
+
+def _spectrum_products(config: CurvatureConfig) -> int:
+    return 3 * config.count + 10 + 2 * TRACE_DRAWS
 
 
 def _announce_surface(problem: Problem, points: int, watch: Watch) -> None:
@@ -175,10 +252,10 @@ def _announce_surface(problem: Problem, points: int, watch: Watch) -> None:
 
 
 def _spectrum(problem: Problem, hessian: Hessian, config: CurvatureConfig, watch: Watch) -> Spectrum:
-    with watch.progress("eigenvalues") as progress:
-        pairs = top_eigenpairs(hessian, min(config.count, hessian.shape[0]), seed=config.seed)
-        progress(1)
-        total, size = trace(hessian, TRACE_DRAWS, config.seed), frobenius_norm(hessian, TRACE_DRAWS, config.seed)
+    with watch.progress("eigenvalues", _spectrum_products(config)) as progress:
+        watched = _Watched(hessian, progress)
+        pairs = top_eigenpairs(watched, min(config.count, hessian.shape[0]), seed=config.seed)
+        total, size = trace(watched, TRACE_DRAWS, config.seed), frobenius_norm(watched, TRACE_DRAWS, config.seed)
     with problem.measuring():
         loss = sum(float(problem.losses(batch, len(some)).sum()) for some, batch in problem.batches(TOGETHER))
     return Spectrum(
@@ -192,9 +269,17 @@ def _spectrum(problem: Problem, hessian: Hessian, config: CurvatureConfig, watch
     )
 
 
-def _layers(hessian: Hessian, config: CurvatureConfig, watch: Watch) -> list[Layer]:
-    with watch.progress("layers", len(layers(hessian.names))) as progress:
-        found = by_layer(hessian, draws=LAYER_DRAWS, seed=config.seed, progress=progress)
+def _blocks(names: Mapping[str, str]) -> dict[str, list[str]]:
+    """The names of the parameters of each layer, by what the layer is called in the model without adapters."""
+    own = {name.removeprefix(WRAPPED).replace(REPLACED, ""): part for part, name in names.items()}
+    return {layer: [own[name] for name in members] for layer, members in layers(list(own)).items()}
+
+
+def _layers(
+    hessian: Hessian, blocks: Mapping[str, Sequence[str]], config: CurvatureConfig, watch: Watch
+) -> list[Layer]:
+    with watch.progress("layers", len(blocks)) as progress:
+        found = by_layer(hessian, draws=LAYER_DRAWS, seed=config.seed, blocks=blocks, progress=progress)
     return [
         Layer(
             name=layer.name,
@@ -207,8 +292,8 @@ def _layers(hessian: Hessian, config: CurvatureConfig, watch: Watch) -> list[Lay
 
 
 def _density(hessian: Hessian, config: CurvatureConfig, watch: Watch) -> Density:
-    with watch.progress("spectral density"):
-        found = spectral_density(hessian, config.draws, config.seed, DENSITY_STEPS)
+    with watch.progress("spectral density", config.draws * min(DENSITY_STEPS, hessian.shape[0])) as progress:
+        found = spectral_density(_Watched(hessian, progress), config.draws, config.seed, DENSITY_STEPS)
     return Density(
         grid=found.grid.tolist(),
         density=found.density.tolist(),
@@ -217,8 +302,12 @@ def _density(hessian: Hessian, config: CurvatureConfig, watch: Watch) -> Density
     )
 
 
+def _sizes(problem: Problem, config: CurvatureConfig) -> list[int]:
+    return [int(size) for size in np.unique(np.geomspace(1, len(problem) - 1, config.points).round().astype(int))]
+
+
 def _gaps(problem: Problem, config: CurvatureConfig, watch: Watch) -> GapsAlongK:
-    sizes = np.unique(np.geomspace(1, len(problem) - 1, config.points).round().astype(int)).tolist()
+    sizes = _sizes(problem, config)
     with watch.progress("gaps along k", len(sizes)) as progress:
         found = gaps(problem, sizes, seed=config.seed, memory=round(config.memory * GIGABYTE), progress=progress)
     return GapsAlongK(
