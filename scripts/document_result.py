@@ -11,14 +11,14 @@ from typing import get_args
 from pydantic import BaseModel, PlainSerializer
 from pydantic.fields import FieldInfo
 
-from suffice.results import AnalysisResult, ForecastResult, HessianResult, MLPResult, StudyResult
+from suffice.results import AnalysisResult, CurvatureResult, ForecastResult, HessianResult, MLPResult, StudyResult
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "result.md"
 
 INTRODUCTION = """# result.json
 
-Every run writes one: that of `suffice analyze` and `suffice demo` first, then those of `suffice hessian`, of
-`suffice study`, of `suffice forecast`, and of `suffice analyze builtin:mlp`, the MLP experiment.
+Every run writes one: that of `suffice analyze` and `suffice demo` first, then those of `suffice curvature`, of
+`suffice hessian`, of `suffice study`, of `suffice forecast`, and of `suffice analyze builtin:mlp`, the MLP experiment.
 `schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
 This page is written by `python scripts/document_result.py`.
 """
@@ -28,6 +28,7 @@ def document() -> str:
     """The page: one table for each object in the file."""
     kinds: dict[str, type[BaseModel]] = {
         "result.json": AnalysisResult,
+        "result.json of suffice curvature": CurvatureResult,
         "result.json of suffice hessian": HessianResult,
         "result.json of suffice study": StudyResult,
         "result.json of suffice forecast": ForecastResult,
