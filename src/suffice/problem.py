@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ Batch: TypeAlias = Any
 State: TypeAlias = Mapping[str, Tensor]
 """Values of the moving parameters by name."""
 
+Found = TypeVar("Found")
+
 Loss: TypeAlias = Literal["cross_entropy", "mse"] | Callable[[Any, Batch], Float[Tensor, " batch"]]
 
 
@@ -36,6 +38,55 @@ BATCH_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
 """Size of a batch's largest activation that runs fastest; on a CPU it stays in the cache (benchmarks/recording.py)."""
 
 LARGEST_BATCH = 4096
+
+
+@final
+class Halving:
+    """Runs samples in batches: of a size at first, and of half as many each time that memory runs out.
+
+    Args:
+        size: samples of a batch. Once memory has run out, later calls begin with the smaller size.
+
+    Example:
+        >>> def run(positions):
+        ...     if len(positions) > 2:
+        ...         raise torch.OutOfMemoryError
+        ...     return positions.tolist()
+        >>> halving = Halving(4)
+        >>> list(halving(run, np.arange(5))), halving.size
+        ([[0, 1], [2, 3], [4]], 2)
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(
+        self, run: Callable[[Int64[np.ndarray, " batch *_"]], Found], chosen: Int64[np.ndarray, " chosen *_"]
+    ) -> Iterator[Found]:
+        """What a function gives for each batch.
+
+        Args:
+            run: takes the positions of a batch. It may be called again with some of the same ones.
+            chosen: the positions, or rows of several.
+
+        Raises:
+            InputError: memory runs out with one sample.
+        """
+        start = 0
+        while start < len(chosen):
+            some = chosen[start : start + self.size]
+            try:
+                found = run(some)
+            except (MemoryError, torch.OutOfMemoryError) as error:
+                if len(some) == 1:
+                    raise InputError(
+                        f"memory runs out with a single sample ({_reason(error)}): let fewer parameters move, or use "
+                        "another device"
+                    ) from error
+                self.size = (len(some) + 1) // 2
+                continue  # after this clause, as the error keeps alive what the run had made
+            yield found
+            start += len(some)
 
 
 @runtime_checkable
@@ -182,6 +233,32 @@ class Problem:
             some = chosen[start : start + batch_size]
             yield some, self.batch(some)
 
+    def each(
+        self,
+        run: Callable[[Int64[np.ndarray, " batch"], Batch], Found],
+        batch_size: int,
+        positions: slice | Int64[np.ndarray, " chosen"] = slice(None),
+    ) -> Iterator[Found]:
+        """What a function gives for each of the `batches`; one for which memory runs out is run in halves.
+
+        Args:
+            run: takes the positions of a batch and the batch.
+            batch_size: samples in a batch, unless memory runs out.
+            positions: which samples, in which order; all by default.
+
+        Raises:
+            InputError: as `batches`, or memory runs out with one sample.
+
+        Example:
+            >>> data = TensorDataset(torch.randn(10, 5), torch.randint(3, (10,)))
+            >>> problem = Problem(nn.Linear(5, 3), data)
+            >>> [len(losses) for losses in problem.each(lambda some, batch: problem.losses(batch), 4)]
+            [4, 4, 2]
+        """
+        if batch_size < 1:
+            raise InputError(f"batch_size = {batch_size}: must be at least 1")
+        return Halving(batch_size)(lambda some: run(some, self.batch(some)), self.positions(positions))
+
     def positions(self, chosen: slice | Int64[np.ndarray, " chosen"] = slice(None)) -> Int64[np.ndarray, " chosen"]:
         """Positions in the problem's order, 0 to m - 1, as numbers.
 
@@ -231,16 +308,17 @@ class Problem:
         """
         if callable(self.loss):
             raise InputError("the loss must be 'cross_entropy' or 'mse' here, not a callable")
-        found = []
+
+        def outputs_of(some: Int64[np.ndarray, " batch"], batch: Batch) -> Float64[Tensor, "batch outputs"]:
+            outputs = as_tensor(self.outputs(batch))
+            if len(some) == 1:
+                outputs = outputs.reshape(1, -1)
+            if self.loss == "cross_entropy" and outputs.ndim != 2:
+                raise InputError(f"cross_entropy takes logits (batch, classes), not {tuple(outputs.shape)}")
+            return outputs.double().reshape(len(outputs), -1).cpu()
+
         with self.measuring():
-            for some, batch in self.batches(TOGETHER):
-                outputs = as_tensor(self.outputs(batch))
-                if len(some) == 1:
-                    outputs = outputs.reshape(1, -1)
-                if self.loss == "cross_entropy" and outputs.ndim != 2:
-                    raise InputError(f"cross_entropy takes logits (batch, classes), not {tuple(outputs.shape)}")
-                found.append(outputs.double().reshape(len(outputs), -1).cpu())
-        all_of_them = torch.cat(found)
+            all_of_them = torch.cat(list(self.each(outputs_of, TOGETHER)))
         bad = (~all_of_them.isfinite().all(1)).nonzero()
         if len(bad):
             raise InputError(f"the outputs of {self.describe(int(bad[0]))} are not finite: look at that sample")
@@ -321,6 +399,14 @@ class Problem:
                 f"the loss fails ({_reason(error)}): it is called as loss(outputs, batch), with the whole batch, and "
                 "returns one loss per sample"
             ) from error
+
+    def all_losses(
+        self, batch_size: int = TOGETHER, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)
+    ) -> Float64[Tensor, " chosen"]:
+        """The losses of some samples at the present weights, or of all."""
+        with self.measuring():
+            found = self.each(lambda some, batch: self.losses(batch, len(some)).double(), batch_size, positions)
+            return torch.cat(list(found))
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
@@ -409,22 +495,25 @@ def fastest_batch_size(problem: Problem) -> int:
 
     A fixed rule rather than a timing, so that results are the same bits on the next run.
     """
-    batch = problem.batch(slice(0, 2))
-    largest = _bytes(batch)
 
-    def look(module: nn.Module, inputs: object, outputs: object) -> None:
-        nonlocal largest
-        largest = max(largest, _bytes(outputs))
+    def fitting(positions: Int64[np.ndarray, " batch"], batch: Batch) -> int:
+        largest = _bytes(batch)
 
-    hooked = (module for module in problem.model.modules() if not isinstance(module, torch.jit.ScriptModule))
-    hooks = [module.register_forward_hook(look) for module in hooked]
-    try:
-        look(problem.model, batch, problem.outputs(batch))
-    finally:
-        for hook in hooks:
-            hook.remove()
+        def look(module: nn.Module, inputs: object, outputs: object) -> None:
+            nonlocal largest
+            largest = max(largest, _bytes(outputs))
+
+        hooked = (module for module in problem.model.modules() if not isinstance(module, torch.jit.ScriptModule))
+        hooks = [module.register_forward_hook(look) for module in hooked]
+        try:
+            look(problem.model, batch, problem.outputs(batch))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return len(positions) * budget // largest
+
     budget = BATCH_BYTES.get(problem.device.type, BATCH_BYTES["cuda"])
-    samples = min(max(2 * budget // largest, 1), LARGEST_BATCH)
+    samples = min(max(min(problem.each(fitting, 2, slice(0, 2))), 1), LARGEST_BATCH)
     return 1 << (samples.bit_length() - 1)
 
 

@@ -16,7 +16,7 @@ from suffice.curvature.operator import SymmetricOperator
 from suffice.curvature.prefix import without_frozen_prefix
 from suffice.curvature.spectral_norm import spectral_norm
 from suffice.errors import InputError
-from suffice.problem import TOGETHER, Problem, norm
+from suffice.problem import Problem, norm
 
 CHUNK = 32
 """Samples of a graph: those before a size that is no multiple of it are a graph of their own."""
@@ -98,7 +98,7 @@ def gaps(
         )
     check_hessian(problem, CHUNK)
     problem = without_frozen_prefix(problem, memory)
-    losses = _losses(problem, sizes[-1] + 1)
+    losses = problem.all_losses(positions=slice(0, sizes[-1] + 1)).cpu().numpy()
     graphs = Graphs(problem, "full", memory)
     spent, rows = 0.0, []
     for number, (size, gradient) in enumerate(zip(sizes, _gradient_gaps(problem, sizes), strict=True)):
@@ -159,15 +159,6 @@ class _HessianGap(SymmetricOperator):
         """Gives up the graph of a last chunk that is not whole."""
         if len(self._chunks[-1]) < CHUNK:
             self._graphs.forget(self._chunks[-1])
-
-
-def _losses(problem: Problem, count: int) -> Float64[np.ndarray, " count"]:
-    with problem.measuring():
-        found = [
-            problem.losses(batch, len(some)).double().cpu().numpy()
-            for some, batch in problem.batches(TOGETHER, slice(0, count))
-        ]
-    return np.concatenate(found)
 
 
 def _gradient_gaps(problem: Problem, sizes: Sequence[int]) -> list[float]:

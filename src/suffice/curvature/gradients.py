@@ -12,7 +12,7 @@ from suffice.checks import check_batches, check_gradient
 from suffice.curvature.autograd import check_real, pulled_back, recording
 from suffice.curvature.parameters import parameter_count, unflattened
 from suffice.errors import InputError
-from suffice.problem import TOGETHER, Problem
+from suffice.problem import TOGETHER, Batch, Problem
 
 ENGINE = "mean gradient"
 """Its name for the guard that compares it with central differences."""
@@ -117,15 +117,16 @@ def _add(
 ) -> Float64[np.ndarray, " chosen"]:
     """Adds the sum of the gradients of some samples, and gives their losses."""
     parts, parameters = list(unflattened(problem, total).values()), list(problem.moving.values())
-    found = []
+
+    def add(some: Int64[np.ndarray, " batch"], batch: Batch) -> Float64[np.ndarray, " batch"]:
+        with recording(problem):
+            losses = problem.losses(batch, len(some))
+            gradients = pulled_back(losses.sum(), parameters)
+        torch._foreach_add_(parts, [gradient.double() for gradient in gradients])
+        return losses.detach().double().cpu().numpy()
+
     with problem.measuring():
-        for some, batch in problem.batches(batch_size, positions):
-            with recording(problem):
-                losses = problem.losses(batch, len(some))
-                gradients = pulled_back(losses.sum(), parameters)
-            torch._foreach_add_(parts, [gradient.double() for gradient in gradients])
-            found.append(losses.detach().double().cpu().numpy())
-    return np.concatenate(found)
+        return np.concatenate(list(problem.each(add, batch_size, positions)))
 
 
 def _finite(

@@ -93,8 +93,8 @@ class Graphs:
     """Sums of Hessians of samples, at the weights that the model has at first, whatever it gets later.
 
     Graphs are kept as long as they fit into the memory; others are built anew for each product. Sums are taken over the
-    batches in their order, in float64, and so do not depend on which of them are kept. Where a GPU's memory runs out,
-    graphs are given up, and batches are halved.
+    batches in their order, in float64, and so do not depend on which of them are kept. Where memory runs out, graphs
+    are given up, and then batches are halved.
 
     Args:
         problem: the model and the samples.
@@ -107,6 +107,7 @@ class Graphs:
         self._center = problem.center()
         self._kept: dict[bytes, Graph] = {}
         self._writes_out = True
+        self._together = len(problem)
         self._versions = self._present_versions()
 
     def add(
@@ -124,19 +125,32 @@ class Graphs:
             positions: of the samples.
             names: of parameters: theirs is the block of the Hessian.
         """
-        done = 0
-        try:
-            with self.entered():
-                graph = self._graph(positions)
-                for total, vector in zip(totals, vectors, strict=True):
-                    found = graph.product(self._split(vector, names))
-                    torch._foreach_add_(list(self._split(total, names).values()), [part.double() for part in found])
-                    done += 1
-        except torch.OutOfMemoryError as error:
-            self._make_room(positions, error)
-            halves = np.array_split(positions, 2) if len(positions) > 1 else [positions]
-            for half in halves:
-                self.add(totals[done:], vectors[done:], half, names)
+        self._add(list(zip(totals, vectors, strict=True)), positions, names)
+
+    def _add(
+        self, pairs: list[tuple[Tensor, Tensor]], positions: Int64[np.ndarray, " batch"], names: Sequence[str]
+    ) -> None:
+        together = self._together
+        for start in range(0, len(positions), together):
+            some, left = positions[start : start + together], list(pairs)
+            try:
+                self._add_products(left, some, names)
+            except (MemoryError, torch.OutOfMemoryError) as error:
+                self._make_room(some, error)
+            if left:  # after the clause above, whose error keeps alive what there was in memory
+                self._add(left, some, names)
+
+    def _add_products(
+        self, left: list[tuple[Tensor, Tensor]], positions: Int64[np.ndarray, " batch"], names: Sequence[str]
+    ) -> None:
+        """Adds the products of one batch, and takes each pair whose product is added out of those left."""
+        with self.entered():
+            graph = self._graph(positions)
+            while left:
+                total, vector = left[-1]
+                found = [part.double() for part in graph.product(self._split(vector, names))]
+                torch._foreach_add_(list(self._split(total, names).values()), found)
+                left.pop()
 
     def bytes_of(self, samples: int) -> int:
         """Bytes that the graph of a batch of so many samples holds beside the weights, about."""
@@ -183,14 +197,17 @@ class Graphs:
                 self._writes_out = False
         return self._build(self._problem, batch, samples, self._problem.moving)
 
-    def _make_room(self, positions: Int64[np.ndarray, " batch"], error: torch.OutOfMemoryError) -> None:
-        if len(positions) == 1 and not self._kept:
+    def _make_room(self, positions: Int64[np.ndarray, " batch"], error: MemoryError | torch.OutOfMemoryError) -> None:
+        if self._kept:
+            self._memory = 0
+            self._kept.clear()
+        elif len(positions) > 1:
+            self._together = (len(positions) + 1) // 2
+        else:
             raise InputError(
-                f"the graph of one sample, about {self.bytes_of(1):,} bytes, does not fit into the memory of "
-                f"{self._problem.device}: let fewer parameters move, or use the CPU"
+                f"the graph of one sample does not fit into the memory of {self._problem.device}: let fewer parameters "
+                "move, or use another device"
             ) from error
-        self._memory = 0
-        self._kept.clear()
 
     @functools.cached_property
     def _cost(self) -> tuple[int, int]:

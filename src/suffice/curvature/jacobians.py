@@ -14,7 +14,7 @@ from suffice.checks import check_batches, check_gradient
 from suffice.curvature.parameters import unflattened
 from suffice.curvature.vmap_or_plain import Cost, Function, SampleGradients
 from suffice.errors import InputError
-from suffice.problem import TOGETHER, Problem, as_tensor
+from suffice.problem import TOGETHER, Batch, Halving, Problem, as_tensor
 
 CHUNK_BYTES = 128 << 20
 """What the samples that are run together may take: more is not faster, less is."""
@@ -118,6 +118,7 @@ class GradientRows:
     def __init__(self, problem: Problem, function: Function) -> None:
         self._problem = problem
         self._gradients = SampleGradients(problem, function)
+        self._halving = Halving(len(problem))
 
     def __call__(
         self,
@@ -140,14 +141,19 @@ class GradientRows:
             cost = self._gradients.cost
             if directions.shape[1] != cost.outputs:
                 raise InputError(f"directions of {directions.shape[1]} outputs, but the model has {cost.outputs}")
-            for chunk in _chunks(positions, cost, sum(problem.moving[name].nbytes for name in names)):
-                here = torch.from_numpy(chunk)
-                found = self._gradients(positions[chunk[:, 0]], directions[here].to(problem.device), names)
+
+            def fill(some: Int64[np.ndarray, "samples directions"]) -> int:
+                here = torch.from_numpy(some)
+                found = self._gradients(positions[some[:, 0]], directions[here].to(problem.device), names)
                 for part in parts:
                     rows[here.flatten(), part.start : part.start + part.width] = (
-                        found[part.name].reshape(chunk.size, -1)[:, part.taken].to(precision)
+                        found[part.name].reshape(some.size, -1)[:, part.taken].to(precision)
                     )
-                progress(chunk.size)
+                return some.size
+
+            for chunk in _chunks(positions, cost, sum(problem.moving[name].nbytes for name in names)):
+                for filled in self._halving(fill, chunk):
+                    progress(filled)
         return rows
 
 
@@ -211,15 +217,16 @@ class _Part(NamedTuple):
 
 def _residuals(problem: Problem, positions: Int64[np.ndarray, " samples"]) -> Float[Tensor, "samples outputs"]:
     r""":math:`\partial l_i / \partial z_i`."""
-    found, losses = [], []
+
+    def of_some(some: Int64[np.ndarray, " batch"], batch: Batch) -> tuple[Tensor, Float64[np.ndarray, " batch"]]:
+        outputs = as_tensor(problem.outputs(batch)).detach().clone().requires_grad_()
+        with torch.enable_grad():
+            each = problem.losses_of(outputs, batch, len(some))
+            (residuals,) = torch.autograd.grad(each.sum(), outputs)
+        return residuals.reshape(len(some), -1), each.detach().double().cpu().numpy()
+
     with problem.measuring():
-        for some, batch in problem.batches(TOGETHER, positions):
-            outputs = as_tensor(problem.outputs(batch)).detach().clone().requires_grad_()
-            with torch.enable_grad():
-                each = problem.losses_of(outputs, batch, len(some))
-                (residuals,) = torch.autograd.grad(each.sum(), outputs)
-            found.append(residuals.reshape(len(some), -1))
-            losses.append(each.detach().double().cpu().numpy())
+        found, losses = zip(*problem.each(of_some, TOGETHER, positions), strict=True)
     check_batches(problem, positions, np.concatenate(losses), TOGETHER)
     return torch.cat(found)
 

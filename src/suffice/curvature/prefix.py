@@ -35,9 +35,8 @@ def without_frozen_prefix(problem: Problem, memory: int) -> Problem:
     first, rest = nn.Sequential(*frozen), nn.Sequential(*list(model)[len(frozen) :])
     features: list[torch.Tensor] = []
     with problem.measuring():
-        for some, batch in problem.batches(TOGETHER):
-            outputs = default_predict(first, batch)
-            if not isinstance(outputs, torch.Tensor) or outputs.nbytes / len(some) * len(problem) > memory:
+        for outputs in problem.each(lambda some, batch: default_predict(first, batch), TOGETHER):
+            if not isinstance(outputs, torch.Tensor) or outputs.nbytes / len(outputs) * len(problem) > memory:
                 return problem
             features.append(outputs)
     return problem.from_features(torch.cat(features), lambda model, batch: rest(batch[0]))

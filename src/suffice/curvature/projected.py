@@ -18,7 +18,7 @@ from suffice.curvature.parameters import parameter_count
 from suffice.curvature.second_order_ways import SampleProjections, loss_of_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
-from suffice.problem import TOGETHER, Problem
+from suffice.problem import TOGETHER, Halving, Problem
 from suffice.storage import RowShards, locked
 
 SHARD_SAMPLES = 256
@@ -144,9 +144,9 @@ def per_sample(
         missing = shards.missing()
         with problem.measuring():
             _check_same(problem, shards, [rows for rows in shards.shards() if rows not in missing], progress)
-            projections = SampleProjections(problem, basis.to(problem.device))
+            projections, halving = SampleProjections(problem, basis.to(problem.device)), Halving(SHARD_SAMPLES)
             for rows in missing:
-                shards.write(rows, _measured(problem, projections, rows, batch_size, progress))
+                shards.write(rows, _measured(problem, projections, rows, batch_size, halving, progress))
     values = shards.read()
     hessians = np.empty((len(problem), directions, directions))
     hessians[:, triangle[0], triangle[1]] = hessians[:, triangle[1], triangle[0]] = values[:, 1 + directions :]
@@ -158,6 +158,7 @@ def _measured(
     projections: SampleProjections,
     rows: slice,
     batch_size: int | Literal["auto"],
+    halving: Halving,
     progress: Callable[[int], None],
 ) -> Float64[np.ndarray, "rows columns"]:
     """A shard: of each sample the loss, the gradient, and the lower triangle of the Hessian."""
@@ -165,18 +166,18 @@ def _measured(
     while start < rows.stop:
         size = projections.together if batch_size == "auto" else batch_size
         positions = np.arange(start, min(start + size, rows.stop))
-        losses, gradients, hessians = projections(positions)
-        below = torch.tril_indices(*hessians.shape[1:], device=hessians.device)
-        values = torch.cat([losses[:, None], gradients, hessians[:, below[0], below[1]]], 1)
-        bad = (~values.isfinite().all(1)).nonzero()
-        if len(bad):
-            row = int(bad[0])
-            what = "curvature" if bool(losses[row].isfinite()) else "loss"
-            sample = problem.describe(int(positions[row]))
-            raise InputError(f"the {what} of {sample} is not finite: look at that sample")
-        found.append(values.cpu().numpy())
-        progress(len(positions))
-        start += len(positions)
+        for losses, gradients, hessians in halving(projections, positions):
+            below = torch.tril_indices(*hessians.shape[1:], device=hessians.device)
+            values = torch.cat([losses[:, None], gradients, hessians[:, below[0], below[1]]], 1)
+            bad = (~values.isfinite().all(1)).nonzero()
+            if len(bad):
+                row = int(bad[0])
+                what = "curvature" if bool(losses[row].isfinite()) else "loss"
+                sample = problem.describe(start + row)
+                raise InputError(f"the {what} of {sample} is not finite: look at that sample")
+            found.append(values.cpu().numpy())
+            progress(len(losses))
+            start += len(losses)
     return np.concatenate(found)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from suffice.curvature.hessian import GRAPH_MEMORY, Hessian, check_hessian
@@ -16,7 +16,7 @@ from suffice.curvature.parameters import parameter_count
 from suffice.curvature.prefix import without_frozen_prefix
 from suffice.curvature.sample_products import SampleProducts
 from suffice.curvature.spectral_norm import spectral_norm
-from suffice.problem import TOGETHER, Problem, norm
+from suffice.problem import TOGETHER, Halving, Problem, norm
 
 
 class Spreads(NamedTuple):
@@ -70,13 +70,13 @@ def spreads(
     """
     check_hessian(problem)
     problem = without_frozen_prefix(problem, memory)
-    with problem.measuring():
-        losses = torch.cat([problem.losses(batch, len(some)).double() for some, batch in problem.batches(TOGETHER)])
     variance = _HessianVariance(problem, memory, progress)
     found = spectral_norm(variance, tolerance, seed=seed)
     size = math.sqrt(max(found.value, 0.0))
     above = math.sqrt(max(found.value, 0.0) + found.residual)
-    return Spreads(float(losses.std()), _gradient_spread(problem), size, above - size, norm(problem.center()))
+    return Spreads(
+        float(problem.all_losses().std()), _gradient_spread(problem), size, above - size, norm(problem.center())
+    )
 
 
 def _gradient_spread(problem: Problem) -> float:
@@ -100,6 +100,7 @@ class _HessianVariance(SymmetricOperator):
     def __init__(self, problem: Problem, memory: int, progress: Callable[[int], None]) -> None:
         self._problem, self._progress = problem, progress
         self._mean, self._products = Hessian(problem, memory=memory), SampleProducts(problem)
+        self._halving = Halving(self._products.chunk(self._mean.shape[0]))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -118,12 +119,15 @@ class _HessianVariance(SymmetricOperator):
 
     def _of(self, vector: Float[Tensor, " parameters"]) -> Float64[Tensor, " parameters"]:
         mean = self._mean @ vector
-        count, together = len(self._problem), self._products.chunk(len(vector))
+        count = len(self._problem)
         total = torch.zeros(len(vector), dtype=torch.float64, device=vector.device)
-        for start in range(0, count, together):
-            positions = np.arange(start, min(start + together, count))
+
+        def of_some(positions: Int64[np.ndarray, " samples"]) -> Float64[Tensor, " parameters"]:
             # the differences add up to zero, and so does H times them
             apart = self._products(positions, vector.expand(len(positions), -1)) - mean
-            total += self._products(positions, apart).double().sum(0)
+            return self._products(positions, apart).double().sum(0)
+
+        for found in self._halving(of_some, np.arange(count)):
+            total += found
         self._progress(1)
         return total / (count - 1)

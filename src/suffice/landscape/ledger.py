@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
 
 from suffice.checks import check_evaluation_mode, check_kept, check_losses, check_moves, check_recorded, check_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.landscape.probes import Probes
-from suffice.problem import Problem, fastest_batch_size
+from suffice.problem import Batch, Halving, Problem, fastest_batch_size
 from suffice.storage import RowShards, atomic_write, locked
 
 SHARD_SAMPLES = 256
@@ -157,6 +158,7 @@ def record(
     folder = None if store is None else Path(store)
     with nullcontext() if folder is None else locked(folder), problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
+        halving = Halving(size)
         check_losses(problem, size)
         contents = {} if folder is None else _contents(problem, probes)
         shards = RowShards.resume(
@@ -171,14 +173,14 @@ def record(
         missing = shards.missing()
         finished = [rows for rows in shards.shards() if rows not in missing]
         if finished:
-            _check_same(problem, probes, shards, finished, size)
+            _check_same(problem, probes, shards, finished, size, halving)
             progress(sum(rows.stop - rows.start for rows in finished) * len(probes))
         for rows in shards.shards():
             if rows in missing:
-                shards.write(rows, _measure(problem, probes, rows, size, progress))
+                shards.write(rows, _measure(problem, probes, rows, halving, progress))
             if rows.start == 0:
                 first = shards.read(rows)
-                _check_moves(problem, probes, first, size)
+                _check_moves(problem, probes, first, halving.size)
                 if len(shards.shards()) > LONG:
                     check_recorded(problem, first[:, 0], size, len(problem) * len(probes))
         if missing:
@@ -187,13 +189,25 @@ def record(
 
 
 def _measure(
-    problem: Problem, probes: Probes, rows: slice, batch_size: int, progress: Callable[[int], None]
+    problem: Problem, probes: Probes, rows: slice, halving: Halving, progress: Callable[[int], None]
 ) -> Float64[np.ndarray, "rows probes"]:
-    batches = list(problem.batches(batch_size, rows))
-    losses = np.empty((rows.stop - rows.start, len(probes)))
+    batches: dict[tuple[int, int], Batch] = {}
+
+    def losses_of(some: Int64[np.ndarray, " batch"]) -> Float[Tensor, " batch"]:
+        ends = int(some[0]), int(some[-1])
+        try:
+            if ends not in batches:
+                batches[ends] = problem.batch(some)
+            return problem.losses(batches[ends], len(some))
+        except (MemoryError, torch.OutOfMemoryError):
+            batches.clear()  # smaller ones follow
+            raise
+
+    positions = problem.positions(rows)
+    losses = np.empty((len(positions), len(probes)))
     for probe in range(len(probes)):
         with problem.at(probes[probe]):
-            measured = [problem.losses(batch, len(positions)) for positions, batch in batches]
+            measured = list(halving(losses_of, positions))
         losses[:, probe] = torch.cat(measured).double().cpu().numpy()
         progress(len(losses))
     _check_finite(losses, problem, rows)
@@ -207,7 +221,12 @@ def _check_moves(problem: Problem, probes: Probes, losses: Float64[np.ndarray, "
 
 
 def _check_same(
-    problem: Problem, probes: Probes, shards: RowShards, finished: Sequence[slice], batch_size: int
+    problem: Problem,
+    probes: Probes,
+    shards: RowShards,
+    finished: Sequence[slice],
+    batch_size: int,
+    halving: Halving,
 ) -> None:
     """Runs the first stored batch again, and others where samples from all over the store have another loss.
 
@@ -217,12 +236,12 @@ def _check_same(
     stored = np.concatenate([np.arange(rows.start, rows.stop) for rows in finished])
     spread = stored[np.linspace(0, len(stored) - 1, min(AGAIN, len(stored))).round().astype(int)]
     with problem.at(probes[0]):
-        again = torch.cat([problem.losses(batch, len(some)) for some, batch in problem.batches(batch_size, spread)])
+        again = torch.cat(list(halving(lambda some: problem.losses(problem.batch(some), len(some)), spread)))
     known = np.concatenate([shards.read(slice(row, row + 1))[:, 0] for row in spread])
     other = spread[~np.isclose(known, again.double().cpu().numpy(), rtol=ALIKE, atol=LEAST)]
     for start in dict.fromkeys([finished[0].start, *(other // batch_size * batch_size).tolist()]):
         rows = slice(start, min(start + batch_size, len(problem)))
-        measured = _measure(problem, probes, rows, batch_size, lambda losses: None)
+        measured = _measure(problem, probes, rows, halving, lambda losses: None)
         if not np.allclose(shards.read(rows), measured, rtol=ALIKE, atol=LEAST):
             raise InputError(
                 "the store holds other losses of these samples at these weights: the loss, the prediction or the "

@@ -152,12 +152,12 @@ def _from_features(problem: Problem, classifier: Classifier, watch: Watch) -> tu
         return problem, {name: name for name in problem.moving}
     features: list[Tensor] = []
     with problem.measuring(), watch.progress("frozen part", len(problem)) as progress:
-        for some, batch in problem.batches(TOGETHER):
-            features += map(_unpadded if cut.is_masked else torch.clone, cut.features(batch))
-            progress(len(some))
+        for found in problem.each(lambda some, batch: cut.features(batch), TOGETHER):
+            features += map(_unpadded if cut.is_masked else torch.clone, found)
+            progress(len(found))
     samples = _Features(features, problem.all_targets(), problem.describe)
-    found = Problem(cut.rest, samples, order="source", collate=_padded)
-    return found, dict(zip(found.moving, problem.moving, strict=True))
+    rest = Problem(cut.rest, samples, order="source", collate=_padded)
+    return rest, dict(zip(rest.moving, problem.moving, strict=True))
 
 
 @final
@@ -256,10 +256,8 @@ def _spectrum(problem: Problem, hessian: Hessian, config: CurvatureConfig, watch
         watched = _Watched(hessian, progress)
         pairs = top_eigenpairs(watched, min(config.count, hessian.shape[0]), seed=config.seed)
         total, size = trace(watched, TRACE_DRAWS, config.seed), frobenius_norm(watched, TRACE_DRAWS, config.seed)
-    with problem.measuring():
-        loss = sum(float(problem.losses(batch, len(some)).sum()) for some, batch in problem.batches(TOGETHER))
     return Spectrum(
-        loss=loss / len(problem),
+        loss=float(problem.all_losses().mean()),
         eigenvalues=[
             Eigenvalue(value=value, residual=residual)
             for value, residual in zip(pairs.values.tolist(), pairs.residuals.tolist(), strict=True)
