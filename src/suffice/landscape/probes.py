@@ -186,9 +186,11 @@ class Probes:
             raise InputError("the plane was made for other parameters: make it anew")
 
         flat = flattened(problem, center)  # one sum of long vectors, not one of each parameter
+        dtypes = {value.dtype for value in center.values()}
+        dtype = dtypes.pop() if len(dtypes) == 1 else flat.dtype
 
         def draw(probe: int) -> State:
-            moved = unflattened(problem, flat + plane.step(probe))
+            moved = unflattened(problem, (flat + plane.step(probe)).to(dtype))
             return {name: moved[name].to(value.dtype) for name, value in center.items()}
 
         distance = plane.center_norm * np.hypot(*plane.coordinates.T)
