@@ -116,14 +116,16 @@ def forward_over_reverse(problem: Problem, vector: Tensor) -> Tensor:
     return (total / len(problem)).to(vector.dtype)
 
 
-def curvlinops(case: Case) -> Any:
-    """Their operator on the same batches."""
+def curvlinops(case: Case, is_whole: bool = False) -> Any:
+    """Their operator on the same batches; of what moves, or of the whole model, as one would give it to them."""
     from curvlinops import HessianLinearOperator  # noqa: PLC0415
 
-    pixels, labels = cast(TensorDataset, case.problem.dataset).tensors
+    problem = case.whole if is_whole and case.whole is not None else case.problem
+    pixels, labels = cast(TensorDataset, problem.dataset).tensors
     data = list(zip(pixels.split(BATCH), labels.split(BATCH), strict=True))
+    module = problem.model if is_whole else case.module
     return HessianLinearOperator(
-        case.module, nn.CrossEntropyLoss(), list(case.problem.moving.values()), data, check_deterministic=False
+        module, nn.CrossEntropyLoss(), list(case.problem.moving.values()), data, check_deterministic=False
     )
 
 
@@ -220,9 +222,9 @@ def eigenpairs(case: Case) -> dict[str, Any]:
         order = np.argsort(-np.abs(values))
         return values[order].astype(float), vectors[:, order].astype(float), {"products": counted}
 
-    def theirs() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    def theirs(is_whole: bool = False) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         with sdpa_kernel(SDPBackend.MATH):
-            return arpack(curvlinops(case).to_scipy(dtype=np.float32))
+            return arpack(curvlinops(case, is_whole).to_scipy(dtype=np.float32))
 
     def pyhessian() -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         from pyhessian import hessian  # noqa: PLC0415
@@ -241,6 +243,8 @@ def eigenpairs(case: Case) -> dict[str, Any]:
     sides["suffice's products, ARPACK"] = lambda: arpack(Hessian(problem, memory=MEMORY, batch_size=BATCH).to_scipy())
     if importlib.util.find_spec("curvlinops"):
         sides["curvlinops, ARPACK"] = theirs
+        if case.whole is not None:
+            sides["curvlinops on the whole model, ARPACK"] = lambda: theirs(is_whole=True)
     if importlib.util.find_spec("pyhessian"):
         sides["PyHessian"] = pyhessian
     for name, run in sides.items():

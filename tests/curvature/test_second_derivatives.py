@@ -321,6 +321,31 @@ def test_a_frozen_prefix_of_a_sequential_runs_once(order):
     assert first.passed == 0
 
 
+@pytest.mark.parametrize("kind", ["before", "after"])
+def test_hooks_of_a_sequential_run_though_its_prefix_is_frozen(kind):
+    torch.manual_seed(0)
+    layers = nn.Linear(WIDTH, 6), nn.Tanh(), nn.Linear(6, CLASSES)
+    hooked, written = nn.Sequential(*layers), nn.Sequential(nn.Sequential(*layers))
+    if kind == "before":
+        hooked.register_forward_pre_hook(lambda model, inputs: (3 * inputs[0],))
+        x = 3 * drawn(SAMPLES, WIDTH)
+    else:
+        hooked.register_forward_hook(lambda model, inputs, outputs: 3 * outputs)
+        written.append(Tripled())
+        x = drawn(SAMPLES, WIDTH)
+    one = problem_of(hooked, drawn(SAMPLES, WIDTH), parameters="2.*")
+    other = problem_of(written, x, parameters="0.2.*")
+    vector = direction(one)
+    assert torch.allclose(Hessian(one) @ vector, Hessian(other) @ vector, rtol=1e-12)
+
+
+class Tripled(nn.Module):
+    """Three times its input."""
+
+    def forward(self, x):
+        return 3 * x
+
+
 def test_memory_is_known_before_and_graphs_are_kept_within_it():
     problem = mlp_problem([8, 32, 3], 100)
     everything = Hessian(problem, batch_size=10)

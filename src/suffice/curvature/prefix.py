@@ -8,11 +8,15 @@ from torch import nn
 from suffice.problem import TOGETHER, Problem, default_predict
 
 
+HOOKS = "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks"
+"""Where a module keeps what runs before and after it."""
+
+
 def without_frozen_prefix(problem: Problem, memory: int) -> Problem:
     """The same losses as functions of the moving parameters, from kept outputs of the layers before these.
 
     An ``nn.Sequential`` on pairs (x, y) says which layers come first; of other models nothing is guessed. A callable
-    loss may look at x, so it keeps the whole model.
+    loss may look at x, and hooks of the whole model may do anything: with these the model stays whole.
 
     Args:
         problem: the model and the samples.
@@ -27,6 +31,8 @@ def without_frozen_prefix(problem: Problem, memory: int) -> Problem:
     """
     model = problem.model
     if type(model) is not nn.Sequential or problem.predict is not default_predict or callable(problem.loss):
+        return problem
+    if any(getattr(model, hooks) for hooks in HOOKS):
         return problem
     moving = set(problem.moving.values())
     frozen = list(itertools.takewhile(lambda layer: moving.isdisjoint(layer.parameters()), model))
