@@ -7,7 +7,6 @@ from torch import nn
 
 from suffice.problem import TOGETHER, Problem, default_predict
 
-
 HOOKS = "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks"
 """Where a module keeps what runs before and after it."""
 
