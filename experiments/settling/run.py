@@ -108,7 +108,7 @@ class Plan:
     depths: tuple[int, ...] = (2, 3, 4, 5, 6)
     depth_samples: int = 100
     depth_epochs: int = 60
-    dino_layers: tuple[int, ...] = (1, 2, 4, 8)
+    dino_layers: tuple[int, ...] = (1, 2, 4)
     dino_samples: int = 32
     blocks: tuple[str, ...] = ("post", "pre")
     block_samples: int = 200

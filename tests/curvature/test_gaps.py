@@ -1,5 +1,7 @@
 """Gaps between the next sample and those before it, against dense Hessians and gradients of single samples."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,12 @@ def test_another_start_confirms_the_norm_at_every_fifth_size():
     checked = found.independent[::5]
     assert np.allclose(checked, found.hessian[::5], rtol=1e-2)
     assert not np.array_equal(checked, found.hessian[::5])
+
+
+def test_sizes_that_are_not_whole_are_refused():
+    without_types = inspect.unwrap(gaps)  # the tests' own look at types would be first
+    with pytest.raises(InputError, match=r"sizes \[2\.7, 3\] must be whole numbers"):
+        without_types(SOUND["linear"](), [2.7, 3])
 
 
 def test_progress_counts_sizes():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from curvature_oracles import mlp_problem
-from small_models import CLASSES, SAMPLES, SOUND, TOKENS, WIDTH, drawn, few_of, labels, problem_of
+from small_models import CLASSES, SAMPLES, SOUND, TOKENS, WIDTH, drawn, few_of, labels, moved, problem_of
 from torch import nn
 from torch.func import functional_call, grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -337,6 +337,74 @@ def test_hooks_of_a_sequential_run_though_its_prefix_is_frozen(kind):
     other = problem_of(written, x, parameters="0.2.*")
     vector = direction(one)
     assert torch.allclose(Hessian(one) @ vector, Hessian(other) @ vector, rtol=1e-12)
+
+
+def test_frozen_weights_that_change_are_found():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(WIDTH, 6), nn.Tanh(), nn.Linear(6, CLASSES))
+    operators = []
+    for whole in (model, nn.Sequential(model)):
+        problem = problem_of(whole, drawn(SAMPLES, WIDTH), parameters="*2.*")
+        operators += [Hessian(problem), Hessian(problem, memory=0)]
+    vector = direction(problem)
+    with torch.no_grad():
+        model[0].weight += 1
+    for operator in operators:
+        with pytest.raises(InputError, match="parameters that do not move have changed"):
+            operator @ vector
+
+
+def test_samples_get_the_dtype_of_the_model_before_layers_without_parameters():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(WIDTH, CLASSES))
+    problem = Problem(model, TensorDataset(drawn(SAMPLES, 2, WIDTH // 2), labels()))
+    vector = direction(problem).float()
+    expected = Hessian(problem_of(model, drawn(SAMPLES, 2, WIDTH // 2))) @ vector.double()
+    model.float()
+    assert torch.allclose((Hessian(problem) @ vector).double(), expected, rtol=1e-4, atol=1e-6)
+
+
+class Force(nn.Module):
+    """Its output is a gradient. Of LayerNorm, torch's own third derivative is wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self.energy = nn.Sequential(nn.Linear(WIDTH, 6), nn.GELU(), nn.Linear(6, 1))
+
+    def forward(self, x):
+        x = x.detach().requires_grad_()
+        with torch.enable_grad():
+            return torch.autograd.grad(self.energy(x).sum(), x, create_graph=True)[0]
+
+
+class Mapped(nn.Module):
+    """Maps itself over the samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(WIDTH, 6), nn.LayerNorm(6), nn.GELU(), nn.Linear(6, WIDTH))
+
+    def forward(self, x):
+        return vmap(self.layers)(x)
+
+
+@pytest.mark.parametrize("kind", [Force, Mapped])
+def test_a_model_that_takes_gradients_or_maps_itself_is_not_written_out(kind):
+    torch.manual_seed(0)
+    problem = problem_of(moved(kind()), drawn(SAMPLES, WIDTH), drawn(SAMPLES, WIDTH, seed=2), loss="mse")
+    first, second = direction(problem), direction(problem, 4)
+    expected = TestHessian.expected(problem, first, second)
+    assert float(first @ (Hessian(problem) @ second)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_loss_of_the_weights_themselves_has_no_parts():
+    problem = SOUND["linear"]()
+    weight = problem.model.weight
+    problem.loss = lambda outputs, batch: outputs.square().sum(1) + weight.square().sum()
+    assert (Hessian(problem) @ direction(problem)).isfinite().all()
+    for part in ("outer", "functional"):
+        with pytest.raises(InputError, match="the loss depends on weight other than through the outputs"):
+            Hessian(problem, part) @ direction(problem)
 
 
 class Tripled(nn.Module):

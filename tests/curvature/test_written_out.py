@@ -32,6 +32,17 @@ def test_derivatives_of_the_norm_are_finite_differences(shape, weight):
     assert gradgradcheck(of, arguments)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_far_from_zero_derivatives_are_those_of_a_line(dtype):
+    x = torch.tensor([-1e30, -60, 60, 1e30], dtype=dtype, requires_grad=True)
+    outputs = Gelu.apply(x)
+    (gradient,) = torch.autograd.grad(outputs.sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.sum(), x)
+    assert torch.equal(outputs, torch.relu(x))
+    assert gradient.tolist() == [0, 0, 1, 1]
+    assert second.tolist() == [0, 0, 0, 0]
+
+
 CALLS = {
     "function": functional.gelu,
     "module": torch.nn.GELU(),

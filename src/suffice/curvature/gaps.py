@@ -88,6 +88,8 @@ def gaps(
         >>> found.hessian  # 2 |4 - 1| and 2 |9 - 5/2|
         array([ 6., 13.])
     """
+    if any(not isinstance(size, (int, np.integer)) for size in sizes):
+        raise InputError(f"sizes {list(sizes)} must be whole numbers")
     sizes = [int(size) for size in sizes]
     if not sizes or any(after <= before for before, after in zip([0, *sizes], sizes, strict=False)):
         raise InputError(f"sizes {sizes} must ascend from 1")

@@ -29,6 +29,10 @@ Vector: TypeAlias = Mapping[str, Tensor]
 """The parts of a vector by the names of their parameters; parameters that are left out have zeros."""
 
 
+Forward: TypeAlias = contextlib.AbstractContextManager[Any]
+"""Within it, the model runs."""
+
+
 class Graph(ABC):
     """The graph of one batch of samples. A product goes through it as often as one likes."""
 
@@ -55,12 +59,13 @@ class Outer(Graph):
     J v is the derivative of :math:`(J^\top u)^\top v` in u, which is linear in u.
     """
 
-    def __init__(self, problem: Problem, batch: Batch, samples: int, parameters: Parameters) -> None:
-        self._parameters, self._outputs = parameters, as_tensor(problem.outputs(batch))
+    def __init__(self, problem: Problem, batch: Batch, samples: int, parameters: Parameters, forward: Forward) -> None:
+        with forward:
+            self._parameters, self._outputs = parameters, as_tensor(problem.outputs(batch))
         self._direction = torch.zeros_like(self._outputs, requires_grad=True)
         self._pulled = with_graph(self._outputs, parameters, self._direction)
-        self._at = self._outputs.detach().requires_grad_()
-        self._slopes = with_graph(problem.losses_of(self._at, batch, samples).sum(), {"outputs": self._at})
+        self._at, loss = _loss_of_outputs(problem, self._outputs, batch, samples, parameters)
+        self._slopes = with_graph(loss, {"outputs": self._at})
 
     def product(self, vector: Vector) -> list[Tensor]:
         (pushed,) = gradient_along(self._pulled, vector, [self._direction])
@@ -68,20 +73,40 @@ class Outer(Graph):
         return pulled_back(self._outputs, [self._parameters[name] for name in vector], bent, keep=True)
 
 
-def full(problem: Problem, batch: Batch, samples: int, parameters: Parameters) -> Graph:
+def full(problem: Problem, batch: Batch, samples: int, parameters: Parameters, forward: Forward) -> Graph:
     """The Hessians of the losses."""
-    return TwiceBackward(problem.losses(batch, samples).sum(), parameters)
+    with forward:
+        loss = problem.losses(batch, samples).sum()
+    return TwiceBackward(loss, parameters)
 
 
-def functional(problem: Problem, batch: Batch, samples: int, parameters: Parameters) -> Graph:
+def functional(problem: Problem, batch: Batch, samples: int, parameters: Parameters, forward: Forward) -> Graph:
     r""":math:`\sum_{ia} r_{ia} \nabla^2 z_{ia} v`, with :math:`r_i` the gradient of the loss in the outputs, fixed."""
-    outputs = as_tensor(problem.outputs(batch))
-    at = outputs.detach().requires_grad_()
-    (slopes,) = pulled_back(problem.losses_of(at, batch, samples).sum(), [at])
+    with forward:
+        outputs = as_tensor(problem.outputs(batch))
+    at, loss = _loss_of_outputs(problem, outputs, batch, samples, parameters)
+    (slopes,) = pulled_back(loss, [at])
     return TwiceBackward((slopes * outputs).sum(), parameters)
 
 
-BUILD: Mapping[Part, Callable[[Problem, Batch, int, Parameters], Graph]] = {
+def _loss_of_outputs(
+    problem: Problem, outputs: Tensor, batch: Batch, samples: int, parameters: Parameters
+) -> tuple[Tensor, Float[Tensor, ""]]:
+    """The outputs as a leaf, and the loss as a function of them alone."""
+    at = outputs.detach().requires_grad_()
+    loss = problem.losses_of(at, batch, samples).sum()
+    if callable(problem.loss) and loss.requires_grad:
+        found = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, allow_unused=True)
+        for name, part in zip(parameters, found, strict=True):
+            if part is not None:
+                raise InputError(
+                    f"the loss depends on {name} other than through the outputs, so there is no outer and functional "
+                    'part: take part="full", or put what depends on it into the outputs'
+                )
+    return at, loss
+
+
+BUILD: Mapping[Part, Callable[[Problem, Batch, int, Parameters, Forward], Graph]] = {
     "full": full,
     "outer": Outer,
     "functional": functional,
@@ -109,6 +134,9 @@ class Graphs:
         self._writes_out = True
         self._together = len(problem)
         self._versions = self._present_versions()
+        moving = set(problem.moving.values())
+        self._frozen = [parameter for parameter in problem.model.parameters() if parameter not in moving]
+        self._frozen_versions = [parameter._version for parameter in self._frozen]
 
     def add(
         self,
@@ -125,6 +153,8 @@ class Graphs:
             positions: of the samples.
             names: of parameters: theirs is the block of the Hessian.
         """
+        if [parameter._version for parameter in self._frozen] != self._frozen_versions:
+            raise InputError("parameters that do not move have changed since the Hessian was made: make it anew")
         self._add(list(zip(totals, vectors, strict=True)), positions, names)
 
     def _add(
@@ -189,13 +219,17 @@ class Graphs:
         return graph
 
     def _built(self, batch: Batch, samples: int) -> Graph:
+        arguments = self._problem, batch, samples, self._problem.moving
         if self._writes_out:
-            try:
-                with WrittenOut():
-                    return self._build(self._problem, batch, samples, self._problem.moving)
-            except CheckpointError:  # it runs forward again during a reverse pass, where no mode reaches
-                self._writes_out = False
-        return self._build(self._problem, batch, samples, self._problem.moving)
+            mode = WrittenOut()
+            # not what is written out, if a checkpoint runs forward again in a reverse pass, where no mode reaches, or
+            # if forward takes gradients or maps itself over samples
+            with contextlib.suppress(CheckpointError, InputError):
+                graph = self._build(*arguments, mode)
+                if not mode.gradients_are_taken:
+                    return graph
+            self._writes_out = False
+        return self._build(*arguments, contextlib.nullcontext())
 
     def _make_room(self, positions: Int64[np.ndarray, " batch"], error: MemoryError | torch.OutOfMemoryError) -> None:
         if self._kept:

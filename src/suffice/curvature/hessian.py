@@ -43,8 +43,9 @@ class Hessian(SymmetricOperator):
     the order of ``problem.moving``.
 
     A product is a reverse pass through the graph of the gradient (double backward; the outer part: two through
-    the graphs of :math:`J^\top u` and z). The operator belongs to the weights that the model has when it is made. The
-    frozen layers at the beginning of an ``nn.Sequential`` run once, and their outputs are kept.
+    the graphs of :math:`J^\top u` and z). The operator belongs to the moving weights that the model has when it is
+    made; the frozen ones must stay, and products refuse others. The frozen layers at the beginning of an
+    ``nn.Sequential`` run once, and their outputs are kept.
 
     Args:
         problem: the model at its present parameters, and the samples.
@@ -131,7 +132,10 @@ class Hessian(SymmetricOperator):
             tensor([2.])
         """
         chosen: set[str] = set()
-        for pattern in [parameters] if isinstance(parameters, str) else parameters:
+        patterns = [parameters] if isinstance(parameters, str) else list(parameters)
+        if not patterns:
+            raise InputError("a block needs at least one glob over the names of the moving parameters")
+        for pattern in patterns:
             matched = {name for name in self.names if fnmatchcase(name, pattern)}
             if not matched:
                 raise InputError(f"no moving parameter matches {pattern!r}{nearest(pattern, list(self.names))}")

@@ -1,6 +1,7 @@
 """The frozen prefix of a model: its outputs are computed once."""
 
 import itertools
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,7 +38,7 @@ def without_frozen_prefix(problem: Problem, memory: int) -> Problem:
     frozen = list(itertools.takewhile(lambda layer: moving.isdisjoint(layer.parameters()), model))
     if not frozen or not isinstance(problem.batch(slice(0, 1)), tuple):
         return problem
-    first, rest = nn.Sequential(*frozen), nn.Sequential(*list(model)[len(frozen) :])
+    first, rest = _First(model, len(frozen)), nn.Sequential(*list(model)[len(frozen) :])
     features: list[torch.Tensor] = []
     with problem.measuring():
         for outputs in problem.each(lambda some, batch: default_predict(first, batch), TOGETHER):
@@ -45,3 +46,16 @@ def without_frozen_prefix(problem: Problem, memory: int) -> Problem:
                 return problem
             features.append(outputs)
     return problem.from_features(torch.cat(features), lambda model, batch: rest(batch[0]))
+
+
+class _First(nn.Module):
+    """The first layers. Its parameters are those of the whole model, whose dtype the samples get."""
+
+    def __init__(self, model: nn.Sequential, count: int) -> None:
+        super().__init__()
+        self._model, self._count = model, count
+
+    def forward(self, x: Any) -> Any:
+        for layer in itertools.islice(self._model, self._count):
+            x = layer(x)
+        return x

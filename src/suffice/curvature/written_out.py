@@ -16,8 +16,20 @@ PRECISIONS = (torch.float32, torch.float64)
 """In lower ones PyTorch's own GELU keeps more digits."""
 
 
+FAR = 100.0
+"""The normal density is zero from there on, in both."""
+
+
 class WrittenOut(TorchFunctionMode):
-    """Within it, `torch.nn.functional.gelu` (but for the approximation by tanh) and `layer_norm` are those below."""
+    """Within it, `torch.nn.functional.gelu` (but for the approximation by tanh) and `layer_norm` are those below.
+
+    Attributes:
+        gradients_are_taken: within it; those below have no third derivative.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gradients_are_taken = False
 
     def __torch_function__(
         self,
@@ -27,6 +39,8 @@ class WrittenOut(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if func in (torch.autograd.grad, torch.autograd.backward, Tensor.backward):
+            self.gradients_are_taken = True
         is_exact = kwargs.get("approximate", "none") == "none"
         if func is functional.gelu and len(args) == 1 and is_exact and args[0].dtype in PRECISIONS:
             return _applied(Gelu, *args)
@@ -59,9 +73,10 @@ class Gelu(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        density = torch.exp(-x.square() / 2) / math.sqrt(2 * math.pi)
+        bounded = x.clamp(-FAR, FAR)
+        density = torch.exp(-bounded.square() / 2) / math.sqrt(2 * math.pi)
         probability: Tensor = torch.special.ndtr(x)
-        ctx.save_for_backward(x, probability + x * density, (2 - x.square()) * density)
+        ctx.save_for_backward(x, probability + bounded * density, (2 - bounded.square()) * density)
         return x * probability
 
     @staticmethod
