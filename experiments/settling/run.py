@@ -909,7 +909,7 @@ def draw_depth(result: Mapping[str, Any]) -> Figure:
         if known:
             radius.plot(*zip(*known, strict=True), style, color=INK, label=label)
     constants.set_yscale("log")
-    constants.legend(fontsize=7, frameon=False)
+    canvas.legend(*constants.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     radius.set_ylim(bottom=0)
     for axes in (constants, radius):
         axes.set_xlabel("layers")
