@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from browsing import open_page
 from selenium.webdriver.common.by import By
 
 from suffice.report import write_report
@@ -13,7 +14,7 @@ from suffice.results import AnalysisResult
 def opened(browser, small_run, small_report):
     """The report of a small real run, open."""
     _, result = small_run
-    browser.get((small_report / "report.html").as_uri())
+    open_page(browser, small_report)
     return browser, result
 
 
@@ -69,7 +70,7 @@ def test_text_from_the_user_is_shown_as_text(browser, small_run, tmp_path):
     values["problem"]["model"] = values["configuration"]["model"] = hostile
     values["problem"]["notes"] = [hostile]
     write_report(AnalysisResult.model_validate(values), tmp_path)
-    browser.get((tmp_path / "report.html").as_uri())
+    open_page(browser, tmp_path)
     assert hostile in browser.title
     assert hostile in browser.find_element(By.CLASS_NAME, "question").text
 
@@ -83,7 +84,7 @@ def test_page_without_a_relative_answer_offers_absolute_tolerances(browser, smal
     for answer in values["sufficient_sizes"]:
         answer.update(size=None, low=None, high=None, status="cannot_tell", explanation="It cannot be told: because.")
     write_report(AnalysisResult.model_validate(values), tmp_path)
-    browser.get((tmp_path / "report.html").as_uri())
+    open_page(browser, tmp_path)
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     assert browser.find_element(By.ID, "answer").text == "It cannot be told: because."
     # a tenth of the spread, by remaining: (S / (S / 10))^2
@@ -97,7 +98,7 @@ def test_criterion_that_cannot_be_told_says_so_and_leaves_the_other(browser, sma
     values["settling"][1]["relative"] = None
     values["sufficient_sizes"][1].update(size=None, low=None, high=None, status="cannot_tell", explanation="Why.")
     write_report(AnalysisResult.model_validate(values), tmp_path)
-    browser.get((tmp_path / "report.html").as_uri())
+    open_page(browser, tmp_path)
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     assert shown_size(browser, "remaining") == result.sufficient_sizes[0].size
     assert "cannot tell" in browser.find_element(By.ID, "status-difference").text

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import plotly.offline
 import pytest
+from browsing import open_page
 from curvature_results import SIZES, losses_of, result_of, surface_of
 from PIL import Image
 from selenium.webdriver.common.by import By
@@ -36,12 +37,6 @@ def run_with_surface(tmp_path_factory):
     result = result_of().model_copy(update={"surface": surface_of()})
     write_report(result, folder)
     return folder, result
-
-
-def open_page(browser, folder):
-    """Opens the page and waits until its figures are drawn."""
-    browser.get((folder / "report.html").as_uri())
-    browser.execute_async_script("const done = arguments[0]; drawn.then(() => done(), done)")
 
 
 def problems(browser):

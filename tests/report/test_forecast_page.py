@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from browsing import open_page
 from forecast_results import SIZES, THREE, class_gain, result
 from selenium.webdriver.common.by import By
 
@@ -68,7 +69,7 @@ def test_the_page_shows_answer_numbers_and_figures(tmp_path, browser):
         "loss.png",
         "loss.pdf",
     }
-    browser.get((tmp_path / "report.html").as_uri())
+    open_page(browser, tmp_path)
     assert browser.get_log("browser") == []
     assert browser.find_element(By.ID, "answer").text == forecast_answer(made)[0]
     rows = browser.find_elements(By.CSS_SELECTOR, "#forecast tr")
@@ -90,9 +91,24 @@ def test_where_nothing_can_be_told_the_page_says_why(tmp_path, browser):
     )
     made = result(silent, target_loss=0.3)
     write_report(made, tmp_path)
-    browser.get((tmp_path / "report.html").as_uri())
+    open_page(browser, tmp_path)
     assert browser.get_log("browser") == []
     assert browser.find_element(By.ID, "answer").text == f"No forecast: {reason}"
     assert not browser.find_elements(By.ID, "forecast")
     assert not browser.find_elements(By.ID, "classes")
     assert made.answers[0].status == "cannot_tell"
+
+
+def test_a_browser_that_cannot_unpack_the_figures_is_told_where_they_are(tmp_path, browser):
+    write_report(result(target_accuracy=0.76), tmp_path)
+    open_page(browser, tmp_path)
+    assert not browser.find_element(By.CLASS_NAME, "old-browser").is_displayed()
+    lacking = {"source": "delete window.DecompressionStream"}
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", lacking)
+    try:
+        open_page(browser, tmp_path)
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    assert "beside this page" in browser.find_element(By.CLASS_NAME, "old-browser").text
+    assert browser.find_element(By.ID, "answer").is_displayed()
+    browser.get_log("browser")  # says that a script failed

@@ -1,6 +1,7 @@
 """The report of ``suffice hessian`` in a real browser, without a network."""
 
 import pytest
+from browsing import open_page
 from selenium.webdriver.common.by import By
 
 from suffice.configuration import HessianConfig
@@ -20,7 +21,7 @@ def run(tmp_path_factory):
 
 def test_the_page_shows_heat_maps_norms_and_spectrum_without_network_or_errors(browser, run):
     folder, result = run
-    browser.get((folder / "report.html").as_uri())
+    open_page(browser, folder)
     assert browser.get_log("browser") == []
     images = browser.find_elements(By.TAG_NAME, "img")
     assert len(images) == len(result.moments)
@@ -37,7 +38,7 @@ def test_text_from_outside_stays_text(browser, run, tmp_path):
     _, result = run
     evil = "<script>document.title = 'evil'</script>"
     write_report(result.model_copy(update={"data": evil}), tmp_path)
-    browser.get((tmp_path / "report.html").as_uri())
+    open_page(browser, tmp_path)
     assert "evil" not in browser.title.replace(evil, "")
     assert evil in browser.find_element(By.CSS_SELECTOR, ".question").text
 

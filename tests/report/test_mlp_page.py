@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from browsing import open_page
 from selenium.webdriver.common.by import By
 
 from suffice.configuration import MLPConfig
@@ -25,7 +26,7 @@ def run(tmp_path_factory):
 
 def test_the_page_shows_answer_figures_and_every_network_without_network_or_errors(browser, run):
     folder, result = run
-    browser.get((folder / "report.html").as_uri())
+    open_page(browser, folder)
     assert browser.get_log("browser") == []
     headline, *others = mlp_answer(result)
     assert browser.find_element(By.ID, "answer").text == headline

@@ -1,6 +1,7 @@
 """The report of ``suffice study``, from results written by hand: files, and the page in a real browser."""
 
 import pytest
+from browsing import open_page
 from selenium.webdriver.common.by import By
 from study_results import FIGURES, METHODS, cell, surface, values
 
@@ -23,7 +24,7 @@ def folder(result, tmp_path_factory):
 
 def opened(browser, folder):
     """The page, which must not complain."""
-    browser.get((folder / "report.html").as_uri())
+    open_page(browser, folder)
     assert browser.get_log("browser") == []
     return browser
 

@@ -18,7 +18,7 @@ def test_demo_answers_on_real_digits(tmp_path):
     assert len(result["landscape"]["sizes"]) >= 20
     for answer in result["sufficient_sizes"]:
         assert f"{answer['size']:,}" in done.stdout
-    assert (tmp_path / "demo" / "report.html").stat().st_size < 6_000_000
+    assert (tmp_path / "demo" / "report.html").stat().st_size < 1_200_000
     forecast = json.loads((tmp_path / "demo" / "forecast" / "result.json").read_text())
     (answer,) = forecast["answers"]
     assert 300 < answer["size"] < 3000

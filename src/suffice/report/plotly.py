@@ -9,7 +9,6 @@ from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io
-import plotly.offline
 
 from suffice.report.figures.figure import Figure, Mark
 
@@ -82,16 +81,11 @@ def json_of(figure: Figure) -> Any:
     return json.loads(plotly.io.to_json(interactive(figure)))
 
 
-def script() -> str:
-    """Plotly's own code, which makes a page independent of the network."""
-    code: str = plotly.offline.get_plotlyjs()
-    return code
-
-
 def packed_script() -> str:
     """The part of Plotly's code that draws scatters, bars, heat maps, contours and surfaces, as gzip and base64.
 
-    scripts/bundle_plotly.py makes it. A page unpacks it by ``DecompressionStream``.
+    It makes a page independent of the network, which unpacks it by ``DecompressionStream``. scripts/bundle_plotly.py
+    makes it.
     """
     packed = files("suffice.report").joinpath("assets", "plotly.min.js.gz").read_bytes()
     return base64.b64encode(packed).decode()

@@ -57,9 +57,6 @@ const slider = document.getElementById("tolerance-slider");
 const field = document.getElementById("tolerance");
 const percent = RELATIVE ? 100 : 1;
 document.getElementById("unit").textContent = RELATIVE ? "% of the mean loss at w*" : "in units of the loss, since a relative tolerance has no meaning here";
-for (const [name, plot] of Object.entries(PLOTS)) {
-  Plotly.newPlot(plots[name], plot.data, plot.layout, { responsive: true, displayModeBar: false });
-}
 
 // relative tolerances go from 0.1% to 100%; absolute ones around the spread of the loss
 const center = RELATIVE ? 1 : Math.sqrt(SETTLING[0].absolute?.value ?? 1) || 1;
@@ -69,6 +66,12 @@ function set(tolerance, moved) {
   if (moved !== field) field.value = +(percent * tolerance).toPrecision(3);
   show(tolerance);
 }
-slider.addEventListener("input", () => set(center * 10 ** slider.value, slider));
-field.addEventListener("input", () => set(field.value / percent, field));
-set(RELATIVE ? TOLERANCE : center / 10, null);
+
+const drawn = plotly.then(() => {
+  for (const [name, plot] of Object.entries(PLOTS)) {
+    Plotly.newPlot(plots[name], plot.data, plot.layout, { responsive: true, displayModeBar: false });
+  }
+  slider.addEventListener("input", () => set(center * 10 ** slider.value, slider));
+  field.addEventListener("input", () => set(field.value / percent, field));
+  set(RELATIVE ? TOLERANCE : center / 10, null);
+});

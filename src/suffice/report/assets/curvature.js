@@ -137,4 +137,3 @@ const drawn = plotly.then(() => {
   for (const query of [DARK, NARROW]) query.addEventListener("change", draw);
   draw();
 });
-drawn.catch(() => { document.getElementById("no-figures").hidden = false; });

@@ -2,8 +2,7 @@
 
 from suffice.report.figures.curvature import curvature_figures
 from suffice.report.figures.surface import UNIT, distance_figure, loss_axis, surface_caption, surfaces
-from suffice.report.pages.page import TEMPLATES, Page, script_json
-from suffice.report.plotly import json_of, packed_script
+from suffice.report.pages.page import Page, render, script_json
 from suffice.results import CurvatureResult, SurfaceAlongK
 
 
@@ -13,12 +12,12 @@ def curvature_page(result: CurvatureResult) -> Page:
     distance = None if surface is None else distance_figure(surface)
     drawn = figures if distance is None else [*figures, distance]
     largest = max(abs(layer.largest.value) for layer in result.layers)
-    html = TEMPLATES.get_template("curvature.html.j2").render(
-        result=result,
-        figures=figures,
+    html = render(
+        "curvature.html.j2",
+        result,
+        drawn,
+        below=figures,
         distance=distance,
-        plots=script_json({figure.name: json_of(figure) for figure in drawn}),
-        packed_plotly=packed_script(),
         shades=[abs(layer.largest.value) / largest if largest > 0 else 0.0 for layer in result.layers],
         surface=script_json(None if surface is None else _data(surface)),
         surface_caption=None if surface is None else surface_caption(surface),

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from suffice.report.figures.figure import Figure, Surfaces
-from suffice.report.plotly import json_of, script
+from suffice.report.plotly import json_of, packed_script
 from suffice.results import Result
 
 TEMPLATES = jinja2.Environment(
@@ -36,7 +36,7 @@ def render(template: str, result: Result, figures: Sequence[Figure], **values: A
         result=result,
         figures=figures,
         plots=script_json({figure.name: json_of(figure) for figure in figures}),
-        plotly=Markup(script()),
+        packed_plotly=packed_script(),
         **values,
     )
 
