@@ -171,6 +171,12 @@ class AnalyzeConfig(MeasuredConfig):
     probes: int = Field(default=8, ge=1, description="number of probes on the sphere")
     tolerance: float = Field(default=0.05, gt=0, description="tolerance, relative to the mean loss at w*")
     points: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
+    curvature: bool = Field(
+        default=False,
+        description="measure the Hessian at w* as well, and the bound on what one more sample changes at the radius; "
+        "takes about 140 products with the Hessian, each as long as one to two epochs of training; suffice curvature "
+        "measures more",
+    )
 
     @classmethod
     def renamed(cls, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,11 @@ import json
 
 import pytest
 from browsing import open_page
+from curvature_results import result_of
 from selenium.webdriver.common.by import By
 
 from suffice.report import write_report
-from suffice.results import AnalysisResult
+from suffice.results import AnalysisResult, CurvatureAtRadius
 
 
 @pytest.fixture
@@ -111,3 +112,16 @@ def test_figures_are_written_as_png_and_pdf(small_report):
         assert page.startswith(b"%PDF")
         assert b"/TrueType" in page or b"/CIDFontType2" in page
         assert b"/Type3" not in page
+
+
+def test_the_curvature_has_figures_and_a_sentence_where_it_was_measured(browser, small_run, tmp_path):
+    curvature = result_of()
+    part = CurvatureAtRadius(center_norm=2.0, spectrum=curvature.spectrum, gaps=curvature.gaps, measured=[0.1, 0.05, 0.01])
+    result = small_run[1].model_copy(update={"curvature": part})
+    write_report(result, tmp_path)
+    open_page(browser, tmp_path)
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    for figure, least in (("bound", 5), ("hessian_gap", 3)):
+        drawn = f"return document.querySelectorAll('#plot-{figure} .scatterlayer .trace').length"
+        assert browser.execute_script(drawn) >= least
+    assert "largest by magnitude are 174" in browser.find_element(By.TAG_NAME, "body").text

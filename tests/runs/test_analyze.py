@@ -141,6 +141,27 @@ def test_head_is_trained_on_texts_and_some_of_the_classes_are_kept(tmp_path, tin
         run(tmp_path / "run", data=str(three), classes=["unsure", "good"], **values)
 
 
+def test_the_bound_from_the_curvature_is_not_below_what_the_probes_measured(tmp_path, monkeypatch):
+    values = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 50, "method": "head", "radius": 0.02}
+    without = run(tmp_path / "run", **values)
+    assert without.curvature is None
+    result = run(tmp_path / "run", **values, curvature=True)  # may be added to a finished run
+    found = result.curvature
+    assert result.landscape == without.landscape
+    assert found.spectrum.loss == pytest.approx(result.problem.loss_at_center, rel=1e-5)
+    assert found.gaps.sizes[-1] == result.problem.samples - 1
+    radius = 0.02 * found.center_norm
+    rows = zip(found.gaps.sizes, found.gaps.loss, found.gaps.gradient, found.gaps.hessian, strict=True)
+    bounds = [
+        (loss + radius * gradient + radius**2 / 2 * hessian) / (size + 1) for size, loss, gradient, hessian in rows
+    ]
+    assert all(bound >= measured > 0 for bound, measured in zip(bounds, found.measured, strict=True))
+    assert result.landscape.probes[1].distance == pytest.approx(radius, rel=1e-6)
+    # kept
+    monkeypatch.setattr("suffice.runs.curvature.gaps", None)
+    assert run(tmp_path / "run", **values, curvature=True) == result
+
+
 def test_same_configuration_is_resumed_and_another_is_refused(small_run):
     folder, result = small_run
     stamp = (folder / "fine_tuning.pt").stat().st_mtime_ns

@@ -2,6 +2,7 @@
 
 from suffice.results.analysis import AnalysisResult, Landscape, Probe, ProblemSummary, Settling
 from suffice.results.curvature import (
+    CurvatureAtRadius,
     CurvatureResult,
     Density,
     Eigenvalue,
@@ -30,6 +31,7 @@ __all__ = [
     "Check",
     "ClassGain",
     "Criterion",
+    "CurvatureAtRadius",
     "CurvatureResult",
     "Density",
     "Eigenvalue",

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from suffice.results.curvature import CurvatureAtRadius
 from suffice.results.sufficient_size import Criterion, SufficientSize
 from suffice.results.value import Estimate, Value
 
@@ -81,5 +82,8 @@ class AnalysisResult(Value):
     settling: list[Settling] = Field(description="the spreads behind the sufficient sizes")
     sufficient_sizes: list[SufficientSize] = Field(description="the answers, the headline first")
     confidence: float = Field(description="confidence of all intervals and bands")
+    curvature: CurvatureAtRadius | None = Field(
+        default=None, description="the curvature at w* and the bound; null if it was not measured"
+    )
     configuration: dict[str, Any] = Field(description="the settings, as in config.yaml")
     versions: dict[str, str] = Field(description="versions of the software")

@@ -62,6 +62,15 @@ class GapsAlongK(Value):
     independent: list[float | None] = Field(description="the norm from another random start, at every fifth size")
 
 
+class CurvatureAtRadius(Value):
+    """The curvature at w*, and the bound at a radius that follows from it, beside what was measured there."""
+
+    center_norm: float = Field(description="||w*|| of the moving parameters")
+    spectrum: Spectrum = Field(description="ends of the spectrum, trace and norm")
+    gaps: GapsAlongK = Field(description="what one more sample changes at w*")
+    measured: list[float] = Field(description="largest |L_{k+1} - L_k| over the probes, at the sizes of the gaps")
+
+
 class SurfaceAlongK(Value):
     """The surface of the mean loss of the first k samples on a plane through w*. All lists of sizes have one length.
 

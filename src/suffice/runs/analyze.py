@@ -9,22 +9,32 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from suffice.configuration import AnalyzeConfig
+from suffice.configuration import AnalyzeConfig, CurvatureConfig, MeasuredConfig
 from suffice.data import LabelledSamples
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, root_mean_square
 from suffice.models import Classifier
-from suffice.problem import Batch, Problem, fastest_batch_size
-from suffice.results import AnalysisResult, Criterion, Estimate, Landscape, Probe, ProblemSummary, Settling
+from suffice.problem import Batch, Problem, fastest_batch_size, norm
+from suffice.results import (
+    AnalysisResult,
+    Criterion,
+    CurvatureAtRadius,
+    Estimate,
+    Landscape,
+    Probe,
+    ProblemSummary,
+    Settling,
+)
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
+from suffice.runs.curvature import spectrum_and_gaps
 from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.watch import SILENT, Watch, counted, duration
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
 """The headline first."""
 
-DRAWN = frozenset({"tolerance", "points"})
-"""Settings that may change without a new measurement."""
+DRAWN = frozenset({"tolerance", "points", "curvature"})
+"""Settings that may change without a new measurement of the losses."""
 
 
 def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT) -> AnalysisResult:
@@ -63,7 +73,8 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
             held_out = _record(problems.held_out, probes, out / "held_out_ledger", config, watch)
             accuracy = _accuracy(problems.held_out, classifier, out / "held_out_errors", config)
         curves = Convergence(ledger, held_out, seed=config.seed)
-        result = _result(config, classifier, problems, curves, accuracy)
+        curvature = _curvature(config, problems.at_hand, classifier, curves, out, watch) if config.curvature else None
+        result = _result(config, classifier, problems, curves, accuracy, curvature)
         write_result(result, out, indent=2)
         return result
 
@@ -149,8 +160,26 @@ def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: Ana
     return 1 - float(record(errors, Probes.points(errors, []), store, config.batch_size).losses.mean())
 
 
+def _curvature(
+    config: AnalyzeConfig, problem: Problem, classifier: Classifier, curves: Convergence, out: Path, watch: Watch
+) -> CurvatureAtRadius:
+    same = {name: getattr(config, name) for name in MeasuredConfig.model_fields}
+    spectrum, gaps = spectrum_and_gaps(CurvatureConfig(**same), problem, classifier, out / "curvature", watch)
+    return CurvatureAtRadius(
+        center_norm=norm(problem.center()),
+        spectrum=spectrum,
+        gaps=gaps,
+        measured=curves.in_order(gaps.sizes).max(1).tolist(),
+    )
+
+
 def _result(
-    config: AnalyzeConfig, classifier: Classifier, problems: _Problems, curves: Convergence, accuracy: float | None
+    config: AnalyzeConfig,
+    classifier: Classifier,
+    problems: _Problems,
+    curves: Convergence,
+    accuracy: float | None,
+    curvature: CurvatureAtRadius | None,
 ) -> AnalysisResult:
     sample, population = curves.sample, curves.population
     held_out_loss = None if problems.held_out is None else population.center_loss
@@ -178,6 +207,7 @@ def _result(
         settling=[_settling(curves, criterion) for criterion in CRITERIA],
         sufficient_sizes=[curves.sufficient_size(config.tolerance, criterion) for criterion in CRITERIA],
         confidence=curves.confidence,
+        curvature=curvature,
         configuration=config.asked(),
         versions=versions(),
     )

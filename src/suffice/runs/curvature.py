@@ -110,7 +110,10 @@ def measure_curvature(
         hessian = Hessian(problem, memory=round(config.memory * GIGABYTE))
         pieces = Pieces(out / "curvature", weights)
         if not pieces.has("gaps"):
-            _announce(problem, hessian, config, len(blocks), watch)
+            # a product with the block of the last layer is cheap, with that of the first nearly one with all
+            in_blocks = (LAYER_DRAWS + 14) * (len(blocks) + 1) // 2
+            products = _spectrum_products(config) + in_blocks + DENSITY_STEPS * config.draws
+            _announce(problem, hessian, config, products, watch)
         result = CurvatureResult(
             model=config.model,
             data=config.data,
@@ -131,6 +134,29 @@ def measure_curvature(
         )
         write_result(result, out, indent=1)
         return result
+
+
+def spectrum_and_gaps(
+    config: CurvatureConfig, problem: Problem, classifier: Classifier, folder: Path, watch: Watch
+) -> tuple[Spectrum, GapsAlongK]:
+    """The two parts from which the bound on what one more sample changes follows.
+
+    Args:
+        config: of the measurement.
+        problem: the model at w*, and the samples.
+        classifier: whose model it is.
+        folder: keeps the parts.
+        watch: told what is done.
+    """
+    pieces = Pieces(folder, digest(problem.model.state_dict()))
+    problem, _ = _from_features(problem, classifier, watch)
+    hessian = Hessian(problem, memory=round(config.memory * GIGABYTE))
+    if not pieces.has("gaps"):
+        _announce(problem, hessian, config, _spectrum_products(config), watch)
+    return (
+        pieces.get("spectrum", TypeAdapter(Spectrum), lambda: _spectrum(problem, hessian, config, watch)),
+        pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, config, watch)),
+    )
 
 
 def _from_features(problem: Problem, classifier: Classifier, watch: Watch) -> tuple[Problem, dict[str, str]]:
@@ -211,18 +237,15 @@ class _Watched(SymmetricOperator):
         return found
 
 
-def _announce(problem: Problem, hessian: Hessian, config: CurvatureConfig, blocks: int, watch: Watch) -> None:
-    """Says what is measured and how long it should take, from the time of two products."""
+def _announce(problem: Problem, hessian: Hessian, config: CurvatureConfig, products: int, watch: Watch) -> None:
+    """Says how long the gaps and some products besides should take, from the time of one."""
     vector = torch.ones(hessian.shape[0], dtype=hessian.dtype, device=hessian.device)
     hessian @ vector  # builds the graphs that are kept
     start = time.perf_counter()
     hessian @ vector
     seconds = time.perf_counter() - start
     parameters, samples = hessian.shape[0], len(problem)
-    # a product with the block of the last layer is cheap, with that of the first nearly one with all
-    in_blocks = (LAYER_DRAWS + 14) * (blocks + 1) / 2
-    of_gaps = GAP_PRODUCTS * sum(_sizes(problem, config)) / samples
-    seconds *= _spectrum_products(config) + in_blocks + DENSITY_STEPS * config.draws + of_gaps
+    seconds *= products + GAP_PRODUCTS * sum(_sizes(problem, config)) / samples
     bases = (eigenpairs_memory(parameters, config.count).unrestarted, density_memory(parameters, DENSITY_STEPS))
     fewer = max(samples // 4, LEAST_SAMPLES)
     watch.say(

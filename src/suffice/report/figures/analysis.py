@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from suffice.report.figures.curvature import bound_figure, hessian_gap_figure
 from suffice.report.figures.figure import BLACK, BLUE, GREEN, GREY, ORANGE, Curve, Figure, Mark, Style
 from suffice.results import AnalysisResult, Settling
 
 
 def analysis_figures(result: AnalysisResult) -> list[Figure]:
-    """How the surface settles, whether the order of the samples matters, and what the geometry adds."""
-    return [_settling(result), _order(result), _geometry(result)]
+    """How the surface settles, whether the order matters, what the geometry adds; the bound if it was measured."""
+    figures, curvature = [_settling(result), _order(result), _geometry(result)], result.curvature
+    if curvature is not None:
+        radius = result.configuration["radius"]
+        figures.append(bound_figure(curvature.gaps, radius, curvature.center_norm, curvature.measured))
+        figures.append(hessian_gap_figure(curvature.gaps, curvature.spectrum))
+    return figures
 
 
 def _settling(result: AnalysisResult) -> Figure:

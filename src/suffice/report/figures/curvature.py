@@ -2,20 +2,23 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 from suffice.report.figures.figure import BLACK, BLUE, GREEN, GREY, ORANGE, Curve, Figure
-from suffice.results import CurvatureResult, Density
+from suffice.results import CurvatureResult, Density, GapsAlongK, Spectrum
 
 
 def curvature_figures(result: CurvatureResult) -> list[Figure]:
     """The spectral density, the gap of Hessians along k, and the bound term by term."""
-    return [_spectrum(result), _hessian_gap(result), _bound(result)]
+    return [
+        _spectrum(result),
+        hessian_gap_figure(result.gaps, result.spectrum),
+        bound_figure(result.gaps, result.radius, result.center_norm),
+    ]
 
 
-def bound_terms(result: CurvatureResult) -> dict[str, list[float]]:
-    """The terms of the bound on |L_{k+1} - L_k| at the radius: of losses, gradients and Hessians."""
-    distance = result.radius * result.center_norm
-    gaps = result.gaps
+def bound_terms(gaps: GapsAlongK, distance: float) -> dict[str, list[float]]:
+    """The terms of the bound on |L_{k+1} - L_k| at a distance from w*: of losses, gradients and Hessians."""
     rows = zip(gaps.sizes, gaps.loss, gaps.gradient, gaps.hessian, gaps.residual, strict=True)
     terms = [
         (loss / (k + 1), distance * gradient / (k + 1), distance**2 * (hessian + residual) / (2 * (k + 1)))
@@ -60,11 +63,11 @@ def _parts_above(density: Density, count: int, least: float) -> list[Curve]:
     return curves
 
 
-def _hessian_gap(result: CurvatureResult) -> Figure:
-    gaps = result.gaps
+def hessian_gap_figure(gaps: GapsAlongK, spectrum: Spectrum) -> Figure:
+    """The gap of Hessians along k, beside the norm of the Hessian of all samples."""
     above = [value + residual for value, residual in zip(gaps.hessian, gaps.residual, strict=True)]
     checked = [(size, value) for size, value in zip(gaps.sizes, gaps.independent, strict=True) if value is not None]
-    norm = max(abs(eigenvalue.value) for eigenvalue in result.spectrum.eigenvalues)
+    norm = max(abs(eigenvalue.value) for eigenvalue in spectrum.eigenvalues)
     return Figure(
         name="hessian_gap",
         title="How far the next sample's Hessian is from the mean of those before it",
@@ -84,15 +87,19 @@ def _hessian_gap(result: CurvatureResult) -> Figure:
     )
 
 
-def _bound(result: CurvatureResult) -> Figure:
-    terms, sizes = bound_terms(result), result.gaps.sizes
+def bound_figure(
+    gaps: GapsAlongK, radius: float, center_norm: float, measured: Sequence[float] | None = None
+) -> Figure:
+    """The bound on what one more sample changes, term by term, and what was measured, if it was."""
+    terms, sizes = bound_terms(gaps, radius * center_norm), gaps.sizes
     total = [sum(parts) for parts in zip(*terms.values(), strict=True)]
+    largest = "" if measured is None else " Points: the largest change over the probes, as measured."
     return Figure(
         name="bound",
         title="The bound on what one more sample changes, term by term",
-        caption=f"Bound on |L_(k+1) - L_k| at distance {result.radius:g} ||w*|| from w*, to second order: gaps of "
+        caption=f"Bound on |L_(k+1) - L_k| at distance {radius:g} ||w*|| from w*, to second order: gaps of "
         "losses, of gradients times the distance, and of Hessians times half its square, each over k + 1. All three "
-        "are worst cases over directions.",
+        f"are worst cases over directions.{largest}",
         x_label="k, samples so far",
         y_label="change of the mean loss",
         curves=[
@@ -100,5 +107,6 @@ def _bound(result: CurvatureResult) -> Figure:
             Curve("losses at w*", sizes, terms["loss"], GREEN, "joined"),
             Curve("gradients", sizes, terms["gradient"], BLUE, "joined"),
             Curve("Hessians", sizes, terms["hessian"], ORANGE, "joined"),
+            *([] if measured is None else [Curve("measured", sizes, measured, BLACK, "circles")]),
         ],
     )
