@@ -116,7 +116,9 @@ def test_figures_are_written_as_png_and_pdf(small_report):
 
 def test_the_curvature_has_figures_and_a_sentence_where_it_was_measured(browser, small_run, tmp_path):
     curvature = result_of()
-    part = CurvatureAtRadius(center_norm=2.0, spectrum=curvature.spectrum, gaps=curvature.gaps, measured=[0.1, 0.05, 0.01])
+    part = CurvatureAtRadius(
+        center_norm=2.0, spectrum=curvature.spectrum, gaps=curvature.gaps, measured=[0.1, 0.05, 0.01]
+    )
     result = small_run[1].model_copy(update={"curvature": part})
     write_report(result, tmp_path)
     open_page(browser, tmp_path)
