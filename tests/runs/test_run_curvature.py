@@ -160,7 +160,7 @@ def test_a_run_says_what_it_takes_before_and_how_far_it_has_come(tmp_path):
     measure_curvature(CONFIG, tmp_path / "run", watch=Listening())
     assert len(said) == 1
     assert re.fullmatch(
-        r"650 parameters, 40 samples, 3 eigenpairs: about \d+ s, 0\.\d GB; --samples 10 takes about \d+ s\.", said[0]
+        r"650 parameters, 40 samples, 3 eigenpairs: about \d+ s, 0\.\d+ GB; --samples 10 takes about \d+ s\.", said[0]
     )
     assert {"fine-tuning", "frozen part", "layers", "gaps along k"} <= moved.keys()
     for what, (total, *steps) in moved.items():

@@ -76,11 +76,10 @@ def _print_curvature(result: CurvatureResult, console: Console) -> None:
     for column in ("layer", "parameters", "trace", "largest eigenvalue"):
         table.add_column(column, justify="left" if column == "layer" else "right")
     for layer in result.layers:
-        trace = f"{layer.trace.value:.3g} ± {layer.trace.error:.1g}"
-        table.add_row(escape(layer.name), f"{layer.parameters:,}", trace, f"{layer.largest.value:.3g}")
+        table.add_row(escape(layer.name), f"{layer.parameters:,}", str(layer.trace), f"{layer.largest.value:.3g}")
     spectrum = result.spectrum
-    whole = f"{spectrum.trace.value:.3g} ± {spectrum.trace.error:.1g}"
-    table.add_row("all", f"{result.moving_parameters:,}", whole, f"{spectrum.eigenvalues[0].value:.3g}")
+    largest = f"{spectrum.eigenvalues[0].value:.3g}"
+    table.add_row("all", f"{result.moving_parameters:,}", str(spectrum.trace), largest)
     console.print(table)
     values = ", ".join(f"{eigenvalue.value:.3g}" for eigenvalue in spectrum.eigenvalues)
     console.print(f"Largest eigenvalues by magnitude: {values}.", markup=False)

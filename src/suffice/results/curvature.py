@@ -1,6 +1,7 @@
 """Results of ``suffice curvature``."""
 
 import base64
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -9,12 +10,27 @@ from pydantic import Field
 
 from suffice.results.value import Value
 
+MOST = 7
+"""Decimals at most."""
+
 
 class WithError(Value):
     """A number with its standard error."""
 
     value: float = Field(description="estimate")
     error: float = Field(description="standard error")
+
+    def __str__(self) -> str:
+        """To two digits of the error.
+
+        Example:
+            >>> print(WithError(value=-7.914, error=13.2), "and", WithError(value=0.7251, error=0.05))
+            -8 ± 13 and 0.725 ± 0.050
+        """
+        digits = 0 if self.error >= 10 else 1 - math.floor(math.log10(self.error)) if self.error > 0 else MOST
+        if digits >= MOST:
+            return f"{self.value:.4g} ± {self.error:.2g}"
+        return f"{self.value:,.{digits}f} ± {self.error:,.{digits}f}"
 
 
 class Eigenvalue(Value):

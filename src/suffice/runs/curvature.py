@@ -250,7 +250,7 @@ def _announce(problem: Problem, hessian: Hessian, config: CurvatureConfig, produ
     fewer = max(samples // 4, LEAST_SAMPLES)
     watch.say(
         f"{parameters:,} parameters, {samples:,} samples, {config.count} eigenpairs: about {duration(seconds)}, "
-        f"{(hessian.memory + max(bases)) / GIGABYTE:.1f} GB; "
+        f"{max((hessian.memory + max(bases)) / GIGABYTE, 0.01):.2g} GB; "
         f"--samples {fewer} takes about {duration(seconds * fewer / samples)}."
     )
 
