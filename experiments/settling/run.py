@@ -36,10 +36,10 @@ from torch.utils.data import TensorDataset
 
 from suffice import Convergence, InputError, Probes, Problem, closed_form, curvature, record
 from suffice.closed_form.bounds.norms import sample_bounds
-from suffice.data import load_samples
+from suffice.data import SyntheticRegression, load_samples
 from suffice.digest import digest
 from suffice.landscape import Expansion, expansion, gaussian_moments
-from suffice.models import adapted, layers_of, load_classifier
+from suffice.models import adapted, layers_of, load_classifier, mlp
 from suffice.runs.pieces import Pieces
 from suffice.runs.watch import duration
 from suffice.storage import atomic_write
@@ -60,6 +60,7 @@ METHODS = {
     "last_layers(1)": "last layer and head",
     "lora(4)": "LoRA of rank 4 and head",
     "head": "head",
+    "mlp": "MLP of width 64 and depth 3",
 }
 RATES = {"full": 1e-3, "last_layers(1)": 3e-3, "lora(4)": 1e-2, "head": 3e-2}
 """Learning rates."""
@@ -144,6 +145,8 @@ def fitted(
         classes: of the first so many classes.
         first: train on the first so many samples only, with as many steps; the problem has them all.
     """
+    if method == "mlp":
+        return _fitted_mlp(plan, folder)
     digits = load_samples(DATA, classes=[str(digit) for digit in range(classes)] if classes < 10 else None)
     classifier = load_classifier(MODEL, digits, keep_head=False, seed=SEED)
     rows = taken(len(digits), plan.samples if samples is None else samples)
@@ -160,6 +163,18 @@ def fitted(
     folder.mkdir(parents=True, exist_ok=True)
     start = curvature.flattened(problem, problem.center())
     fine_tune(problem if first is None else problem_of(rows[:first]), settings, folder / name)
+    return problem, float(torch.linalg.vector_norm(curvature.flattened(problem, problem.center()) - start))
+
+
+def _fitted_mlp(plan: Plan, folder: Path) -> tuple[Problem, float]:
+    """A network of the base experiment, with its settings: a noisy teacher, squared error, SGD."""
+    x, y = SyntheticRegression("teacher", dimension=8, noise=0.3, seed=SEED).draw(plan.samples, seed=1)
+    data = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+    problem = Problem(mlp(8, width=64, depth=3, seed=SEED), data, "mse", order="source")
+    settings = FineTuning(epochs=40, learning_rate=0.05, weight_decay=0.0, seed=SEED, optimizer="sgd")
+    folder.mkdir(parents=True, exist_ok=True)
+    start = curvature.flattened(problem, problem.center())
+    fine_tune(problem, settings, folder / f"mlp_{plan.samples}.pt")
     return problem, float(torch.linalg.vector_norm(curvature.flattened(problem, problem.center()) - start))
 
 
@@ -191,8 +206,10 @@ def random_basis(parameters: int, directions: int) -> Tensor:
     return torch.linalg.qr(torch.randn(parameters, directions, generator=draw)).Q
 
 
-def accuracy(problem: Problem) -> float:
-    """On the samples of the problem."""
+def accuracy(problem: Problem) -> float | None:
+    """On the samples of the problem; None for a regression."""
+    if problem.loss == "mse":
+        return None
     return float((problem.all_outputs().argmax(1) == problem.all_targets()).double().mean())
 
 
@@ -600,6 +617,7 @@ def assumption_table(result: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for method, found in result["claim"].items():
         gradients, spreads = found["assumption"], found["spreads"]
+        share = "" if found["accuracy"] is None else f"{found['accuracy']:.1%}"
         numbers = [
             found["center_norm"],
             found["loss"],
@@ -611,7 +629,7 @@ def assumption_table(result: Mapping[str, Any]) -> Iterator[str]:
             spreads["hessian"],
             found["eigenvalues"][0],
         ]
-        cells = " | ".join(f"{found['accuracy']:.1%}" if value is None else number(value) for value in numbers)
+        cells = " | ".join(share if value is None else number(value) for value in numbers)
         yield f"| {METHODS[method]} | {found['parameters']:,} | {cells} |"
 
 
