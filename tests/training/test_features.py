@@ -89,7 +89,7 @@ def test_a_killed_run_goes_on_with_the_shard_that_it_lost(tmp_path):
         return cut.features(batch)
 
     with pytest.raises(Killed):
-        filled(tmp_path / "killed", problem, Split(cut.rest, interrupted))
+        filled(tmp_path / "killed", problem, Split(cut.rest, interrupted, cut.is_masked))
     left = FrozenFeatures(tmp_path / "killed").plan(problem, cut)
     assert [rows.start for rows in left] == [16, 24]
     assert torch.equal(filled(tmp_path / "killed", problem, cut), expected)

@@ -252,6 +252,8 @@ def _differentiated(
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever an engine says of a model that it cannot take
+            if isinstance(error.__cause__, (MemoryError, torch.OutOfMemoryError)):
+                raise  # that is not the model's fault
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
             what = reason if isinstance(error, InputError) else f"automatic differentiation fails: {reason}"
             remedy = "Write forward so that torch can differentiate it; losses can be recorded as they are"
