@@ -170,8 +170,6 @@ def test_pages_have_the_markers_of_all_tables(experiment):
 
 def test_pages_show_the_result_that_lies_beside_them(experiment):
     stored = SCRIPT.parent / "result.json"
-    if not stored.exists():
-        pytest.skip("the experiment has not been run")
     for page in (SCRIPT.parent / "README.md", experiment.PAGE):
         text = page.read_text()
         assert experiment.write_tables(text, json.loads(stored.read_text())) == text

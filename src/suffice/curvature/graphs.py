@@ -115,7 +115,7 @@ BUILD: Mapping[Part, Callable[[Problem, Batch, int, Parameters, Forward], Graph]
 
 @final
 class Graphs:
-    """Sums of Hessians of samples, at the weights that the model has at first, whatever it gets later.
+    """Sums of Hessians of samples, at the moving weights that the model has at first, whatever it gets later.
 
     Graphs are kept as long as they fit into the memory; others are built anew for each product. Sums are taken over the
     batches in their order, in float64, and so do not depend on which of them are kept. Where memory runs out, graphs
