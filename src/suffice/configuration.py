@@ -275,6 +275,14 @@ class StudyConfig(MethodConfig, FineTunedConfig):
     tolerances: list[float] = Field(
         default=[0.02, 0.05, 0.1], description="tolerances of k*, relative to the mean loss at w*"
     )
+    surface: bool = Field(
+        default=False,
+        description="measure the loss surface on the plane through w* of all samples and those of two smaller sizes as "
+        "well, for the first seed of each method; needs at least 3 landscape sizes",
+    )
+    surface_points: int = Field(
+        default=21, ge=5, le=81, description="points of that surface on each axis; time goes with the square"
+    )
     threads: int = Field(default=1, ge=1, description="threads of each worker; the last digits depend on it")
 
     @field_validator("methods", "sizes", "metrics", "landscape_sizes", "tolerances", mode="before")

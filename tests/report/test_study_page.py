@@ -1,7 +1,10 @@
 """The report of ``suffice study``, from results written by hand: files, and the page in a real browser."""
 
+import json
+
 import pytest
 from browsing import open_page
+from curvature_results import surface_of
 from selenium.webdriver.common.by import By
 from study_results import FIGURES, METHODS, cell, surface, values
 
@@ -163,3 +166,24 @@ def test_a_study_in_which_all_diverged_has_a_page(browser, tmp_path):
     opened(browser, tmp_path)
     assert "all of them diverged" in browser.find_element(By.ID, "answer").text
     assert list((tmp_path / "figures").iterdir()) == []
+
+
+@pytest.mark.usefixtures("without_figure_files")
+def test_the_surface_between_minima_is_drawn_with_its_slider(browser, tmp_path):
+    content = values()
+    minima = {10: (-0.2, 0.0), 100: (0.1, 0.3)}
+    drawn = surface_of(points=9).model_copy(update={"directions": "minima", "minima": minima})
+    content["study"]["retrained"][0]["surface"] = drawn.model_dump(mode="json")
+    result = StudyResult.model_validate_json(json.dumps(content))
+    assert result.study.retrained[0].surface.minima == minima
+    write_report(result, tmp_path)
+    open_page(browser, tmp_path)
+    assert [entry for entry in browser.get_log("browser") if entry["source"] != "rendering"] == []
+    marks = browser.execute_script("return document.getElementById('surface-contours').data[1].text")
+    assert marks == ["w*", "w*, k = 10", "w*, k = 100"]
+    before = browser.execute_script("return document.getElementById('surface').data[0].z")
+    slider = browser.find_element(By.ID, "surface-slider")
+    browser.execute_script("arguments[0].value = 0; arguments[0].dispatchEvent(new Event('input'))", slider)
+    assert browser.execute_script("return document.getElementById('surface').data[0].z") != before
+    assert browser.find_elements(By.CSS_SELECTOR, "#accuracy .scatterlayer .trace")
+    assert "Of head, seed 0" in browser.find_element(By.TAG_NAME, "body").text

@@ -325,6 +325,7 @@ def test_texts_are_studied_by_all_methods(bert, reviews, tmp_path):
         ({"methods": ["last_layers(99)"]}, "last_layers(99): this model has"),
         ({"methods": ["most"]}, "'most' is not a way to fine-tune"),
         ({"landscape_sizes": [55]}, "landscape_sizes [55]: not among the sizes [30, 60, 100]"),
+        ({"surface": True, "landscape_sizes": [60]}, "a plane goes through the weights of 3 sizes"),
         ({"device": "abacus"}, "give auto, cpu or cuda"),
         ({"model": "./no/such/folder"}, "no such folder"),
         ({"data": "no/such/folder"}, "no such file or folder"),
@@ -369,3 +370,15 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     with pytest.raises(InputError, match="is not empty and holds no run of suffice"):
         study(config_of(**ONE), tmp_path, workers=1, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_surface_between_minima_is_measured_for_the_first_seed_and_kept(tmp_path, monkeypatch):
+    config = config_of(**ONE | {"seeds": 2, "surface": True, "surface_points": 5})
+    result = study(config, tmp_path / "run", workers=1)
+    first, second = result.study.retrained
+    assert (first.seed, second.seed) == (0, 1)
+    assert list(first.surface.minima) == [30, 60]
+    assert first.surface.sizes[-1] == 100
+    assert second.surface is None
+    monkeypatch.setattr(run, "measure_retrained", None)
+    assert without_seconds(study(config, tmp_path / "run", workers=1)) == without_seconds(result)

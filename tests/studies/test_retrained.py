@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from scipy.interpolate import RegularGridInterpolator
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
@@ -14,6 +15,7 @@ from torch.utils.data import TensorDataset
 from suffice import Convergence, Probes, Problem, record
 from suffice.configuration import StudyConfig
 from suffice.landscape import root_mean_square
+from suffice.problem import norm
 from suffice.studies import measure_retrained
 from suffice.studies.retrained import CURVE_SIZES, gradient_norms
 from suffice.training import Learner, Series
@@ -166,3 +168,33 @@ def test_the_largest_size_may_be_the_only_one(minima, tmp_path):
     found = measure_retrained(config, learner_of(), ORDER, VALIDATION, last, tmp_path / "surface", PLACE)
     assert (found.sizes, found.distance) == ([60], [0.0])
     assert found.own == found.own_at_full == found.full
+
+
+def test_the_plane_goes_through_the_minima_and_its_surface_has_their_losses(minima, tmp_path):
+    config = StudyConfig(model="m", data="d", probes=1, surface_points=21)
+    found = measure_retrained(
+        config, learner_of(), ORDER, VALIDATION, minima, tmp_path / "surface", PLACE, with_surface=True
+    )
+    drawn, center = found.surface, norm(minima[SIZES[-1]])
+    assert list(drawn.minima) == SIZES[:-1]
+    for size, place in drawn.minima.items():
+        distance = found.distance[SIZES.index(size)]
+        assert math.hypot(*place) * center == pytest.approx(distance, rel=1e-6)
+        assert min(drawn.x) < place[0] < max(drawn.x)
+        assert min(drawn.y) < place[1] < max(drawn.y)
+    assert drawn.minima[SIZES[0]][1] == pytest.approx(0, abs=1e-9)
+    row, column = drawn.y.index(0), drawn.x.index(0)
+    assert drawn.losses()[-1, row, column] == pytest.approx(found.full[-1], rel=1e-6)
+    assert drawn.sizes[-1] == SIZES[-1]
+    # between the grid's points a surface that bends little is nearly linear
+    x, y = np.array(drawn.x), np.array(drawn.y)
+    losses = RegularGridInterpolator((y, x), drawn.losses()[-1], method="cubic")
+    for size, (at_x, at_y) in drawn.minima.items():
+        assert float(losses((at_y, at_x))) == pytest.approx(found.full[SIZES.index(size)], rel=0.02)
+
+
+def test_without_two_smaller_sizes_there_is_no_plane(minima, tmp_path):
+    config = StudyConfig(model="m", data="d", probes=1)
+    two = {size: minima[size] for size in SIZES[1:]}
+    found = measure_retrained(config, learner_of(), ORDER, VALIDATION, two, tmp_path / "s", PLACE, with_surface=True)
+    assert found.surface is None

@@ -157,6 +157,27 @@ class Plane:
         u, v = _orthonormal(first.detach().double(), second.detach().double())
         return cls(u.to(problem.device), v.to(problem.device), x, y, labels, length)
 
+    def coordinates_of(self, problem: Problem, state: State) -> tuple[float, float]:
+        """(x, y) of a state, or of the point of the plane that is nearest to it.
+
+        Args:
+            problem: at w*.
+            state: values of the moving parameters by name.
+
+        Example:
+            >>> import suffice
+            >>> data = torch.utils.data.TensorDataset(torch.randn(9, 5), torch.randint(3, (9,)))
+            >>> problem = suffice.Problem(torch.nn.Linear(5, 3), data)
+            >>> first, second = ({name: value + step for name, value in problem.center().items()} for step in (1, 2))
+            >>> second["bias"][0] = 0
+            >>> x, y = Plane.between(problem, first, second).coordinates_of(problem, first)
+            >>> x > 0, abs(y) < 1e-6
+            (True, True)
+        """
+        offset = _flat_state(problem, state, 1) - flattened(problem, problem.center())
+        x, y = (float(offset @ direction) / self.center_norm for direction in (self.first, self.second))
+        return x, y
+
     @property
     def description(self) -> dict[str, Any]:
         """What decides the points, as JSON values."""

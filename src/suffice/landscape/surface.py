@@ -1,6 +1,6 @@
 r"""The loss surface on a plane through w*, of the first k samples for every k."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, final
 
@@ -11,6 +11,10 @@ from suffice.landscape.ledger import Ledger, record
 from suffice.landscape.plane import Plane
 from suffice.landscape.probes import Probes
 from suffice.problem import Problem
+from suffice.results import SurfaceAlongK
+
+SIZES = 12
+"""Sizes for which a result has the surface; a store has the losses of all."""
 
 
 @final
@@ -56,6 +60,33 @@ class Surface:
         variance = self.ledger.variances()[self.plane.probes].mean()
         left = 1 / np.asarray(sizes) - 1 / len(self.ledger.index)
         return np.asarray(np.sqrt(variance * left))
+
+    def result(
+        self,
+        directions: Literal["random", "eigenvectors", "minima"],
+        minima: Mapping[int, tuple[float, float]] | None = None,
+    ) -> SurfaceAlongK:
+        """The surfaces of `SIZES` sizes on a log axis, to be written and drawn.
+
+        Args:
+            directions: what spans the plane.
+            minima: the coordinates of w*_k, if there are any on the plane.
+        """
+        samples = len(self.ledger.index)
+        sizes = np.unique(np.geomspace(1, samples, SIZES).round().astype(int)).tolist()
+        centers = self.ledger.prefix_means(sizes)[:, 0]
+        return SurfaceAlongK(
+            directions=directions,
+            labels=self.plane.labels,
+            x=self.plane.x.tolist(),
+            y=self.plane.y.tolist(),
+            sizes=sizes,
+            **SurfaceAlongK.packed(self.at(sizes)),
+            distance=self.distance(sizes).tolist(),
+            at_center=np.abs(centers - centers[-1]).tolist(),
+            chance=self.chance(sizes).tolist(),
+            minima=dict(minima or {}),
+        )
 
 
 def surface(

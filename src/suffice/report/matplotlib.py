@@ -161,6 +161,9 @@ def draw_surface(surfaces: Surfaces, index: int) -> Canvas:
     filled = flat.contourf(x, y, z, levels, **colors)
     flat.contour(x, y, z, levels, colors="white", linewidths=0.4, alpha=0.6)
     flat.plot(0, 0, "+", color="white", markersize=9)
+    for size, place in surfaces.minima.items():
+        flat.plot(*place, "x", color="white", markersize=6)
+        flat.annotate(f"k = {size:,}", place, (4, 4), textcoords="offset points", color="white", fontsize=7)
     flat.set_xlabel(surfaces.x_label, fontsize=8)
     flat.set_ylabel(surfaces.y_label, fontsize=8)
     flat.tick_params(labelsize=8)

@@ -93,7 +93,7 @@ class SurfaceAlongK(Value):
     Surfaces are packed, so that they stay small: ``losses`` unpacks them.
     """
 
-    directions: Literal["random", "eigenvectors"] = Field(description="what spans the plane")
+    directions: Literal["random", "eigenvectors", "minima"] = Field(description="what spans the plane")
     labels: tuple[str, str] = Field(description="the two directions, in words")
     x: list[float] = Field(description="points along the first direction: distance from w* over ||w*||")
     y: list[float] = Field(description="points along the second direction, likewise")
@@ -104,6 +104,9 @@ class SurfaceAlongK(Value):
     distance: list[float] = Field(description="how far L_k is from L_m: root mean square over the grid")
     at_center: list[float] = Field(description="|L_k - L_m| at w*")
     chance: list[float] = Field(description="what distance is in expectation in a random order")
+    minima: dict[int, tuple[float, float]] = Field(
+        default={}, description="where on the plane w*_k lies that was trained on the first k samples"
+    )
 
     @staticmethod
     def packed(losses: Float64[np.ndarray, "sizes rows columns"]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from suffice.results.curvature import SurfaceAlongK
 from suffice.results.learning_curve import LearningCurve
 from suffice.results.sufficient_size import Criterion, SufficientSize
 from suffice.results.value import Estimate, Value
@@ -59,6 +60,9 @@ class Retrained(Value):
     null: list[float] = Field(description="S(w*_m) / sqrt(k (k+1)): arithmetic alone")
     coefficient_of_variation: float | None = Field(description="CV = S / L on the validation part at w*_m")
     sufficient_sizes: list[SufficientSize] = Field(description="k* by each criterion and tolerance, at w*_m")
+    surface: SurfaceAlongK | None = Field(
+        default=None, description="the surface on the plane through w*_m and two of w*_k; null if it was not measured"
+    )
 
 
 class Check(Value):

@@ -58,9 +58,6 @@ LEAST_SAMPLES = 3
 WRAPPED, REPLACED = "base_model.model.", ".modules_to_save.default"
 """What PEFT adds to the names of parameters."""
 
-SURFACES = 12
-"""Sizes for which a surface is kept; the losses of all are in the run's folder."""
-
 EXTENT = 0.5
 """How far a plane goes, relative to ||w*||, at most."""
 
@@ -384,16 +381,4 @@ def _surface(
     _announce_surface(problem, points, watch)
     with watch.progress("surface", len(problem) * len(plane.coordinates)) as progress:
         found = surface(problem, plane, store, config.batch_size, progress)
-    sizes = np.unique(np.geomspace(1, len(problem), SURFACES).round().astype(int)).tolist()
-    centers = found.ledger.prefix_means(sizes)[:, 0]
-    return SurfaceAlongK(
-        directions=directions,
-        labels=plane.labels,
-        x=plane.x.tolist(),
-        y=plane.y.tolist(),
-        sizes=sizes,
-        **SurfaceAlongK.packed(found.at(sizes)),
-        distance=found.distance(sizes).tolist(),
-        at_center=np.abs(centers - centers[-1]).tolist(),
-        chance=found.chance(sizes).tolist(),
-    )
+    return found.result(directions)

@@ -114,6 +114,8 @@ class _Work:
         strange = set(self.config.landscape_sizes or []) - set(self.samples.sizes[ALL])
         if strange:
             raise InputError(f"landscape_sizes {sorted(strange)}: not among the sizes {self.samples.sizes[ALL]}")
+        if self.config.surface and len(self._surface_sizes(ALL)) < 3:
+            raise InputError("--surface: a plane goes through the weights of 3 sizes; give more --landscape-sizes")
         for method in self.config.methods:
             self.learners.check(method)
 
@@ -173,6 +175,7 @@ class _Work:
                 {size: self.cells.weights(series, size) for size in sizes},
                 self._surface_file(series).with_suffix(""),
                 series,
+                with_surface=self._has_plane(series),
             )
         self._surface_file(series).parent.mkdir(exist_ok=True)
         with atomic_write(self._surface_file(series)) as file:
@@ -231,6 +234,10 @@ class _Work:
         seeds = {method: self.config.of_method(method).landscape_seeds for method in self.config.methods}
         return [series for series in self.series if series.seed in self.samples.seeds[: seeds[series.method]]]
 
+    def _has_plane(self, series: Series) -> bool:
+        """Whether the surface is measured on a plane of minima as well."""
+        return self.config.surface and series.task == ALL and series.seed == self.samples.seeds[0]
+
     def _surface_sizes(self, task: str) -> list[int]:
         """Sizes at whose minima the surface is measured; the largest is always there."""
         sizes = self.samples.sizes[task]
@@ -260,6 +267,8 @@ class _Work:
         for step in surfaces:
             sizes, parts = self._surface_sizes(step.series.task), self.samples.tasks[step.series.task].parts
             measured = (config.probes + 1 + len(sizes)) * (sizes[-1] + len(parts.validation))
+            if self._has_plane(step.series):
+                measured += self.config.surface_points**2 * sizes[-1]
             seconds += forward(step.series.method) * (measured + 3 * (sizes[-1] + sum(sizes)))
         seconds = seconds / workers + START * (workers > 1)
         at_most = "" if config.patience is None else "at most "

@@ -1,6 +1,7 @@
 """The loss surface at the minima that trainings on more and more samples reach."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from suffice.configuration import StudyConfig
 from suffice.curvature import prefix_gradients
-from suffice.landscape import Convergence, Probes, record, root_mean_square
+from suffice.landscape import Convergence, Plane, Probes, record, root_mean_square, surface
 from suffice.problem import Problem, fastest_batch_size, norm, wide
 from suffice.results import Criterion, Retrained
 from suffice.training import Learner, Rows, Series
@@ -30,6 +31,7 @@ def measure_retrained(
     minima: Mapping[int, Mapping[str, Tensor]],
     store: Path,
     series: Series,
+    with_surface: bool = False,
 ) -> Retrained:
     r"""Ledgers at the minima w*_k of L_k, for some prefixes k of an order, and around the last.
 
@@ -41,6 +43,8 @@ def measure_retrained(
         minima: the weights that each size ended at, the largest size last.
         store: a folder for the ledgers.
         series: task, method and seed.
+        with_surface: measure the surface of L_k on the plane through the last minimum and two others as well, if there
+            are so many.
     """
     sizes = list(minima)
     samples = sizes[-1]
@@ -68,6 +72,14 @@ def measure_retrained(
         record(held_out, around, store / "around_validation", config.batch_size),
         seed=config.seed,
     )
+    surface_along_k = None
+    if with_surface and len(states) > 1:
+        ends = {sizes[index]: states[index] for index in (0, len(states) // 2)}
+        near, far = (f"towards w* of {size:,} samples" for size in ends)
+        first, second = ends.values()
+        plane = replace(Plane.between(problem, first, second, config.surface_points), labels=(near, far))
+        minima_on_plane = {size: plane.coordinates_of(problem, state) for size, state in ends.items()}
+        surface_along_k = surface(problem, plane, store / "plane", config.batch_size).result("minima", minima_on_plane)
     gradient_at_full = gradient_norms(problem, sizes, config.batch_size)
     grid = curves.log_sizes(CURVE_SIZES)
     return Retrained(
@@ -90,6 +102,7 @@ def measure_retrained(
         sufficient_sizes=[
             curves.sufficient_size(tolerance, criterion) for criterion in CRITERIA for tolerance in config.tolerances
         ],
+        surface=surface_along_k,
     )
 
 

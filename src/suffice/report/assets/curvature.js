@@ -2,13 +2,14 @@
 const NUMBERS = new Intl.NumberFormat("en");
 const NARROW = matchMedia("(max-width: 52rem)");
 const DARK = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => DARK.matches && getComputedStyle(document.documentElement).colorScheme.includes("dark");
 const OPTIONS = { responsive: true, displaylogo: false };
 const QUIET = { responsive: true, displayModeBar: false };
 
 const ink = () => getComputedStyle(document.body).color;
 // what is too dark on a dark ground
-const inkOf = (color) => ({ "#222222": ink(), "#0072B2": DARK.matches ? "#56B4E9" : color })[color] ?? color;
-const grid = () => (DARK.matches ? "#3a3a3a" : "#e3e3e3");
+const inkOf = (color) => ({ "#222222": ink(), "#0072B2": isDark() ? "#56B4E9" : color })[color] ?? color;
+const grid = () => (isDark() ? "#3a3a3a" : "#e3e3e3");
 
 // a layout without a white ground, and curves in colours that show on it
 function inked({ data, layout }) {
@@ -45,9 +46,9 @@ function half(bits) {
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 
-function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }) {
+function surfaceOf({ x, y, sizes, last, deltas, scale, labels, minima, low, high, unit }) {
   const whole = new Float32Array(bytes(last)), changes = new Uint16Array(bytes(deltas));
-  const count = x.length * y.length;
+  const count = x.length * y.length, found = Object.entries(minima);
   const slider = document.getElementById("surface-slider"), play = document.getElementById("surface-play");
   let timer = null;
 
@@ -82,7 +83,8 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, low, high, unit }
       data: [
         { type: "contour", x, y, z, ...{ colorscale: "Viridis", zmin: low, zmax: high }, contours: levels, showscale: false, hovertemplate: hover,
           autocontour: false, line: { width: 0.7, color: "rgba(255,255,255,0.6)" } },
-        { type: "scatter", x: [0], y: [0], mode: "markers+text", text: ["w*"], textposition: "top center", hoverinfo: "skip",
+        { type: "scatter", x: [0, ...found.map(([, place]) => place[0])], y: [0, ...found.map(([, place]) => place[1])],
+          mode: "markers+text", text: ["w*", ...found.map(([size]) => `w*, k = ${NUMBERS.format(size)}`)], textposition: "top center", hoverinfo: "skip",
           textfont: { color: "#fff" }, marker: { symbol: "cross", size: 8, color: "#fff" } },
       ],
       layout: {

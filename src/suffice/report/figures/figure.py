@@ -95,7 +95,8 @@ class HeatMaps:
 class Surfaces:
     """Surfaces of the loss over one plane, one for each size k, on one loss axis from ``low`` to ``high``.
 
-    ``losses`` have a row for each y and a column for each x; what is above ``high`` is drawn there.
+    ``losses`` have a row for each y and a column for each x; what is above ``high`` is drawn there. ``minima`` are the
+    points of the plane that trainings on so many samples reached.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Surfaces:
     high: float
     x_label: str
     y_label: str
+    minima: Mapping[int, tuple[float, float]] = field(default_factory=dict)
 
 
 def shade(position: int, count: int) -> str:

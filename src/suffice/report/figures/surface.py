@@ -19,6 +19,7 @@ UNIT = "‖w − w*‖ / ‖w*‖"
 MADE_OF = {
     "random": "two random directions, of which every filter is as long as that filter of w* (H. Li et al., 2018)",
     "eigenvectors": "the eigenvectors of the two eigenvalues of the Hessian that are largest by magnitude",
+    "minima": "the directions towards the weights that were trained on fewer samples",
 }
 
 
@@ -77,7 +78,15 @@ def surfaces(surface: SurfaceAlongK) -> Surfaces:
         high=axis.high,
         x_label=f"{surface.labels[0]}, {UNIT}",
         y_label=f"{surface.labels[1]}, {UNIT}",
+        minima=surface.minima,
     )
+
+
+def surface_data(surface: SurfaceAlongK) -> dict[str, object]:
+    """What the script of a page draws the surface from."""
+    axis = loss_axis(surface.losses())
+    fields = {"x", "y", "sizes", "last", "deltas", "scale", "labels", "minima"}
+    return surface.model_dump(include=fields) | {"low": axis.low, "high": axis.high, "unit": UNIT}
 
 
 def distance_figure(surface: SurfaceAlongK) -> Figure:

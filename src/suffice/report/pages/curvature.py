@@ -1,9 +1,9 @@
 """The page of ``suffice curvature``."""
 
 from suffice.report.figures.curvature import curvature_figures
-from suffice.report.figures.surface import UNIT, distance_figure, loss_axis, surface_caption, surfaces
+from suffice.report.figures.surface import distance_figure, surface_caption, surface_data, surfaces
 from suffice.report.pages.page import Page, render, script_json
-from suffice.results import CurvatureResult, SurfaceAlongK
+from suffice.results import CurvatureResult
 
 
 def curvature_page(result: CurvatureResult) -> Page:
@@ -19,14 +19,7 @@ def curvature_page(result: CurvatureResult) -> Page:
         below=figures,
         distance=distance,
         shades=[abs(layer.largest.value) / largest if largest > 0 else 0.0 for layer in result.layers],
-        surface=script_json(None if surface is None else _data(surface)),
+        surface=script_json(None if surface is None else surface_data(surface)),
         surface_caption=None if surface is None else surface_caption(surface),
     )
     return Page(html, drawn, films=[] if surface is None else [surfaces(surface)])
-
-
-def _data(surface: SurfaceAlongK) -> dict[str, object]:
-    """What the page's script draws the surface from."""
-    axis = loss_axis(surface.losses())
-    fields = {"x", "y", "sizes", "last", "deltas", "scale", "labels"}
-    return surface.model_dump(include=fields) | {"low": axis.low, "high": axis.high, "unit": UNIT}
