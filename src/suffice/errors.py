@@ -1,4 +1,4 @@
-"""The one exception that is meant for a person to read, and a help to word it."""
+"""The one exception that is meant for a person to read, and what helps to word it."""
 
 import difflib
 from collections.abc import Sequence
@@ -20,3 +20,13 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def reason(error: BaseException) -> str:
+    """What another library's error says, in one line.
+
+    Example:
+        >>> reason(KeyError("labels"))
+        "KeyError: 'labels'"
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")

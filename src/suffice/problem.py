@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, final, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
-from suffice.errors import InputError, nearest
+from suffice.errors import InputError, nearest, reason
+from suffice.memory import Halving, has_run_out
 
 Batch: TypeAlias = Any
 """What the collate function returns: ``(x, y)``, or a dictionary with "labels"."""
@@ -38,55 +39,6 @@ BATCH_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
 """Size of a batch's largest activation that runs fastest; on a CPU it stays in the cache (benchmarks/recording.py)."""
 
 LARGEST_BATCH = 4096
-
-
-@final
-class Halving:
-    """Runs samples in batches: of a size at first, and of half as many each time that memory runs out.
-
-    Args:
-        size: samples of a batch. Once memory has run out, later calls begin with the smaller size.
-
-    Example:
-        >>> def run(positions):
-        ...     if len(positions) > 2:
-        ...         raise torch.OutOfMemoryError
-        ...     return positions.tolist()
-        >>> halving = Halving(4)
-        >>> list(halving(run, np.arange(5))), halving.size
-        ([[0, 1], [2, 3], [4]], 2)
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __call__(
-        self, run: Callable[[Int64[np.ndarray, " batch *_"]], Found], chosen: Int64[np.ndarray, " chosen *_"]
-    ) -> Iterator[Found]:
-        """What a function gives for each batch.
-
-        Args:
-            run: takes the positions of a batch. It may be called again with some of the same ones.
-            chosen: the positions, or rows of several.
-
-        Raises:
-            InputError: memory runs out with one sample.
-        """
-        start = 0
-        while start < len(chosen):
-            some = chosen[start : start + self.size]
-            try:
-                found = run(some)
-            except (MemoryError, torch.OutOfMemoryError) as error:
-                if len(some) == 1:
-                    raise InputError(
-                        f"memory runs out with a single sample ({_reason(error)}): let fewer parameters move, or use "
-                        "another device"
-                    ) from error
-                self.size = (len(some) + 1) // 2
-                continue  # after this clause, as the error keeps alive what the run had made
-            yield found
-            start += len(some)
 
 
 @runtime_checkable
@@ -198,10 +150,12 @@ class Problem:
     def _collated(self, items: list[Any]) -> Batch:
         try:
             return self._collate(items)
-        except (InputError, MemoryError):
+        except InputError:
             raise
         except Exception as error:
-            raise InputError(f"these samples do not make a batch ({_reason(error)}): give collate=") from error
+            if has_run_out(error):
+                raise
+            raise InputError(f"these samples do not make a batch ({reason(error)}): give collate=") from error
 
     def batches(
         self, batch_size: int, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)
@@ -293,11 +247,13 @@ class Problem:
         """
         try:
             return self.predict(self.model, batch)
-        except (InputError, MemoryError, torch.OutOfMemoryError):
+        except InputError:
             raise
         except Exception as error:
+            if has_run_out(error):
+                raise
             raise InputError(
-                f"the model does not take these samples ({_reason(error)}): mend them, or say how with predict="
+                f"the model does not take these samples ({reason(error)}): mend them, or say how with predict="
             ) from error
 
     def all_outputs(self) -> Float64[Tensor, "samples outputs"]:
@@ -392,11 +348,13 @@ class Problem:
     def _own_losses(self, outputs: Any, batch: Batch) -> Any:
         try:
             return cast(Callable[[Any, Batch], Any], self.loss)(outputs, batch)
-        except (InputError, MemoryError, torch.OutOfMemoryError):
+        except InputError:
             raise
         except Exception as error:
+            if has_run_out(error):
+                raise
             raise InputError(
-                f"the loss fails ({_reason(error)}): it is called as loss(outputs, batch), with the whole batch, and "
+                f"the loss fails ({reason(error)}): it is called as loss(outputs, batch), with the whole batch, and "
                 "returns one loss per sample"
             ) from error
 
@@ -460,7 +418,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         model.eval()
     except NotImplementedError as error:
         raise InputError(
-            f"the model ({type(model).__name__}) has no evaluation mode ({_reason(error)}): give the nn.Module that it "
+            f"the model ({type(model).__name__}) has no evaluation mode ({reason(error)}): give the nn.Module that it "
             "was made from"
         ) from error
     try:
@@ -680,11 +638,6 @@ def _indices(tensor: Tensor, start: int) -> Int64[Tensor, " values"]:
     offset = (tensor.data_ptr() - start) // tensor.element_size()
     last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
     return torch.arange(offset + last + 1).as_strided(tensor.shape, tensor.stride(), offset).reshape(-1)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an error, for a message of one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")
 
 
 def _is_stochastic(model: nn.Module) -> bool:

@@ -161,7 +161,7 @@ def _any_types():
     [
         (torch.ones(1, 3), slice(None), "one direction for each of the 2 positions"),
         (torch.ones(3, 3), slice(None), "one direction for each of the 2 positions"),
-        (np.ones((2, 3)), slice(None), "directions are a tensor, not a ndarray"),
+        (np.ones((2, 3)), slice(None), "directions: a ndarray, not a tensor"),
         (torch.ones(2, 3), slice(0, 9, 2), "columns have a step of 2"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 from prescribed_spectra import Reflected, as_operator, rotated
 
 from suffice import InputError
-from suffice.curvature.operator import SymmetricMatrix
+from suffice.curvature.operator import SymmetricMatrix, check_tensor
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -47,6 +47,12 @@ def test_scipy_sees_the_same_operator(dtype):
 def test_vectors_that_do_not_fit_are_refused(vector, message):
     with pytest.raises(InputError, match=message):
         SymmetricMatrix(torch.eye(2)) @ vector
+
+
+def test_arrays_of_numpy_are_refused_by_name():
+    check_tensor(torch.ones(2), "basis")
+    with pytest.raises(InputError, match=r"basis: a ndarray, not a tensor; take torch.as_tensor\(\.\.\.\) of it"):
+        check_tensor(np.ones(2), "basis")
 
 
 @pytest.mark.parametrize(

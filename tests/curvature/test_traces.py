@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from suffice import InputError
 from suffice.curvature.operator import SymmetricMatrix, random_signs
-from suffice.curvature.traces import diagonal, frobenius_norm, trace
+from suffice.curvature.traces import diagonal, frobenius_norm, moments, trace
 
 PRECISIONS = [torch.float64, torch.float32]
 ESTIMATORS = {"trace": trace, "frobenius_norm": frobenius_norm}
@@ -104,6 +104,13 @@ def test_products_are_as_many_as_asked_for(estimator):
     operator = Reflected(hessian_like(80))
     estimator(operator, 15)
     assert operator.products == 15
+
+
+def test_both_moments_are_those_of_the_same_products():
+    operator = Reflected(hessian_like(80))
+    found = moments(operator, 15, seed=3)
+    assert operator.products == 15
+    assert found == (trace(operator, 15, seed=3), frobenius_norm(operator, 15, seed=3))
 
 
 def test_too_few_draws_are_refused():

@@ -66,6 +66,8 @@ def test_sizes_across_shards(monkeypatch):
 def test_sizes_that_are_not_there_are_refused(measured, size):
     with pytest.raises(InputError, match=f"size {size}: sizes go from 1 to the number of samples, 23"):
         measured[1].at([5, size])
+    with pytest.raises(InputError, match=f"size {size}: sizes go from 1"):
+        measured[1].chance([5, size])
 
 
 def test_the_distance_is_to_the_surface_of_all_samples(measured):

@@ -20,6 +20,7 @@ from suffice.checks.precise import in_float64, lowest_dtype
 from suffice.checks.registry import COMPLEX, DERIVATIVE, NOT_FINITE, Finding
 from suffice.checks.unused import check_unused
 from suffice.errors import InputError
+from suffice.memory import has_run_out, too_large
 from suffice.problem import Problem
 
 SAMPLES = 3
@@ -249,11 +250,11 @@ def _differentiated(
         try:
             found = gradient(problem, position)
             first = first or found
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
         except Exception as error:  # whatever an engine says of a model that it cannot take
-            if isinstance(error.__cause__, (MemoryError, torch.OutOfMemoryError)):
+            if error.__cause__ is not None and has_run_out(error.__cause__):
                 raise  # that is not the model's fault
+            if has_run_out(error):
+                raise too_large(error) from error
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
             what = reason if isinstance(error, InputError) else f"automatic differentiation fails: {reason}"
             remedy = "Write forward so that torch can differentiate it; losses can be recorded as they are"

@@ -19,7 +19,7 @@ from suffice.curvature.projected import PerSample, check_basis, per_sample
 from suffice.curvature.spectral_norm import SpectralNorm, spectral_norm
 from suffice.curvature.spreads import Spreads, spreads
 from suffice.curvature.tangent_kernel import KernelPlan, TangentKernel, plan_tangent_kernel, tangent_kernel
-from suffice.curvature.traces import DiagonalEstimate, Estimate, diagonal, frobenius_norm, trace
+from suffice.curvature.traces import DiagonalEstimate, Estimate, Moments, diagonal, frobenius_norm, moments, trace
 
 __all__ = [
     "AlongK",
@@ -30,6 +30,7 @@ __all__ = [
     "Hessian",
     "KernelPlan",
     "LayerCurvature",
+    "Moments",
     "Outliers",
     "PerSample",
     "SpectralDensity",
@@ -48,6 +49,7 @@ __all__ = [
     "layers",
     "loss_gradients",
     "mean_gradient",
+    "moments",
     "outliers",
     "output_gradients",
     "parameter_count",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from suffice.errors import InputError
+from suffice.memory import has_run_out
 from suffice.problem import Problem
 
 LONGEST_REASON = 300
@@ -39,9 +40,11 @@ def recording(problem: Problem, twice: bool = False) -> Iterator[None]:
         torch.clear_autocast_cache()  # of weights converted without gradients
         with torch.enable_grad(), kernels:
             yield
-    except (InputError, MemoryError, torch.OutOfMemoryError):
+    except InputError:
         raise
     except Exception as error:
+        if has_run_out(error):
+            raise
         reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
         times = " twice" if twice else ""
         raise InputError(f"autograd cannot differentiate this model{times}: {reason}") from error

@@ -8,6 +8,7 @@ from torch.autograd.graph import Node
 
 from suffice.curvature.autograd import pulled_back
 from suffice.errors import InputError
+from suffice.memory import has_run_out
 
 ABSENT = ("NotImplemented", "DelayedError", "Error")
 """Nodes of autograd that stand for a derivative that is not there."""
@@ -110,9 +111,9 @@ def _failing(loss: Tensor, parameters: Mapping[str, Tensor]) -> str | None:
         watch(node)
     try:
         pulled_back(slope, list(parameters.values()), keep=True)
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception:  # whatever it says
+    except Exception as error:  # whatever it says
+        if has_run_out(error):
+            raise
         return _operation(begun[-1]) if begun else None
     return None
 

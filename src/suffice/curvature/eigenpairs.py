@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from suffice.curvature.basis import MEMORY
-from suffice.curvature.lanczos import ASYMMETRY, as_start, check_tolerance
+from suffice.curvature.lanczos import ASYMMETRY, HALF_PRECISION, as_start, check_tolerance
 from suffice.curvature.missing import longest_probe
 from suffice.curvature.operator import SymmetricOperator
 from suffice.curvature.search import EigenpairSearch
@@ -133,7 +133,7 @@ def _dense(A: SymmetricOperator, count: int) -> Eigenpairs:
     parameters = A.shape[0]
     matrix = (A @ torch.eye(parameters, dtype=A.dtype, device=A.device)).double()
     if float((matrix - matrix.T).abs().max()) > ASYMMETRY * float(matrix.abs().max()):
-        raise InputError("the operator is not symmetric: A differs from its transpose")
+        raise InputError(f"the operator is not symmetric: A differs from its transpose{HALF_PRECISION}")
     values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
     order = values.abs().argsort(descending=True, stable=True)[:count]
     values, vectors = values[order], vectors[:, order].to(A.dtype)

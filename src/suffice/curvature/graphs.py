@@ -17,6 +17,7 @@ from suffice.curvature.autograd import pulled_back, recording
 from suffice.curvature.double_backward import gradient_along, with_graph
 from suffice.curvature.written_out import WrittenOut
 from suffice.errors import InputError
+from suffice.memory import has_run_out, too_large
 from suffice.problem import Batch, Problem, as_tensor
 
 Part: TypeAlias = Literal["full", "outer", "functional"]
@@ -165,7 +166,9 @@ class Graphs:
             some, left = positions[start : start + together], list(pairs)
             try:
                 self._add_products(left, some, names)
-            except (MemoryError, torch.OutOfMemoryError) as error:
+            except Exception as error:
+                if not has_run_out(error):
+                    raise
                 self._make_room(some, error)
             if left:  # after the clause above, whose error keeps alive what there was in memory
                 self._add(left, some, names)
@@ -231,17 +234,14 @@ class Graphs:
             self._writes_out = False
         return self._build(*arguments, contextlib.nullcontext())
 
-    def _make_room(self, positions: Int64[np.ndarray, " batch"], error: MemoryError | torch.OutOfMemoryError) -> None:
+    def _make_room(self, positions: Int64[np.ndarray, " batch"], error: Exception) -> None:
         if self._kept:
             self._memory = 0
             self._kept.clear()
         elif len(positions) > 1:
             self._together = (len(positions) + 1) // 2
         else:
-            raise InputError(
-                f"the graph of one sample does not fit into the memory of {self._problem.device}: let fewer parameters "
-                "move, or use another device"
-            ) from error
+            raise too_large(error) from error
 
     @functools.cached_property
     def _cost(self) -> tuple[int, int]:

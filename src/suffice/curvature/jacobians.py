@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from suffice.checks import check_batches, check_gradient
+from suffice.curvature.operator import check_tensor
 from suffice.curvature.parameters import unflattened
 from suffice.curvature.vmap_or_plain import Cost, Function, SampleGradients
 from suffice.errors import InputError
-from suffice.problem import TOGETHER, Batch, Halving, Problem, as_tensor
+from suffice.memory import Halving
+from suffice.problem import TOGETHER, Batch, Problem, as_tensor
 
 CHUNK_BYTES = 128 << 20
 """What the samples that are run together may take: more is not faster, less is."""
@@ -158,8 +160,7 @@ class GradientRows:
 
 
 def _check_rows(positions: Int64[np.ndarray, " rows"], directions: Float[Tensor, "*_"], columns: slice) -> None:
-    if not isinstance(directions, Tensor):
-        raise InputError(f"directions are a tensor, not a {type(directions).__name__}: take torch.as_tensor(...) of it")
+    check_tensor(directions, "directions")
     if directions.ndim != 2 or len(directions) != len(positions):
         raise InputError(
             f"there must be one direction for each of the {len(positions)} positions, (rows, outputs), not "

@@ -15,6 +15,8 @@ from suffice.errors import InputError
 ASYMMETRY = 1e-3
 """An operator whose u'Av and v'Au differ by more, relative to its norm, is refused."""
 
+HALF_PRECISION = "; products of a model in bfloat16 or float16 round that much: measure model.float()"
+
 
 @final
 class Lanczos:
@@ -164,7 +166,8 @@ class Lanczos:
         self._asymmetry = max(self._asymmetry, float(np.linalg.norm(found - expected)))
         if self._asymmetry > ASYMMETRY * self._norm:
             raise InputError(
-                f"the operator is not symmetric: u'Av and v'Au differ by {self._asymmetry / self._norm:.1%} of its norm"
+                f"the operator is not symmetric: u'Av and v'Au differ by {self._asymmetry / self._norm:.1%} of its "
+                f"norm{HALF_PRECISION}"
             )
 
 

@@ -52,6 +52,7 @@ class SymmetricOperator(ABC):
 
     def __matmul__(self, vectors: Float[Tensor, "parameters *columns"]) -> Float[Tensor, "parameters *columns"]:
         """The product with one vector (P,), or with each column of (P, n)."""
+        check_tensor(vectors, "v")
         if vectors.ndim not in {1, 2} or len(vectors) != self.shape[1]:
             raise InputError(
                 f"A @ v: v has the shape {tuple(vectors.shape)}, it must be ({self.shape[1]},) or ({self.shape[1]}, n)"
@@ -124,6 +125,12 @@ class SymmetricMatrix(SymmetricOperator):
 
     def _product(self, vectors: Float[Tensor, "parameters columns"]) -> Float[Tensor, "parameters columns"]:
         return self._matrix @ vectors
+
+
+def check_tensor(given: Any, name: str) -> None:
+    """Refuses what is no tensor, such as an array of NumPy: a vector, a basis, a direction."""
+    if not isinstance(given, Tensor):
+        raise InputError(f"{name}: a {type(given).__name__}, not a tensor; take torch.as_tensor(...) of it")
 
 
 def random_signs(operator: SymmetricOperator, generator: torch.Generator) -> Float[Tensor, " parameters"]:

@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from suffice.curvature.hessian import check_hessian
+from suffice.curvature.operator import check_tensor
 from suffice.curvature.parameters import parameter_count
 from suffice.curvature.second_order_ways import SampleProjections, loss_of_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
-from suffice.problem import TOGETHER, Halving, Problem
+from suffice.memory import Halving
+from suffice.problem import TOGETHER, Problem
 from suffice.storage import RowShards, locked
 
 SHARD_SAMPLES = 256
@@ -188,6 +190,7 @@ def check_basis(problem: Problem, basis: Float[Tensor, "parameters *directions"]
         InputError: another shape or dtype, or inner products that are off.
     """
     count = parameter_count(problem)
+    check_tensor(basis, "basis")
     if basis.ndim != 2 or len(basis) != count or basis.shape[1] == 0 or not basis.is_floating_point():
         raise InputError(
             f"the basis has the shape {tuple(basis.shape)} and {basis.dtype}: it must be ({count}, D), with a row for "

@@ -15,6 +15,7 @@ from suffice.curvature.graphs import Graphs
 from suffice.curvature.parameters import unflattened
 from suffice.curvature.second_order_ways import loss_of_samples
 from suffice.curvature.vmap_or_plain import AGREEMENT, Wrapped, sample_of
+from suffice.memory import has_run_out
 from suffice.problem import Problem
 
 CHUNK_BYTES = 256 << 20
@@ -99,9 +100,9 @@ class SampleProducts:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what vmap runs slowly
                 return vmap(of_one)(rows, vectors).detach()
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception:  # whatever the model, or vmap, says: the plain way decides
+        except Exception as error:  # whatever the model, or vmap, says: the plain way decides
+            if has_run_out(error):
+                raise
             return None
 
     def _one_by_one(

@@ -27,6 +27,7 @@ from suffice.curvature.double_backward import gradient_along, with_graph
 from suffice.curvature.second_order_graph import SecondOrderGraph
 from suffice.curvature.second_order_rules import gram
 from suffice.curvature.vmap_or_plain import AGREEMENT, Function, Wrapped, sample_of
+from suffice.memory import has_run_out
 from suffice.problem import Problem, as_tensor
 
 SAME_LOSS = 1e-5
@@ -282,8 +283,8 @@ def _unless_it_fails(run: Callable[[], Projections | None]) -> Projections | Non
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what vmap runs slowly; the model's own came by the plain way
             found = run()
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception:
+    except Exception as error:
+        if has_run_out(error):
+            raise
         return None
     return None if found is None else Projections(*(part.detach().double() for part in found))

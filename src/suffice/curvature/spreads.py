@@ -16,7 +16,8 @@ from suffice.curvature.parameters import parameter_count
 from suffice.curvature.prefix import without_frozen_prefix
 from suffice.curvature.sample_products import SampleProducts
 from suffice.curvature.spectral_norm import spectral_norm
-from suffice.problem import TOGETHER, Halving, Problem, norm
+from suffice.memory import Halving
+from suffice.problem import TOGETHER, Problem, norm
 
 
 class Spreads(NamedTuple):

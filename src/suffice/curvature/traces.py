@@ -24,6 +24,13 @@ class Estimate(NamedTuple):
     error: float
 
 
+class Moments(NamedTuple):
+    """What the eigenvalues add up to, and their squares: the second is the root of the latter sum."""
+
+    trace: Estimate
+    frobenius_norm: Estimate
+
+
 class DiagonalEstimate(NamedTuple):
     """The diagonal of an operator, and the standard error of each entry."""
 
@@ -60,10 +67,7 @@ def trace(A: SymmetricOperator, draws: int = 30, seed: int = 0) -> Estimate:
         >>> trace(SymmetricMatrix(torch.diag(torch.tensor([3.0, -5.0]))))
         Estimate(value=-2.0, error=0.0)
     """
-    if draws >= A.shape[0]:
-        return Estimate(float(_dense(A).trace()), 0.0)
-    split = _Split(A, draws, seed)
-    return _estimate(float(split.projected.trace()), [float(torch.dot(g, outside)) for g, outside in split.samples()])
+    return moments(A, draws, seed).trace
 
 
 def frobenius_norm(A: SymmetricOperator, draws: int = 30, seed: int = 0) -> Estimate:
@@ -91,13 +95,38 @@ def frobenius_norm(A: SymmetricOperator, draws: int = 30, seed: int = 0) -> Esti
         >>> frobenius_norm(SymmetricMatrix(torch.diag(torch.tensor([3.0, -4.0]))))
         Estimate(value=5.0, error=0.0)
     """
+    return moments(A, draws, seed).frobenius_norm
+
+
+def moments(A: SymmetricOperator, draws: int = 30, seed: int = 0) -> Moments:
+    """`trace` and `frobenius_norm` from the same products, for the price of one.
+
+    Args:
+        A: the operator, (P, P).
+        draws: products of A with a vector, at least 4. With P or more both are exact.
+        seed: random seed.
+
+    Raises:
+        InputError: fewer than 4 draws; an operator that is not symmetric, or products that are not finite.
+
+    Example:
+        >>> from suffice.curvature.operator import SymmetricMatrix
+        >>> moments(SymmetricMatrix(torch.diag(torch.tensor([3.0, -4.0]))))
+        Moments(trace=Estimate(value=-1.0, error=0.0), frobenius_norm=Estimate(value=5.0, error=0.0))
+    """
     if draws >= A.shape[0]:
-        return Estimate(float(torch.linalg.matrix_norm(_dense(A))), 0.0)
+        matrix = _dense(A)
+        return Moments(Estimate(float(matrix.trace()), 0.0), Estimate(float(torch.linalg.matrix_norm(matrix)), 0.0))
     split = _Split(A, draws, seed)
+    samples = [(float(torch.dot(g, outside)), float(torch.dot(outside, outside))) for g, outside in split.samples()]
+    traces, squares = map(list, zip(*samples, strict=True))
     exact = float(np.square(split.projected).sum()) + 2 * float(torch.dot(split.remainder, split.remainder))
-    square = _estimate(exact, [float(torch.dot(outside, outside)) for _, outside in split.samples()])
+    square = _estimate(exact, squares)
     norm = math.sqrt(square.value)
-    return Estimate(norm, square.error / (2 * norm) if norm > 0 else 0.0)
+    return Moments(
+        _estimate(float(split.projected.trace()), traces),
+        Estimate(norm, square.error / (2 * norm) if norm > 0 else 0.0),
+    )
 
 
 def diagonal(A: SymmetricOperator, draws: int = 30, seed: int = 0) -> DiagonalEstimate:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
 from suffice.curvature.autograd import pulled_back, recording
+from suffice.memory import has_run_out
 from suffice.problem import Batch, Problem
 
 Function: TypeAlias = Callable[[Batch], Float[Tensor, " outputs"]]
@@ -134,9 +135,9 @@ class SampleGradients:
                 warnings.simplefilter("ignore")  # of what vmap runs slowly; the model's own came by the plain way
                 batch = self._problem.batch(positions)
                 return vmap(of_one)(rows, directions)
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception:  # whatever the model, or vmap, says: plain autograd decides
+        except Exception as error:  # whatever the model, or vmap, says: plain autograd decides
+            if has_run_out(error):
+                raise
             return None
 
     def _one_by_one(

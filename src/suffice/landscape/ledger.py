@@ -14,7 +14,8 @@ from suffice.checks import check_evaluation_mode, check_kept, check_losses, chec
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.landscape.probes import Probes
-from suffice.problem import Batch, Halving, Problem, fastest_batch_size
+from suffice.memory import Halving, has_run_out
+from suffice.problem import Batch, Problem, fastest_batch_size
 from suffice.storage import RowShards, atomic_write, locked
 
 SHARD_SAMPLES = 256
@@ -83,9 +84,7 @@ class Ledger:
         Raises:
             InputError: other sizes; a file of the store was damaged or removed since the ledger was opened.
         """
-        asked, samples = np.asarray(sizes, dtype=np.int64), len(self.index)
-        for size in asked[(asked < 1) | (asked > samples)]:
-            raise InputError(f"size {size}: sizes go from 1 to the number of samples, {samples}")
+        asked = checked_sizes(sizes, len(self.index))
         means = np.empty((len(asked), len(self.distance)))
         total = np.zeros(len(self.distance))
         for rows in self._shards.shards():
@@ -188,6 +187,18 @@ def record(
     return Ledger(shards, problem.index)
 
 
+def checked_sizes(sizes: Sequence[int], samples: int) -> Int64[np.ndarray, " sizes"]:
+    """Sizes k as an array.
+
+    Raises:
+        InputError: a size below 1 or above the number of samples.
+    """
+    asked = np.asarray(sizes, dtype=np.int64)
+    for size in asked[(asked < 1) | (asked > samples)]:
+        raise InputError(f"size {size}: sizes go from 1 to the number of samples, {samples}")
+    return asked
+
+
 def _measure(
     problem: Problem, probes: Probes, rows: slice, halving: Halving, progress: Callable[[int], None]
 ) -> Float64[np.ndarray, "rows probes"]:
@@ -199,8 +210,9 @@ def _measure(
             if ends not in batches:
                 batches[ends] = problem.batch(some)
             return problem.losses(batches[ends], len(some))
-        except (MemoryError, torch.OutOfMemoryError):
-            batches.clear()  # smaller ones follow
+        except Exception as error:
+            if has_run_out(error):
+                batches.clear()  # smaller ones follow
             raise
 
     positions = problem.positions(rows)

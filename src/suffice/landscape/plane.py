@@ -12,6 +12,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from suffice.curvature import flattened, parameter_count
+from suffice.curvature.operator import check_tensor
 from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.problem import Problem, State, norm
@@ -152,6 +153,7 @@ class Plane:
         if length == 0:
             raise InputError("all moving parameters are zero, so distances relative to ||w*|| have no meaning")
         for direction in (first, second):
+            check_tensor(direction, "direction")
             if direction.shape != (count,):
                 raise InputError(f"a direction has shape {tuple(direction.shape)}: {count} parameters move")
         u, v = _orthonormal(first.detach().double(), second.detach().double())

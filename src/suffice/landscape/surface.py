@@ -7,7 +7,7 @@ from typing import Literal, final
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.landscape.ledger import Ledger, record
+from suffice.landscape.ledger import Ledger, checked_sizes, record
 from suffice.landscape.plane import Plane
 from suffice.landscape.probes import Probes
 from suffice.problem import Problem
@@ -55,10 +55,17 @@ class Surface:
         with :math:`\bar S^2` the mean over the grid of the variance of the losses: the variance of a mean of k that are
         drawn from m without replacement.
 
+        Args:
+            sizes: as `at`.
+
+        Raises:
+            InputError: other sizes.
+
         Source: W. G. Cochran, "Sampling techniques", 3rd edition, 1977, theorem 2.2.
         """
         variance = self.ledger.variances()[self.plane.probes].mean()
-        left = 1 / np.asarray(sizes) - 1 / len(self.ledger.index)
+        samples = len(self.ledger.index)
+        left = 1 / checked_sizes(sizes, samples) - 1 / samples
         return np.asarray(np.sqrt(variance * left))
 
     def result(

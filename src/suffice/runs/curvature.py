@@ -19,13 +19,12 @@ from suffice.curvature import (
     Hessian,
     SymmetricOperator,
     by_layer,
-    frobenius_norm,
     gaps,
     layers,
+    moments,
     parameter_count,
     spectral_density,
     top_eigenpairs,
-    trace,
 )
 from suffice.curvature.density import density_memory
 from suffice.curvature.eigenpairs import eigenpairs_memory
@@ -253,7 +252,7 @@ def _announce(problem: Problem, hessian: Hessian, config: CurvatureConfig, produ
 
 
 def _spectrum_products(config: CurvatureConfig) -> int:
-    return 3 * config.count + 10 + 2 * TRACE_DRAWS
+    return 3 * config.count + 10 + TRACE_DRAWS
 
 
 def _announce_surface(problem: Problem, points: int, watch: Watch) -> None:
@@ -275,7 +274,7 @@ def _spectrum(problem: Problem, hessian: Hessian, config: CurvatureConfig, watch
     with watch.progress("eigenvalues", _spectrum_products(config)) as progress:
         watched = _Watched(hessian, progress)
         pairs = top_eigenpairs(watched, min(config.count, hessian.shape[0]), seed=config.seed)
-        total, size = trace(watched, TRACE_DRAWS, config.seed), frobenius_norm(watched, TRACE_DRAWS, config.seed)
+        total, size = moments(watched, TRACE_DRAWS, config.seed)
     return Spectrum(
         loss=float(problem.all_losses().mean()),
         eigenvalues=[

@@ -21,7 +21,7 @@ from suffice.curvature import (
 )
 from suffice.curvature.graphs import Graphs
 from suffice.curvature.sample_products import SampleProducts
-from suffice.problem import Halving
+from suffice.memory import Halving, has_run_out
 
 SAMPLES = 70
 LIMIT = 9
@@ -39,7 +39,7 @@ class Limited(nn.Module):
     def forward(self, x):
         if len(x) > self.limit:
             self.refused += 1
-            raise torch.OutOfMemoryError(f"no memory for {len(x)} samples")
+            torch.empty(1 << 50)  # torch's own error of a CPU
         return self.layers(x)
 
 
@@ -113,7 +113,7 @@ def test_results_do_not_change(problem, name):
 def test_a_sample_that_does_not_fit_is_refused_with_what_to_do(problem, name):
     MEASURED[name](problem)  # the guards have seen the model
     problem.model.limit = 0
-    with pytest.raises(InputError, match="let fewer parameters move"):
+    with pytest.raises(InputError, match=r"with a single sample .*4503599627370496 bytes.*let fewer parameters move"):
         MEASURED[name](problem)
 
 
@@ -172,6 +172,15 @@ def test_kept_graphs_are_given_up_before_batches_are_halved(problem):
     assert sizes == [20]
     assert torch.allclose(product(first, second), expected, rtol=1e-10)
     assert sizes == [20, 20, 20]
+
+
+def test_errors_of_memory_are_known():
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(1 << 50)
+    assert has_run_out(error.value)
+    assert has_run_out(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not has_run_out(RuntimeError("shapes cannot be multiplied"))
+    assert not has_run_out(ValueError("can't allocate memory"))
 
 
 def test_what_failed_is_given_up_before_a_half_is_run():
