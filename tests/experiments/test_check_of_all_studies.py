@@ -1,20 +1,18 @@
 """The pooled check says what the committed results of the studies say."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from scripts_of_project import script
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "check"
 
 
 @pytest.fixture(scope="module")
 def check():
-    spec = importlib.util.spec_from_file_location("check_of_all_studies", FOLDER / "run.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with script("experiments/check/run.py") as module:
+        yield module
 
 
 def leaves(value, path=""):

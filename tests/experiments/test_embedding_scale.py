@@ -1,27 +1,22 @@
 """The experiment on the scale of the embeddings: exponents that follow from the formulas, and what it writes."""
 
-import importlib.util
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scripts_of_project import script
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "embedding-scale"
 
 
 @pytest.fixture(scope="module")
 def run():
-    spec = importlib.util.spec_from_file_location("embedding_scale", FOLDER / "run.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # for its dataclasses
-    spec.loader.exec_module(module)
-    module.ADDITIONS = {"none": 3, "pre": 3}  # seconds instead of minutes
-    yield module
-    del sys.modules[spec.name]
+    with script("experiments/embedding-scale/run.py") as module:
+        module.ADDITIONS = {"none": 3, "pre": 3}  # seconds instead of minutes
+        yield module
 
 
 def norms(run, name, sigmas, repeats=2):

@@ -1,6 +1,5 @@
 """The experiment on the claim that the surface settles because the Hessian does, in tiny sizes."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from scripts_of_project import script
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "settling" / "run.py"
 
@@ -17,12 +17,8 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture(scope="module")
 def experiment():
-    name = "settling"
-    spec = importlib.util.spec_from_file_location(name, SCRIPT)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[name]
+    with script("experiments/settling/run.py") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

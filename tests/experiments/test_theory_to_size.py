@@ -1,9 +1,7 @@
 """The experiment from theory to a sufficient size: order of the three kinds, and what k* does as things move."""
 
-import importlib.util
 import itertools
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from rich.console import Console
+from scripts_of_project import script
 
 from suffice import closed_form
 
@@ -19,12 +18,8 @@ SCRIPT = Path(__file__).parents[2] / "experiments" / "theory-to-size" / "run.py"
 
 @pytest.fixture(scope="module")
 def experiment():
-    name = "theory_to_size"
-    spec = importlib.util.spec_from_file_location(name, SCRIPT)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[name]
+    with script("experiments/theory-to-size/run.py") as module:
+        yield module
 
 
 @pytest.fixture(scope="module")
