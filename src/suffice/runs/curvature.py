@@ -266,7 +266,7 @@ def _announce_surface(problem: Problem, points: int, watch: Watch) -> None:
         seconds = (time.perf_counter() - start) / len(positions) * len(problem)
     watch.say(
         f"Surface of {points} x {points} points, {len(problem):,} samples: about {duration(points**2 * seconds)}, "
-        f"{8e-6 * points**2 * len(problem):,.0f} MB on disk; fewer --surface-points take less."
+        f"{max(8e-6 * points**2 * len(problem), 0.1):,.2g} MB on disk; fewer --surface-points take less."
     )
 
 

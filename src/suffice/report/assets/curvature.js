@@ -4,6 +4,7 @@ const NARROW = matchMedia("(max-width: 52rem)");
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => DARK.matches && getComputedStyle(document.documentElement).colorScheme.includes("dark");
 const OPTIONS = { responsive: true, displaylogo: false };
+const SMALL = { size: 12 };
 const QUIET = { responsive: true, displayModeBar: false };
 
 const ink = () => getComputedStyle(document.body).color;
@@ -46,7 +47,7 @@ function half(bits) {
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
 
-function surfaceOf({ x, y, sizes, last, deltas, scale, labels, minima, low, high, unit }) {
+function surfaceOf({ x, y, sizes, last, deltas, scale, labels, minima, low, high }) {
   const whole = new Float32Array(bytes(last)), changes = new Uint16Array(bytes(deltas));
   const count = x.length * y.length, found = Object.entries(minima);
   const slider = document.getElementById("surface-slider"), play = document.getElementById("surface-play");
@@ -58,7 +59,7 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, minima, low, high
   }
 
   const ground = { backgroundcolor: "rgba(0,0,0,0)", showbackground: false };
-  const axis = (title) => ({ title: { text: title }, gridcolor: grid(), zerolinecolor: grid(), color: ink(), ...ground });
+  const axis = (title) => ({ title: { text: title, font: NARROW.matches ? SMALL : {} }, gridcolor: grid(), zerolinecolor: grid(), color: ink(), ...ground });
   const colors = { colorscale: "Viridis", cmin: low, cmax: high };
 
   function draw() {
@@ -89,8 +90,8 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, minima, low, high
       ],
       layout: {
         margin: { l: 60, r: 10, t: 10, b: 50 }, height: 300, showlegend: false,
-        xaxis: { title: { text: `${labels[0]}, ${unit}` }, range: [x[0], x[x.length - 1]], constrain: "domain" },
-        yaxis: { title: { text: labels[1] }, range: [y[0], y[y.length - 1]], scaleanchor: "x", constrain: "domain" },
+        xaxis: { title: { text: `${labels[0]}, in ‖w*‖`, font: SMALL }, range: [x[0], x[x.length - 1]], constrain: "domain" },
+        yaxis: { title: { text: `${labels[1]}, in ‖w*‖`, font: SMALL }, range: [y[0], y[y.length - 1]], scaleanchor: "x", constrain: "domain" },
       },
     });
     Plotly.react("surface-contours", data, layout, QUIET);

@@ -86,7 +86,7 @@ def surface_data(surface: SurfaceAlongK) -> dict[str, object]:
     """What the script of a page draws the surface from."""
     axis = loss_axis(surface.losses())
     fields = {"x", "y", "sizes", "last", "deltas", "scale", "labels", "minima"}
-    return surface.model_dump(include=fields) | {"low": axis.low, "high": axis.high, "unit": UNIT}
+    return surface.model_dump(include=fields) | {"low": axis.low, "high": axis.high}
 
 
 def distance_figure(surface: SurfaceAlongK) -> Figure:
