@@ -1,5 +1,8 @@
 """What holds of every operator of second derivatives, on every kind of model: one abstract case, inherited by each."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -422,6 +425,18 @@ def test_memory_is_known_before_and_graphs_are_kept_within_it():
     assert Hessian(problem, batch_size=10, memory=int(2.5 * batch)).memory == int(2.5 * batch) + batch
     assert Hessian(problem, batch_size=10, memory=0).memory == batch
     assert 10 * 43 * 8 < batch < 100 * 43 * 8  # some float64 numbers for each input, hidden unit and output
+
+
+def test_released_graphs_are_gone_and_built_anew():
+    operator = Hessian(mlp_problem([8, 32, 3], 30), batch_size=10)
+    vector = torch.ones(operator.shape[0], dtype=operator.dtype)
+    product = operator @ vector
+    alive = [weakref.ref(graph) for graph in operator._graphs._kept.values()]
+    assert len(alive) == 3
+    operator.release()
+    gc.collect()
+    assert [graph() for graph in alive] == [None] * 3
+    assert torch.equal(operator @ vector, product)
 
 
 def test_a_problem_too_large_to_be_dense():

@@ -200,6 +200,10 @@ class Graphs:
         """Gives up the graph of a batch that is not needed again."""
         self._kept.pop(positions.tobytes(), None)
 
+    def release(self) -> None:
+        """Gives up all graphs."""
+        self._kept.clear()
+
     def _split(self, vector: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         parameters = [self._problem.moving[name] for name in names]
         parts = vector.split([parameter.numel() for parameter in parameters])

@@ -144,6 +144,10 @@ class Hessian(SymmetricOperator):
         block.names = tuple(name for name in self.names if name in chosen)
         return block
 
+    def release(self) -> None:
+        """Gives up the graphs that are kept, those of the blocks too; the next product builds them anew."""
+        self._graphs.release()
+
     def _product(self, vectors: Float[Tensor, "parameters columns"]) -> Float[Tensor, "parameters columns"]:
         rows = vectors.T.contiguous()
         totals = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)

@@ -121,7 +121,7 @@ def measure_curvature(
             spectrum=pieces.get("spectrum", TypeAdapter(Spectrum), lambda: _spectrum(problem, hessian, config, watch)),
             layers=pieces.get("layers", TypeAdapter(list[Layer]), lambda: _layers(hessian, blocks, config, watch)),
             density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
-            gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, config, watch)),
+            gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, hessian, config, watch)),
             surface=_surface_or_none(problem, hessian, config, len(samples.classes), out / "curvature", pieces, watch),
             radius=config.radius,
             notes=notes,
@@ -151,7 +151,7 @@ def spectrum_and_gaps(
         _announce(problem, hessian, config, _spectrum_products(config), watch)
     return (
         pieces.get("spectrum", TypeAdapter(Spectrum), lambda: _spectrum(problem, hessian, config, watch)),
-        pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, config, watch)),
+        pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, hessian, config, watch)),
     )
 
 
@@ -323,7 +323,8 @@ def _sizes(problem: Problem, config: CurvatureConfig) -> list[int]:
     return [int(size) for size in np.unique(np.geomspace(1, len(problem) - 1, config.points).round().astype(int))]
 
 
-def _gaps(problem: Problem, config: CurvatureConfig, watch: Watch) -> GapsAlongK:
+def _gaps(problem: Problem, hessian: Hessian, config: CurvatureConfig, watch: Watch) -> GapsAlongK:
+    hessian.release()  # gaps keep graphs of their own
     sizes = _sizes(problem, config)
     with watch.progress("gaps along k", len(sizes)) as progress:
         found = gaps(problem, sizes, seed=config.seed, memory=round(config.memory * GIGABYTE), progress=progress)
