@@ -11,7 +11,8 @@ from suffice.data.images import ImageArray, ImageFolder
 from suffice.data.joined import Joined
 from suffice.data.samples import ClassSubset, LabelledSamples
 from suffice.data.synthetic import SyntheticRegression, Target
-from suffice.data.texts import TABLES, LabelledTexts, holds_texts, read_texts
+from suffice.data.tables import TABLES
+from suffice.data.texts import LabelledTexts, holds_texts, read_texts
 from suffice.errors import InputError
 
 __all__ = [
