@@ -21,7 +21,7 @@ from suffice.results import (
     interval_in_words,
 )
 
-COLORS = {"reached": "green", "extrapolated": "yellow", "cannot_tell": "red"}
+COLORS = {"reached": "green", "extrapolated": "yellow", "unreachable": "red", "cannot_tell": "red"}
 
 
 def finish(result: Result, out: Path, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from suffice.forecasting.checks import CONFIDENCE
 from suffice.forecasting.classes import ClassSlopes
+from suffice.forecasting.curve import Curve, NextRun
 from suffice.forecasting.curve_fits import (
     FAMILIES,
     CurveFit,
@@ -15,6 +16,7 @@ from suffice.forecasting.fine_tuned import effective_penalty, measure_problem
 from suffice.forecasting.forecast import curve_of, forecast, forecast_head
 from suffice.forecasting.levels import FOLDS_OF_TRAININGS, others_of_folds
 from suffice.forecasting.pilot import Pilot, choose_penalty, measure_pilot
+from suffice.forecasting.scores import forecast_scores
 from suffice.forecasting.slopes import FirstOrder, Slope
 
 __all__ = [
@@ -22,9 +24,11 @@ __all__ = [
     "FAMILIES",
     "FOLDS_OF_TRAININGS",
     "ClassSlopes",
+    "Curve",
     "CurveFit",
     "Estimator",
     "FirstOrder",
+    "NextRun",
     "NoImprovement",
     "Pilot",
     "Slope",
@@ -35,6 +39,7 @@ __all__ = [
     "fit_curve",
     "forecast",
     "forecast_head",
+    "forecast_scores",
     "measure_pilot",
     "measure_problem",
     "others_of_folds",
