@@ -111,7 +111,7 @@ def test_the_fingerprint_is_that_of_the_numbers(tmp_path):
         ("size,score\n10,nan\n", r"line 2: score is 'nan'"),
         ("size,score\n10\n", r"line 2: has 1 fields, and the first line 2"),
         ("size,score,score\n10,1,2\n", r"2 columns are named 'score'"),
-        ("size,score,error\n10,0.5,0.1\n20,0.6,\n", r"1 of 2 scores have an 'error'"),
+        ("size,score,error\n10,0.5,0.1\n20,0.6,\n", r"1 of 2 scores come with 'error'"),
         ("", "is empty"),
     ],
 )

@@ -243,5 +243,5 @@ def _none_called(name: str, names: Iterable[str], flag: str) -> str:
 def _all_or_none(values: Sequence[float | None], name: str) -> Float64[np.ndarray, " trainings"] | None:
     given = [value for value in values if value is not None]
     if given and len(given) < len(values):
-        raise InputError(f"{len(given)} of {len(values)} scores have an {name!r}: give it for all or for none")
+        raise InputError(f"{len(given)} of {len(values)} scores come with {name!r}: give it for all or for none")
     return np.array(given, dtype=np.float64) if given else None

@@ -1,6 +1,7 @@
 """From scores that any trainer measured to their learning curve: nothing is trained, and torch is not needed."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def _result(config: CurveConfig, scores: Scores) -> CurveResult:
     answer = next_trainings = None
     if config.target is not None:
         answer = curve.sufficient_size(config.target, config.assurance)
-        if answer.size is not None:
+        if answer.size is not None and answer.low != answer.high:
             run = curve.next_run(config.target, config.samples, config.seed)
             next_trainings = NextTrainings(**dataclasses.asdict(run))
     order = np.argsort(scores.sizes, kind="stable")
@@ -103,7 +104,7 @@ def _result(config: CurveConfig, scores: Scores) -> CurveResult:
         answer=answer,
         next_trainings=next_trainings,
         costs=_costs(scores, answer, next_trainings),
-        notes=[*_few_sizes(scores), *scores.notes],
+        notes=[*_doubts(scores, config), *scores.notes],
         confidence=curve.confidence,
         configuration=config.asked(),
         versions=versions(),
@@ -137,6 +138,10 @@ def _drawn_sizes(scores: Scores, asked: list[int], answer: SufficientSize | None
 def _costs(scores: Scores, answer: SufficientSize | None, next_trainings: NextTrainings | None) -> Costs | None:
     if scores.costs is None:
         return None
+    if scores.costs.min() < 0:
+        raise InputError(
+            f"cost: {scores.costs.min():g} is below 0; give what each training cost, or leave the column out"
+        )
     per_sample = float(scores.costs.sum() / scores.sizes.sum())
     return Costs(
         per_sample=per_sample,
@@ -145,11 +150,17 @@ def _costs(scores: Scores, answer: SufficientSize | None, next_trainings: NextTr
     )
 
 
-def _few_sizes(scores: Scores) -> list[str]:
-    different = len(np.unique(scores.sizes))
-    if different >= FEW:
-        return []
-    return [
-        f"{different} sizes were measured, and with fewer than {FEW} the shape of the curve comes from other people's "
-        "curves for the most part: train at one or two more sizes"
-    ]
+def _doubts(scores: Scores, config: CurveConfig) -> Iterator[str]:
+    different = np.unique(scores.sizes)
+    first, last = (float(scores.scores[scores.sizes == size].mean()) for size in (different[0], different[-1]))
+    rises = config.metric in ("accuracy", "score")
+    if last < first if rises else last > first:
+        yield (
+            f"the {config.metric} {'falls' if rises else 'rises'} from {first:.4g} with {different[0]:,.0f} samples to "
+            f"{last:.4g} with {different[-1]:,.0f}, which is taken for chance: check --metric"
+        )
+    if len(different) < FEW:
+        yield (
+            f"{len(different)} sizes were measured, and with fewer than {FEW} the shape of the curve comes from other "
+            "people's curves for the most part: train at one or two more sizes"
+        )

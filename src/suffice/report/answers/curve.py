@@ -92,52 +92,58 @@ def _without_target(result: CurveResult) -> Iterator[str]:
 
 def _out_of_reach(result: CurveResult, answer: SufficientSize) -> str:
     sentence = (
-        f"The {result.metric} is not expected to {_reach_target(result, answer)} with probability "
-        f"{share_in_words(answer.assurance or 0.5)}"
+        f"The {result.metric} is not expected to {_reach_target(result, answer)} with probability {_asked(answer)}"
     )
-    reached = result.drawn.reached
+    reached, size = result.drawn.reached, result.drawn.sizes[-1]
     if reached is None:
         return f"{sentence}."
-    best = int(np.argmax(reached.mean))
-    size = result.drawn.sizes[best]
     return (
         f"{sentence}: with {size:,} samples, {size / largest_size(result):.3g} times the largest measured size, it is "
-        f"{share_in_words(reached.mean[best])}."
+        f"{share_in_words(reached.mean[-1])}."
     )
 
 
 def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int) -> Iterator[str]:
-    smallest, largest = min(training.size for training in result.trainings), largest_size(result)
-    already = f"Already with {size:,} samples, the smallest measured size,"
-    ends = f"{low:,} to {answer.high:,} samples" if answer.high else f"{low:,} samples or more, with no upper end"
-    yield (
-        f"{already if size == smallest else f'With {size:,} samples'} the {result.metric} should "
-        f"{_reach_target(result, answer)} with probability {share_in_words(answer.assurance or 0.5)}; "
-        f"{100 * answer.confidence:.3g}% interval: {ends}."
-    )
-    reached, sizes = result.drawn.reached, result.drawn.sizes
+    sizes, reached = result.drawn.sizes, result.drawn.reached
+    goal = f"the {result.metric} should {_reach_target(result, answer)}"
+    width = f"{100 * answer.confidence:.3g}% interval"
+    if size == sizes[0]:
+        sure = "" if reached is None else f" with probability {share_in_words(reached.mean[0])}"
+        end = "no upper end" if answer.high is None else f"up to {answer.high:,} samples"
+        ends = "" if answer.high == size else f"; {width}: {end}"
+        yield f"Already with {size:,} samples, the smallest measured size, {goal}{sure}{ends}."
+    else:
+        ends = f"{low:,} to {answer.high:,} samples" if answer.high else f"{low:,} samples or more, with no upper end"
+        yield f"With {size:,} samples {goal} with probability {_asked(answer)}; {width}: {ends}."
     if reached is not None and size <= sizes[-1]:
         of_next = share_in_words(float(np.interp(np.log(size), np.log(sizes), reached.next)))
-        yield (
-            f"This is about the average model on so many samples; the next one reaches it with probability {of_next}."
-        )
-    if reached is not None and answer.assurance is None and (surer := _size_for(SURE, sizes, reached.mean)) is not None:
+        yield f"This is about the average model on so many samples; the next one reaches it with probability {of_next}."
+    surer = None if reached is None or answer.assurance is not None else _size_for(SURE, sizes, reached.mean)
+    if surer is not None and surer > size:
         yield f"Probability {SURE} takes about {surer:,} samples."
     if result.costs is not None and result.costs.at_size is not None:
         yield (
-            f"A training on {size:,} samples should cost about {result.costs.at_size:,.3g}, in the unit of the given "
+            f"A training on {size:,} samples should cost about {_cost(result.costs.at_size)}, in the unit of the given "
             "costs, which are taken as proportional to the samples."
         )
-    if size > FAR * largest:
+    if size > FAR * largest_size(result):
         yield (
-            f"But: this is {size / largest:.3g} times the largest measured size, and beyond 8 to {FAR} times such "
-            "curves were not compared with measured ones."
+            f"But: this is {size / largest_size(result):.3g} times the largest measured size, and beyond 8 to {FAR} "
+            "times such curves were not compared with measured ones."
         )
 
 
 def _reach_target(result: CurveResult, answer: SufficientSize) -> str:
     verb = "fall to" if result.metric in ("error", "loss") else "reach"
     return f"{verb} {target_in_words(result.metric, answer.tolerance)}"
+
+
+def _cost(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _asked(answer: SufficientSize) -> str:
+    return f"{answer.assurance or 0.5:g}"
 
 
 def next_in_words(result: CurveResult) -> str | None:
@@ -147,7 +153,7 @@ def next_in_words(result: CurveResult) -> str | None:
         return None
     trainings = "one model" if run.seeds == 1 else f"{run.seeds} models, each with its own draw of samples and seed,"
     costs = result.costs
-    cost = f" They cost about {costs.next_trainings:,.3g}." if costs and costs.next_trainings is not None else ""
+    cost = f" They cost about {_cost(costs.next_trainings)}." if costs and costs.next_trainings is not None else ""
     if run.interval_left >= HARDLY:
         return (
             f"No training on the samples at hand narrows the interval by much; the best choice, {trainings} on "
