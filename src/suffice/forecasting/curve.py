@@ -29,7 +29,7 @@ CONFIDENCE = 0.9
 HORIZON = 1024
 """Over the largest measured size: beyond it no size is told."""
 
-SEARCHED = 400
+SEARCHED = 160
 """Sizes between the smallest measured one and the horizon, evenly spaced in log n, between which one is interpolated."""
 
 MOST_SURE = 0.995
