@@ -36,8 +36,10 @@ KIN = [
 """OpenML numbers of data sets of one origin, as far as known; no pair is split."""
 
 LEARNERS = {
-    "linear": ("SVM_Linear", "LogisticRegression", "PassiveAggressive", "Perceptron", "RidgeClassifier")
-    + ("SGDClassifier", "LDA"),
+    "linear": (
+        *("SVM_Linear", "LogisticRegression", "RidgeClassifier", "LDA"),
+        *("PassiveAggressive", "Perceptron", "SGDClassifier"),
+    ),
     "kernel": ("SVM_Poly", "SVM_RBF", "SVM_Sigmoid", "KNN"),
     "trees": ("Decision Tree", "ExtraTree", "ens.ExtraTrees", "ens.RandomForest", "ens.GradientBoosting", "CatBoost"),
     "network": ("MLP", "TabNet", "RealMLP", "TabPFNv2"),
@@ -148,9 +150,7 @@ def lcdb(shared: Path, part: Part, seed: int, one_each: bool, untrained: bool = 
                 later, error_of_later = error[row, column, last + after], standard_error[row, column, last + after]
                 one = np.clip(later + np.sqrt(SPLITS) * error_of_later * random.normal(size=2), 0, 1)
                 at = sizes[last + before].astype(float)
-                pilots.append(
-                    Pilot(str(data_set), kinds[learner], learner, at, scores, later, error_of_later, one)
-                )
+                pilots.append(Pilot(str(data_set), kinds[learner], learner, at, scores, later, error_of_later, one))
     return pilots
 
 
@@ -177,5 +177,7 @@ def language_models(shared: Path, part: Part) -> list[Pilot]:
                 now, later = [last - 3, last - 2, last - 1, last], [last + 2, last + 3]
                 at = np.array(sizes, dtype=float)[now]
                 name = f"{row['config name']} on {task}"
-                pilots.append(Pilot(row["family"], "language model", name, at, losses[now], losses[later], None, losses[later]))
+                pilots.append(
+                    Pilot(row["family"], "language model", name, at, losses[now], losses[later], None, losses[later])
+                )
     return pilots

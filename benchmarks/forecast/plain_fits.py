@@ -32,7 +32,9 @@ def shapes(ratios: Float64[np.ndarray, " sizes"]) -> dict[str, list[Float64[np.n
 
 
 def plain_fits(
-    ratios: Float64[np.ndarray, " sizes"], scores: Float64[np.ndarray, "pilots sizes"], ahead: Float64[np.ndarray, " ahead"]
+    ratios: Float64[np.ndarray, " sizes"],
+    scores: Float64[np.ndarray, "pilots sizes"],
+    ahead: Float64[np.ndarray, " ahead"],
 ) -> dict[str, Float64[np.ndarray, "pilots ahead"]]:
     """Forecasts by family.
 
