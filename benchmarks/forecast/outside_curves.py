@@ -36,8 +36,10 @@ KIN = [
 """OpenML numbers of data sets of one origin, as far as known; no pair is split."""
 
 LEARNERS = {
-    "linear": ("SVM_Linear", "LogisticRegression", "PassiveAggressive", "Perceptron", "RidgeClassifier")
-    + ("SGDClassifier", "LDA"),
+    "linear": (
+        *("SVM_Linear", "LogisticRegression", "RidgeClassifier", "LDA"),
+        *("PassiveAggressive", "Perceptron", "SGDClassifier"),
+    ),
     "kernel": ("SVM_Poly", "SVM_RBF", "SVM_Sigmoid", "KNN"),
     "trees": ("Decision Tree", "ExtraTree", "ens.ExtraTrees", "ens.RandomForest", "ens.GradientBoosting", "CatBoost"),
     "network": ("MLP", "TabNet", "RealMLP", "TabPFNv2"),
@@ -70,6 +72,7 @@ class Pilot:
         scores: one training's each.
         later: scores at `AHEAD`.
         later_errors: their standard errors; None where they are of one training.
+        next_scores: of one training each, at the same sizes.
     """
 
     origin: str
@@ -79,6 +82,7 @@ class Pilot:
     scores: Float64[np.ndarray, " 4"]
     later: Float64[np.ndarray, " 2"]
     later_errors: Float64[np.ndarray, " 2"] | None
+    next_scores: Float64[np.ndarray, " 2"]
 
 
 def parts_of_data_sets(data_sets: list[int]) -> dict[Part, list[int]]:
@@ -105,7 +109,7 @@ def parts_of_data_sets(data_sets: list[int]) -> dict[Part, list[int]]:
     return parts
 
 
-def lcdb(shared: Path, part: Part, seed: int, one_each: bool) -> list[Pilot]:
+def lcdb(shared: Path, part: Part, seed: int, one_each: bool, untrained: bool = False) -> list[Pilot]:
     """Pilots on LCDB's error rates, with the noise of single trainings put back; later errors are means.
 
     Args:
@@ -113,6 +117,7 @@ def lcdb(shared: Path, part: Part, seed: int, one_each: bool) -> list[Pilot]:
         part: which data sets.
         seed: of the noise and of the sizes.
         one_each: one pilot a curve, at a size drawn among those possible; else all of them.
+        untrained: with TabNet at sizes at which it was not trained.
     """
     with np.load(shared / "data" / "learning-curves" / "lcdb.npz") as stored:
         error, standard_error = (stored[name].astype(float) for name in ("error", "standard_error"))
@@ -128,7 +133,7 @@ def lcdb(shared: Path, part: Part, seed: int, one_each: bool) -> list[Pilot]:
         for column, learner in enumerate(learners):
             if learner not in kinds:
                 continue
-            least = TABNET_BATCH if learner == "TabNet" else 0
+            least = TABNET_BATCH if learner == "TabNet" and not untrained else 0
             starts = [
                 last
                 for last in range(-before[0], len(sizes) - after[-1], DOUBLING)
@@ -142,18 +147,10 @@ def lcdb(shared: Path, part: Part, seed: int, one_each: bool) -> list[Pilot]:
                 scores = np.clip(error[row, column, last + before] + deviation * random.normal(size=4), 0, 1)
                 if np.ptp(scores) == 0:
                     continue
-                later = last + after
-                pilots.append(
-                    Pilot(
-                        str(data_set),
-                        kinds[learner],
-                        learner,
-                        sizes[last + before].astype(float),
-                        scores,
-                        error[row, column, later],
-                        standard_error[row, column, later],
-                    )
-                )
+                later, error_of_later = error[row, column, last + after], standard_error[row, column, last + after]
+                one = np.clip(later + np.sqrt(SPLITS) * error_of_later * random.normal(size=2), 0, 1)
+                at = sizes[last + before].astype(float)
+                pilots.append(Pilot(str(data_set), kinds[learner], learner, at, scores, later, error_of_later, one))
     return pilots
 
 
@@ -180,5 +177,7 @@ def language_models(shared: Path, part: Part) -> list[Pilot]:
                 now, later = [last - 3, last - 2, last - 1, last], [last + 2, last + 3]
                 at = np.array(sizes, dtype=float)[now]
                 name = f"{row['config name']} on {task}"
-                pilots.append(Pilot(row["family"], "language model", name, at, losses[now], losses[later], None))
+                pilots.append(
+                    Pilot(row["family"], "language model", name, at, losses[now], losses[later], None, losses[later])
+                )
     return pilots

@@ -26,7 +26,7 @@ from suffice.forecasting.shapes import PRIORS, Family, Grid, ShapePrior
 
 PATTERNS = 6
 ITERATIONS = 30
-"""Chosen on development data sets, among 1, 4, 6 patterns and 30 to 120 iterations."""
+"""Chosen on development data sets: 1 to 10 patterns, 12 to 120 iterations, smoothing from 2e-6 to 5e-4 were tried."""
 
 SMOOTHING = 1e-5
 """Added to the shares of shapes; of those of wander and noise, and of patterns at a level, 20 and 1,000 times it."""
@@ -36,11 +36,13 @@ NOISE_EXPONENT = {"error": 0.23, "loss": 0.0, "score": 0.23}
 
 LEVELS = {"error": (0.08, 0.22, 0.45), "loss": (), "score": ()}
 
-EXPONENTS, DELAYS = (0.15, 0.35, 0.6, 0.9, 1.3, 1.9, 2.8), (0.0, 0.3, 1.5, 6.0, 25.0)
+EXPONENTS, DELAYS = (0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.1, 1.5, 2.0, 2.8), (0.0, 0.3, 1.5, 6.0, 25.0)
 
 SLOPES = {
-    "error": [(-0.3, 0.2), (-0.08, 0.06), (0, 0.01), (0.03, 0.02), (0.08, 0.03), (0.15, 0.05), (0.25, 0.07)]
-    + [(0.4, 0.1), (0.6, 0.15), (0.9, 0.3)],
+    "error": [
+        *[(-0.3, 0.2), (-0.08, 0.06), (0, 0.01), (0.03, 0.02), (0.08, 0.03), (0.15, 0.05), (0.25, 0.07)],
+        *[(0.4, 0.1), (0.6, 0.15), (0.9, 0.3)],
+    ],
     "score": [(-0.5, 0.3), (-0.1, 0.1), (0, 0.03), (0.1, 0.08), (0.3, 0.15), (0.6, 0.2), (1, 0.3), (1.6, 0.5)],
 }
 WANDER = {

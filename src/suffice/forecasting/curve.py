@@ -29,8 +29,8 @@ CONFIDENCE = 0.9
 HORIZON = 1024
 """Over the largest measured size: beyond it no size is told."""
 
-SEARCHED = 400
-"""Sizes between the smallest measured one and the horizon, evenly spaced in log n, between which one is interpolated."""
+SEARCHED = 160
+"""Sizes from the smallest measured one to the horizon, evenly spaced in log n, between which one is interpolated."""
 
 MOST_SURE = 0.995
 """Greatest assurance, and least 1 - it, that so many draws can tell."""
@@ -122,7 +122,7 @@ class Curve:
         True
         >>> curve.at([3200]).mean.shape
         (1,)
-        >>> curve.sufficient_size(0.85, assurance=0.8).status
+        >>> curve.sufficient_size(0.84, assurance=0.6).status
         'extrapolated'
     """
 
@@ -198,11 +198,17 @@ class Curve:
         if size is None or low is None:
             most = float(probability.max())
             explanation = (
-                f"{what} is out of reach: its largest probability is {most:.2g}, with {sizes[probability.argmax()]:,.0f} "
-                f"samples, and {asked:.2g} was asked for."
+                f"{what} is out of reach: its largest probability is {most:.2g}, "
+                f"with {sizes[probability.argmax()]:,.0f} samples, and {asked:.2g} was asked for."
             )
             return SufficientSize(
-                **answer, size=None, low=None, high=None, assurance=assurance, status="unreachable", explanation=explanation
+                **answer,
+                size=None,
+                low=None,
+                high=None,
+                assurance=assurance,
+                status="unreachable",
+                explanation=explanation,
             )
         sure = "" if assurance is None else f" with probability {assurance:g}"
         explanation = f"{what}{sure} with {size:,} samples ({interval_in_words(low, high)})."
@@ -256,7 +262,7 @@ class Curve:
         values = self.draws.means(self.sizes)
         if RISES[self.metric]:
             values = 1 - values if self.metric == "accuracy" else -values
-        return np.quantile(np.clip(values, *BOUNDS[self.metric]), share, axis=0)
+        return np.asarray(np.quantile(np.clip(values, *BOUNDS[self.metric]), share, axis=0))
 
     def _probability(self, limit: float, sizes: Float64[np.ndarray, " sizes"], of: Of) -> Float64[np.ndarray, " sizes"]:
         if of not in ("mean", "next"):
@@ -326,10 +332,10 @@ def _crossing(
         return None
     first = int(enough.argmax())
     if first == 0:
-        return math.ceil(sizes[0])
+        return math.ceil(float(sizes[0]))
     below, above = probability[first - 1], probability[first]
     part = (share - below) / (above - below)
-    size = sizes[first - 1] * (sizes[first] / sizes[first - 1]) ** part
+    size = float(sizes[first - 1] * (sizes[first] / sizes[first - 1]) ** part)
     return math.ceil(size * (1 - 1e-9))
 
 

@@ -139,7 +139,7 @@ def posterior_cells(given: Units, grid: Grid) -> Cells:
         >>> level, slope = posterior_cells(given, grid).mean[0, 0, 0, 0]
         >>> bool(np.isclose(given.level + given.unit * level, 2 / np.sqrt(800)))
         True
-        >>> round(slope * given.unit / (2 / np.sqrt(800)), 3)  # g / y0 is the exponent where the limit is 0
+        >>> round(float(slope * given.unit / (2 / np.sqrt(800))), 3)  # g / y0 is the exponent where the limit is 0
         0.5
     """
     n = len(given.scores)

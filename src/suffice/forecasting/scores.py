@@ -18,8 +18,8 @@ DRAWN = 4000
 STEP = 0.5
 """Doublings between knots of the wander beyond the largest size."""
 
-WORSE = 0.95
-"""Probability that more samples made the score worse, from which on there is no curve."""
+WORSE = 0.75
+"""Probability that more samples made the score worse, from which on there is no curve. Few curves of others do this."""
 
 MOST_SCORES = 500
 
@@ -130,7 +130,7 @@ def _checked(
     sizes: Any, scores: Any, errors: Any, metric: Metric
 ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"], Float64[np.ndarray, " n"] | None]:
     if metric not in BOUNDS:
-        raise InputError(f'metric "{metric}": must be one of {", ".join(BOUNDS)}{nearest(str(metric), list(BOUNDS))}')
+        raise InputError(f'metric "{metric}": must be one of {", ".join(BOUNDS)}{nearest(metric, list(BOUNDS))}')
     counts, values = sample_counts(sizes, "sizes"), _numbers(scores, "scores")
     if len(counts) != len(values):
         raise InputError(f"{len(counts)} sizes and {len(values)} scores: give one score for each size")

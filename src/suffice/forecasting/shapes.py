@@ -96,7 +96,7 @@ class ShapePrior:
     def shares(self, level: float) -> Float64[np.ndarray, "wander noise slopes shapes"]:
         """The share of curves with each combination at a level; they sum to 1."""
         of_level = self.patterns[np.searchsorted(self.levels, level, side="right")]
-        return np.einsum("p,pw,pn,psh->wnsh", of_level, self.wander, self.noise, self.shapes, optimize=True)
+        return np.asarray(np.einsum("p,pw,pn,psh->wnsh", of_level, self.wander, self.noise, self.shapes, optimize=True))
 
 
 @cache
@@ -119,13 +119,15 @@ def shape_prior(family: Family, kind: str = "any") -> ShapePrior:
     if kind not in stored["kinds"]:
         known = list(stored["kinds"])
         raise InputError(f'kind "{kind}": for this metric it must be one of {", ".join(known)}{nearest(kind, known)}')
-    grid = {name: np.asarray(values, dtype=np.float64) for name, values in stored["grid"].items()}
-    grid["noise_exponent"] = float(stored["grid"]["noise_exponent"])
+    exponent = float(stored["grid"].pop("noise_exponent"))
+    grid = Grid(
+        **{name: np.asarray(of, dtype=np.float64) for name, of in stored["grid"].items()}, noise_exponent=exponent
+    )
     shares = {name: _normalised(stored[name]) for name in ("wander", "noise")}
     shapes = _normalised([np.ravel(of_pattern) for of_pattern in stored["shapes"]])
     return ShapePrior(
-        Grid(**grid),
-        shapes=shapes.reshape(len(shapes), len(grid["slopes"]), len(grid["exponents"])),
+        grid,
+        shapes=shapes.reshape(len(shapes), len(grid.slopes), len(grid.exponents)),
         **shares,
         levels=np.asarray(stored["levels"], dtype=np.float64),
         patterns=_normalised(stored["kinds"][kind]),
@@ -135,4 +137,4 @@ def shape_prior(family: Family, kind: str = "any") -> ShapePrior:
 def _normalised(rows: Any) -> Float64[np.ndarray, "rows shares"]:
     """Shares that sum to 1 in each row: in the file they are rounded."""
     shares = np.asarray(rows, dtype=np.float64)
-    return shares / shares.sum(1, keepdims=True)
+    return np.asarray(shares / shares.sum(1, keepdims=True))
