@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from browsing import open_page
-from curve_results import SIZES, answer, result
+from curve_results import SIZES, answer, predictions, result
 from selenium.webdriver.common.by import By
 
 from suffice.report import write_report
@@ -63,6 +63,14 @@ def test_the_answer_is_told_in_one_sentence(asked, said):
 )
 def test_each_metric_has_its_verb_and_unit(metric, said):
     assert said in curve_answer(result(answer(), metric=metric))[0]
+
+
+def test_out_of_reach_the_size_for_even_chances_is_told():
+    unreachable = answer(size=None, low=None, high=None, assurance=0.995)
+    assert curve_answer(result(unreachable))[1:] == ["Probability 0.5 takes about 400 samples."]
+    never = predictions(SIZES, 0.82)
+    never["reached"] = {"mean": np.full(5, 0.1), "next": np.full(5, 0.1)}
+    assert len(curve_answer(result(unreachable, drawn=never))) == 1
 
 
 def test_the_sentences_after_it_tell_the_two_probabilities_apart_and_what_it_costs():

@@ -12,6 +12,9 @@ from suffice.results import CurveResult, Metric, SufficientSize
 SURE = 0.8
 """Probability whose size is named beside that of 0.5, where no assurance was asked for."""
 
+EVEN = 0.5
+"""Probability that is meant by default, and whose size is named where no size has the one that was asked for."""
+
 FAR = 16
 """Times the largest measured size, beyond which an answer is doubted."""
 
@@ -25,7 +28,7 @@ def curve_answer(result: CurveResult) -> list[str]:
     if answer is None:
         return list(_without_target(result))
     if answer.size is None or answer.low is None:
-        return [_out_of_reach(result, answer)]
+        return list(_out_of_reach(result, answer))
     return list(_with_size(result, answer, answer.size, answer.low))
 
 
@@ -39,9 +42,9 @@ def in_words(metric: Metric, value: float) -> str:
     if metric in ("loss", "score"):
         digits = 3 if metric == "loss" else 4
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
-    from_end = min(abs(value), abs(1 - value))
-    digits = 1 if from_end >= 0.01 or from_end == 0 else 2 if from_end >= 0.001 else 3
-    return f"{value:.{digits}%}"
+    if 0 < value < 0.01:
+        return f"{100 * value:.2g}%"
+    return f"{value:.2%}" if 0.9995 <= value < 1 else f"{value:.1%}"
 
 
 def target_in_words(metric: Metric, target: float) -> str:
@@ -90,17 +93,21 @@ def _without_target(result: CurveResult) -> Iterator[str]:
         )
 
 
-def _out_of_reach(result: CurveResult, answer: SufficientSize) -> str:
+def _out_of_reach(result: CurveResult, answer: SufficientSize) -> Iterator[str]:
     sentence = (
         f"The {result.metric} is not expected to {_reach_target(result, answer)} with probability {_asked(answer)}"
     )
-    reached, size = result.drawn.reached, result.drawn.sizes[-1]
+    reached, sizes = result.drawn.reached, result.drawn.sizes
     if reached is None:
-        return f"{sentence}."
-    return (
-        f"{sentence}: with {size:,} samples, {size / largest_size(result):.3g} times the largest measured size, it is "
-        f"{share_in_words(reached.mean[-1])}."
+        yield f"{sentence}."
+        return
+    yield (
+        f"{sentence}: with {sizes[-1]:,} samples, {sizes[-1] / largest_size(result):.3g} times the largest measured "
+        f"size, it is {share_in_words(reached.mean[-1])}."
     )
+    even = _size_for(EVEN, sizes, reached.mean)
+    if even is not None:
+        yield f"Probability {EVEN} takes about {even:,} samples."
 
 
 def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int) -> Iterator[str]:
@@ -143,7 +150,7 @@ def _cost(value: float) -> str:
 
 
 def _asked(answer: SufficientSize) -> str:
-    return f"{answer.assurance or 0.5:g}"
+    return f"{answer.assurance or EVEN:g}"
 
 
 def next_in_words(result: CurveResult) -> str | None:
