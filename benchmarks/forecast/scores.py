@@ -21,6 +21,7 @@ from plain_fits import plain_fits
 
 from suffice.errors import InputError
 from suffice.forecasting import Curve, forecast_scores
+from suffice.forecasting.curve import Metric
 
 RATIOS = np.array([1 / 8, 1 / 4, 1 / 2, 1])
 RESAMPLES = 1000
@@ -34,19 +35,13 @@ Values = Float64[np.ndarray, "pilots ahead"]
 class Sample:
     """Pilots that have a curve, what is told of them, and how statistics of them vary with the data sets."""
 
-    def __init__(self, pilots: Sequence[Pilot], metric: str, kinds: bool = False) -> None:
+    def __init__(self, pilots: Sequence[Pilot], metric: Metric) -> None:
         self.pilots: list[Pilot] = []
         self.curves: list[Curve] = []
         self.refused = 0
         for pilot in pilots:
             try:
-                curve = forecast_scores(
-                    pilot.sizes,
-                    pilot.scores,
-                    pilot.sizes[-1] * np.array(AHEAD),
-                    metric=metric,
-                    kind=pilot.kind if kinds else "any",
-                )
+                curve = forecast_scores(pilot.sizes, pilot.scores, pilot.sizes[-1] * np.array(AHEAD), metric=metric)
             except InputError:
                 self.refused += 1
                 continue
@@ -170,19 +165,16 @@ def reliability(sample: Sample) -> list[dict[str, Any]]:
 
 
 def by_kind(sample: Sample, plain: dict[str, Values]) -> dict[str, Any]:
-    """By kind of learner, with the prior of all kinds and of this one."""
+    """By kind of learner, with the prior of all kinds."""
     found = {}
     for kind in LEARNERS:
         chosen = np.array([pilot.kind == kind for pilot in sample.pilots])
         weights = np.where(chosen, sample.weights, 0) / sample.weights[chosen].sum()
-        own = Sample([pilot for pilot in sample.pilots if pilot.kind == kind], "error", kinds=True)
         found[kind] = {
             "pilots": int(chosen.sum()),
             "mean_absolute_error": rounded(weights @ np.abs(sample.mean - sample.later)),
-            "mean_absolute_error_own_prior": rounded(own.weights @ np.abs(own.mean - own.later)),
             "mean_absolute_error_1/sqrt(k)": rounded(weights @ plain["1/sqrt(k)"]),
             "coverage": rounded(weights @ sample.inside),
-            "coverage_own_prior": rounded(own.weights @ own.inside),
         }
     return found
 
@@ -255,7 +247,7 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true")
     given = parser.parse_args()
     part: Part = "held_out" if given.held_out else "development"
-    untrained = Sample(lcdb(given.shared, part, seed=1, one_each=False, untrained=True), "error")
+    untrained = Sample(lcdb(given.shared, part, seed=1, one_each=True, untrained=True), "error")
     results = {
         "part": part,
         "ahead": AHEAD,
