@@ -1,5 +1,7 @@
 """The report of ``suffice curve``, from results written by hand: sentences, figures, and the page in a real browser."""
 
+import re
+
 import numpy as np
 import pytest
 from browsing import open_page
@@ -151,6 +153,7 @@ def test_the_page_shows_answer_figures_and_numbers(tmp_path, browser):
     assert "Cost: 2 per training sample" in body
 
 
+@pytest.mark.usefixtures("without_figure_files")
 @pytest.mark.parametrize("asked", [None, answer(size=None, low=None, high=None)])
 def test_without_a_size_there_is_nothing_to_train_next(asked, tmp_path, browser):
     made = result(asked)
@@ -163,14 +166,26 @@ def test_without_a_size_there_is_nothing_to_train_next(asked, tmp_path, browser)
     assert len(browser.find_elements(By.ID, "probability")) == (asked is not None)
 
 
-def test_nothing_scrolls_sideways_on_a_telephone(tmp_path, browser):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.usefixtures("without_figure_files")
+def test_the_page_fits_and_can_be_read_on_any_screen(tmp_path, browser, scheme, width):
     write_report(result(answer()), tmp_path)
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    )
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     try:
         open_page(browser, tmp_path)
-        widths = browser.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        ground, ink, points = browser.execute_script(
+            "const page = getComputedStyle(document.body), score = document.getElementById('score');"
+            "return [page.backgroundColor, score.layout.font.color, score.data.at(-1).line.color]"
+        )
+        assert ink == points == browser.execute_script("return getComputedStyle(document.body).color")
+        brightness = sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3
+        assert (brightness > 200) == (scheme == "dark")
+        assert (ground == "rgb(22, 22, 22)") == (scheme == "dark")
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert widths == [390, 390]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
