@@ -230,6 +230,11 @@ def test_the_next_run_narrows_more_with_more_samples_at_hand():
     assert f"{then.size:,}" in then.explanation
 
 
+def test_one_bad_training_is_not_a_curve_that_gets_worse():
+    told = forecast_scores(SIZES, [0.2, 0.21, 0.36, 0.25], AHEAD)
+    assert (told.mean < 0.3).all()
+
+
 def test_kinds_of_learner_differ():
     any_kind, trees = (forecast_scores(SIZES, FALLING, AHEAD, kind=kind).mean for kind in ("any", "trees"))
     assert not np.allclose(any_kind, trees, atol=1e-4)

@@ -21,6 +21,10 @@ STEP = 0.5
 WORSE = 0.75
 """Probability that more samples made the score worse, from which on there is no curve. Few curves of others do this."""
 
+STEADILY = 0.9
+"""Rank correlation of sizes and mean scores, from which on it got worse steadily: not by the noise of one training, and
+not on a peak, beyond which many curves fall."""
+
 MOST_SCORES = 500
 
 
@@ -168,11 +172,15 @@ def _numbers(values: Any, name: str) -> Float64[np.ndarray, " n"]:
 
 
 def _refuse_worse(curve: Curve, sizes: Float64[np.ndarray, " n"], scores: Float64[np.ndarray, " n"]) -> None:
-    least, most = float(sizes.min()), float(sizes.max())
+    different = np.unique(sizes)
+    least, most = float(different[0]), float(different[-1])
     first, last = curve.draws.means(np.array([least, most])).T
-    if (last > first).mean() < WORSE:
+    means = np.array([scores[sizes == size].mean() for size in different])
+    ranks = (-means if RISES[curve.metric] else means).argsort().argsort()
+    steadily = np.corrcoef(np.arange(len(ranks)), ranks)[0, 1] >= STEADILY
+    if (last > first).mean() < WORSE or not steadily:
         return
-    before, after = (float(scores[sizes == size].mean()) for size in (least, most))
+    before, after = float(means[0]), float(means[-1])
     other = {"error": "accuracy", "accuracy": "error", "loss": "score", "score": "loss"}[curve.metric]
     raise InputError(
         f"the {curve.metric} gets worse with more samples, from {before:.3g} at {least:,.0f} to {after:.3g} at "

@@ -27,6 +27,9 @@ from suffice.errors import InputError, nearest
 PRIORS = "shapes.json"
 """Beside this module; ``benchmarks/forecast/priors.py`` makes it, and its ``about`` says from what."""
 
+BETWEEN = 1.12 ** np.array([-1.0, 0.0, 1.0])
+"""What each exponent of the file stands for: it and two between it and its neighbours, for scores without noise."""
+
 Family = Literal["error", "loss", "score"]
 """Curves with one prior: error rates, which are 1 less the accuracy; losses; and scores of any scale."""
 
@@ -120,11 +123,13 @@ def shape_prior(family: Family, kind: str = "any") -> ShapePrior:
         known = list(stored["kinds"])
         raise InputError(f'kind "{kind}": for this metric it must be one of {", ".join(known)}{nearest(kind, known)}')
     exponent = float(stored["grid"].pop("noise_exponent"))
+    stored["grid"]["exponents"] = np.outer(stored["grid"]["exponents"], BETWEEN).ravel()
+    stored["grid"]["delays"] = np.repeat(stored["grid"]["delays"], len(BETWEEN))
     grid = Grid(
         **{name: np.asarray(of, dtype=np.float64) for name, of in stored["grid"].items()}, noise_exponent=exponent
     )
     shares = {name: _normalised(stored[name]) for name in ("wander", "noise")}
-    shapes = _normalised([np.ravel(of_pattern) for of_pattern in stored["shapes"]])
+    shapes = _normalised([np.repeat(of_pattern, len(BETWEEN)) for of_pattern in stored["shapes"]])
     return ShapePrior(
         grid,
         shapes=shapes.reshape(len(shapes), len(grid.slopes), len(grid.exponents)),
