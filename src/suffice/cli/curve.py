@@ -29,8 +29,7 @@ def curve(out: Out = Path("runs/curve"), config: Config = None, overwrite: Overw
 
     Run folders of Hugging Face's Trainer, which do not tell how many samples were trained on:
 
-        suffice curve runs/a runs/b runs/c --score-column eval_accuracy --size-of runs/a=500 --size-of runs/b=1000
-        --size-of runs/c=2000 --target 0.9
+        suffice curve runs/a runs/b --score-column eval_accuracy --size-of runs/a=500 --size-of runs/b=2000 --target 0.9
 
     The arrays of scikit-learn's learning_curve, saved by numpy.savez("curve.npz", train_sizes=..., test_scores=...):
 
