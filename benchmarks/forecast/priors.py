@@ -26,7 +26,7 @@ from suffice.forecasting.shapes import PRIORS, Family, Grid, ShapePrior
 
 PATTERNS = 6
 ITERATIONS = 30
-"""Chosen on development data sets: 1 to 10 patterns, 12 to 120 iterations, smoothing from 2e-6 to 5e-4 were tried."""
+"""Chosen on development data sets: 1 to 10 patterns, 12 to 120 iterations and smoothing from 2e-6 to 5e-4."""
 
 SMOOTHING = 1e-5
 """Added to the shares of shapes; of those of wander and noise, and of patterns at a level, 20 and 1,000 times it."""
