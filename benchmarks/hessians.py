@@ -45,6 +45,8 @@ class Case:
     module: nn.Module
     whole: Problem | None = None
     """All parameters of the same model on the same samples."""
+    trained: tuple[nn.Parameter, ...] = ()
+    """Those of that model that were trained."""
 
 
 def vit() -> Case:
@@ -86,8 +88,9 @@ def dinov2(folder: str, data: str, method: str, count: int) -> Case:
     with torch.no_grad():
         features = torch.cat([parts.features({"pixel_values": some}) for some in pixels.split(BATCH)])
     full = Logits(model).eval()
+    trained = tuple(parameter for parameter in full.parameters() if parameter.requires_grad)
     whole = Problem(full, TensorDataset(pixels, labels), parameters="*", order="source", checks=False)
-    return Case(Problem(parts.rest, TensorDataset(features, labels), order="source"), parts.rest, whole)
+    return Case(Problem(parts.rest, TensorDataset(features, labels), order="source"), parts.rest, whole, trained)
 
 
 def forward_over_reverse(problem: Problem, vector: Tensor) -> Tensor:
@@ -124,9 +127,8 @@ def curvlinops(case: Case, is_whole: bool = False) -> Any:
     pixels, labels = cast(TensorDataset, problem.dataset).tensors
     data = list(zip(pixels.split(BATCH), labels.split(BATCH), strict=True))
     module = problem.model if is_whole else case.module
-    return HessianLinearOperator(
-        module, nn.CrossEntropyLoss(), list(case.problem.moving.values()), data, check_deterministic=False
-    )
+    moving = case.trained if is_whole else case.problem.moving.values()
+    return HessianLinearOperator(module, nn.CrossEntropyLoss(), list(moving), data, check_deterministic=False)
 
 
 def plain_gradient(case: Case) -> Tensor:

@@ -5,6 +5,7 @@ import glob
 import itertools
 import math
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -39,6 +40,10 @@ BATCH_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
 """Size of a batch's largest activation that runs fastest; on a CPU it stays in the cache (benchmarks/recording.py)."""
 
 LARGEST_BATCH = 4096
+
+
+_TOLD_OF: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+"""Models of which was said that they are in training mode."""
 
 
 @runtime_checkable
@@ -369,7 +374,9 @@ class Problem:
     @contextmanager
     def measuring(self) -> Iterator[None]:
         """Evaluation mode, no autocast, no TF32, no fast paths, no gradients recorded; all put back at the end."""
-        if any(module.training for module in self.model.modules()) and _is_stochastic(self.model):
+        is_training = any(module.training for module in self.model.modules())
+        if is_training and self.model not in _TOLD_OF and _is_stochastic(self.model):
+            _TOLD_OF.add(self.model)
             warnings.warn(
                 "the model is in training mode and has dropout or batch normalisation: it is measured in "
                 "evaluation mode and put back afterwards",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from curvature_oracles import mlp_problem
-from small_models import SAMPLES, SOUND
+from small_models import SAMPLES, SOUND, problem_of
 
 from suffice import InputError
-from suffice.curvature import Hessian, gaps, loss_gradients
+from suffice.curvature import Hessian, gaps, loss_gradients, spectral_norm
 
 pytestmark = pytest.mark.filterwarnings("ignore:SUF010")
 
@@ -111,3 +111,17 @@ def test_progress_counts_sizes():
 def test_sizes_that_are_not_there_are_refused(sizes, message):
     with pytest.raises(InputError, match=message):
         gaps(SOUND["linear"](), sizes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_equal_samples_have_no_gap_of_hessians(dtype):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 3))
+    x = torch.cat([torch.randn(1, 4).repeat(5, 1), torch.randn(15, 4)])
+    problem = problem_of(model, x.to(dtype), torch.ones(20, dtype=torch.long), dtype=dtype, order="source")
+    found = gaps(problem, [2, 4, 10])
+    scale = abs(spectral_norm(Hessian(problem, positions=slice(0, 1))).value)
+    rounding = 100 * torch.finfo(dtype).eps
+    assert found.hessian[:2].max() < rounding * scale
+    assert found.gradient[:2].max() < rounding * found.gradient[2]
+    assert found.hessian[2] > 1e-2 * scale

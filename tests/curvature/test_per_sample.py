@@ -158,7 +158,7 @@ def test_some_parameters_alone(parameters, plain_runs):
     problem = Problem(whole.model, whole.dataset, parameters=parameters)
     basis = basis_of(problem)
     found, expected = per_sample(problem, basis), expected_of(problem, basis)
-    assert len(plain_runs) == 2
+    assert plain_runs == []
     for value, truth in zip((found.losses, found.gradients, found.hessians), expected, strict=True):
         assert np.allclose(value, truth, rtol=1e-6, atol=1e-8)
 
@@ -184,7 +184,7 @@ def test_operations_of_all_kinds_are_run_together(plain_runs):
     problem = problem_of(Mixed(), drawn(SAMPLES, WIDTH))
     basis = basis_of(problem)
     found, expected = per_sample(problem, basis), expected_of(problem, basis)
-    assert len(plain_runs) == 2
+    assert plain_runs == []
     for value, truth in zip((found.losses, found.gradients, found.hessians), expected, strict=True):
         assert np.allclose(value, truth, rtol=1e-6, atol=1e-7)
 
@@ -221,11 +221,91 @@ def test_a_branch_that_a_sample_takes_is_its_own():
         assert np.allclose(per_sample(problem, basis, batch_size=batch_size).hessians, expected, rtol=1e-6, atol=1e-8)
 
 
+class Experts(nn.Module):
+    """Equal experts, of which a sample has one: whichever it is, the loss is the same."""
+
+    def __init__(self, apart=0.0):
+        super().__init__()
+        self.experts = nn.ModuleList([nn.Linear(WIDTH, CLASSES), nn.Linear(WIDTH, CLASSES)])
+        self.experts[1].load_state_dict(self.experts[0].state_dict())
+        with torch.no_grad():
+            self.experts[1].bias += apart
+
+    def forward(self, x):
+        return torch.stack([self.experts[int(one[0] > 0)](one) for one in x])
+
+
+class Transformed(nn.Module):
+    """Has complex numbers inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x):
+        hidden = self.first(x)
+        return self.second(hidden + torch.fft.fft(torch.sin(hidden)).real)
+
+
+def classes_of(x):
+    return torch.arange(len(x)) % CLASSES
+
+
+def _square(outputs, batch):
+    return outputs.square().sum(1)
+
+
+def _first_two_alike(model, loss="cross_entropy", scale=1.0):
+    """The branch of the second sample is that of the first."""
+    x = drawn(20, WIDTH)
+    x[:2, 0] = x[:2, 0].abs()
+    x[7] *= scale
+    return problem_of(model, x, classes_of(x), loss=loss, order="source")
+
+
+def _weighted(outputs, batch):
+    """The first two samples count nothing."""
+    return _square(outputs, batch) * (batch[0] != batch[0][:, :1]).any(1)
+
+
+def _transformed():
+    x = drawn(20, WIDTH)
+    x[:2] = 1.0
+    return problem_of(Transformed(), x, classes_of(x), loss=_weighted, order="source")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: _first_two_alike(Experts()),
+        lambda: _first_two_alike(Experts(1e-4), _square, 1e3),
+        _transformed,
+    ],
+    ids=["equal experts", "a large loss beside them", "complex numbers inside"],
+)
+def test_what_the_first_samples_do_not_show_is_found_in_the_others(make):
+    torch.manual_seed(0)
+    problem = make()
+    basis = torch.eye(parameter_count(problem), dtype=torch.float64)[:, :12]
+    gradients, hessians = expected_of(problem, basis)[1:]
+    found = per_sample(problem, basis)
+    assert np.allclose(found.gradients, gradients, rtol=1e-6, atol=1e-9)
+    assert np.allclose(found.hessians, hessians, rtol=1e-6, atol=1e-9)
+
+
+def test_a_label_that_is_none_is_refused_wherever_it_stands():
+    x = drawn(90, WIDTH)
+    problem = problem_of(nn.Linear(WIDTH, CLASSES), x, classes_of(x), order="source")
+    problem.dataset.tensors[1][80] = -100
+    with pytest.raises(InputError, match="labels go from -100"):
+        per_sample(problem, basis_of(problem))
+
+
 @pytest.fixture
 def plain_runs(monkeypatch):
     """Samples that were run by themselves."""
-    runs, plain = [], SampleProjections._plain
-    monkeypatch.setattr(SampleProjections, "_plain", lambda self, *some: runs.append(1) or plain(self, *some))
+    runs, plain = [], SampleProjections._one_by_one
+    monkeypatch.setattr(SampleProjections, "_one_by_one", lambda self, some: runs.extend(some) or plain(self, some))
     return runs
 
 
@@ -233,13 +313,13 @@ def test_a_graph_that_does_not_fit_a_sample_is_traced_again_for_it(plain_runs):
     """A text without padding lacks a mask."""
     problem = SOUND["bert"]()
     per_sample(problem, basis_of(problem))
-    assert len(plain_runs) == 2  # the first two samples, to compare with
+    assert plain_runs == []
     torch.manual_seed(0)
     problem = problem_of(Branching(), drawn(SAMPLES, WIDTH), order="source")
     assert 0 < int((problem.dataset.tensors[0][:, 0] > 0).sum()) < SAMPLES
     problem.checks = False
     per_sample(problem, basis_of(problem), batch_size=1)
-    assert len(plain_runs) == 2 + 2
+    assert plain_runs == []
 
 
 def test_losses_that_are_not_finite_name_their_sample():
@@ -271,6 +351,25 @@ def _small_shards(monkeypatch):
 
 class Killed(BaseException):
     """Stands for the end of a process."""
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+def test_a_loss_that_changed_for_a_few_samples_is_found_in_a_store(tmp_path, scale):
+    x = drawn(90, WIDTH)
+    rare = torch.zeros(90, dtype=torch.float64)
+    rare[80:] = 1
+    weight = {"of the rare": 1.0}
+
+    def loss(outputs, batch):
+        return scale * outputs.square().sum(1) * torch.where(batch[1] > 0, weight["of the rare"], 1.0)
+
+    problem = problem_of(nn.Linear(WIDTH, CLASSES), x, rare, loss=loss, order="source")
+    basis = basis_of(problem)
+    before = per_sample(problem, basis, tmp_path / "store")
+    assert np.array_equal(per_sample(problem, basis, tmp_path / "store").losses, before.losses)
+    weight["of the rare"] = 50.0
+    with pytest.raises(InputError, match="the store holds other losses of these samples"):
+        per_sample(problem, basis, tmp_path / "store")
 
 
 @pytest.mark.usefixtures("_small_shards")

@@ -342,7 +342,8 @@ def test_hooks_of_a_sequential_run_though_its_prefix_is_frozen(kind):
     assert torch.allclose(Hessian(one) @ vector, Hessian(other) @ vector, rtol=1e-12)
 
 
-def test_frozen_weights_that_change_are_found():
+@pytest.mark.parametrize("change", ["in place", "data in place", "other data"])
+def test_frozen_weights_that_change_are_found(change):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(WIDTH, 6), nn.Tanh(), nn.Linear(6, CLASSES))
     operators = []
@@ -350,8 +351,14 @@ def test_frozen_weights_that_change_are_found():
         problem = problem_of(whole, drawn(SAMPLES, WIDTH), parameters="*2.*")
         operators += [Hessian(problem), Hessian(problem, memory=0)]
     vector = direction(problem)
-    with torch.no_grad():
-        model[0].weight += 1
+    weight = model[0].weight
+    if change == "in place":
+        with torch.no_grad():
+            weight += 1
+    elif change == "data in place":
+        weight.data.mul_(3)
+    else:
+        weight.data = weight.detach().clone() * 3
     for operator in operators:
         with pytest.raises(InputError, match="parameters that do not move have changed"):
             operator @ vector

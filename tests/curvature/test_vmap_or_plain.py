@@ -33,8 +33,12 @@ def test_samples_are_run_together_unless_vmap_cannot(kind, dtype):
     problem = SOUND[kind](dtype)
     passes, _ = forward_passes(problem)
     outputs = 0 if callable(problem.loss) else 1  # one batch, for the losses in the outputs
-    tried = 1 + 2 + 1  # what a sample costs, two samples by the plain way, and by vmap
-    assert passes == outputs + tried + (SAMPLES if kind in ONE_BY_ONE else 1)
+    tried = 1 + 1  # what a sample costs, and vmap
+    compared = 2  # by the plain way, where vmap runs
+    if kind in ONE_BY_ONE:
+        assert passes - outputs - tried - SAMPLES in (0, compared)
+    else:
+        assert passes == outputs + tried + compared + 1
 
 
 def broken(found):
@@ -59,7 +63,7 @@ def test_whatever_vmap_says_plain_autograd_decides(monkeypatch, found):
     expected = loss_gradients(problem, np.arange(5))
     monkeypatch.setattr(vmap_or_plain, "vmap", broken(found))
     passes, rows = forward_passes(problem)
-    assert passes >= 1 + 1 + 2 + 5
+    assert passes >= 1 + 1 + 5
     assert torch.allclose(rows, expected, rtol=1e-12, atol=1e-14)
 
 

@@ -136,3 +136,13 @@ def test_no_size_by_the_bound_without_a_scale_or_a_tolerance(ledger_of):
         curves.size_by_bound(measured, 0.1, 1e-200, relative=False)
     with pytest.raises(InputError, match="must be positive"):
         curves.size_by_bound(measured, 0.1, 0.0)
+
+
+def test_gaps_and_spreads_of_other_parameters_are_refused():
+    problem = trained()
+    curves = Convergence(record(problem, Probes.sphere(problem, 0.01)))
+    some = Problem(problem.model, problem.dataset, parameters="2.*")
+    with pytest.raises(InputError, match="the gaps are not those of the ledger"):
+        curves.bound(gaps(some, SIZES), 0.01)
+    with pytest.raises(InputError, match="the spreads are not those of the ledger"):
+        curves.typical_bound(spreads(some), 0.01, SIZES)

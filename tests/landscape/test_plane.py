@@ -135,6 +135,20 @@ def test_a_plane_between_checkpoints_goes_through_them():
     assert np.allclose(np.diff(plane.x), np.diff(plane.x)[0])
 
 
+@pytest.mark.parametrize("points", [3, 4, 9, 41])
+def test_a_plane_between_checkpoints_covers_them_whatever_the_number_of_points(points):
+    problem = problem_of()
+    center = problem.center()
+    far = {name: 1.9 * value for name, value in center.items()}
+    near = {name: 0.9 * value + 0.1 * torch.randn_like(value) for name, value in center.items()}
+    plane = Plane.between(problem, far, near, points)
+    assert (plane.x == 0).sum() == (plane.y == 0).sum() == 1
+    for state in (far, near):
+        x, y = plane.coordinates_of(problem, state)
+        assert plane.x[0] < x < plane.x[-1]
+        assert plane.y[0] < y < plane.y[-1]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -23,7 +23,7 @@ def change(folder):
     model.save_pretrained(folder)
 
 
-@pytest.mark.parametrize("method", ["full", "lora(2)"])
+@pytest.mark.parametrize("method", ["full", pytest.param("lora(2)", marks=pytest.mark.deep)])
 def test_cells_of_other_weights_are_refused(method, reviews, tmp_path):
     model, out = save_checkpoint("bert", tmp_path / "model"), tmp_path / "run"
     config = StudyConfig(
@@ -41,7 +41,7 @@ def test_cells_of_other_weights_are_refused(method, reviews, tmp_path):
     assert study(config, out, workers=1, overwrite=True).study.cells[0].test_loss != losses[0]
 
 
-@pytest.mark.parametrize("method", ["full", "lora(2)"])
+@pytest.mark.parametrize("method", ["full", pytest.param("lora(2)", marks=pytest.mark.deep)])
 def test_trainings_and_pilot_of_other_weights_are_refused(method, reviews, tmp_path):
     model, out = save_checkpoint("bert", tmp_path / "model"), tmp_path / "run"
     config = ForecastConfig(model=str(model), data=str(reviews), method=method, steps=2, estimator="symmetric")

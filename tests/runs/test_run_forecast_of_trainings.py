@@ -93,6 +93,7 @@ def test_another_question_trains_nothing(made, monkeypatch):
     forecast(config_of(target_loss=0.8), folder)
 
 
+@pytest.mark.deep
 def test_a_run_that_is_killed_trains_what_is_missing_and_ends_the_same(made, tmp_path, monkeypatch):
     _, whole = made
     kept, done = fine_tune, []

@@ -141,6 +141,7 @@ def test_a_table_of_all_trainings_reads_back(small_study):
     assert [Cell.model_validate(row) for row in rows] == result.study.cells
 
 
+@pytest.mark.deep
 def test_results_do_not_depend_on_the_number_of_workers(small_study, tmp_path):
     _, result = small_study
     assert without_seconds(study(config_of(), tmp_path / "run", workers=2)) == without_seconds(result)

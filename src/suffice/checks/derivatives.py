@@ -24,7 +24,10 @@ from suffice.memory import has_run_out, too_large
 from suffice.problem import Problem
 
 SAMPLES = 3
-"""Samples on which derivatives are compared: those of the largest losses among the first."""
+"""Samples on which derivatives are compared: those of the largest losses among the first and some from all over."""
+
+SPREAD = 4
+"""Samples from all over the data that are candidates, as what the first ones lack, such as padding, may come later."""
 
 STEPS = {torch.float64: 1e-4, torch.float32: 1e-2}
 """Relative to the size of each tensor, by the least precise numbers in the forward pass."""
@@ -124,7 +127,9 @@ def _compared(problem: Problem, gradient: Gradient, value: Value, shares: bool) 
     with evaluating(problem):
         samples = FirstSamples(problem).positions
         losses = _losses(problem, samples)
-        positions = [samples[row] for row in np.argsort(-np.nan_to_num(losses))][:SAMPLES]
+        positions = [samples[row] for row in np.argsort(-np.nan_to_num(losses))]
+        elsewhere = _elsewhere(problem, samples)
+        positions = [*positions[:1], *elsewhere[:1], *positions[1:]][:SAMPLES]
         step = _step(problem, positions[0])
         known = _known(problem, losses) if shares else None
         # what one engine differentiates on all of them, the next does if it does on one
@@ -146,6 +151,15 @@ def _compared(problem: Problem, gradient: Gradient, value: Value, shares: bool) 
         return search.finding
     with evaluating(problem):
         return unmoved(problem) if nothing_moves(problem, batch_at(problem, positions[:1])) else None
+
+
+def _elsewhere(problem: Problem, known: Sequence[int]) -> list[int]:
+    """Some samples from all over the data but the known ones, the largest loss first."""
+    spread = np.linspace(0, len(problem) - 1, SPREAD + 1)[1:].round().astype(int).tolist()
+    others = [position for position in dict.fromkeys(spread) if position not in known]
+    if not others:
+        return []
+    return [others[row] for row in np.argsort(-np.nan_to_num(_losses(problem, others)))]
 
 
 def _losses(problem: Problem, positions: Sequence[int]) -> Float64[np.ndarray, " samples"]:

@@ -88,8 +88,9 @@ def gaps(
         >>> found.hessian  # 2 |4 - 1| and 2 |9 - 5/2|
         array([ 6., 13.])
     """
+    sizes = list(sizes)
     if any(not isinstance(size, (int, np.integer)) for size in sizes):
-        raise InputError(f"sizes {list(sizes)} must be whole numbers")
+        raise InputError(f"sizes {sizes} must be whole numbers")
     sizes = [int(size) for size in sizes]
     if not sizes or any(after <= before for before, after in zip([0, *sizes], sizes, strict=False)):
         raise InputError(f"sizes {sizes} must ascend from 1")
@@ -137,6 +138,7 @@ class _HessianGap(SymmetricOperator):
         positions = np.arange(size)
         self._chunks = [positions[start : start + CHUNK] for start in range(0, size, CHUNK)]
         self.next = Hessian(problem, positions=slice(size, size + 1))
+        self._scale = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -150,12 +152,18 @@ class _HessianGap(SymmetricOperator):
     def device(self) -> torch.device:
         return self.next.device
 
+    @property
+    def scale(self) -> float:
+        return self._scale
+
     def _product(self, vectors: Float[Tensor, "parameters columns"]) -> Float[Tensor, "parameters columns"]:
         rows = vectors.T.contiguous()
         totals = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
         for chunk in self._chunks:
             self._graphs.add(totals, rows, chunk, self.next.names)
-        return self.next @ vectors - (totals / self._size).T.to(vectors.dtype)
+        one, mean = self.next @ vectors, (totals / self._size).T.to(vectors.dtype)
+        self._scale = max(self._scale, *(float(part.double().norm(dim=0).max()) for part in (one, mean)))
+        return one - mean
 
     def forget(self) -> None:
         """Gives up the graph of a last chunk that is not whole."""

@@ -137,7 +137,7 @@ class Graphs:
         self._versions = self._present_versions()
         moving = set(problem.moving.values())
         self._frozen = [parameter for parameter in problem.model.parameters() if parameter not in moving]
-        self._frozen_versions = [parameter._version for parameter in self._frozen]
+        self._frozen_contents = self._contents_of_frozen()
 
     def add(
         self,
@@ -154,7 +154,7 @@ class Graphs:
             positions: of the samples.
             names: of parameters: theirs is the block of the Hessian.
         """
-        if [parameter._version for parameter in self._frozen] != self._frozen_versions:
+        if self._contents_of_frozen() != self._frozen_contents:
             raise InputError("parameters that do not move have changed since the Hessian was made: make it anew")
         self._add(list(zip(totals, vectors, strict=True)), positions, names)
 
@@ -287,6 +287,13 @@ class Graphs:
                 yield
         finally:
             mkldnn.enabled = was_enabled
+
+    def _contents_of_frozen(self) -> list[tuple[int, int, float]]:
+        """A change in place has another version; one of ``.data``, which has not, another sum or place in memory."""
+        return [
+            (value._version, value.data_ptr(), float(value.detach().sum()) if value.is_floating_point() else 0.0)
+            for value in self._frozen
+        ]
 
     def _present_versions(self) -> list[int]:
         return [parameter._version for parameter in self._problem.moving.values()]

@@ -104,7 +104,7 @@ class Lanczos:
             return 0.0, 0.0
         product = (self._operator @ vector).double()
         self.products += 1
-        self._norm = max(self._norm, float(torch.linalg.vector_norm(product)))
+        self._norm = max(self._norm, float(torch.linalg.vector_norm(product)), self._operator.scale)
         self.basis.append(vector)
         column, coupling = self.basis.orthogonalise(product)
         self._look_at_symmetry(column[:-1], expected)

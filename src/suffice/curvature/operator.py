@@ -46,6 +46,11 @@ class SymmetricOperator(ABC):
     def device(self) -> torch.device:
         """Where the products are computed."""
 
+    @property
+    def scale(self) -> float:
+        """Norm of what products so far are differences of, which rounding is relative to; 0 where they are none."""
+        return 0.0
+
     @abstractmethod
     def _product(self, vectors: Float[Tensor, "parameters columns"]) -> Float[Tensor, "parameters columns"]:
         """A times each of the columns."""

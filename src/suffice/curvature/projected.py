@@ -16,11 +16,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from suffice.curvature.hessian import check_hessian
 from suffice.curvature.operator import check_tensor
 from suffice.curvature.parameters import parameter_count
-from suffice.curvature.second_order_ways import SampleProjections, loss_of_samples
+from suffice.curvature.second_order_ways import SampleProjections
 from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.memory import Halving
-from suffice.problem import TOGETHER, Problem
+from suffice.problem import Problem
 from suffice.storage import RowShards, locked
 
 SHARD_SAMPLES = 256
@@ -34,6 +34,9 @@ ORTHONORMAL, ROUNDING = 1e-4, 10
 
 a QR decomposition in float32 is off by 1e-3 on vectors of 22 million entries.
 """
+
+SAME = 1e-4
+"""Relative difference of losses that were stored and taken again, and over their mean; rounding is below."""
 
 ROWS = 1 << 16
 """Rows of the basis that are taken to float64 at a time."""
@@ -208,12 +211,12 @@ def check_basis(problem: Problem, basis: Float[Tensor, "parameters *directions"]
 
 
 def _check_same(problem: Problem, shards: RowShards, finished: list[slice], progress: Callable[[int], None]) -> None:
-    """Runs the first stored samples again: a callable loss, the prediction and the software have no hash."""
+    """Takes the losses of stored samples again: a callable loss, the prediction and the software have no hash."""
     if not finished:
         return
-    some = slice(finished[0].start, min(finished[0].start + TOGETHER, finished[0].stop))
-    losses = loss_of_samples(problem)(problem.batch(some)).double().cpu().numpy()
-    if not np.allclose(shards.read(some)[:, 0], losses, rtol=1e-4, atol=1e-7):
+    stored = np.concatenate([shards.read(rows)[:, 0] for rows in finished])
+    losses = np.concatenate([problem.all_losses(positions=rows).cpu().numpy() for rows in finished])
+    if not np.allclose(stored, losses, rtol=SAME, atol=SAME * float(np.abs(stored).mean())):
         raise InputError(
             "the store holds other losses of these samples at these weights: the loss, the prediction or the software "
             "has changed; give another store"

@@ -14,7 +14,7 @@ from suffice.curvature.double_backward import gradient_along, with_graph
 from suffice.curvature.graphs import Graphs
 from suffice.curvature.parameters import unflattened
 from suffice.curvature.second_order_ways import loss_of_samples
-from suffice.curvature.vmap_or_plain import AGREEMENT, Wrapped, sample_of
+from suffice.curvature.vmap_or_plain import AGREEMENT, LOOKED_AT, Wrapped, sample_of
 from suffice.memory import has_run_out
 from suffice.problem import Problem
 
@@ -63,16 +63,20 @@ class SampleProducts:
         """
         with self._graphs.entered():
             if self._together is None:
-                self._together = self._vmap_is_right(positions[:2], vectors[:2])
+                self._together = self._vmap_is_right(positions[:LOOKED_AT], vectors[:LOOKED_AT])
             found = self._by_vmap(positions, vectors) if self._together else None
             return self._one_by_one(positions, vectors) if found is None else found
 
     def _vmap_is_right(
         self, positions: Int64[np.ndarray, " samples"], vectors: Float[Tensor, "samples parameters"]
     ) -> bool:
-        found, expected = self._by_vmap(positions, vectors), self._one_by_one(positions, vectors)
+        """For the two largest products, as those that vanish tell nothing."""
+        found = self._by_vmap(positions, vectors)
         if found is None:
             return False
+        sizes = torch.linalg.vector_norm(found.double(), dim=1).nan_to_num()
+        rows = sizes.argsort(descending=True, stable=True)[:2].tolist()
+        found, expected = found[rows], self._one_by_one(positions[rows], vectors[rows])
         differences = torch.linalg.vector_norm((found - expected).double(), dim=1)
         precision = max(
             torch.finfo(value.dtype).eps for value in self._problem.model.parameters() if value.is_floating_point()

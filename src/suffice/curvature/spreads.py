@@ -102,6 +102,7 @@ class _HessianVariance(SymmetricOperator):
         self._problem, self._progress = problem, progress
         self._mean, self._products = Hessian(problem, memory=memory), SampleProducts(problem)
         self._halving = Halving(self._products.chunk(self._mean.shape[0]))
+        self._scale = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -115,20 +116,26 @@ class _HessianVariance(SymmetricOperator):
     def device(self) -> torch.device:
         return self._mean.device
 
+    @property
+    def scale(self) -> float:
+        return self._scale
+
     def _product(self, vectors: Float[Tensor, "parameters columns"]) -> Float[Tensor, "parameters columns"]:
         return torch.stack([self._of(vector).to(vectors.dtype) for vector in vectors.T], 1)
 
     def _of(self, vector: Float[Tensor, " parameters"]) -> Float64[Tensor, " parameters"]:
         mean = self._mean @ vector
         count = len(self._problem)
-        total = torch.zeros(len(vector), dtype=torch.float64, device=vector.device)
+        total, squares = torch.zeros(len(vector), dtype=torch.float64, device=vector.device), 0.0
 
-        def of_some(positions: Int64[np.ndarray, " samples"]) -> Float64[Tensor, " parameters"]:
+        def of_some(positions: Int64[np.ndarray, " samples"]) -> tuple[Float64[Tensor, " parameters"], float]:
+            products = self._products(positions, vector.expand(len(positions), -1))
             # the differences add up to zero, and so does H times them
-            apart = self._products(positions, vector.expand(len(positions), -1)) - mean
-            return self._products(positions, apart).double().sum(0)
+            return self._products(positions, products - mean).double().sum(0), float(products.double().square().sum())
 
-        for found in self._halving(of_some, np.arange(count)):
+        for found, size in self._halving(of_some, np.arange(count)):
             total += found
+            squares += size
         self._progress(1)
+        self._scale = max(self._scale, squares / (count - 1))
         return total / (count - 1)

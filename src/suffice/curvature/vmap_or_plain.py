@@ -27,6 +27,10 @@ AGREEMENT = 1e-3
 """Relative difference of the two ways: rounding is far below it in float32, what vmap gets wrong is not."""
 
 
+LOOKED_AT = 16
+"""Samples of which some are run both ways, at most."""
+
+
 class Cost(NamedTuple):
     """Of one sample: bytes that it leaves for its reverse pass, in all and for one layer at most; numbers put out."""
 
@@ -78,7 +82,7 @@ class SampleGradients:
             torch.OutOfMemoryError: memory ran out: that is no reason to go sample by sample.
         """
         if self._together is None:
-            self._together = self._vmap_is_right(int(positions[0]), directions.shape[2])
+            self._together = self._vmap_is_right(positions[:LOOKED_AT], directions.shape[2])
         if self._together:
             found = self._by_vmap(positions, directions, names)
             if found is not None:
@@ -104,20 +108,28 @@ class SampleGradients:
             outputs = self._function(batch)
         return Cost(sum(saved.values()), max(saved.values(), default=0), len(outputs))
 
-    def _vmap_is_right(self, position: int, outputs: int) -> bool:
-        """Whether two samples have the same gradients in two random directions each as by plain autograd.
+    def _vmap_is_right(self, candidates: Int64[np.ndarray, " candidates"], outputs: int) -> bool:
+        """Whether some samples have the same gradients in two random directions each as by plain autograd.
 
-        ``vmap`` runs over samples and over directions, and what it gets wrong may be either.
+        ``vmap`` runs over samples and over directions, and what it gets wrong may be either. A sample whose gradients
+        vanish tells nothing, so two with the largest ones are taken.
         """
-        positions = np.array([position, (position + 1) % len(self._problem)])
+        if len(candidates) == 1:
+            candidates = np.append(candidates, (candidates + 1) % len(self._problem))
         draw = torch.Generator().manual_seed(0)
-        directions = torch.randn(2, 2, outputs, generator=draw, dtype=torch.float64).to(self._problem.device)
+        directions = torch.randn(len(candidates), 2, outputs, generator=draw, dtype=torch.float64)
+        directions = directions.to(self._problem.device)
         names = list(self._problem.moving)
-        expected = self._one_by_one(positions, directions, names)
-        found = self._by_vmap(positions, directions, names)
+        found = self._by_vmap(candidates, directions, names)
+        if found is None:
+            return False
+        squares = [part.detach().double().square().flatten(1).sum(1) for part in found.values()]
+        largest = torch.stack(squares).sum(0).nan_to_num().argsort(descending=True, stable=True)[:2]
+        expected = self._one_by_one(candidates[largest.cpu().numpy()], directions[largest], names)
         weights = [value for value in self._problem.model.parameters() if value.is_floating_point()]
         precision = max(torch.finfo(value.dtype).eps for value in weights)
-        return found is not None and _agree(found, expected, max(AGREEMENT, precision**0.5))
+        chosen = {name: part[largest] for name, part in found.items()}
+        return _agree(chosen, expected, max(AGREEMENT, precision**0.5))
 
     def _by_vmap(
         self, positions: Int64[np.ndarray, " samples"], directions: Tensor, names: Sequence[str]

@@ -123,7 +123,8 @@ class Convergence:
             True
         """
         measured = self.in_order(gaps.sizes)[:, 0] * (gaps.sizes + 1)
-        if not np.allclose(gaps.loss, measured, rtol=1e-3, atol=1e-4 * self.sample.center_loss):
+        are_same = np.allclose(gaps.loss, measured, rtol=1e-3, atol=1e-4 * self.sample.center_loss)
+        if not (are_same and self._is_around(gaps.center_norm)):
             raise InputError("the gaps are not those of the ledger: measure both on one problem, at the same weights")
         return bound(gaps, radius)
 
@@ -180,8 +181,13 @@ class Convergence:
         return size
 
     def _check(self, spreads: Spreads) -> None:
-        if not np.isclose(spreads.loss, np.sqrt(self.sample.variances[0]), rtol=1e-3):
+        are_same = np.isclose(spreads.loss, np.sqrt(self.sample.variances[0]), rtol=1e-3)
+        if not (are_same and self._is_around(spreads.center_norm)):
             raise InputError("the spreads are not those of the ledger: measure both on one problem, at one w*")
+
+    def _is_around(self, center_norm: float) -> bool:
+        """Of other moving parameters w* has another norm."""
+        return bool(np.isclose(center_norm, self.ledger.center_norm, rtol=1e-3))
 
     def log_sizes(self, count: int = 30) -> Int64[np.ndarray, " sizes"]:
         """At most ``count`` sizes from 1 to m - 1, evenly spaced on a log axis, without repetition."""

@@ -15,7 +15,7 @@ from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.landscape.probes import Probes
 from suffice.memory import Halving, has_run_out
-from suffice.problem import Batch, Problem, fastest_batch_size
+from suffice.problem import Batch, Problem, fastest_batch_size, norm
 from suffice.storage import RowShards, atomic_write, locked
 
 SHARD_SAMPLES = 256
@@ -42,6 +42,7 @@ class Ledger:
         index: data set row of each ledger row, (m,).
         distance: ||w_j - w*|| of each probe, (q,); the first is w* itself.
         batch_size: samples that were run at a time.
+        center_norm: ||w*|| of the moving parameters.
     """
 
     def __init__(self, shards: RowShards, index: Int64[np.ndarray, " samples"]) -> None:
@@ -49,6 +50,7 @@ class Ledger:
         self.index = index
         self.distance: Float64[np.ndarray, " probes"] = np.asarray(identity["distance"], dtype=np.float64)
         self.batch_size: int = identity["batch_size"]
+        self.center_norm: float = identity["center_norm"]
         self._shards = shards
 
     @classmethod
@@ -164,7 +166,12 @@ def record(
             None if folder is None else folder / LOSSES,
             shape=(len(problem), len(probes)),
             shard_rows=size * max(1, SHARD_SAMPLES // size),
-            identity=contents | {"distance": probes.distance.tolist(), "batch_size": size},
+            identity=contents
+            | {
+                "distance": probes.distance.tolist(),
+                "batch_size": size,
+                "center_norm": norm(problem.center()),
+            },
         )
         if folder is not None:
             with atomic_write(folder / INDEX) as file:

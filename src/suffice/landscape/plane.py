@@ -206,19 +206,26 @@ class Plane:
 
 
 def _axis(low: float, high: float, points: int) -> Float64[np.ndarray, " points"]:
-    if points < 3:
-        raise InputError(f"points = {points}: a surface needs at least 3 on each axis")
+    _check_points(points)
     axis = np.linspace(low, high, points)
     axis[np.abs(axis) < 1e-9 * (high - low)] = 0.0  # w* itself, and no point beside it
     return axis
 
 
+def _check_points(points: int) -> None:
+    if points < 3:
+        raise InputError(f"points = {points}: a surface needs at least 3 on each axis")
+
+
 def _axis_over(coordinates: Sequence[float], points: int) -> Float64[np.ndarray, " points"]:
-    """An axis over zero and some coordinates with a margin, shifted by less than a step so that zero is on it."""
+    """The finest axis that has zero on it, and reaches from below some coordinates to above them with a margin."""
+    _check_points(points)
     low, high = min(0.0, *coordinates), max(0.0, *coordinates)
     margin = MARGIN * (high - low)
-    axis = _axis(low - margin, high + margin, points)
-    return np.asarray(axis - axis[np.abs(axis).argmin()])
+    below, above = margin - low, high + margin
+    steps = [max(below / left, above / (points - 1 - left)) for left in range(1, points - 1)]
+    left = int(np.argmin(steps))
+    return np.arange(-1.0 - left, points - 1.0 - left) * steps[left]
 
 
 def _orthonormal(

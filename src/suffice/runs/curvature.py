@@ -244,10 +244,10 @@ def _announce(problem: Problem, hessian: Hessian, config: CurvatureConfig, produ
     seconds *= products + GAP_PRODUCTS * sum(_sizes(problem, config)) / samples
     bases = (eigenpairs_memory(parameters, config.count).unrestarted, density_memory(parameters, DENSITY_STEPS))
     fewer = max(samples // 4, LEAST_SAMPLES)
+    advice = f"; --samples {fewer} takes about {duration(seconds * fewer / samples)}" if fewer < samples else ""
     watch.say(
         f"{parameters:,} parameters, {samples:,} samples, {config.count} eigenpairs: about {duration(seconds)}, "
-        f"{max((hessian.memory + max(bases)) / GIGABYTE, 0.01):.2g} GB; "
-        f"--samples {fewer} takes about {duration(seconds * fewer / samples)}."
+        f"{max((hessian.memory + max(bases)) / GIGABYTE, 0.01):.2g} GB{advice}."
     )
 
 
