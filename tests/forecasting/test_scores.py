@@ -284,3 +284,19 @@ def test_targets_are_in_range(target):
 
 def test_it_is_public():
     assert suffice.forecast_scores is forecast_scores
+
+
+@pytest.mark.parametrize("assurance", [0.02, 0.05, 0.5, 0.95, 0.98])
+def test_the_size_lies_in_its_interval_whatever_the_assurance(assurance):
+    n = np.array([100, 200, 400, 800])
+    curve = forecast_scores(n, 0.1 + 2 / np.sqrt(n), at=[1600], errors=np.full(4, 0.01))
+    answer = curve.sufficient_size(0.2, assurance)
+    assert answer.low <= answer.size
+    assert answer.high is None or answer.size <= answer.high
+    assert answer.confidence == pytest.approx(max(0.9, abs(2 * assurance - 1)))
+
+
+def test_no_run_is_suggested_below_the_smallest_size():
+    n = np.array([100, 200, 400])
+    curve = forecast_scores(n, 0.1 + 2 / np.sqrt(n), at=[1600], errors=np.full(3, 0.02))
+    assert 100 <= curve.next_run(0.13).size <= 400

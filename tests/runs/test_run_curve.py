@@ -146,7 +146,7 @@ def test_bad_input_is_refused_in_one_line_before_a_folder_is_made(tmp_path, chan
         ({"sizes": [100, 200], "scores": [0.7, 0.7]}, "all 2 scores are 0.7"),
         ({"sizes": [100, 200], "scores": [70, 80]}, r"in percent\? Then give 0.8 for 80"),
         ({"sizes": [0.1, 0.2], "scores": [0.7, 0.8]}, "is not a number of samples"),
-        ({"sizes": N, "scores": [0.9, 0.6, 0.4, 0.2], "error": [0.01] * 4}, 'is it metric="error"'),
+        ({"sizes": N, "scores": [0.9, 0.6, 0.4, 0.2], "error": [0.01] * 4}, 'is it rather the metric "error"'),
         ({"sizes": N, "scores": ACCURACIES, "cost": [1, 2, -4, 8]}, "cost: -4 is below 0"),
     ],
 )

@@ -174,7 +174,7 @@ class Curve:
         """The smallest number of samples with which the target is reached, with an assurance.
 
         It is not below the smallest measured size. The ends of the interval are the sizes at which the probability is
-        (1 - confidence) / 2 and (1 + confidence) / 2; an assurance beyond that raises the confidence.
+        (1 - confidence) / 2 and (1 + confidence) / 2; an assurance beyond these raises the confidence.
 
         Args:
             target: in the metric.
@@ -188,7 +188,7 @@ class Curve:
         if not 1 - MOST_SURE <= asked <= MOST_SURE:
             raise InputError(f"assurance = {asked:g}: must be from {1 - MOST_SURE:.3g} to {MOST_SURE:g}")
         limit = self._checked(target)
-        confidence = max(self.confidence, 2 * asked - 1)
+        confidence = max(self.confidence, abs(2 * asked - 1))
         sizes = np.geomspace(self.draws.smallest, HORIZON * self.draws.largest, SEARCHED)
         probability = self._probability(limit, sizes, of)
         found = [_crossing(sizes, probability, share) for share in ((1 - confidence) / 2, asked, (1 + confidence) / 2)]
@@ -226,8 +226,9 @@ class Curve:
         """Which trainings would narrow the size for a target most.
 
         Each choice is simulated with the curves of the posterior; what is left of the interval of log n is the spread
-        of n among curves with about the same simulated score. Sizes are parts and multiples of two of the largest one;
-        seeds are as many as make up no more trained samples than one training on all samples at hand.
+        of n among curves with about the same simulated score. Sizes are the samples at hand and halves of them, not
+        below the smallest measured size; seeds are as many as make up no more trained samples than one training on all
+        samples at hand.
 
         Args:
             target: in the metric.
@@ -241,13 +242,13 @@ class Curve:
         of perfect information", Medical Decision Making 2013 (conditional spread from one set of draws).
         """
         limit = self._checked(target)
-        most = int(samples or self.draws.largest)
+        most, smallest = int(samples or self.draws.largest), self.draws.smallest
         grid = np.geomspace(self.draws.smallest, HORIZON * self.draws.largest, SEARCHED // 2)
         reached = self.draws.means(grid) <= limit
         needed = np.where(reached.any(1), np.log(grid)[reached.argmax(1)], np.log(grid[-1]))
         noise = np.random.default_rng(seed).normal(size=len(needed))
         choices = []
-        for size in sorted({max(most >> halvings, 1) for halvings in range(4)}):
+        for size in sorted({most, *(most >> halvings for halvings in range(1, 4) if most >> halvings >= smallest)}):
             at = np.array([float(size)])
             of_one = self.draws.deviations(at)[:, 0]
             for seeds in (count for count in SEEDS if count * size <= most):

@@ -184,5 +184,5 @@ def _refuse_worse(curve: Curve, sizes: Float64[np.ndarray, " n"], scores: Float6
     other = {"error": "accuracy", "accuracy": "error", "loss": "score", "score": "loss"}[curve.metric]
     raise InputError(
         f"the {curve.metric} gets worse with more samples, from {before:.3g} at {least:,.0f} to {after:.3g} at "
-        f'{most:,.0f}: there is no curve to continue; is it metric="{other}"?'
+        f'{most:,.0f}: there is no curve to continue; is it rather the metric "{other}"?'
     )
