@@ -11,7 +11,15 @@ from typing import get_args
 from pydantic import BaseModel, PlainSerializer
 from pydantic.fields import FieldInfo
 
-from suffice.results import AnalysisResult, CurvatureResult, ForecastResult, HessianResult, MLPResult, StudyResult
+from suffice.results import (
+    AnalysisResult,
+    CurvatureResult,
+    CurveResult,
+    ForecastResult,
+    HessianResult,
+    MLPResult,
+    StudyResult,
+)
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "result.md"
 
@@ -32,6 +40,7 @@ def document() -> str:
         "result.json of suffice hessian": HessianResult,
         "result.json of suffice study": StudyResult,
         "result.json of suffice forecast": ForecastResult,
+        "result.json of suffice curve": CurveResult,
         "result.json of suffice analyze builtin:mlp": MLPResult,
     }
     tables = [table for title, kind in kinds.items() for table in _tables(kind, title, set())]

@@ -31,6 +31,8 @@ WORDS = (
     Literal["random", "eigenvectors"],
     Literal["teacher", "linear"],
     Literal["auto", "holdout", "folds", "leave_one_out"],
+    Literal["error", "accuracy", "loss", "score"],
+    Literal["mean", "next"],
 )
 """Suffice itself refuses other words, and the tests look at how; so beartype has to let them pass."""
 

@@ -9,6 +9,7 @@ from hypothesis import given
 
 from suffice.configuration import (
     AnalyzeConfig,
+    CurveConfig,
     ForecastConfig,
     HessianConfig,
     MLPConfig,
@@ -186,6 +187,7 @@ WRITTEN_BY = {
     "hessian": HessianConfig(),
     "study": StudyConfig(**GIVEN),
     "forecast": ForecastConfig(**GIVEN),
+    "curve": CurveConfig(scores=["s"]),
 }
 
 

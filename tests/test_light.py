@@ -1,5 +1,6 @@
 """What is imported before it is needed: nothing heavy, by the package or by the command line's help."""
 
+import ast
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 import suffice
 
 HEAVY = ("torch", "scipy", "matplotlib", "plotly", "transformers", "peft", "sklearn", "zarr")
-COMMANDS = ("demo", "analyze", "curvature", "hessian", "study", "forecast", "report")
+COMMANDS = ("demo", "analyze", "curvature", "hessian", "study", "forecast", "curve", "report")
 
 
 def imported(code):
@@ -27,6 +28,14 @@ def test_modules_that_are_light(module):
 def test_help_is_light(arguments):
     code = f"from suffice.cli.main import commands; commands({arguments}, standalone_mode=False)"
     assert imported(code) == "[]"
+
+
+def test_a_curve_through_scores_needs_no_torch(tmp_path):
+    (tmp_path / "scores.csv").write_text("size,score\n100,0.7\n200,0.76\n400,0.8\n800,0.83\n")
+    arguments = ["curve", str(tmp_path / "scores.csv"), "--target", "0.85", "--out", str(tmp_path / "run")]
+    heavy = imported(f"from suffice.cli.main import commands; commands({arguments}, standalone_mode=False)")
+    assert (tmp_path / "run" / "report.html").exists()
+    assert not {"torch", "transformers", "peft"} & set(ast.literal_eval(heavy))
 
 
 def test_every_command_is_looked_at_here():

@@ -20,6 +20,7 @@ from . import training as training
 from .errors import InputError as InputError
 from .forecasting import forecast as forecast
 from .forecasting import forecast_head as forecast_head
+from .forecasting import forecast_scores as forecast_scores
 from .landscape import Convergence as Convergence
 from .landscape import Ledger as Ledger
 from .landscape import Plane as Plane

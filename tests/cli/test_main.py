@@ -19,6 +19,7 @@ from suffice.configuration import (
     WRITTEN,
     AnalyzeConfig,
     CurvatureConfig,
+    CurveConfig,
     ForecastConfig,
     HessianConfig,
     StudyConfig,
@@ -52,6 +53,7 @@ KEYS = {
     "hessian": set(HessianConfig.model_fields) - WRITTEN | {"out", "config"},
     "study": set(StudyConfig.model_fields) - {"model", "data", *NO_FLAGS} | {"workers", "out", "config"},
     "forecast": set(ForecastConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},
+    "curve": set(CurveConfig.model_fields) - {"scores", *WRITTEN} | {"out", "config"},
 }
 
 
@@ -132,6 +134,29 @@ def test_a_forecast_answers_and_its_report_can_be_written_anew(tmp_path, suffice
     bad = suffice(*asked, "--target-accuracy", "80")
     assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
     assert "target_accuracy" in bad.stderr
+
+
+@pytest.mark.usefixtures("without_figure_files")
+def test_a_curve_answers_from_tables_and_folders_and_is_replayed_by_its_configuration(tmp_path, suffice):
+    (tmp_path / "scores.csv").write_text("size,f1\n100,0.70\n200,0.76\n400,0.80\n")
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "metrics.csv").write_text("step,f1\n9,0.83\n")
+    run, large = tmp_path / "run", tmp_path / "large"
+    asked = ["curve", tmp_path / "scores.csv", large, "--score-column", "f1", "--size-of", f"{large}=800"]
+    done = suffice(*asked, "--target", "0.85", "--assurance", "0.6", "--sizes", "1000,3000", "--out", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = " ".join(done.stdout.split())  # lines are broken to the width of the terminal
+    assert "the accuracy should reach 85% with probability 0.6; 90% interval: " in shown
+    assert all(word in shown for word in ("1,000", "3,000", "P(85%)", "Train ", str(run)))
+    written = (run / "result.json").read_bytes()
+    (run / "report.html").unlink()
+    assert suffice("report", run).returncode == 0
+    assert (run / "report.html").exists()
+    assert suffice("curve", "--config", run / "config.yaml", "--out", tmp_path / "again").returncode == 0
+    assert (tmp_path / "again" / "result.json").read_bytes() == written
+    bad = suffice(*asked, "--target", "85", "--out", run)
+    assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (2, "", 1)
+    assert "is it 0.85, in percent?" in bad.stderr
 
 
 def test_interruption_is_said_in_one_line(tmp_path):

@@ -8,10 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from suffice.report import write_report
-from suffice.report.answers import forecast_answer, mlp_answer
+from suffice.report.answers import curve_answer, forecast_answer, mlp_answer
+from suffice.report.answers.curve import in_words, next_in_words, share_in_words, target_in_words
 from suffice.results import (
     AnalysisResult,
     CurvatureResult,
+    CurveResult,
     ForecastResult,
     HessianResult,
     LearningCurve,
@@ -21,7 +23,7 @@ from suffice.results import (
     interval_in_words,
 )
 
-COLORS = {"reached": "green", "extrapolated": "yellow", "cannot_tell": "red"}
+COLORS = {"reached": "green", "extrapolated": "yellow", "unreachable": "red", "cannot_tell": "red"}
 
 
 def finish(result: Result, out: Path, console: Console) -> None:
@@ -43,6 +45,8 @@ def print_answer(result: Result, console: Console) -> None:
             _print_analysis(result, console)
         case CurvatureResult():
             _print_curvature(result, console)
+        case CurveResult():
+            _print_curve(result, console)
         case ForecastResult():
             _print_forecast(result, console)
         case HessianResult():
@@ -111,6 +115,30 @@ def _print_forecast(result: ForecastResult, console: Console) -> None:
         console.print(table)
     for sentence in forecast_answer(result):
         console.print(escape(sentence))
+    _print_notes(result.notes, console)
+
+
+def _print_curve(result: CurveResult, console: Console) -> None:
+    predicted = result.predicted
+    table = Table(title=f"Predicted {result.metric}, with {result.confidence:.0%} intervals")
+    titles = ["samples", result.metric, "interval"]
+    if result.answer is not None:
+        titles += [f"P({target_in_words(result.metric, result.answer.tolerance)})", "next model"]
+    for title in titles:
+        table.add_column(title, justify="right")
+    for index, size in enumerate(predicted.sizes):
+        mean, low, high = (
+            in_words(result.metric, end[index])
+            for end in (predicted.score.mean, predicted.score.low, predicted.score.high)
+        )
+        shares = [] if predicted.reached is None else [predicted.reached.mean[index], predicted.reached.next[index]]
+        table.add_row(f"{size:,}", mean, f"{low} to {high}", *map(share_in_words, shares))
+    console.print(table)
+    headline, *others = curve_answer(result)
+    console.print(escape(headline), style="bold")
+    for sentence in (*others, next_in_words(result)):
+        if sentence is not None:
+            console.print(sentence, markup=False)
     _print_notes(result.notes, console)
 
 

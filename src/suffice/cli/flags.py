@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from suffice.configuration import Config as Configuration
 
-POSITIONAL = ("model", "data")
+POSITIONAL = ("model", "data", "scores")
 
 Command = Callable[..., None]
 

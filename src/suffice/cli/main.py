@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from suffice import __version__
 from suffice.cli.analyze import analyze
 from suffice.cli.curvature import curvature
+from suffice.cli.curve import curve
 from suffice.cli.demo import demo
 from suffice.cli.forecast import forecast
 from suffice.cli.hessian import hessian
@@ -31,6 +32,7 @@ commands.command()(curvature)
 commands.command()(hessian)
 commands.command()(study)
 commands.command()(forecast)
+commands.command()(curve)
 commands.command()(report)
 
 INTERRUPTED = 130

@@ -1,4 +1,4 @@
-"""From files to labelled images and texts."""
+"""From files to labelled images and texts, and to scores of trainings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,10 @@ from suffice.data.idx import holds_idx, read_idx, read_idx_images
 from suffice.data.images import ImageArray, ImageFolder
 from suffice.data.joined import Joined
 from suffice.data.samples import ClassSubset, LabelledSamples
+from suffice.data.scores import Score, Scores, load_scores
 from suffice.data.synthetic import SyntheticRegression, Target
-from suffice.data.texts import TABLES, LabelledTexts, holds_texts, read_texts
+from suffice.data.tables import TABLES
+from suffice.data.texts import LabelledTexts, holds_texts, read_texts
 from suffice.errors import InputError
 
 __all__ = [
@@ -22,10 +24,13 @@ __all__ = [
     "Joined",
     "LabelledSamples",
     "LabelledTexts",
+    "Score",
+    "Scores",
     "SyntheticRegression",
     "Target",
     "load_images",
     "load_samples",
+    "load_scores",
     "read_idx",
     "read_idx_images",
     "read_texts",

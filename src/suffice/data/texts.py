@@ -1,8 +1,5 @@
 """Labelled texts: tables with one column of texts and one of labels."""
 
-import csv
-import io
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +9,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from suffice.data.order import in_order
+from suffice.data.tables import JSON_LINES, TABLES, fields_of, objects_of, read_table
 from suffice.digest import digest
 from suffice.errors import InputError, nearest
-
-TABLES = frozenset({".csv", ".tsv", ".txt", ".jsonl"})
 
 
 class LabelledTexts:
@@ -92,10 +88,10 @@ def read_texts(
         >>> read_texts(file, label_column="stars", threshold=3).classes
         ['< 3', '>= 3']
     """
-    content = _content(path)
+    content = read_table(path)
     rows = [
         _complete(row, path)
-        for row in (_json_rows if path.suffix.lower() == ".jsonl" else _table_rows)(
+        for row in (_json_rows if path.suffix.lower() == JSON_LINES else _table_rows)(
             path, content, text_column, label_column
         )
     ]
@@ -112,19 +108,6 @@ class _Row:
     line: int
 
 
-def _content(path: Path) -> str:
-    try:
-        content = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}, line {line}: not UTF-8; save the file in this encoding") from error
-    if not content.strip():
-        raise InputError(f"{path}: is empty")
-    return content
-
-
 def _complete(row: _Row, path: Path) -> _Row:
     for name, value in (("text", row.text), ("label", row.label)):
         if not value.strip():
@@ -133,15 +116,7 @@ def _complete(row: _Row, path: Path) -> _Row:
 
 
 def _json_rows(path: Path, content: str, text_column: str, label_column: str) -> Iterator[_Row]:
-    for number, line in enumerate(content.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"{path}, line {number}: not JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}: not an object in braces, such as {{...}}")
+    for number, row in objects_of(path, content):
         for flag, column in (("text", text_column), ("label", label_column)):
             if column not in row:
                 raise InputError(f"{path}, line {number}: {_no_column(column, list(row), flag)}")
@@ -158,7 +133,7 @@ def _json_rows(path: Path, content: str, text_column: str, label_column: str) ->
 
 
 def _table_rows(path: Path, content: str, text_column: str, label_column: str) -> Iterator[_Row]:
-    lines = _comma_separated(path, content) if path.suffix.lower() == ".csv" else _tab_separated(content)
+    lines = fields_of(path, content)
     start, first = next(lines)
     if text_column.isdecimal() != label_column.isdecimal():
         raise InputError(
@@ -176,24 +151,6 @@ def _table_rows(path: Path, content: str, text_column: str, label_column: str) -
         if len(fields) != len(first):
             raise InputError(f"{path}, line {line}: has {len(fields)} fields, and the first line {len(first)}")
         yield _Row(fields[text], fields[label].strip(), line)
-
-
-def _tab_separated(content: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(content.split("\n"), 1):
-        if line.strip():
-            yield number, line.removesuffix("\r").split("\t")
-
-
-def _comma_separated(path: Path, content: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
-    start = 1
-    try:
-        for fields in reader:
-            if fields:
-                yield start, fields
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"{path}, line {start}: not comma-separated values ({error})") from error
 
 
 def _named(path: Path, column: str, header: list[str], flag: str) -> int:

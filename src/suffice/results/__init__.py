@@ -12,6 +12,7 @@ from suffice.results.curvature import (
     SurfaceAlongK,
     WithError,
 )
+from suffice.results.curve import Costs, CurveResult, Metric, NextTrainings, Predictions, Reached, Training
 from suffice.results.files import RESULT, Result, heat_map_file, read_result
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
@@ -30,9 +31,11 @@ __all__ = [
     "Cell",
     "Check",
     "ClassGain",
+    "Costs",
     "Criterion",
     "CurvatureAtRadius",
     "CurvatureResult",
+    "CurveResult",
     "Density",
     "Eigenvalue",
     "Estimate",
@@ -47,13 +50,17 @@ __all__ = [
     "Limit",
     "MLPResult",
     "Measured",
+    "Metric",
     "Moment",
     "Network",
+    "NextTrainings",
     "NormBounds",
     "Numbers",
     "PartName",
+    "Predictions",
     "Probe",
     "ProblemSummary",
+    "Reached",
     "Result",
     "Retrained",
     "Settling",
@@ -64,6 +71,7 @@ __all__ = [
     "SurfaceAlongK",
     "Surrounding",
     "Target",
+    "Training",
     "WithError",
     "heat_map_file",
     "interval_in_words",

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 from suffice.errors import InputError
 from suffice.results.analysis import AnalysisResult
 from suffice.results.curvature import CurvatureResult
+from suffice.results.curve import CurveResult
 from suffice.results.forecast import ForecastResult
 from suffice.results.hessian import HessianResult
 from suffice.results.mlp import MLPResult
@@ -16,7 +17,9 @@ from suffice.results.study import StudyResult
 RESULT = "result.json"
 """The file of a run's folder that holds its result."""
 
-Result: TypeAlias = AnalysisResult | CurvatureResult | ForecastResult | HessianResult | MLPResult | StudyResult
+Result: TypeAlias = (
+    AnalysisResult | CurvatureResult | CurveResult | ForecastResult | HessianResult | MLPResult | StudyResult
+)
 """What a run can answer, one type for each kind of run."""
 
 
@@ -30,6 +33,7 @@ _READER: TypeAdapter[Result] = TypeAdapter(
     Annotated[
         Annotated[AnalysisResult, Tag("analyze")]
         | Annotated[CurvatureResult, Tag("curvature")]
+        | Annotated[CurveResult, Tag("curve")]
         | Annotated[ForecastResult, Tag("forecast")]
         | Annotated[HessianResult, Tag("hessian")]
         | Annotated[MLPResult, Tag("mlp")]

@@ -1,35 +1,9 @@
-// Draws the figures in the colours of the page, and the surface of the size that the slider is at.
+// Draws the figures, and the surface of the size that the slider is at, in the colours of the page (inked.js).
 const NUMBERS = new Intl.NumberFormat("en");
 const NARROW = matchMedia("(max-width: 52rem)");
-const DARK = matchMedia("(prefers-color-scheme: dark)");
-const isDark = () => DARK.matches && getComputedStyle(document.documentElement).colorScheme.includes("dark");
 const OPTIONS = { responsive: true, displaylogo: false };
 const SMALL = { size: 12 };
 const QUIET = { responsive: true, displayModeBar: false };
-
-const ink = () => getComputedStyle(document.body).color;
-// what is too dark on a dark ground
-const inkOf = (color) => ({ "#222222": ink(), "#0072B2": isDark() ? "#56B4E9" : color })[color] ?? color;
-const grid = () => (isDark() ? "#3a3a3a" : "#e3e3e3");
-
-// a layout without a white ground, and curves in colours that show on it
-function inked({ data, layout }) {
-  const axes = Object.keys(layout).filter((key) => /^[xy]axis/.test(key));
-  const themed = (trace) => {
-    const found = structuredClone(trace);
-    for (const part of ["line", "marker"]) if (found[part]?.color) found[part].color = inkOf(found[part].color);
-    if (found.fillcolor) found.fillcolor = inkOf(found.fillcolor);
-    return found;
-  };
-  return [data.map(themed), {
-    ...layout,
-    ...Object.fromEntries(axes.map((key) => [key, { ...layout[key], gridcolor: grid(), zerolinecolor: grid() }])),
-    font: { ...layout.font, color: ink() },
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8a8a8a", activecolor: ink() },
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-  }];
-}
 
 function drawFigures() {
   for (const [name, { data, layout }] of Object.entries(PLOTS)) {

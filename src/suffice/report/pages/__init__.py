@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from suffice.report.matplotlib import film, save_figures
 from suffice.report.pages.analysis import analysis_page
 from suffice.report.pages.curvature import curvature_page
+from suffice.report.pages.curve import curve_page
 from suffice.report.pages.forecast import forecast_page
 from suffice.report.pages.hessian import hessian_page
 from suffice.report.pages.mlp import mlp_page
@@ -17,6 +18,7 @@ from suffice.report.pages.study import study_page
 from suffice.results import (
     AnalysisResult,
     CurvatureResult,
+    CurveResult,
     ForecastResult,
     HessianResult,
     MLPResult,
@@ -63,19 +65,22 @@ def _write_figures(page: Page, folder: Path) -> None:
 def _page(result: Result, folder: Path) -> Page:
     match result:
         case AnalysisResult():
-            return analysis_page(result)
+            page = analysis_page(result)
         case CurvatureResult():
-            return curvature_page(result)
+            page = curvature_page(result)
+        case CurveResult():
+            page = curve_page(result)
         case ForecastResult():
-            return forecast_page(result)
+            page = forecast_page(result)
         case HessianResult():
-            return hessian_page(result, _heat_map_cells(result, folder))
+            page = hessian_page(result, _heat_map_cells(result, folder))
         case MLPResult():
-            return mlp_page(result)
+            page = mlp_page(result)
         case StudyResult():
-            return study_page(result)
+            page = study_page(result)
         case _:
             assert_never(result)
+    return page
 
 
 def _heat_map_cells(result: HessianResult, folder: Path) -> Float64[np.ndarray, "moments parts cells cells"] | None:

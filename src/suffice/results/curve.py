@@ -1,0 +1,75 @@
+"""Results of ``suffice curve``."""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from suffice.results.learning_curve import Band, Numbers
+from suffice.results.sufficient_size import SufficientSize
+from suffice.results.value import Value
+
+Metric = Literal["accuracy", "error", "loss", "score"]
+
+
+class Training(Value):
+    """One training whose score was given."""
+
+    size: int = Field(description="number of training samples")
+    score: float = Field(description="score on unseen samples")
+    error: float | None = Field(default=None, description="standard error of the score, where it was given")
+    cost: float | None = Field(default=None, description="cost of the training, where it was given")
+
+
+class Reached(Value):
+    """Probabilities at each size that the target is reached."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    mean: Numbers = Field(description="by the score averaged over training sets and seeds")
+    next: Numbers = Field(description="by the next model, which adds the variance between trainings")
+
+
+class Predictions(Value):
+    """The predicted curve at some sizes."""
+
+    sizes: list[int] = Field(description="numbers of training samples")
+    score: Band = Field(description="the score averaged over training sets and seeds, with its interval")
+    reached: Reached | None = Field(default=None, description="probability to reach the target; null without a target")
+
+
+class NextTrainings(Value):
+    """What to train next to narrow the interval of the answer."""
+
+    size: int = Field(description="number of training samples")
+    seeds: int = Field(description="how many trainings on so many samples, each on other ones")
+    interval_left: float = Field(description="expected width of the interval after them, over its width now")
+    explanation: str = Field(description="one plain sentence for people, which no program reads")
+
+
+class Costs(Value):
+    """What trainings should cost, taken as proportional to their samples, in the unit of the given costs."""
+
+    per_sample: float = Field(description="sum of the given costs over the sum of the sizes")
+    at_size: float | None = Field(description="of a training on as many samples as the answer says; null without one")
+    next_trainings: float | None = Field(description="of all that should be trained next; null without that")
+
+
+class CurveResult(Value):
+    """The content of ``result.json`` of ``suffice curve``."""
+
+    schema_version: Literal[1] = Field(default=1, description="version of this layout")
+    command: Literal["curve"] = Field(default="curve", description="the command that made it")
+    sources: list[str] = Field(description="tables, run folders and arrays with the scores")
+    metric: Metric = Field(
+        description="what the scores are; accuracy and score rise with more samples, error and loss fall"
+    )
+    trainings: list[Training] = Field(description="the given scores, by size")
+    predicted: Predictions = Field(description="the curve at the sizes that were asked for")
+    drawn: Predictions = Field(description="the curve at the sizes at which it is drawn")
+    answer: SufficientSize | None = Field(description="the size that reaches the target; null without a target")
+    next_trainings: NextTrainings | None = Field(description="what to train next; null without a size to narrow")
+    costs: Costs | None = Field(description="of trainings; null where no costs were given")
+    notes: list[str] = Field(description="notes on the inputs")
+    confidence: float = Field(gt=0, lt=1, description="confidence of the intervals of the curve")
+    configuration: dict[str, Any] = Field(description="the settings, as in config.yaml")
+    versions: dict[str, str] = Field(description="versions of the software")

@@ -1,0 +1,191 @@
+"""The report of ``suffice curve``, from results written by hand: sentences, figures, and the page in a real browser."""
+
+import re
+
+import numpy as np
+import pytest
+from browsing import open_page
+from curve_results import SIZES, answer, predictions, result
+from selenium.webdriver.common.by import By
+
+from suffice.report import write_report
+from suffice.report.answers import curve_answer
+from suffice.report.answers.curve import next_in_words
+from suffice.report.figures.curve import curve_figures
+
+SAID = "With 800 samples the accuracy should reach 82% with probability 0.8; 90% interval: 560 to 1,300 samples."
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (answer(), SAID),
+        (
+            answer(high=None, assurance=None),
+            "With 800 samples the accuracy should reach 82% with probability 0.5; 90% interval: 560 samples or more, "
+            "with no upper end.",
+        ),
+        (
+            answer(assurance=0.97, confidence=0.94),
+            "With 800 samples the accuracy should reach 82% with probability 0.97; 94% interval: 560 to 1,300 samples.",
+        ),
+        (
+            answer(size=100, low=100, high=130),
+            "Already with 100 samples, the smallest measured size, the accuracy should reach 82% with probability "
+            "below 0.01; 90% interval: up to 130 samples.",
+        ),
+        (
+            answer(size=100, low=100, high=100),
+            "Already with 100 samples, the smallest measured size, the accuracy should reach 82% with probability "
+            "below 0.01.",
+        ),
+        (
+            answer(size=None, low=None, high=None, assurance=0.995),
+            "The accuracy is not expected to reach 82% with probability 0.995: with 1,600 samples, 4 times the largest "
+            "measured size, it is above 0.99.",
+        ),
+        (
+            None,
+            "With 800 samples, 2 times the largest measured size, the accuracy should be 82.9%; 90% interval: 81.9% to "
+            "83.9%.",
+        ),
+    ],
+)
+def test_the_answer_is_told_in_one_sentence(asked, said):
+    assert curve_answer(result(asked))[0] == said
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("error", "the error should fall to 82%"),
+        ("loss", "the loss should fall to 0.82"),
+        ("score", "the score should reach 0.82"),
+    ],
+)
+def test_each_metric_has_its_verb_and_unit(metric, said):
+    assert said in curve_answer(result(answer(), metric=metric))[0]
+
+
+def test_out_of_reach_the_size_for_even_chances_is_told():
+    unreachable = answer(size=None, low=None, high=None, assurance=0.995)
+    assert curve_answer(result(unreachable))[1:] == ["Probability 0.5 takes about 400 samples."]
+    never = predictions(SIZES, 0.82)
+    never["reached"] = {"mean": np.full(5, 0.1), "next": np.full(5, 0.1)}
+    assert len(curve_answer(result(unreachable, drawn=never))) == 1
+
+
+def test_the_sentences_after_it_tell_the_two_probabilities_apart_and_what_it_costs():
+    costs = {"per_sample": 2, "at_size": 1600, "next_trainings": 1600}
+    _, of_next, cost = curve_answer(result(answer(), costs=costs))
+    assert (
+        of_next == "This is about the average model on so many samples; the next one reaches it with probability 0.38."
+    )
+    assert cost.startswith("A training on 800 samples should cost about 1,600, in the unit of the given costs")
+    assert curve_answer(result(answer(assurance=None)))[-1] == "Probability 0.8 takes about 1,600 samples."
+
+
+def test_an_answer_far_beyond_what_was_measured_is_doubted():
+    far = answer(size=8000, high=None)
+    assert curve_answer(result(far))[-1].startswith("But: this is 20 times the largest measured size")
+    assert not any(sentence.startswith("But") for sentence in curve_answer(result(answer(size=1600, high=1600))))
+
+
+def test_what_to_train_next_is_told_where_it_narrows_the_interval():
+    costs = {"per_sample": 2, "at_size": 1600, "next_trainings": 1600}
+    assert next_in_words(result(answer(), costs=costs)) == (
+        "Train 2 models, each with its own draw of samples and seed, on 400 samples: this should narrow the interval "
+        "of the size to 83% of its width (on a log scale). They cost about 1,600."
+    )
+    in_vain = {"size": 400, "seeds": 1, "interval_left": 0.97, "explanation": ""}
+    told = next_in_words(result(answer(), next_trainings=in_vain))
+    assert told.startswith("No training on the samples at hand narrows the interval by much")
+    assert "one model on 400 samples, leaves 97% of it" in told
+    assert next_in_words(result()) is None
+
+
+def test_figures_are_those_of_the_result():
+    score, probability = curve_figures(result(answer()))
+    line, given = score.curves
+    assert line.x == SIZES
+    assert line.y == pytest.approx(100 * (0.9 - 2 / np.sqrt(SIZES)))
+    assert np.subtract(line.high, line.low) == pytest.approx(2)
+    assert (given.x, given.y) == ([100, 100, 200, 400], pytest.approx([70, 72, 76, 80]))
+    assert [(mark.axis, mark.value) for mark in score.marks] == [("y", 82), ("x", 800)]
+    average, of_next = probability.curves
+    assert average.y == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert of_next.y == pytest.approx([0, 0.125, 0.25, 0.375, 0.5])
+    assert [(mark.axis, mark.value) for mark in probability.marks] == [("y", 0.8), ("x", 800)]
+    (alone,) = curve_figures(result(metric="loss"))
+    assert alone.curves[1].y == [0.70, 0.72, 0.76, 0.80]
+    assert not alone.marks
+
+
+def test_a_size_beyond_the_figure_is_not_drawn():
+    score, probability = curve_figures(result(answer(size=8000, high=None)))
+    assert [mark.axis for mark in (*score.marks, *probability.marks)] == ["y", "y"]
+
+
+def test_the_page_shows_answer_figures_and_numbers(tmp_path, browser):
+    costs = {"per_sample": 2, "at_size": 1600, "next_trainings": 1600}
+    made = result(answer(), costs=costs)
+    write_report(made, tmp_path)
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in ("score", "probability") for kind in ("png", "pdf")
+    }
+    open_page(browser, tmp_path)
+    assert browser.get_log("browser") == []
+    assert browser.find_element(By.ID, "answer").text == SAID
+    assert browser.find_elements(By.CSS_SELECTOR, "#score .main-svg")
+    assert browser.find_elements(By.CSS_SELECTOR, "#probability .main-svg")
+    assert browser.find_element(By.ID, "next").text == next_in_words(made)
+    rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "#predicted tr")][1:]
+    assert rows == [
+        "400 80.0% 79.0% to 81.0% below 0.01 below 0.01",
+        "800 82.9% 81.9% to 83.9% 0.5 0.25",
+        "1,600 85.0% 84.0% to 86.0% above 0.99 0.5",
+    ]
+    rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "#given tr")][1:]
+    assert rows == ["100 2 71.0% 70.0% 72.0%", "200 1 76.0% 76.0% 76.0%", "400 1 80.0% 80.0% 80.0%"]
+    body = browser.find_element(By.TAG_NAME, "body").text
+    assert "a note <i>" in body
+    assert "<b>scores</b>.csv" in body
+    assert "Cost: 2 per training sample" in body
+
+
+@pytest.mark.usefixtures("without_figure_files")
+@pytest.mark.parametrize("asked", [None, answer(size=None, low=None, high=None)])
+def test_without_a_size_there_is_nothing_to_train_next(asked, tmp_path, browser):
+    made = result(asked)
+    write_report(made, tmp_path)
+    open_page(browser, tmp_path)
+    assert browser.get_log("browser") == []
+    assert browser.find_element(By.ID, "answer").text == curve_answer(made)[0]
+    assert not browser.find_elements(By.ID, "next")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#predicted th")) == (3 if asked is None else 5)
+    assert len(browser.find_elements(By.ID, "probability")) == (asked is not None)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.usefixtures("without_figure_files")
+def test_the_page_fits_and_can_be_read_on_any_screen(tmp_path, browser, scheme, width):
+    write_report(result(answer()), tmp_path)
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        open_page(browser, tmp_path)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        ground, ink, points = browser.execute_script(
+            "const page = getComputedStyle(document.body), score = document.getElementById('score');"
+            "return [page.backgroundColor, score.layout.font.color, score.data.at(-1).line.color]"
+        )
+        assert ink == points == browser.execute_script("return getComputedStyle(document.body).color")
+        brightness = sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3
+        assert (brightness > 200) == (scheme == "dark")
+        assert (ground == "rgb(22, 22, 22)") == (scheme == "dark")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
