@@ -8,7 +8,7 @@ import re
 import numpy as np
 import plotly.offline
 import pytest
-from browsing import open_page
+from browsing import on_screen, open_page
 from curvature_results import SIZES, losses_of, result_of, surface_of
 from PIL import Image
 from selenium.webdriver.common.by import By
@@ -169,11 +169,7 @@ def test_playing_goes_through_all_sizes_and_stops(browser, run_with_surface):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_fits_and_can_be_read_on_any_screen(browser, run_with_surface, scheme, width):
     folder, _ = run_with_surface
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    try:
+    with on_screen(browser, width, scheme):
         open_page(browser, folder)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
         ground, ink = browser.execute_script(
@@ -184,9 +180,6 @@ def test_the_page_fits_and_can_be_read_on_any_screen(browser, run_with_surface, 
         brightness = sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3
         assert (brightness > 200) == (scheme == "dark")
         assert (ground == "rgb(22, 22, 22)") == (scheme == "dark")
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 @pytest.mark.parametrize("points", [41, 81])

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browsing import open_page
+from browsing import on_screen, open_page
 from curve_results import SIZES, answer, predictions, result
 from selenium.webdriver.common.by import By
 
@@ -171,11 +171,7 @@ def test_without_a_size_there_is_nothing_to_train_next(asked, tmp_path, browser)
 @pytest.mark.usefixtures("without_figure_files")
 def test_the_page_fits_and_can_be_read_on_any_screen(tmp_path, browser, scheme, width):
     write_report(result(answer()), tmp_path)
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    try:
+    with on_screen(browser, width, scheme):
         open_page(browser, tmp_path)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
         ground, ink, points = browser.execute_script(
@@ -186,6 +182,3 @@ def test_the_page_fits_and_can_be_read_on_any_screen(tmp_path, browser, scheme, 
         brightness = sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3
         assert (brightness > 200) == (scheme == "dark")
         assert (ground == "rgb(22, 22, 22)") == (scheme == "dark")
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
