@@ -377,6 +377,17 @@ class ForecastConfig(TrainingConfig, FineTunedConfig):
         lt=1,
         description="accuracy that one sample must bring to be worth it, such as 0.00001: a point for 1,000 samples",
     )
+    assurance: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="probability with which a size is to be enough, such as 0.8; 0.5 by default",
+    )
+    of: Literal["mean", "next"] = Field(
+        default="mean",
+        description="what is to reach the target: mean, the score averaged over training sets and seeds, or next, the "
+        "next model, which adds the variance between trainings",
+    )
     l2: float | None = Field(
         default=None,
         gt=0,
@@ -415,6 +426,11 @@ class CurveConfig(Config):
     target: float | None = Field(default=None, description="score to reach, such as 0.9 for an accuracy of 90%")
     assurance: float | None = Field(
         default=None, description="probability with which the size is to reach the target, such as 0.8; 0.5 by default"
+    )
+    of: Literal["mean", "next"] = Field(
+        default="mean",
+        description="what is to reach the target: mean, the score averaged over training sets and seeds, or next, the "
+        "next model, which adds the variance between trainings",
     )
     size_column: str = Field(default="size", description="column of the sizes in a table")
     score_column: str = Field(

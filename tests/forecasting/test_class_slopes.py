@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
+from suffice.forecasting import class_slopes_of, measure_head
 from suffice.forecasting.classes import ClassSlopes, class_slopes, class_slopes_of_gaps
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy, SquaredError
-from suffice.forecasting.pilot import measure_pilot
 from suffice.forecasting.slopes import sandwich_slope
 
 
@@ -140,7 +140,7 @@ def test_the_errors_are_how_far_slopes_of_other_samples_are():
 def test_two_samples_of_a_class_have_an_error_as_large_as_their_slope():
     x, y = classified(60)
     y = np.where(np.arange(60) < 2, 3, y)
-    slopes = measure_pilot(x, y, 0.1).class_slopes()
+    slopes = class_slopes_of(measure_head(x, y, 0.1), slope=1.0)
     assert slopes.counts[3] == 2
     assert slopes.errors[3] == pytest.approx(abs(slopes.values[3]))
 

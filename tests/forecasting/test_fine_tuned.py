@@ -84,8 +84,9 @@ def test_the_level_of_a_head_is_that_of_the_hold_out():
     head = fit_head(np.hstack([x, np.ones((200, 1))]), CrossEntropy(y, CLASSES), CLASSES, 0.02)
     x, y = as_arrays(holdout)
     outputs = head.predict(np.hstack([x, np.ones((3000, 1))]))
-    assert curve.level == pytest.approx(CrossEntropy(y, CLASSES).values(outputs).mean(), rel=1e-9)
-    assert curve.accuracy.mean[0] == pytest.approx(np.mean(outputs.argmax(1) == y), abs=1e-9)
+    assert curve.level == pytest.approx(CrossEntropy(y, CLASSES).values(outputs).mean(), rel=1e-5)
+    # the median of its posterior
+    assert curve.accuracy.mean[0] == pytest.approx(np.mean(outputs.argmax(1) == y), abs=1 / 3000)
 
 
 def test_samples_left_out_by_the_kernel_are_those_of_retrained_heads():
@@ -173,7 +174,8 @@ def test_folds_are_real_trainings_and_the_model_is_put_back():
 def test_intervals_are_wider_where_nothing_is_known_of_the_training():
     problem, others = trained(network(), samples(150, 6), 0.02), samples(2000, 7)
     known, unknown = (suffice.forecast(problem, [150, 600], penalty, holdout=others) for penalty in (0.02, None))
-    assert unknown.loss.mean == pytest.approx(known.loss.mean)
+    assert unknown.level == pytest.approx(known.level)
+    assert unknown.slope == pytest.approx(known.slope)
     assert unknown.slope_error > 1.3 * known.slope_error
     assert unknown.loss.high[1] - unknown.loss.low[1] > known.loss.high[1] - known.loss.low[1]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from suffice.forecasting import curve_of, forecast_head, measure_pilot
+from suffice.forecasting import curve_of, forecast_head, measure_head
 
 
 def drawn(samples, columns=6, seed=0, noise=1.0):
@@ -41,8 +41,8 @@ def test_a_head_that_follows_each_sample_is_doubted():
 
 def test_halves_that_the_slope_does_not_foretell_are_doubted():
     x, y = drawn(400)
-    pilot = measure_pilot(np.hstack([x, np.ones((400, 1))]), y, 0.01)
-    assert curve_of(pilot, [800]).doubts == []
-    worse = replace(pilot.halves, outputs=4 * pilot.halves.outputs)
-    (doubt,) = curve_of(replace(pilot, halves=worse), [800]).doubts
+    evidence = measure_head(np.hstack([x, np.ones((400, 1))]), y, 0.01)
+    assert curve_of(evidence, [800]).doubts == []
+    worse = replace(evidence.halves, outputs=4 * evidence.halves.outputs)
+    (doubt,) = curve_of(replace(evidence, halves=worse), [800]).doubts
     assert "not a line in 1/k" in doubt

@@ -93,17 +93,19 @@ def test_a_forecast_is_consistent_with_itself():
     assert (curve.samples, curve.status) == (200, "extrapolated")
     assert curve.loss.mean[1] == pytest.approx(curve.level)
     falls = curve.slope * (1 / 200 - 1 / np.array(sizes))
-    assert curve.loss.mean == pytest.approx(curve.level - falls)
+    # medians over exponents close to 1
+    assert curve.level - curve.loss.mean == pytest.approx(falls, rel=0.02, abs=1e-5)
     for band in (curve.loss, curve.accuracy):
         assert ((band.low <= band.mean) & (band.mean <= band.high)).all()
     assert (np.diff(curve.accuracy.mean) > 0).all()
     assert curve.loss_limit.mean < curve.loss.mean[-1]
     answer = curve.sufficient_size(target_loss=float(curve.loss.mean[2]))
-    assert (answer.size, answer.status) == (400, "extrapolated")
+    assert answer.status == "extrapolated"
+    assert answer.size == pytest.approx(400, rel=0.03)
     assert answer.low < 400
     assert answer.high is None or answer.high > 400  # None where the worse end never reaches the target
     excess = curve.sufficient_size(excess=curve.slope / 1000)
-    assert abs(excess.size - 1000) <= 1
+    assert excess.size == pytest.approx(1000, rel=0.1)
     assert LearningCurve.model_validate_json(curve.model_dump_json()).explanation == curve.explanation
 
 
@@ -139,8 +141,8 @@ def test_random_labels_are_recognised():
 def test_a_target_beyond_the_limit_is_answered_with_the_limit():
     curve = forecast_head(*classified(300, 0), [600], 0.01)
     answer = curve.sufficient_size(target_accuracy=0.999)
-    assert answer.status == "cannot_tell"
-    assert f"the limit is {curve.accuracy_limit.mean:.3g}" in answer.explanation
+    assert answer.status == "unreachable"
+    assert "its largest probability is" in answer.explanation
 
 
 X, Y = classified(30, 0)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires
 CLASSIFIERS = SOUND.keys() - {"regression", "own_loss"}
 
 
-def pilot_of(problem):
+def evidence_of(problem):
     """Every training on other folds is said to end where the model is."""
     return measure_problem(problem, None, lambda rows: problem.model.state_dict(), "auto", None)
 
@@ -22,11 +22,11 @@ def pilot_of(problem):
 def test_losses_of_folds_and_the_descent_along_the_gradient(kind):
     problem = SOUND[kind]()
     before = problem.center()
-    pilot = pilot_of(problem)
+    evidence = evidence_of(problem)
     losses = problem.losses(problem.batch(slice(None))).detach().numpy()
-    assert pilot.own.losses == pytest.approx(losses, rel=1e-9)
-    assert pilot.nearly_all.losses == pytest.approx(losses, rel=1e-9)
-    assert 0 < pilot.descent < losses.mean()  # none of these models is trained
+    assert evidence.own.losses == pytest.approx(losses, rel=1e-9)
+    assert evidence.folds.losses == pytest.approx(losses, rel=1e-9)
+    assert 0 < evidence.descent < losses.mean()  # none of these models is trained
     assert all((value == before[name]).all() for name, value in problem.center().items())
 
 
@@ -49,5 +49,5 @@ def test_the_tangent_kernel_is_that_of_the_rows_of_the_jacobian(kind):
 )
 def test_a_model_without_derivatives_is_refused_in_one_line(build, message):
     with pytest.raises(InputError, match=message) as refusal:
-        pilot_of(build())
+        evidence_of(build())
     assert "\n" not in str(refusal.value)

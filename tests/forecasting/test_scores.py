@@ -8,9 +8,10 @@ from scipy.stats import multivariate_normal
 
 import suffice
 from suffice.errors import InputError
-from suffice.forecasting import forecast_scores
+from suffice.forecasting import forecast_scores, next_run
 from suffice.forecasting.posterior import LEVEL_ERROR, posterior_cells, units, wander_covariance
-from suffice.forecasting.shapes import Grid, fall, shape_prior
+from suffice.forecasting.shapes import Grid, shape_prior
+from suffice.results import fall
 
 SIZES = np.array([100, 200, 400, 800])
 AHEAD = np.array([1600, 3200, 6400])
@@ -224,7 +225,7 @@ def test_scores_may_be_below_zero():
 
 def test_the_next_run_narrows_more_with_more_samples_at_hand():
     told = forecast_scores(SIZES, FALLING, AHEAD)
-    now, then = told.next_run(0.15), told.next_run(0.15, samples=12_800)
+    now, then = next_run(told, 0.15), next_run(told, 0.15, samples=12_800)
     assert 0 < then.interval_left < now.interval_left <= 1
     assert then.size * then.seeds <= 12_800
     assert f"{then.size:,}" in then.explanation
@@ -299,4 +300,4 @@ def test_the_size_lies_in_its_interval_whatever_the_assurance(assurance):
 def test_no_run_is_suggested_below_the_smallest_size():
     n = np.array([100, 200, 400])
     curve = forecast_scores(n, 0.1 + 2 / np.sqrt(n), at=[1600], errors=np.full(3, 0.02))
-    assert 100 <= curve.next_run(0.13).size <= 400
+    assert 100 <= next_run(curve, 0.13).size <= 400

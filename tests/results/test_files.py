@@ -96,7 +96,7 @@ def test_numbers_that_stood_for_no_upper_end_in_version_1_are_none(tmp_path):
     read = read_result(write(tmp_path, forecast(1, answers)))
     assert type(read) is ForecastResult
     assert [one.high for one in read.answers] == [None, None, 2000, 300_000, None]
-    assert read.schema_version == 2
+    assert read.schema_version == 3
     newer = read_result(write(tmp_path, forecast(2, answers)))
     assert newer.answers[0].high == 300_000
 

@@ -6,6 +6,7 @@ import pytest
 from suffice import forecast_scores
 from suffice.configuration import CurveConfig, read_configuration
 from suffice.errors import InputError
+from suffice.forecasting import next_run
 from suffice.results import CurveResult
 from suffice.runs.curve import forecast_curve
 
@@ -37,7 +38,7 @@ def test_the_answer_is_that_of_the_curve_through_the_scores(tmp_path):
     ):
         assert told == pytest.approx(true, abs=1e-12)
     assert result.answer == curve.sufficient_size(0.85, 0.6)
-    run = curve.next_run(0.85)
+    run = next_run(curve, 0.85)
     assert (result.next_trainings.size, result.next_trainings.seeds) == (run.size, run.seeds)
     assert result.next_trainings.interval_left == pytest.approx(run.interval_left)
     written = CurveResult.model_validate_json((tmp_path / "run" / "result.json").read_bytes())

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from suffice.report import write_report
 from suffice.report.answers import curve_answer, forecast_answer, mlp_answer
-from suffice.report.answers.curve import in_words, next_in_words, share_in_words, target_in_words
+from suffice.report.answers.curve import next_in_words
+from suffice.report.answers.words import in_words, share_in_words, target_in_words
 from suffice.results import (
     AnalysisResult,
     CurvatureResult,
@@ -113,8 +114,10 @@ def _print_forecast(result: ForecastResult, console: Console) -> None:
                 f"{loss.low[index]:.3f} to {loss.high[index]:.3f}",
             )
         console.print(table)
-    for sentence in forecast_answer(result):
-        console.print(escape(sentence))
+    headline, *others = forecast_answer(result)
+    console.print(escape(headline), style="bold")
+    for sentence in others:
+        console.print(sentence, markup=False)
     _print_notes(result.notes, console)
 
 

@@ -8,11 +8,12 @@ from jaxtyping import Float64
 
 from suffice.forecasting.calibration import Calibrated
 from suffice.forecasting.estimator import Estimator
-from suffice.forecasting.pilot import ENOUGH, Pilot
+from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.slopes import standard_error
+from suffice.forecasting.slopes.best import ENOUGH
+from suffice.results import CONFIDENCE
 from suffice.training.predictions import Predictions
 
-CONFIDENCE = 0.9
 WIDTH = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 """Standard errors on each side of an interval."""
 
@@ -40,17 +41,17 @@ def slope_of(estimator: Estimator) -> float:
     return float(estimator.gain(np.array([ahead]))[0] / (1 / estimator.samples - 1 / ahead))
 
 
-def reason_against(pilot: Pilot, estimator: Estimator) -> str | None:
+def reason_against(evidence: Evidence, estimator: Estimator) -> str | None:
     """Why these samples allow no forecast; None if they do."""
-    test_loss = float(pilot.nearly_all.losses.mean())
-    if pilot.descent > FAR * test_loss and pilot.own_loss > UNFITTED * test_loss:
+    test_loss = float(evidence.unseen.losses.mean())
+    if evidence.descent > FAR * test_loss and evidence.own_loss > UNFITTED * test_loss:
         return (
-            f"The training has not converged: one gradient step would lower the training loss of {pilot.own_loss:.3g} "
-            f"by {pilot.descent:.3g}. Train longer on these samples."
+            "The training has not converged: one gradient step would lower the training loss of "
+            f"{evidence.own_loss:.3g} by {evidence.descent:.3g}. Train longer on these samples."
         )
-    shares = np.bincount(pilot.nearly_all.labels) / len(pilot.nearly_all.labels)
-    by_chance = -np.log(shares[pilot.nearly_all.labels])
-    better = by_chance - Calibrated(pilot.nearly_all).losses
+    shares = np.bincount(evidence.unseen.labels) / len(evidence.unseen.labels)
+    by_chance = -np.log(shares[evidence.unseen.labels])
+    better = by_chance - Calibrated(evidence.unseen).losses
     if better.mean() < WIDTH * standard_error(better):
         return "On left-out samples the model is no better than the class frequencies: the labels look random."
     if slope_of(estimator) <= 0:
@@ -58,32 +59,37 @@ def reason_against(pilot: Pilot, estimator: Estimator) -> str | None:
             "The loss on unseen samples is not above the training loss: the model was not trained on these samples, or "
             "it has seen the others too."
         )
-    if pilot.halves is None:
+    if evidence.halves is None:
         return None
-    falls = pilot.halves.losses - pilot.nearly_all.losses
-    predicted = _predicted_fall(estimator, pilot.halves, pilot.nearly_all)
+    falls = evidence.halves.losses - evidence.apart.losses
+    predicted = _predicted_fall(estimator, evidence.halves, evidence.apart)
     # the two halves share what noise their models have, so the standard error over samples is too small
     if predicted < 0 or falls.mean() < -predicted - 2 * WIDTH * standard_error(falls):
         return (
-            f"The loss does not fall with more samples (half of them: {pilot.halves.losses.mean():.3g}, nearly all: "
-            f"{pilot.nearly_all.losses.mean():.3g}): such a curve is not extrapolated."
+            f"The loss does not fall with more samples (half of them: {evidence.halves.losses.mean():.3g}, nearly all: "
+            f"{evidence.apart.losses.mean():.3g}): such a curve is not extrapolated."
         )
     return None
 
 
-def doubts(pilot: Pilot, estimator: Estimator, slope_error: float) -> list[str]:
+def doubts(evidence: Evidence, estimator: Estimator, slope_error: float) -> list[str]:
     """What makes a forecast less certain than its interval: few samples, leverage, the curve below k_0, their order.
 
     Args:
-        pilot: what was measured.
+        evidence: what was measured.
         estimator: of the gain.
         slope_error: the standard error of its slope.
     """
-    return [*_fewness(pilot), *_leverage(pilot), *_disagreement(pilot, estimator, slope_error), *_drift(pilot)]
+    return [
+        *_fewness(evidence),
+        *_leverage(evidence),
+        *_disagreement(evidence, estimator, slope_error),
+        *_drift(evidence),
+    ]
 
 
-def _fewness(pilot: Pilot) -> list[str]:
-    per_class = pilot.samples / len(np.unique(pilot.own.labels))
+def _fewness(evidence: Evidence) -> list[str]:
+    per_class = evidence.samples / len(np.unique(evidence.own.labels))
     if per_class >= ENOUGH:
         return []
     return [
@@ -92,10 +98,10 @@ def _fewness(pilot: Pilot) -> list[str]:
     ]
 
 
-def _leverage(pilot: Pilot) -> list[str]:
+def _leverage(evidence: Evidence) -> list[str]:
     """Of heads, whose slopes are of first order; from generalised cross-validation, see `gcv_slope`."""
-    leverage = 1 - math.sqrt(min(1.0, pilot.own_loss / float(pilot.nearly_all.losses.mean())))
-    if pilot.head is None or leverage < FREE:
+    leverage = 1 - math.sqrt(min(1.0, evidence.own_loss / float(evidence.unseen.losses.mean())))
+    if evidence.head is None or leverage < FREE:
         return []
     return [
         f"The mean leverage is {leverage:.2f}: there are too few samples, or too weak a penalty, for a first-order "
@@ -103,14 +109,14 @@ def _leverage(pilot: Pilot) -> list[str]:
     ]
 
 
-def _disagreement(pilot: Pilot, estimator: Estimator, slope_error: float) -> list[str]:
-    if pilot.halves is None:
+def _disagreement(evidence: Evidence, estimator: Estimator, slope_error: float) -> list[str]:
+    if evidence.halves is None:
         return []
     falls, predicted = (
-        pilot.halves.losses - pilot.nearly_all.losses,
-        _predicted_fall(estimator, pilot.halves, pilot.nearly_all),
+        evidence.halves.losses - evidence.apart.losses,
+        _predicted_fall(estimator, evidence.halves, evidence.apart),
     )
-    error = np.hypot(standard_error(falls), slope_error * (1 / pilot.halves.samples - 1 / pilot.nearly_all.samples))
+    error = np.hypot(standard_error(falls), slope_error * (1 / evidence.halves.samples - 1 / evidence.apart.samples))
     if abs(falls.mean() - predicted) < 2 * WIDTH * error:
         return []
     return [
@@ -119,13 +125,13 @@ def _disagreement(pilot: Pilot, estimator: Estimator, slope_error: float) -> lis
     ]
 
 
-def _drift(pilot: Pilot) -> list[str]:
+def _drift(evidence: Evidence) -> list[str]:
     """Whether losses change along the order in which the samples came, class by class, since files are often sorted.
 
     The statistic is the largest cumulative sum of a class's centred losses, over its standard deviation (E. S. Page,
     "Continuous Inspection Schemes", Biometrika 1954).
     """
-    losses, labels = pilot.nearly_all.losses, pilot.nearly_all.labels
+    losses, labels = evidence.unseen.losses, evidence.unseen.labels
     classes = [losses[labels == label] for label in np.unique(labels)]
     centred = [of - of.mean() for of in classes if of.std() > 0]
     random = np.random.default_rng(0)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.head import Head
 from suffice.forecasting.slopes import optimism_slope
+from suffice.forecasting.slopes.best import best_outputs
 from suffice.forecasting.slopes.traces import SOLVED, draws
 
 LossesOfClasses = tuple[Float64[np.ndarray, " _"], Int64[np.ndarray, " _"]]
@@ -115,6 +117,25 @@ def class_slopes(
     ).sum(-1)
     noise = np.array([_covariance(own[:, of_class], other[:, of_class]) for of_class in _members(labels)])
     return _of_noise(np.bincount(labels), noise[:, 0], noise[:, 1])
+
+
+def class_slopes_of(evidence: Evidence, slope: float, seed: int = 0) -> ClassSlopes | None:
+    """The part of the test loss that the noise of each class makes: from gradients for heads, else from loss gaps.
+
+    Args:
+        evidence: what was measured.
+        slope: s, of all classes together.
+        seed: random seed of the vectors.
+
+    Returns:
+        None where it cannot be estimated.
+    """
+    if evidence.head is not None:
+        return class_slopes(
+            evidence.head, best_outputs(evidence.head, evidence.apart.outputs), evidence.own.labels, seed
+        )
+    own, unseen = ((part.losses, part.labels) for part in (evidence.own, evidence.unseen))
+    return class_slopes_of_gaps(own, unseen, slope)
 
 
 def class_slopes_of_gaps(own: LossesOfClasses, unseen: LossesOfClasses, slope: float) -> ClassSlopes | None:

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from suffice.checks import check_apart, check_losses, check_samples
 from suffice.curvature import TangentKernel, flattened, mean_gradient, parameter_count, tangent_kernel, unflattened
 from suffice.errors import InputError
+from suffice.forecasting.evidence import Evidence
+from suffice.forecasting.heads import measure_head
 from suffice.forecasting.inputs import labels_of
 from suffice.forecasting.levels import (
     FOLDS_OF_TRAININGS,
@@ -27,9 +29,10 @@ from suffice.forecasting.levels import (
     predictions_of,
     trained_out_of_fold,
 )
-from suffice.forecasting.pilot import Pilot, choose_penalty, measure_pilot
-from suffice.forecasting.slopes import FirstOrder, Slope, gcv_slope, geometric_mean, optimism_slope
+from suffice.forecasting.penalty import choose_penalty
+from suffice.forecasting.slopes import Slope, optimism_slope
 from suffice.problem import TOGETHER, Problem, Samples, State
+from suffice.training.predictions import Predictions
 
 Features = Float64[np.ndarray, "samples columns"]
 
@@ -38,12 +41,6 @@ LevelSource = Literal["auto", "holdout", "folds", "leave_one_out"]
 
 STEPS = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Steps along the gradient that are tried: the shares of the loss by which they would lower it, were it a plane."""
-
-APART = 1.0
-"""What the mean of the two slopes is off, over how far it is from each."""
-
-UNKNOWN = 2.0
-"""Times as far off may be the slope of a training of which nothing is known: the other two are within one error."""
 
 EFFECTIVE = (1e-12, 1e6)
 """Where an effective penalty is searched."""
@@ -58,7 +55,7 @@ def measure_problem(
     seed: int = 0,
     estimator: str = "",
     progress: Callable[[int], None] = lambda rows: None,
-) -> Pilot:
+) -> Evidence:
     """What `suffice.forecast` is made from; the arguments are told there, ``progress`` at `tangent_kernel`.
 
     The kernel is made where the estimator is "information" or the level needs it.
@@ -80,7 +77,7 @@ def measure_problem(
         if holdout is not None:
             elsewhere = problem.elsewhere(holdout)
             others = cast(Features, _features(elsewhere)), labels_of(elsewhere, int(labels.max()) + 1)
-        return measure_pilot(features, labels, l2, seed, others)
+        return measure_head(features, labels, l2, seed, others)
     return _of_losses(problem, labels, penalty, refit, level, holdout, seed, estimator, progress)
 
 
@@ -94,46 +91,47 @@ def _of_losses(
     seed: int,
     estimator: str,
     progress: Callable[[int], None],
-) -> Pilot:
+) -> Evidence:
     if level == "leave_one_out" and penalty is None:
         raise InputError("the loss of other samples is not known: give holdout=, refit=, or the training's penalty=")
     own = predictions_of(problem, len(problem))
-    off, halves = 0.0, None
     kernel = None
     if estimator == "information" or level == "leave_one_out":
         kernel = tangent_kernel(problem, 1.0 if penalty is None else penalty, progress=progress)
+    folds = halves = apart = None
     if level == "holdout":
-        unseen = of_holdout(problem, cast(Samples, holdout))
+        apart = of_holdout(problem, cast(Samples, holdout))
     elif level == "folds":
-        unseen, halves = (
-            trained_out_of_fold(problem, labels, cast(Refit, refit), folds, seed) for folds in (FOLDS_OF_TRAININGS, 2)
+        folds, halves = (
+            trained_out_of_fold(problem, labels, cast(Refit, refit), count, seed) for count in (FOLDS_OF_TRAININGS, 2)
         )
     else:
-        unseen, off = left_out(own, cast(TangentKernel, kernel)), LINEARISED
-    directions = parameter_count(problem) / (own.outputs.shape[1] - 1)
-    symmetric = optimism_slope(own.losses, unseen.losses, unseen.samples)
-    gcv = gcv_slope(own.losses, unseen.losses, unseen.samples, directions)
-    slopes = {"symmetric": symmetric, "gcv": gcv}
-    if min(symmetric.value, gcv.value) > 0:
-        combined = geometric_mean(symmetric, gcv, APART)
-        if penalty is None and refit is None:
-            combined = combined._replace(error=UNKNOWN * combined.error)
-        slopes = {"combined": combined} | slopes
+        folds = left_out(own, cast(TangentKernel, kernel))
     known = None if penalty is None else float(torch.as_tensor(penalty).double().mean())
+    information = None
     if kernel is not None:
-        factor = _effective(kernel, 2 * symmetric.value) if penalty is None else 1.0
-        slopes["information"] = Slope(kernel.df2(factor) / 2, 0.0)
+        factor = (
+            1.0 if penalty is not None else _effective(kernel, 2 * _optimism(own, cast(Predictions, folds or apart)))
+        )
+        information = Slope(kernel.df2(factor) / 2, 0.0)
         known = factor if known is None else known
-    return Pilot(
+    return Evidence(
         samples=len(labels),
-        nearly_all=unseen,
-        halves=halves,
-        estimators={name: FirstOrder(name, len(labels), slope) for name, slope in slopes.items()},
-        penalty=known,
-        level_off=off,
+        directions=parameter_count(problem) / (own.outputs.shape[1] - 1),
         own=own,
+        folds=folds,
+        halves=halves,
+        holdout=apart,
+        information=information,
+        penalty=known,
+        recipe_known=penalty is not None or refit is not None,
+        level_off=LINEARISED if level == "leave_one_out" else 0.0,
         descent=_descent(problem),
     )
+
+
+def _optimism(own: Predictions, unseen: Predictions) -> float:
+    return optimism_slope(own.losses, unseen.losses, unseen.samples).value
 
 
 def effective_penalty(problem: Problem, start: State) -> float:

@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
 from torch import Tensor
 
-from suffice.errors import InputError, nearest
-from suffice.forecasting.accuracy import error_rate
-from suffice.forecasting.checks import CONFIDENCE, WIDTH, doubts, reason_against, slope_of
+from suffice.errors import InputError
+from suffice.forecasting.checks import doubts, reason_against, slope_of
+from suffice.forecasting.curves import accuracy_curve, loss_curve
 from suffice.forecasting.estimator import Estimator
+from suffice.forecasting.estimators import AUTO, chosen, estimators_of
+from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.fine_tuned import LevelSource, measure_problem
+from suffice.forecasting.heads import measure_head
 from suffice.forecasting.inputs import (
     Labels,
     Table,
@@ -23,13 +24,9 @@ from suffice.forecasting.inputs import (
     whole_sizes,
 )
 from suffice.forecasting.levels import Refit
-from suffice.forecasting.pilot import Pilot, measure_pilot
-from suffice.forecasting.slopes import FirstOrder, standard_error
+from suffice.forecasting.slopes import FirstOrder
 from suffice.problem import Problem, Samples
-from suffice.results import Band, LearningCurve, Limit
-
-AUTO = "auto"
-"""The default estimator of the gain."""
+from suffice.results import CONFIDENCE, Band, LearningCurve
 
 ALWAYS_OFF, OFF_PER_CLASS = 0.1, 2.0
 """Relative errors of slopes beyond their standard error; the second is divided by the samples per class.
@@ -87,8 +84,8 @@ def forecast_head(
     classes = class_labels(labels, len(numbers))
     try:
         with np.errstate(all="ignore"):  # what overflows is refused below
-            pilot = measure_pilot(np.hstack([numbers, np.ones((len(numbers), 1))]), classes, penalty, seed)
-            curve = curve_of(pilot, asked, estimator)
+            evidence = measure_head(np.hstack([numbers, np.ones((len(numbers), 1))]), classes, penalty, seed)
+            curve = curve_of(evidence, asked, estimator, seed)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         raise InputError(f"the head cannot be fitted to these features ({error}): standardise them") from error
     is_finite = bool(np.isfinite([curve.loss.mean, curve.accuracy.mean]).all())
@@ -159,98 +156,64 @@ def forecast(
     return curve_of(measure_problem(problem, penalty, refit, level, holdout, estimator=asked), sizes, estimator)
 
 
-def curve_of(pilot: Pilot, sizes: Sequence[int], estimator: str | Estimator = AUTO) -> LearningCurve:
+def curve_of(
+    evidence: Evidence, sizes: Sequence[int], estimator: str | Estimator = AUTO, seed: int = 0
+) -> LearningCurve:
     """The forecast from what was measured; without numbers where the checks fail.
 
     Args:
-        pilot: what was measured.
+        evidence: what was measured.
         sizes: k.
-        estimator: of the gain: the name of one of the pilot's, "auto" for the first, or any other.
+        estimator: of the gain: the name of one that the evidence allows, "auto" for the first, or any other.
+        seed: random seed of the traces.
 
     Raises:
-        InputError: a name that the pilot does not have.
+        InputError: a name that the evidence does not have.
     """
     asked = sorted({int(size) for size in sizes})
-    chosen = _chosen(pilot, estimator)
-    reason = reason_against(pilot, chosen)
+    estimators = estimators_of(evidence, seed)
+    used = chosen(estimators, estimator) if isinstance(estimator, str) else estimator
+    reason = reason_against(evidence, used)
     if reason is not None:
         nothing = Band(**dict.fromkeys(("mean", "low", "high"), np.full(len(asked), math.nan)))
         return LearningCurve(
-            sizes=asked, loss=nothing, accuracy=nothing, samples=pilot.samples, status="cannot_tell", explanation=reason
+            sizes=asked,
+            loss=nothing,
+            accuracy=nothing,
+            samples=evidence.samples,
+            status="cannot_tell",
+            explanation=reason,
         )
-    # the last is the limit
-    with_limit = np.append(np.array(asked, dtype=np.float64), math.inf)
-    gains, ahead = chosen.gain(with_limit), 1 / pilot.samples - 1 / with_limit
-    level = float(pilot.nearly_all.losses.mean() + chosen.gain(np.array([float(pilot.nearly_all.samples)]))[0])
-    slope, slope_error = slope_of(chosen), _slope_error(pilot, chosen)
-    level_error = math.hypot(standard_error(pilot.nearly_all.losses), pilot.level_off * level)
-    loss_error = np.hypot(level_error, slope_error * ahead)
-    wrong, wrong_error = error_rate(pilot, 1 / with_limit, level - gains)
-    wrong_error = np.hypot(wrong_error, slope_error * ahead * pilot.nearly_all.wrong.mean() / level)
-    loss = _ValuesWithErrors(level - gains, loss_error, (0.0, math.inf))
-    accuracy = _ValuesWithErrors(1 - wrong, wrong_error, (0.0, 1.0))
+    error = _log_error(evidence, used, chosen(estimators, AUTO))
+    loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64))
+    accuracy = accuracy_curve(evidence, loss)
+    level, slope = float(np.median(loss.draws.level)), slope_of(used)
+    limit = loss.limit
     return LearningCurve(
         sizes=asked,
-        loss=loss.band,
-        accuracy=accuracy.band,
-        samples=pilot.samples,
+        loss=loss,
+        accuracy=accuracy,
+        samples=evidence.samples,
         level=level,
         slope=slope,
-        slope_error=slope_error,
-        loss_limit=loss.limit,
+        slope_error=error * slope,
+        loss_limit=limit,
         accuracy_limit=accuracy.limit,
-        penalty=pilot.penalty,
-        estimator=chosen.name,
+        penalty=evidence.penalty,
+        estimator=used.name,
         status="extrapolated",
         explanation=(
-            f"With {pilot.samples:,} samples the test loss is about {level:.3g}; with unlimited samples it approaches "
-            f"{loss.limit.mean:.3g} ({CONFIDENCE:.0%} interval {loss.limit.low:.3g} to {loss.limit.high:.3g})."
+            f"With {evidence.samples:,} samples the test loss is about {level:.3g}; with unlimited samples it "
+            f"approaches {limit.mean:.3g} ({CONFIDENCE:.0%} interval {limit.low:.3g} to {limit.high:.3g})."
         ),
-        doubts=doubts(pilot, chosen, slope_error),
+        doubts=doubts(evidence, used, error * slope),
         confidence=CONFIDENCE,
     )
 
 
-def _chosen(pilot: Pilot, estimator: str | Estimator) -> Estimator:
-    if not isinstance(estimator, str):
-        return estimator
-    if estimator == AUTO:
-        return next(iter(pilot.estimators.values()))
-    if estimator not in pilot.estimators:
-        names = list(dict.fromkeys([AUTO, *pilot.estimators, "information"]))
-        raise InputError(f'estimator "{estimator}": must be one of {", ".join(names)}{nearest(estimator, names)}')
-    return pilot.estimators[estimator]
-
-
-@dataclass(frozen=True)
-class _ValuesWithErrors:
-    """Values at the sizes, and last at the limit, with standard errors; cut off where there can be none."""
-
-    values: Float64[np.ndarray, " sizes"]
-    errors: Float64[np.ndarray, " sizes"]
-    possible: tuple[float, float]
-
-    @property
-    def band(self) -> Band:
-        return Band(**{name: end[:-1] for name, end in self._ends.items()})
-
-    @property
-    def limit(self) -> Limit:
-        return Limit(**{name: float(end[-1]) for name, end in self._ends.items()})
-
-    @property
-    def _ends(self) -> dict[str, Float64[np.ndarray, " sizes"]]:
-        ends = {
-            "mean": self.values,
-            "low": self.values - WIDTH * self.errors,
-            "high": self.values + WIDTH * self.errors,
-        }
-        return {name: np.clip(end, *self.possible) for name, end in ends.items()}
-
-
-def _slope_error(pilot: Pilot, estimator: Estimator) -> float:
+def _log_error(evidence: Evidence, used: Estimator, default: FirstOrder) -> float:
     """From its own, or for an estimate that tells none how far it is from the default; and what slopes were off."""
-    slope = slope_of(estimator)
-    own = estimator.slope.error if isinstance(estimator, FirstOrder) else slope - slope_of(_chosen(pilot, AUTO))
-    classes = len(np.unique(pilot.nearly_all.labels))
-    return math.hypot(own, slope * (ALWAYS_OFF + OFF_PER_CLASS * classes / pilot.samples))
+    slope = slope_of(used)
+    own = used.slope.error if isinstance(used, FirstOrder) else slope - slope_of(default)
+    classes = len(np.unique(evidence.own.labels))
+    return math.hypot(own / slope, ALWAYS_OFF + OFF_PER_CLASS * classes / evidence.samples)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.forecasting.shapes import Family, Grid, fall
+from suffice.forecasting.shapes import Family, Grid
+from suffice.results import fall
 
 LEVEL_ERROR = 10.0
 """Standard deviation of the prior of y0, in units of the curve around the level of the scores: as good as flat."""

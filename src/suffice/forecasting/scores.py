@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from suffice.errors import InputError, nearest
-from suffice.forecasting.curve import BOUNDS, HORIZON, RISES, Curve, Draws, Metric, sample_counts
 from suffice.forecasting.posterior import Cells, Units, posterior_cells, units, wander_covariance
-from suffice.forecasting.shapes import Family, Grid, fall, shape_prior
+from suffice.forecasting.shapes import Family, Grid, shape_prior
+from suffice.results import BOUNDS, HORIZON, RISES, Curve, Draws, Metric, fall, sample_counts
 
 FAMILY: dict[Metric, Family] = {"error": "error", "accuracy": "error", "loss": "loss", "score": "score"}
 
@@ -75,7 +75,7 @@ def forecast_scores(
     with np.errstate(divide="ignore"):
         log_weights = cells.log_likelihood + np.log(prior.shares(given.level))
     draws = _draw(given, cells, prior.grid, log_weights, np.random.default_rng(seed))
-    curve = Curve(metric, wanted, draws)
+    curve = Curve(metric=metric, sizes=wanted, draws=draws)
     _refuse_worse(curve, counts, values)
     return curve
 

@@ -1,17 +1,4 @@
-r"""Shapes of learning curves, and how common they are among other people's curves.
-
-A curve is written around the largest size at hand, :math:`n_0`, with :math:`x = n / n_0`:
-
-.. math:: y(n) = y_0 - g\, s(x), \qquad s(x) = \frac{(1 + q)^2}{c} \left(\frac1{1 + q} - \frac1{q + x^c}\right)
-
-- :math:`y_0` is the level at :math:`n_0`.
-- :math:`g` is the fall per e-fold of samples there, as :math:`s(1) = 0` and :math:`s'(1) = 1`.
-- :math:`c > 0` is the exponent. With a delay of :math:`q = 0` this is the power law :math:`a + b n^{-c}`.
-- :math:`q > 0` delays it: the curve falls slowly at first, and like the power law from about :math:`n_0 q^{1/c}`
-  samples on. This is the curve of Morgan, Mercer and Flodin (PNAS 1975), called mmf4 where learning curves are fitted.
-
-The limit is :math:`a = y_0 - g (1 + q) / c`.
-"""
+"""How common shapes of learning curves are among other people's curves: the prior of `suffice.results.fall`."""
 
 import json
 from dataclasses import dataclass
@@ -32,22 +19,6 @@ BETWEEN = 1.12 ** np.array([-1.0, 0.0, 1.0])
 
 Family = Literal["error", "loss", "score"]
 """Curves with one prior: error rates, which are 1 less the accuracy; losses; and scores of any scale."""
-
-
-def fall(ratios: Any, exponents: Any, delays: Any) -> Float64[np.ndarray, "..."]:
-    """s(x): how far a curve falls from n0 to x n0 samples, in units of its slope at n0.
-
-    Args:
-        ratios: x > 0; infinity gives the whole fall, (1 + q) / c.
-        exponents: c > 0, of a shape that broadcasts with that of x.
-        delays: q >= 0, of such a shape.
-
-    Example:
-        >>> fall(np.array([0.25, 1.0, 4.0, np.inf]), 0.5, 0.0)
-        array([-2.,  0.,  1.,  2.])
-    """
-    with np.errstate(over="ignore"):
-        return np.asarray((1 + delays) ** 2 / exponents * (1 / (1 + delays) - 1 / (delays + ratios**exponents)))
 
 
 @dataclass(frozen=True)

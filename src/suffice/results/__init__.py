@@ -12,18 +12,24 @@ from suffice.results.curvature import (
     SurfaceAlongK,
     WithError,
 )
-from suffice.results.curve import Costs, CurveResult, Metric, NextTrainings, Predictions, Reached, Training
+from suffice.results.curve import Costs, CurveResult, NextTrainings, Predictions, Reached, Training
+from suffice.results.draws import Draws, fall
 from suffice.results.files import RESULT, Result, heat_map_file, read_result
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
-from suffice.results.learning_curve import Band, LearningCurve, Limit, Numbers
+from suffice.results.interval import Band, Estimate, Limit, Numbers
+from suffice.results.learning_curve import LearningCurve
 from suffice.results.mlp import MLPResult, Network, Surrounding
+from suffice.results.predicted import BOUNDS, CONFIDENCE, HORIZON, RISES, Curve, Metric, Of, sample_counts
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
 from suffice.results.sufficient_size import Criterion, SufficientSize, Target, interval_in_words
-from suffice.results.value import Estimate
 
 __all__ = [
+    "BOUNDS",
+    "CONFIDENCE",
+    "HORIZON",
     "RESULT",
+    "RISES",
     "Agreement",
     "AnalysisResult",
     "Band",
@@ -35,8 +41,10 @@ __all__ = [
     "Criterion",
     "CurvatureAtRadius",
     "CurvatureResult",
+    "Curve",
     "CurveResult",
     "Density",
+    "Draws",
     "Eigenvalue",
     "Estimate",
     "ForecastResult",
@@ -56,6 +64,7 @@ __all__ = [
     "NextTrainings",
     "NormBounds",
     "Numbers",
+    "Of",
     "PartName",
     "Predictions",
     "Probe",
@@ -73,7 +82,9 @@ __all__ = [
     "Target",
     "Training",
     "WithError",
+    "fall",
     "heat_map_file",
     "interval_in_words",
     "read_result",
+    "sample_counts",
 ]

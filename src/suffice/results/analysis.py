@@ -5,8 +5,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from suffice.results.curvature import CurvatureAtRadius
+from suffice.results.interval import Estimate
 from suffice.results.sufficient_size import Criterion, SufficientSize
-from suffice.results.value import Estimate, Value
+from suffice.results.value import Value
 
 Interval = tuple[list[float], list[float]] | None
 

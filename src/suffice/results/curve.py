@@ -4,11 +4,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from suffice.results.learning_curve import Band, Numbers
+from suffice.results.interval import Band, Numbers
+from suffice.results.predicted import Metric
 from suffice.results.sufficient_size import SufficientSize
 from suffice.results.value import Value
-
-Metric = Literal["accuracy", "error", "loss", "score"]
 
 
 class Training(Value):

@@ -4,9 +4,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from suffice.results.interval import Estimate
 from suffice.results.learning_curve import LearningCurve
 from suffice.results.sufficient_size import SufficientSize
-from suffice.results.value import Estimate, Value
+from suffice.results.value import Value
 
 
 class Measured(Value):
@@ -21,8 +22,11 @@ class Gain(Value):
     """Predicted improvement by more samples."""
 
     more: int = Field(description="samples to add")
-    loss: float = Field(description="decrease of the test loss")
-    accuracy: float = Field(description="increase of the test accuracy")
+    loss: Estimate = Field(description="decrease of the test loss")
+    accuracy: Estimate = Field(description="increase of the test accuracy")
+    worth: float | None = Field(
+        default=None, description="probability that they bring more accuracy than they cost; null without a cost"
+    )
 
 
 class ClassGain(Value):
@@ -46,8 +50,10 @@ class ClassGain(Value):
 class ForecastResult(Value):
     """The content of ``result.json`` of ``suffice forecast``."""
 
-    schema_version: Literal[2] = Field(
-        default=2, description="version of this layout; in version 1 an answer without an upper end had 1,000 k_0 there"
+    schema_version: Literal[3] = Field(
+        default=3,
+        description="version of this layout; version 2 had no draws of the curve and no intervals of the gains, and in "
+        "version 1 an answer without an upper end had 1,000 k_0 there",
     )
     command: Literal["forecast"] = Field(default="forecast", description="the command that made it")
     model: str = Field(description="the checkpoint")
@@ -79,14 +85,23 @@ class ForecastResult(Value):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_version_1(cls, content: Any) -> Any:
-        """In version 1 a number stood for no upper end."""
-        if not isinstance(content, dict) or content.get("schema_version") != 1:
+    def _from_earlier_versions(cls, content: Any) -> Any:
+        """In version 1 a number stood for no upper end; in version 2 gains had no intervals, and have none then."""
+        if not isinstance(content, dict) or content.get("schema_version") not in (1, 2):
             return content
-        answers = content.get("answers")
-        if isinstance(answers, list):
+        answers, gains = content.get("answers"), content.get("gains")
+        if content["schema_version"] == 1 and isinstance(answers, list):
             answers = [_without_stand_in(answer, content.get("samples")) for answer in answers]
-        return content | {"schema_version": 2, "answers": answers}
+        if isinstance(gains, list):
+            gains = [_with_interval(gain) for gain in gains]
+        return content | {"schema_version": 3, "answers": answers, "gains": gains}
+
+
+def _with_interval(gain: Any) -> Any:
+    if not isinstance(gain, dict):
+        return gain
+    numbers = {name: gain.get(name) for name in ("loss", "accuracy")}
+    return gain | {name: {"value": value, "low": value, "high": value} for name, value in numbers.items()}
 
 
 def _without_stand_in(answer: Any, samples: Any) -> Any:

@@ -5,9 +5,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from suffice.results.curvature import SurfaceAlongK
+from suffice.results.interval import Estimate
 from suffice.results.learning_curve import LearningCurve
 from suffice.results.sufficient_size import Criterion, SufficientSize
-from suffice.results.value import Estimate, Value
+from suffice.results.value import Value
 
 
 class Cell(Value):

@@ -9,11 +9,12 @@ import numpy as np
 from suffice.configuration import CurveConfig
 from suffice.data.scores import Scores, load_scores
 from suffice.errors import InputError
-from suffice.forecasting.curve import Curve
+from suffice.forecasting.next_run import next_run
 from suffice.forecasting.scores import forecast_scores
 from suffice.results import (
     Band,
     Costs,
+    Curve,
     CurveResult,
     NextTrainings,
     Predictions,
@@ -87,9 +88,9 @@ def _result(config: CurveConfig, scores: Scores) -> CurveResult:
     sizes = sorted(set([largest * times for times in AHEAD] if config.sizes is None else config.sizes))
     answer = next_trainings = None
     if config.target is not None:
-        answer = curve.sufficient_size(config.target, config.assurance)
+        answer = curve.sufficient_size(config.target, config.assurance, config.of)
         if answer.size is not None and answer.low != answer.high:
-            run = curve.next_run(config.target, config.samples, config.seed)
+            run = next_run(curve, config.target, config.samples, config.seed)
             next_trainings = NextTrainings(**dataclasses.asdict(run))
     order = np.argsort(scores.sizes, kind="stable")
     return CurveResult(

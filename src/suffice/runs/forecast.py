@@ -11,16 +11,28 @@ from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
 from suffice.data import Joined, LabelledSamples, load_samples
 from suffice.errors import InputError, nearest
-from suffice.forecasting import CONFIDENCE, Pilot, choose_penalty, curve_of, measure_pilot
-from suffice.results import ClassGain, Estimate, ForecastResult, Gain, LearningCurve, Measured, SufficientSize
+from suffice.forecasting import Evidence, choose_penalty, class_slopes_of, curve_of, measure_head
+from suffice.results import (
+    CONFIDENCE,
+    ClassGain,
+    Curve,
+    Estimate,
+    ForecastResult,
+    Gain,
+    LearningCurve,
+    Measured,
+    SufficientSize,
+)
+from suffice.runs.evidence import measure_trained
 from suffice.runs.folder import open_folder, versions, write_result
-from suffice.runs.pilot import measure_trained
 from suffice.runs.watch import SILENT, Watch
 from suffice.training import ALL, Learners, Parts, Task
 
 Features = Float64[np.ndarray, "samples columns"]
 
-FREE = frozenset({"sizes", "target_accuracy", "target_loss", "excess", "cost_per_sample", "l2", "estimator"})
+FREE = frozenset(
+    {"sizes", "target_accuracy", "target_loss", "excess", "cost_per_sample", "assurance", "of", "l2", "estimator"}
+)
 """Settings that may change without new frozen features and new trainings."""
 
 AHEAD = (1, 2, 4, 8, 16, 32)
@@ -28,9 +40,6 @@ AHEAD = (1, 2, 4, 8, 16, 32)
 
 MORE = (100, 1000, 10_000)
 """Numbers of samples whose gain is reported, the first also for each class."""
-
-COST_SIZES = np.geomspace(1, 1000, 200)
-"""Sizes at which costs and gains are compared, relative to the samples at hand."""
 
 
 def forecast(
@@ -73,10 +82,10 @@ def forecast(
                     progress(rows.stop - rows.start)
         features = None
         if config.method == "head":
-            pilot, features = _measure_head(config, learners, task, watch)
+            evidence, features = _measure_head(config, learners, task, watch)
         else:
-            pilot = measure_trained(config, learners, task, out, watch)
-        result = _result(config, task, pilot, features, learners.notes([config.method]))
+            evidence = measure_trained(config, learners, task, out, watch)
+        result = _result(config, task, evidence, features, learners.notes([config.method]))
         write_result(result, out, indent=1)
         return result
 
@@ -138,8 +147,8 @@ def _check_apart(task: Task) -> None:
         check_apart(at_hand, test, lambda index: task.samples.describe(int(task.parts.test[index])))
 
 
-def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch: Watch) -> tuple[Pilot, int]:
-    """The pilot of a head, and the number of its features."""
+def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch: Watch) -> tuple[Evidence, int]:
+    """The evidence of a head, and the number of its features."""
     features = learners.features(config.method)
     if not features.is_planned:
         raise InputError("the head of this model could not be found: compute features, and use suffice.forecast_head")
@@ -151,33 +160,35 @@ def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch:
     at_hand, others = of(task.parts.pool), of(task.parts.test) if len(task.parts.test) else None
     with watch.progress("fitting heads"):
         l2 = choose_penalty(*at_hand, config.seed) if config.l2 is None else config.l2
-        return measure_pilot(*at_hand, l2, config.seed, others), at_hand[0].shape[1] - 1
+        return measure_head(*at_hand, l2, config.seed, others), at_hand[0].shape[1] - 1
 
 
-def _result(config: ForecastConfig, task: Task, pilot: Pilot, features: int | None, notes: list[str]) -> ForecastResult:
-    ahead = [pilot.samples * times for times in AHEAD] if config.sizes is None else config.sizes
-    curve = curve_of(pilot, sorted({pilot.samples, *ahead}), config.estimator)
+def _result(
+    config: ForecastConfig, task: Task, evidence: Evidence, features: int | None, notes: list[str]
+) -> ForecastResult:
+    ahead = [evidence.samples * times for times in AHEAD] if config.sizes is None else config.sizes
+    forecast = curve_of(evidence, sorted({evidence.samples, *ahead}), config.estimator)
     classes = task.samples.classes
     return ForecastResult(
         model=config.model,
         data=config.data,
         method=config.method,
         classes=list(classes),
-        samples=pilot.samples,
+        samples=evidence.samples,
         test_samples=len(task.parts.test),
         features=features,
-        l2=None if pilot.head is None else pilot.penalty,
-        forecast=curve,
+        l2=None if evidence.head is None else evidence.penalty,
+        forecast=forecast,
         measured=[
             Measured(
                 size=round(predicted.samples), loss=predicted.losses.mean(), accuracy=1 - float(predicted.wrong.mean())
             )
-            for predicted in (pilot.halves, pilot.nearly_all)
+            for predicted in (evidence.halves, evidence.unseen)
             if predicted is not None
         ],
-        gains=_gains(config, pilot),
-        class_gains=_class_gains(pilot, classes) if curve.status != "cannot_tell" else [],
-        answers=_answers(config, pilot, curve),
+        gains=_gains(forecast, config.cost_per_sample),
+        class_gains=_class_gains(evidence, forecast, classes),
+        answers=_answers(config, forecast),
         notes=notes,
         confidence=CONFIDENCE,
         configuration=config.asked(),
@@ -185,19 +196,30 @@ def _result(config: ForecastConfig, task: Task, pilot: Pilot, features: int | No
     )
 
 
-def _gains(config: ForecastConfig, pilot: Pilot) -> list[Gain]:
-    curve = curve_of(pilot, [pilot.samples, *(pilot.samples + more for more in MORE)], config.estimator)
-    if curve.status == "cannot_tell":
+def _gains(forecast: LearningCurve, cost: float | None) -> list[Gain]:
+    """What each number of samples more brings: differences within each draw, since its sizes go together."""
+    loss, accuracy, samples = forecast.loss, forecast.accuracy, forecast.samples
+    if not isinstance(loss, Curve) or not isinstance(accuracy, Curve) or samples is None:
         return []
-    loss, accuracy = curve.loss.mean, curve.accuracy.mean
-    return [
-        Gain(more=more, loss=loss[0] - loss[index], accuracy=accuracy[index] - accuracy[0])
-        for index, more in enumerate(MORE, 1)
-    ]
+    sizes = [samples, *(samples + more for more in MORE)]
+    falls, rises = loss.at(sizes).samples, accuracy.at(sizes).samples
+    gains = []
+    for index, more in enumerate(MORE, 1):
+        fall, rise = falls[:, 0] - falls[:, index], rises[:, index] - rises[:, 0]
+        worth = None if cost is None else float((rise > cost * more).mean())
+        gains.append(Gain(more=more, loss=_estimate(fall), accuracy=_estimate(rise), worth=worth))
+    return gains
 
 
-def _class_gains(pilot: Pilot, names: Sequence[str]) -> list[ClassGain]:
-    slopes, held_out = pilot.class_slopes(), pilot.nearly_all
+def _estimate(draws: Float64[np.ndarray, " draws"]) -> Estimate:
+    low, value, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, 0.5, (1 + CONFIDENCE) / 2])
+    return Estimate(value=value, low=low, high=high)
+
+
+def _class_gains(evidence: Evidence, forecast: LearningCurve, names: Sequence[str]) -> list[ClassGain]:
+    if forecast.slope is None:
+        return []
+    slopes, held_out = class_slopes_of(evidence, forecast.slope), evidence.unseen
     if slopes is None or slopes.alike(MORE[0]) <= 0:
         return []
     alone, all_classes = slopes.alone(MORE[0]), slopes.alike(MORE[0])
@@ -220,10 +242,14 @@ def _class_gains(pilot: Pilot, names: Sequence[str]) -> list[ClassGain]:
     ]
 
 
-def _answers(config: ForecastConfig, pilot: Pilot, curve: LearningCurve) -> list[SufficientSize]:
-    targets = {"target_accuracy": config.target_accuracy, "target_loss": config.target_loss, "excess": config.excess}
-    answers = [curve.sufficient_size(**{name: target}) for name, target in targets.items() if target is not None]
-    if config.cost_per_sample is None:
-        return answers
-    finer = curve_of(pilot, [round(size) for size in pilot.samples * COST_SIZES], config.estimator)
-    return [*answers, finer.sufficient_size(cost_per_sample=config.cost_per_sample)]
+def _answers(config: ForecastConfig, forecast: LearningCurve) -> list[SufficientSize]:
+    sure, answers = config.assurance, []
+    if config.target_accuracy is not None:
+        answers.append(forecast.sufficient_size(target_accuracy=config.target_accuracy, assurance=sure, of=config.of))
+    if config.target_loss is not None:
+        answers.append(forecast.sufficient_size(target_loss=config.target_loss, assurance=sure, of=config.of))
+    if config.excess is not None:
+        answers.append(forecast.sufficient_size(excess=config.excess, assurance=sure))
+    if config.cost_per_sample is not None:
+        answers.append(forecast.sufficient_size(cost_per_sample=config.cost_per_sample, assurance=sure))
+    return answers

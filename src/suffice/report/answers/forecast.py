@@ -1,73 +1,109 @@
 """What a forecast says, in plain sentences."""
 
-import math
-from statistics import NormalDist
+from collections.abc import Iterator
 
-from suffice.results import ForecastResult, LearningCurve, SufficientSize, interval_in_words
+import numpy as np
+
+from suffice.report.answers.words import in_words, share_in_words, target_in_words
+from suffice.results import Curve, Estimate, ForecastResult, Gain, Metric, SufficientSize, interval_in_words
 
 CLEARLY = 1.2
 """How many times the average the next sample of a class has to bring for the class to be named."""
 
+SURE = 0.8
+"""Probability whose size is named beside that of 0.5, where no assurance was asked for."""
+
+EVEN = 0.5
+"""Probability that is meant by default."""
+
 
 def forecast_answer(result: ForecastResult) -> list[str]:
     """Plain sentences, the most important first."""
-    curve = result.forecast
-    if curve.status == "cannot_tell":
-        return [f"No forecast: {curve.explanation}"]
-    now = curve.sizes.index(result.samples)
-    targets = [
-        _target_sentence(curve, result.samples, curve.accuracy.mean[now], curve.loss.mean[now], answer)
-        for answer in result.answers
-    ]
-    gains = [
-        f"{gain.more:,} more should bring {100 * gain.accuracy:.1f} points of accuracy and {gain.loss:.3f} of loss"
-        for gain in result.gains
-    ]
-    doubts = [f"But: {doubt[0].lower()}{doubt[1:]}" for doubt in curve.doubts]
-    return [*targets, f"{'; '.join(gains)}.", *_next_class(result), *_limits(result), *doubts]
+    if result.forecast.status == "cannot_tell":
+        return [f"No forecast: {result.forecast.explanation}"]
+    targets = [sentence for answer in result.answers for sentence in _of_answer(result, answer)]
+    doubts = [f"But: {doubt[0].lower()}{doubt[1:]}" for doubt in result.forecast.doubts]
+    return [*targets, *map(_gain, result.gains), *_next_class(result), *_limits(result), *doubts]
 
 
-def _target_sentence(curve: LearningCurve, samples: int, accuracy: float, loss: float, answer: SufficientSize) -> str:
-    if answer.size is None or answer.low is None or answer.criterion == "cost_per_sample":
-        return answer.explanation
-    more, fewest = max(0, answer.size - samples), max(0, answer.low - samples)
-    ends = interval_in_words(fewest, None if answer.high is None else max(0, answer.high - samples))
-    target = answer.tolerance
-    if answer.criterion == "excess":
-        return (
-            f"{more:,} more samples ({ends}) should bring the loss from {loss:.3f} to within {target:.3f} of its limit."
+def curve_of_answer(result: ForecastResult, answer: SufficientSize) -> Curve | None:
+    """The curve that a target is of; None for a result of an earlier version, which has no draws, and for costs."""
+    curves = {"target_accuracy": result.forecast.accuracy, "target_loss": result.forecast.loss}
+    curve = curves.get(answer.criterion)
+    return curve if isinstance(curve, Curve) else None
+
+
+def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
+    if answer.criterion not in ("target_accuracy", "target_loss"):
+        yield answer.explanation
+        return
+    metric: Metric = "accuracy" if answer.criterion == "target_accuracy" else "loss"
+    goal, curve = target_in_words(metric, answer.tolerance), curve_of_answer(result, answer)
+    verb = "reach" if metric == "accuracy" else "fall to"
+    band, now = getattr(result.forecast, metric), result.forecast.sizes.index(result.samples)
+    mean, low, high = (in_words(metric, end[now]) for end in (band.mean, band.low, band.high))
+    at_hand = f"With the {result.samples:,} at hand the {metric} is about {mean} ({low} to {high})."
+    if answer.size is None or answer.low is None:
+        yield from _out_of_reach(result, answer, f"{metric.capitalize()} {goal}")
+        yield at_hand
+        return
+    whose = "the next model's" if result.configuration.get("of") == "next" else "the"
+    sure = "" if answer.assurance is None else f" with probability {answer.assurance:g}"
+    ends = interval_in_words(answer.low, answer.high)
+    if answer.size <= result.samples:
+        yield f"The {result.samples:,} samples at hand should be enough for {whose} {metric} to {verb} {goal}{sure}."
+    else:
+        more = answer.size - result.samples
+        yield (
+            f"With {answer.size:,} samples, {more:,} more than at hand, {whose} {metric} should {verb} {goal}{sure}."
         )
-    what, now = ("accuracy", accuracy) if answer.criterion == "target_accuracy" else ("loss", loss)
-    if more == 0:
-        return f"The samples at hand should be enough for a test {what} of {target:.3f}: they give about {now:.3f}."
-    given = _given_the_level(curve, samples, answer.size)
-    return (
-        f"{more:,} more samples ({ends}; if it is {now:.3f} now, {given}) should bring the {what} from {now:.3f} to "
-        f"{target:.3f}."
+    yield f"{100 * answer.confidence:.3g}% interval: {ends}. {at_hand}"
+    if curve is None:
+        return
+    there = curve.at([answer.size])
+    shares = [share_in_words(float(there.probability(answer.tolerance, of)[0])) for of in ("mean", "next")]
+    yield (
+        f"The average model on {answer.size:,} samples reaches it with probability {shares[0]}, a single one with "
+        f"probability {shares[1]}."
+    )
+    surer = curve.sufficient_size(answer.tolerance, SURE).size if answer.assurance is None else None
+    if surer is not None and surer > answer.size:
+        yield f"Probability {SURE} takes about {surer:,} samples."
+
+
+def _out_of_reach(result: ForecastResult, answer: SufficientSize, what: str) -> Iterator[str]:
+    curve = curve_of_answer(result, answer)
+    if curve is None:
+        yield answer.explanation
+        return
+    mean, low, high = (in_words(curve.metric, end) for end in (curve.limit.mean, curve.limit.low, curve.limit.high))
+    far = np.array([1024 * result.samples])
+    most = share_in_words(float(curve.at(far).probability(answer.tolerance)[0]))
+    asked = f"{answer.assurance or EVEN:g}"
+    yield (
+        f"{what} is out of reach with probability {asked}: ever more samples should bring the {curve.metric} to {mean} "
+        f"({low} to {high}), and the target with probability {most}."
     )
 
 
-def _given_the_level(curve: LearningCurve, samples: int, size: int) -> str:
-    """Between which numbers of more samples the loss falls by as much as it should at a size, by the slope's error.
+def _gain(gain: Gain) -> str:
+    sentence = (
+        f"{gain.more:,} more samples should raise the accuracy by {_points(gain.accuracy)} points and lower the loss "
+        f"by {_three(gain.loss)}."
+    )
+    if gain.worth is None:
+        return sentence
+    return f"{sentence} They are worth their cost with probability {share_in_words(gain.worth)}."
 
-    Example:
-        >>> from suffice.results import Band
-        >>> band = Band(mean=[0.7], low=[0.6], high=[0.8])
-        >>> curve = LearningCurve(
-        ...     sizes=[100], loss=band, accuracy=band, slope=40.0, slope_error=5.0, status="extrapolated"
-        ... )
-        >>> _given_the_level(curve, 100, 200)
-        '71 to 170'
-    """
-    # a curve without numbers has no sufficient size, and none is asked for here
-    width = NormalDist().inv_cdf((1 + curve.confidence) / 2) * (curve.slope_error or 0.0) / (curve.slope or 1.0)
 
-    def more(times: float) -> float:
-        left = 1 / samples - (1 / samples - 1 / size) / times if times > 0 else 0.0
-        return 1 / left - samples if left > 0 else math.inf
+def _points(of: Estimate) -> str:
+    if of.low == of.high:
+        return f"{100 * of.value:.1f}"
+    return f"{100 * of.value:.1f} ({100 * of.low:.1f} to {100 * of.high:.1f})"
 
-    fewest, most = more(1 + width), more(1 - width)
-    return interval_in_words(round(fewest), None if math.isinf(most) else round(most))
+
+def _three(of: Estimate) -> str:
+    return f"{of.value:.3f}" if of.low == of.high else f"{of.value:.3f} ({of.low:.3f} to {of.high:.3f})"
 
 
 def _next_class(result: ForecastResult) -> list[str]:
@@ -76,8 +112,8 @@ def _next_class(result: ForecastResult) -> list[str]:
     if best is None or len(result.classes) < 3 or best.times.value < CLEARLY or best.times.low <= 1:
         return []
     return [
-        f"Collect {best.name} next: one more of it alone brings {best.times.value:.1f} times the fall in loss of one "
-        f"drawn like those at hand, and more than that one up to {best.up_to:,} of it ({best.samples:,} are at hand)."
+        f'Collect "{best.name}" first: each new one lowers the loss {best.times.value:.1f} times as much as a random '
+        f"sample, up to {best.up_to:,} of it ({best.samples:,} are at hand)."
     ]
 
 
@@ -86,6 +122,6 @@ def _limits(result: ForecastResult) -> list[str]:
     if accuracy is None or loss is None:
         return []
     return [
-        f"Ever more should bring the accuracy to {accuracy.mean:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f}) and "
-        f"the loss to {loss.mean:.3f} ({loss.low:.3f} to {loss.high:.3f})."
+        f"With unlimited samples the accuracy approaches {accuracy.mean:.1%} ({accuracy.low:.1%} to "
+        f"{accuracy.high:.1%}) and the loss {loss.mean:.3f} ({loss.low:.3f} to {loss.high:.3f})."
     ]

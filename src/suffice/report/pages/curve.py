@@ -1,13 +1,7 @@
 """The page of ``suffice curve``."""
 
-from suffice.report.answers.curve import (
-    curve_answer,
-    given_scores,
-    in_words,
-    next_in_words,
-    share_in_words,
-    target_in_words,
-)
+from suffice.report.answers.curve import curve_answer, given_scores, next_in_words
+from suffice.report.answers.words import in_words, share_in_words, target_in_words
 from suffice.report.figures.curve import curve_figures
 from suffice.report.pages.page import Page, render
 from suffice.results import CurveResult

@@ -19,8 +19,15 @@ def forecast_page(result: ForecastResult) -> Page:
         trained=_trained(result.method),
         rows=np.arange(len(result.forecast.sizes)) if figures else [],
         answer=forecast_answer(result),
+        color=_color(result),
     )
     return Page(html, figures)
+
+
+def _color(result: ForecastResult) -> str:
+    """The class of the headline, which decides its colour: that of the first answer, or of the forecast."""
+    status = result.answers[0].status if result.answers else result.forecast.status
+    return "cannot_tell" if status == "unreachable" else status
 
 
 def _trained(method: str) -> str:

@@ -1,6 +1,6 @@
 """How likely a target is, against the number of samples."""
 
-from suffice.report.answers.curve import target_in_words
+from suffice.report.answers.words import target_in_words
 from suffice.report.figures.curve.axis import sizes_on_axis
 from suffice.report.figures.figure import BLUE, ORANGE, PURPLE, Curve, Figure, Mark
 from suffice.results import CurveResult

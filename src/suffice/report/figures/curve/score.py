@@ -1,6 +1,6 @@
 """Scores that were given, and the curve through them."""
 
-from suffice.report.answers.curve import target_in_words
+from suffice.report.answers.words import target_in_words
 from suffice.report.figures.curve.axis import sizes_on_axis
 from suffice.report.figures.figure import BLACK, BLUE, ORANGE, Curve, Figure, Mark
 from suffice.results import CurveResult

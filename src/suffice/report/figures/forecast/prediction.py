@@ -4,24 +4,32 @@ from typing import Literal
 
 import numpy as np
 
+from suffice import results
 from suffice.report.figures.figure import BLACK, ORANGE, Curve, Figure, Mark
 from suffice.results import Band, ForecastResult
 
 POINTS = 60
-"""Of a curve between its sizes, where it is straight in 1/k."""
+"""Of a curve between its sizes; one of an earlier version is straight in 1/k there."""
 
 
 def prediction_figure(
-    result: ForecastResult, name: Literal["accuracy", "loss"], band: Band, color: str, label: str, factor: int
+    result: ForecastResult,
+    name: Literal["accuracy", "loss"],
+    band: results.Curve | Band,
+    color: str,
+    label: str,
+    factor: int,
 ) -> Figure:
     """A quantity against the number of samples: the predicted curve with its band, what was measured, and targets."""
     sizes = result.forecast.sizes
     now = sizes.index(result.samples)
-    between = np.geomspace(sizes[0], sizes[-1], POINTS)
-    mean, low, high = (
-        (factor * np.interp(-1 / between, -1 / np.array(sizes), end)).tolist()
-        for end in (band.mean, band.low, band.high)
-    )
+    between = np.unique(np.geomspace(sizes[0], sizes[-1], POINTS).round())
+    if isinstance(band, results.Curve):
+        there = band.at(between)
+        ends = [there.mean, there.low, there.high]
+    else:
+        ends = [np.interp(-1 / between, -1 / np.array(sizes), end) for end in (band.mean, band.low, band.high)]
+    mean, low, high = ((factor * end).tolist() for end in ends)
     measured = [factor * getattr(training, name) for training in result.measured]
     curves = [
         Curve(

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from suffice import results
 from suffice.report.answers.study import k_stars, largest_size, share_of_loss
 from suffice.report.figures.figure import Curve, Mark
 from suffice.report.figures.study.methods import colors_of_methods
 from suffice.results import Band, StudyResult
 
 
-def with_band(name: str, sizes: Sequence[int], band: Band, color: str, factor: float, most: float) -> Curve:
+def with_band(
+    name: str, sizes: Sequence[int], band: results.Curve | Band, color: str, factor: float, most: float
+) -> Curve:
     """A quantity times a factor against size; its band is cut off at 0 and at what it can be at most."""
     low, high = (np.clip(factor * end, 0, most).tolist() for end in (band.low, band.high))
     return Curve(name, sizes, (factor * band.mean).tolist(), color, "joined", low, high)

@@ -1,9 +1,9 @@
-"""What a pilot says of the slope by default."""
+"""The slope of a head by each estimator."""
 
 import numpy as np
 import pytest
 
-from suffice.forecasting import measure_pilot
+from suffice.forecasting import estimators_of, measure_head
 from suffice.forecasting.slopes import Slope, effective_dimension_slope, geometric_mean, sandwich_slope
 
 
@@ -17,24 +17,24 @@ def classified(samples, seed=0, classes=3, columns=6):
 
 @pytest.mark.parametrize("samples", [90, 300])
 def test_by_default_it_is_the_geometric_mean_of_noise_and_information(samples):
-    pilot = measure_pilot(*classified(samples), l2=0.01)
-    slopes = {name: estimator.slope.value for name, estimator in pilot.estimators.items()}
+    evidence = measure_head(*classified(samples), l2=0.01)
+    slopes = {name: estimator.slope.value for name, estimator in estimators_of(evidence).items()}
     assert next(iter(slopes)) == "combined"
     assert slopes["combined"] ** 2 == pytest.approx(slopes["noise"] * slopes["information"])
-    assert slopes["information"] == pytest.approx(effective_dimension_slope(pilot.head).value)
+    assert slopes["information"] == pytest.approx(effective_dimension_slope(evidence.head).value)
 
 
 def test_residuals_are_half_way_with_enough_samples_of_a_class_and_nearer_to_those_left_out_with_fewer():
-    many = measure_pilot(*classified(300), l2=0.01)
-    middle = (many.head.outputs + many.nearly_all.outputs) / 2
-    assert many.estimators["noise"].slope == sandwich_slope(many.head, middle)
-    few = measure_pilot(*classified(30), l2=0.01)
-    own, left_out = few.head.outputs, few.nearly_all.outputs
+    many = measure_head(*classified(300), l2=0.01)
+    middle = (many.head.outputs + many.folds.outputs) / 2
+    assert estimators_of(many)["noise"].slope == sandwich_slope(many.head, middle)
+    few = measure_head(*classified(30), l2=0.01)
+    own, left_out = few.head.outputs, few.folds.outputs
     half, told, far = (
         slope.value
         for slope in (
             sandwich_slope(few.head, (own + left_out) / 2),
-            few.estimators["noise"].slope,
+            estimators_of(few)["noise"].slope,
             sandwich_slope(few.head, left_out),
         )
     )

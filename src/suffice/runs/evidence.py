@@ -1,4 +1,4 @@
-"""The pilot of a fine-tuned model: trainings on all samples at hand and on parts of them, and the curvature."""
+"""The evidence of a fine-tuned model: trainings on all samples at hand and on parts of them, and the curvature."""
 
 import hashlib
 import json
@@ -19,8 +19,7 @@ from suffice.curvature import plan_tangent_kernel
 from suffice.errors import InputError
 from suffice.forecasting import (
     FOLDS_OF_TRAININGS,
-    FirstOrder,
-    Pilot,
+    Evidence,
     Slope,
     effective_penalty,
     measure_problem,
@@ -35,30 +34,33 @@ Positions = Int64[np.ndarray, " _"]
 """Some of the samples at hand, by their positions among these."""
 
 PREDICTED = ("samples", "outputs", "labels")
+PARTS = ("own", "folds", "halves", "holdout")
+NUMBERS = ("samples", "directions", "recipe_known", "level_off", "descent")
+"""What is stored of the evidence: predictions by part, and numbers."""
 
 STEP = 5e-4
 """About the seconds of a training step without the model."""
 
 
-def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out: Path, watch: Watch) -> Pilot:
-    """The pilot of a model of which more than the head is trained; read from the folder if it is there.
+def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out: Path, watch: Watch) -> Evidence:
+    """The evidence of a model of which more than the head is trained; read from the folder if it is there.
 
     Args:
         config: the settings of the training.
         learners: make the model.
         task: its pool are the samples at hand; its test part, if any, gives the test loss.
-        out: the run's folder; each training and the pilot are stored there when they are finished.
+        out: the run's folder; each training and the evidence are stored there when they are finished.
         watch: told what is done and how long it should take.
 
     Raises:
         InputError: a training that diverges, or what `suffice.forecasting.measure_problem` raises.
     """
-    file = out / "pilot.npz"
+    file = out / "evidence.npz"
     identity = learners.identity()
     if file.exists():
-        pilot = _read(file, identity)
-        if config.estimator in ("auto", *pilot.estimators):
-            return pilot
+        evidence = _read(file, identity)
+        if config.estimator != "information" or evidence.information is not None:
+            return evidence
     series = Series(ALL, config.method, config.seed)
     learner = learners.get(series)
     problem = learner.problem(task.parts.pool)
@@ -78,9 +80,9 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
         learner.load(trainings.of(parts[0]))
     penalty = None if config.trained else _penalty(problem, learner)
     with _curvature(config, problem, watch) as progress:
-        pilot = measure_problem(problem, penalty, refit, "auto", holdout, config.seed, config.estimator, progress)
-    _write(pilot, file, identity)
-    return pilot
+        evidence = measure_problem(problem, penalty, refit, "auto", holdout, config.seed, config.estimator, progress)
+    _write(evidence, file, identity)
+    return evidence
 
 
 @contextmanager
@@ -147,25 +149,23 @@ def _penalty(problem: Problem, learner: Learner) -> float | None:
         return None
 
 
-def _write(pilot: Pilot, file: Path, identity: Mapping[str, str]) -> None:
-    slopes = {name: estimator.slope for name, estimator in pilot.estimators.items()}
+def _write(evidence: Evidence, file: Path, identity: Mapping[str, str]) -> None:
     content: dict[str, Any] = {
         "identity": json.dumps(identity),
-        "samples": pilot.samples,
-        "estimators": list(slopes),
-        "slopes": [tuple(slope) for slope in slopes.values()],
-        "penalty": math.nan if pilot.penalty is None else pilot.penalty,
-        "level_off": pilot.level_off,
-        "descent": pilot.descent,
+        "penalty": math.nan if evidence.penalty is None else evidence.penalty,
+        **{name: getattr(evidence, name) for name in NUMBERS},
     }
-    for name, predictions in (("own", pilot.own), ("nearly_all", pilot.nearly_all), ("halves", pilot.halves)):
+    if evidence.information is not None:
+        content["information"] = tuple(evidence.information)
+    for name in PARTS:
+        predictions = getattr(evidence, name)
         if predictions is not None:
             content |= {f"{name} {key}": getattr(predictions, key) for key in PREDICTED}
     with atomic_write(file) as stream:
         np.savez(stream, **content)
 
 
-def _read(file: Path, identity: Mapping[str, str]) -> Pilot:
+def _read(file: Path, identity: Mapping[str, str]) -> Evidence:
     with np.load(file, allow_pickle=False) as stored:
         refuse_other(file, json.loads(str(stored["identity"])) if "identity" in stored else None, identity)
 
@@ -173,17 +173,10 @@ def _read(file: Path, identity: Mapping[str, str]) -> Pilot:
             samples, outputs, labels = (stored[f"{name} {key}"] for key in PREDICTED)
             return Predictions(float(samples), outputs, labels)
 
-        samples = int(stored["samples"])
-        return Pilot(
-            samples=samples,
-            nearly_all=predictions("nearly_all"),
-            halves=predictions("halves") if "halves samples" in stored else None,
-            estimators={
-                str(name): FirstOrder(str(name), samples, Slope(*map(float, slope)))
-                for name, slope in zip(stored["estimators"], stored["slopes"], strict=True)
-            },
+        parts: dict[str, Any] = {name: predictions(name) for name in PARTS if f"{name} samples" in stored}
+        return Evidence(
             penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
-            level_off=float(stored["level_off"]),
-            own=predictions("own"),
-            descent=float(stored["descent"]),
+            information=Slope(*map(float, stored["information"])) if "information" in stored else None,
+            **{name: stored[name].item() for name in NUMBERS},
+            **parts,
         )

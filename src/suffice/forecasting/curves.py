@@ -1,0 +1,109 @@
+r"""From the evidence to curves that can be asked at any size: loss and accuracy, with their joint error.
+
+With the slope s at the :math:`k_0` samples at hand and the exponent c of its shape, close to 1,
+
+.. math:: L(k) = L(k_0) - \frac{s}{k_0} \, \frac{1 - (k / k_0)^{-c}}{c}, \qquad A(k) = A(k_0) + r \, (L(k_0) - L(k))
+
+Each draw has its own level, slope, exponent and rate r of the accuracy. The level is measured with models of
+:math:`k_f` samples, nearly all of those at hand, and brought to :math:`k_0` by the curve.
+"""
+
+import math
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import betaincinv, ndtr, ndtri
+from scipy.stats import qmc
+
+from suffice.forecasting.accuracy import accuracy_rate
+from suffice.forecasting.estimator import Estimator
+from suffice.forecasting.evidence import Evidence
+from suffice.forecasting.slopes import FirstOrder, standard_error
+from suffice.results import HORIZON, Curve, Draws, fall
+
+DRAWN = 1024
+"""Curves that are drawn: a power of 2, as quasi-random sequences have them."""
+
+EXPONENT = 0.05
+"""Standard deviation of the logarithm of the exponent of heads at a fixed penalty, around 0."""
+
+BETWEEN_TRAININGS = 0.4
+"""Standard deviation between trainings, over the fall of the loss that is left."""
+
+KNOTS = np.arange(-2.0, math.log2(HORIZON) + 0.25, 0.25)
+"""Doublings of the samples at hand, between which the curve of an estimator that is not of first order is a line."""
+
+
+def loss_curve(evidence: Evidence, estimator: Estimator, error: float, sizes: Float64[np.ndarray, " sizes"]) -> Curve:
+    """The expected loss on unseen samples.
+
+    Args:
+        evidence: what was measured.
+        estimator: of the gain.
+        error: standard error of the logarithm of its slope.
+        sizes: k.
+    """
+    unseen, scores = evidence.unseen, _scores()
+    off = math.hypot(standard_error(unseen.losses), evidence.level_off * evidence.unseen_loss)
+    at_fold = np.maximum(evidence.unseen_loss + off * scores["level"], 0.0)
+    share = np.exp(error * scores["slope"])
+    exponent = np.exp(EXPONENT * scores["exponent"])
+    common = {"smallest": math.ceil(evidence.samples / 2), "largest": evidence.samples}
+    ratio = unseen.samples / evidence.samples
+    if isinstance(estimator, FirstOrder):
+        slope = estimator.slope.value / evidence.samples * share
+        level = at_fold + slope * fall(ratio, exponent, 0.0)
+        draws = Draws(**common, level=level, slope=slope, exponent=exponent, noise=BETWEEN_TRAININGS * np.abs(slope))
+    else:
+        gains = estimator.gain(np.append(unseen.samples, evidence.samples * 2.0**KNOTS))
+        draws = Draws(
+            **common,
+            level=at_fold + share * gains[0],
+            slope=[0.0],
+            exponent=[1.0],
+            knots=KNOTS,
+            wander=-share[:, None] * gains[1:],
+            noise=BETWEEN_TRAININGS * np.abs(share * gains[-1]),
+        )
+    return Curve(metric="loss", sizes=sizes, draws=draws)
+
+
+def accuracy_curve(evidence: Evidence, loss: Curve) -> Curve:
+    """The expected accuracy on unseen samples, which rises with the fall of the loss.
+
+    Args:
+        evidence: what was measured.
+        loss: the curve of the loss.
+    """
+    unseen, scores, of_loss = evidence.unseen, _scores(), loss.draws
+    wrong = int(unseen.wrong.sum())
+    shared = float(np.corrcoef(unseen.losses, unseen.wrong)[0, 1]) if 0 < wrong < len(unseen.labels) else 0.0
+    score = shared * scores["level"] + math.sqrt(1 - shared**2) * scores["wrong"]
+    # Jeffreys' posterior of a share, at the normal scores
+    at_fold = betaincinv(wrong + 0.5, len(unseen.labels) - wrong + 0.5, ndtr(score))
+    rate, error = accuracy_rate(evidence)
+    rates = rate * np.exp(error * scores["rate"])
+    gained = of_loss.means(np.array([float(unseen.samples)]))[:, 0] - of_loss.means(np.array([float(evidence.samples)]))[:, 0]
+    draws = Draws(
+        smallest=of_loss.smallest,
+        largest=of_loss.largest,
+        level=np.maximum(at_fold - rates * gained, 0.0),
+        slope=rates * of_loss.slope,
+        exponent=of_loss.exponent,
+        knots=of_loss.knots,
+        wander=rates[:, None] * of_loss.wander if len(of_loss.knots) > 1 else of_loss.wander,
+        noise=rates * of_loss.noise,
+    )
+    return Curve(metric="accuracy", sizes=loss.sizes, draws=draws)
+
+
+@cache
+def _scores() -> dict[str, Float64[np.ndarray, " draws"]]:
+    """Independent standard normal numbers for each draw: the same for all curves, which are so paired.
+
+    They are evenly spread, and each comes with its negative, so that medians are those of the distributions.
+    """
+    names = ("level", "slope", "exponent", "wrong", "rate")
+    points = ndtri(qmc.Sobol(len(names), seed=0).random(DRAWN // 2))
+    return dict(zip(names, np.vstack([points, -points]).T, strict=True))

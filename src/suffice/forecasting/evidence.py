@@ -1,0 +1,69 @@
+"""The evidence: what was measured at the samples at hand, by whichever producer."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from suffice.forecasting.head import Head
+from suffice.forecasting.slopes.slope import Slope
+from suffice.training.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured at the k_0 samples at hand; a forecast is made from it alone.
+
+    Attributes:
+        samples: k_0.
+        directions: weights that move, over the free outputs of a sample.
+        own: predictions of the model for its training samples.
+        folds: predictions for the same samples, each by a model that was trained without its fold; None where there are
+            none.
+        halves: the same with two folds.
+        holdout: predictions of the model for samples that it was not trained on; None where there are none.
+        head: the fit to all samples with its curvature, where the models are heads.
+        information: the effective-dimension slope of other models, where it was asked for.
+        penalty: lambda on half of the squared weights, as the training had it or acted as if it had; None if unknown.
+        recipe_known: whether it is known how the model was trained: by its penalty, or as other trainings were made.
+        level_off: relative error of the loss on unseen samples, besides its noise.
+        descent: decrease of the training loss by the best step along its gradient.
+
+    Raises:
+        ValueError: neither folds nor a hold-out.
+    """
+
+    samples: int
+    directions: float
+    own: Predictions
+    folds: Predictions | None = None
+    halves: Predictions | None = None
+    holdout: Predictions | None = None
+    head: Head | None = None
+    information: Slope | None = None
+    penalty: float | None = None
+    recipe_known: bool = True
+    level_off: float = 0.0
+    descent: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.folds is None and self.holdout is None:
+            raise ValueError("a forecast needs predictions for unseen samples: of folds or of a hold-out")
+
+    @property
+    def unseen(self) -> Predictions:
+        """What the level is from: the hold-out, or the folds where there is none."""
+        return cast(Predictions, self.folds if self.holdout is None else self.holdout)
+
+    @property
+    def apart(self) -> Predictions:
+        """What the slope is from: the folds, whose samples are those of `own`, or the hold-out where there are none."""
+        return cast(Predictions, self.holdout if self.folds is None else self.folds)
+
+    @property
+    def own_loss(self) -> float:
+        """The training loss of the model."""
+        return float(self.own.losses.mean())
+
+    @property
+    def unseen_loss(self) -> float:
+        """The mean loss on unseen samples."""
+        return float(self.unseen.losses.mean())
