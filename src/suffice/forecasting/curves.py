@@ -84,7 +84,10 @@ def accuracy_curve(evidence: Evidence, loss: Curve) -> Curve:
     at_fold = betaincinv(wrong + 0.5, len(unseen.labels) - wrong + 0.5, ndtr(score))
     rate, error = accuracy_rate(evidence)
     rates = rate * np.exp(error * scores["rate"])
-    gained = of_loss.means(np.array([float(unseen.samples)]))[:, 0] - of_loss.means(np.array([float(evidence.samples)]))[:, 0]
+    gained = (
+        of_loss.means(np.array([float(unseen.samples)]))[:, 0]
+        - of_loss.means(np.array([float(evidence.samples)]))[:, 0]
+    )
     draws = Draws(
         smallest=of_loss.smallest,
         largest=of_loss.largest,

@@ -38,12 +38,12 @@ def estimators_of(evidence: Evidence, seed: int = 0) -> dict[str, FirstOrder]:
     - ``gcv``: generalised cross-validation.
     """
     own, unseen = evidence.own, evidence.apart
-    slopes = {"symmetric": optimism_slope(own.losses, unseen.losses, unseen.samples)}
+    slopes = {"symmetric": optimism_slope(own.losses, unseen.losses, own.samples, unseen.samples)}
     if evidence.head is not None:
         slopes = _of_head(evidence, evidence.head, seed) | slopes
         pair, off = ("noise", "information"), OF_HEADS
     else:
-        slopes["gcv"] = gcv_slope(own.losses, unseen.losses, unseen.samples, evidence.directions)
+        slopes["gcv"] = gcv_slope(own.losses, unseen.losses, own.samples, unseen.samples, evidence.directions)
         if evidence.information is not None:
             slopes["information"] = evidence.information
         pair, off = ("symmetric", "gcv"), OF_OTHERS

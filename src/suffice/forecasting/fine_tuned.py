@@ -131,7 +131,7 @@ def _of_losses(
 
 
 def _optimism(own: Predictions, unseen: Predictions) -> float:
-    return optimism_slope(own.losses, unseen.losses, unseen.samples).value
+    return optimism_slope(own.losses, unseen.losses, own.samples, unseen.samples).value
 
 
 def effective_penalty(problem: Problem, start: State) -> float:
