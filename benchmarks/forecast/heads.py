@@ -15,6 +15,7 @@ import numpy as np
 from environment import alternate, save
 from jaxtyping import Float64, Int64
 from sklearn.linear_model import LogisticRegression
+from suffice.forecasting.pilot import ENOUGH
 from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON, Task, all_tasks, kept, once
 
 from suffice.forecasting import FAMILIES, Estimator, NoImprovement, TwoPoint, curve_of, fit_curve, measure_pilot
@@ -22,7 +23,6 @@ from suffice.forecasting.checks import WIDTH
 from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.levels.folds import out_of_fold
 from suffice.forecasting.losses import CrossEntropy
-from suffice.forecasting.pilot import ENOUGH
 from suffice.forecasting.slopes import effective_dimension_slope, sandwich_slope, standard_error
 
 SHARES = (0.05, 0.1, 0.2)

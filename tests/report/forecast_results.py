@@ -2,25 +2,37 @@
 
 import numpy as np
 
-from suffice.results import ForecastResult, LearningCurve
+from suffice.results import Curve, Draws, ForecastResult, LearningCurve
 
 SIZES = [100, 200, 1600]
 
 
+def predicted(metric, level, slope, spread):
+    """A first-order curve through 100 samples, whose level is off by at most a spread."""
+    draws = Draws(
+        smallest=50,
+        largest=100,
+        level=level + spread * np.linspace(-1, 1, 101),
+        slope=[slope / 100],
+        exponent=[1.0],
+        noise=[0.01],
+    )
+    return Curve(metric=metric, sizes=SIZES, draws=draws)
+
+
 def curve(**changes):
-    losses = 0.3 + 20 / np.array(SIZES)
-    band = {"mean": losses, "low": losses - 0.05, "high": losses + 0.05}
-    accuracies = {"mean": 0.9 - losses / 3, "low": 0.88 - losses / 3, "high": 0.92 - losses / 3}
+    """The loss is 0.3 + 20 / k, and the error rate 0.2 + 20 / (3 k)."""
+    loss, accuracy = predicted("loss", 0.5, 20, 0.05), predicted("accuracy", 0.8 / 3, 20 / 3, 0.02)
     values = {
         "sizes": SIZES,
-        "loss": band,
-        "accuracy": accuracies,
+        "loss": loss,
+        "accuracy": accuracy,
         "samples": 100,
         "level": 0.5,
         "slope": 20.0,
         "slope_error": 2.0,
-        "loss_limit": {"mean": 0.3, "low": 0.25, "high": 0.35},
-        "accuracy_limit": {"mean": 0.8, "low": 0.78, "high": 0.82},
+        "loss_limit": loss.limit,
+        "accuracy_limit": accuracy.limit,
         "estimator": "first order",
         "status": "extrapolated",
         "explanation": "as it goes",
@@ -44,7 +56,7 @@ def class_gain(name, times, low, samples=30):
 THREE = [class_gain("<c>", 1.84, 1.3), class_gain("a", 0.9, 0.7), class_gain("b", 0.5, 0.3)]
 
 
-def result(forecast=None, class_gains=(), **targets):
+def result(forecast=None, class_gains=(), assurance=None, **targets):
     forecast = curve() if forecast is None else forecast
     return ForecastResult(
         model="<b>model</b>",
@@ -55,9 +67,15 @@ def result(forecast=None, class_gains=(), **targets):
         l2=0.01,
         forecast=forecast,
         measured=[{"size": 50, "loss": 0.7, "accuracy": 0.66}, {"size": 90, "loss": 0.52, "accuracy": 0.73}],
-        gains=[{"more": 100, "loss": 0.1, "accuracy": 0.033}],
+        gains=[
+            {
+                "more": 100,
+                "loss": {"value": 0.1, "low": 0.08, "high": 0.12},
+                "accuracy": {"value": 0.033, "low": 0.02, "high": 0.05},
+            }
+        ],
         class_gains=list(class_gains),
-        answers=[forecast.sufficient_size(**{name: target}) for name, target in targets.items()],
+        answers=[forecast.sufficient_size(**{name: target}, assurance=assurance) for name, target in targets.items()],
         notes=["a note <i>"],
         confidence=0.9,
         configuration={},

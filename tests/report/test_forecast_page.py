@@ -3,42 +3,65 @@
 import numpy as np
 import pytest
 from browsing import open_page
-from forecast_results import SIZES, THREE, class_gain, result
+from forecast_results import SIZES, THREE, class_gain, curve, result
 from selenium.webdriver.common.by import By
 
 from suffice.report import write_report
 from suffice.report.answers import forecast_answer
-from suffice.results import LearningCurve
+from suffice.report.figures.forecast import forecast_figures
+from suffice.results import LearningCurve, SufficientSize
 
 
 @pytest.mark.parametrize(
     ("targets", "said"),
     [
+        ({"target_accuracy": 0.76}, "With 167 samples, 67 more than at hand, the accuracy should reach 76%."),
+        ({"target_loss": 0.34}, "With 506 samples, 406 more than at hand, the loss should fall to 0.34."),
         (
-            {"target_accuracy": 0.76},
-            "67 more samples (12 to 234; if it is 0.733 now, 53 to 92) should bring the accuracy from 0.733 to 0.760.",
+            {"target_accuracy": 0.76, "assurance": 0.8},
+            "With 239 samples, 139 more than at hand, the accuracy should reach 76% with probability 0.8.",
         ),
+        ({"target_loss": 0.6}, "The 100 samples at hand should be enough for the loss to fall to 0.6."),
+        ({"excess": 0.05}, "A loss within 0.05 of its limit with 403 samples (395 to 412)."),
+        ({"cost_per_sample": 0.00001}, "Beyond 815 samples (815 to 815) one more costs more than it brings."),
         (
-            {"target_loss": 0.34},
-            "400 more samples (123 or more, no upper end; if it is 0.500 now, 219 to 2,253) should bring the loss from "
-            "0.500 to 0.340.",
+            {"target_accuracy": 0.95},
+            "Accuracy 95% is out of reach with probability 0.5: ever more samples should bring the accuracy to 80.0% "
+            "(78.2% to 81.8%), and the target with probability below 0.01.",
         ),
-        (
-            {"excess": 0.05},
-            "300 more samples (235 to 366) should bring the loss from 0.500 to within 0.050 of its limit.",
-        ),
-        ({"target_loss": 0.6}, "The samples at hand should be enough for a test loss of 0.600: they give about 0.500."),
-        ({"cost_per_sample": 0.00001}, "Beyond 816 samples (816 to 816) one more costs more than it brings."),
-        ({"target_accuracy": 0.95}, "out of reach: the limit is 0.8 (0.78 to 0.82)"),
     ],
 )
 def test_the_answer_is_told_in_a_sentence(targets, said):
-    assert said in forecast_answer(result(**targets))[0]
+    assert forecast_answer(result(**targets))[0] == said
+
+
+def test_the_interval_and_both_probabilities_follow_the_answer():
+    _, interval, probabilities, surer, *_ = forecast_answer(result(target_loss=0.34))
+    at_hand = "With the 100 at hand the loss is about 0.5 (0.455 to 0.545)."
+    assert interval == f"90% interval: no upper end, at least 235 samples. {at_hand}"
+    assert probabilities.startswith("The average model on 506 samples reaches it with probability 0.5, a single one")
+    assert surer == "Probability 0.8 takes about 1,988 samples."
 
 
 def test_without_a_target_the_gains_are_the_answer():
     first = forecast_answer(result())[0]
-    assert first == "100 more should bring 3.3 points of accuracy and 0.100 of loss."
+    assert first == (
+        "100 more samples should raise the accuracy by 3.3 (2.0 to 5.0) points and lower the loss by 0.100 (0.080 to "
+        "0.120)."
+    )
+
+
+def test_a_result_of_an_earlier_version_has_an_answer_without_probabilities():
+    values = dict.fromkeys(("mean", "low", "high"), 0.3 + 20 / np.array(SIZES))
+    older = result(curve(loss=values, accuracy=values))
+    answer = {"criterion": "target_loss", "tolerance": 0.34, "relative": False, "status": "extrapolated"}
+    made = older.model_copy(
+        update={"answers": [SufficientSize(**answer, size=500, low=400, high=None, explanation="as it was")]}
+    )
+    sentences = forecast_answer(made)
+    assert sentences[0] == "With 500 samples, 400 more than at hand, the loss should fall to 0.34."
+    assert not any("probability" in sentence for sentence in sentences)
+    assert [figure.name for figure in forecast_figures(made)] == ["accuracy", "loss"]
 
 
 @pytest.mark.parametrize(
@@ -53,8 +76,8 @@ def test_without_a_target_the_gains_are_the_answer():
 )
 def test_a_class_is_named_where_it_brings_clearly_more_and_there_are_others(gains, told):
     sentence = (
-        "Collect <c> next: one more of it alone brings 1.8 times the fall in loss of one drawn like those at hand, and "
-        "more than that one up to 40 of it (30 are at hand)."
+        'Collect "<c>" first: each new one lowers the loss 1.8 times as much as a random sample, up to 40 of it '
+        "(30 are at hand)."
     )
     assert (sentence in forecast_answer(result(class_gains=gains))) == told
     assert told or not any("Collect" in said for said in forecast_answer(result(class_gains=gains)))
@@ -66,6 +89,8 @@ def test_the_page_shows_answer_numbers_and_figures(tmp_path, browser):
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         "accuracy.png",
         "accuracy.pdf",
+        "probability-accuracy.png",
+        "probability-accuracy.pdf",
         "loss.png",
         "loss.pdf",
     }

@@ -40,7 +40,7 @@ def test_the_forecast_is_that_of_a_head_on_the_features(made):
     assert [measured.size for measured in result.measured] == [150, 270]
     assert result.measured[0].loss > result.measured[1].loss
     assert [gain.more for gain in result.gains] == [100, 1000, 10_000]
-    assert result.gains[0].loss < result.gains[1].loss < result.gains[2].loss
+    assert result.gains[0].loss.value < result.gains[1].loss.value < result.gains[2].loss.value
     recalls = [gain.recall * gain.samples for gain in result.class_gains]
     assert sum(recalls) == pytest.approx(300 * result.measured[1].accuracy)
     assert sum(gain.samples for gain in result.class_gains) == 300

@@ -14,7 +14,7 @@ from suffice.forecasting import curve_of, effective_penalty, measure_problem
 from suffice.models import adapted, load_classifier, renew_head
 from suffice.problem import Problem
 from suffice.results import ForecastResult
-from suffice.runs import pilot as run
+from suffice.runs import evidence as run
 from suffice.runs.forecast import forecast
 from suffice.training import FineTuning, fine_tune
 

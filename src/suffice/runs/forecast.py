@@ -183,7 +183,7 @@ def _result(
             Measured(
                 size=round(predicted.samples), loss=predicted.losses.mean(), accuracy=1 - float(predicted.wrong.mean())
             )
-            for predicted in (evidence.halves, evidence.unseen)
+            for predicted in (evidence.halves if evidence.holdout is None else None, evidence.unseen)
             if predicted is not None
         ],
         gains=_gains(forecast, config.cost_per_sample),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from suffice.report.answers.words import in_words, share_in_words, target_in_words
-from suffice.results import Curve, Estimate, ForecastResult, Gain, Metric, SufficientSize, interval_in_words
+from suffice.results import Curve, Estimate, ForecastResult, Gain, Metric, SufficientSize
 
 CLEARLY = 1.2
 """How many times the average the next sample of a class has to bring for the class to be named."""
@@ -49,7 +49,7 @@ def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
         return
     whose = "the next model's" if result.configuration.get("of") == "next" else "the"
     sure = "" if answer.assurance is None else f" with probability {answer.assurance:g}"
-    ends = interval_in_words(answer.low, answer.high)
+    ends = f"{answer.low:,} to {answer.high:,}" if answer.high else f"no upper end, at least {answer.low:,}"
     if answer.size <= result.samples:
         yield f"The {result.samples:,} samples at hand should be enough for {whose} {metric} to {verb} {goal}{sure}."
     else:
@@ -57,17 +57,18 @@ def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
         yield (
             f"With {answer.size:,} samples, {more:,} more than at hand, {whose} {metric} should {verb} {goal}{sure}."
         )
-    yield f"{100 * answer.confidence:.3g}% interval: {ends}. {at_hand}"
+    yield f"{100 * answer.confidence:.3g}% interval: {ends} samples. {at_hand}"
     if curve is None:
         return
-    there = curve.at([answer.size])
+    size = max(answer.size, result.samples)
+    there = curve.at([size])
     shares = [share_in_words(float(there.probability(answer.tolerance, of)[0])) for of in ("mean", "next")]
     yield (
-        f"The average model on {answer.size:,} samples reaches it with probability {shares[0]}, a single one with "
+        f"The average model on {size:,} samples reaches it with probability {shares[0]}, a single one with "
         f"probability {shares[1]}."
     )
     surer = curve.sufficient_size(answer.tolerance, SURE).size if answer.assurance is None else None
-    if surer is not None and surer > answer.size:
+    if surer is not None and surer > size:
         yield f"Probability {SURE} takes about {surer:,} samples."
 
 
