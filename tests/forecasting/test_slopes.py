@@ -124,11 +124,46 @@ def test_the_optimism_slope_of_least_squares_is_half_of_its_parameters_times_the
         x, unseen = random.normal(size=(2, count, columns))
         y, other = x.sum(1) + random.normal(size=count), unseen.sum(1) + random.normal(size=count)
         weights = np.linalg.lstsq(x, y, rcond=None)[0]
-        found.append(optimism_slope((y - x @ weights) ** 2, (other - unseen @ weights) ** 2, count))
+        found.append(optimism_slope((y - x @ weights) ** 2, (other - unseen @ weights) ** 2, count, count))
     values = np.array([slope.value for slope in found])
     error = values.std(ddof=1) / np.sqrt(len(values))
     assert values.mean() == pytest.approx(columns, abs=4 * error)
     assert np.mean([slope.error for slope in found]) == pytest.approx(values.std(ddof=1), rel=0.2)
+
+
+@pytest.mark.parametrize("parts", [(1 / 2, 1 / 2), (1 / 10,) * 10, (1 / 4, 3 / 4)])
+def test_the_optimism_slope_of_folds_is_that_of_many_retrainings(parts):
+    """The unseen losses are of models on fewer samples than the own ones; a slope k_f gap / 2 is too small."""
+    columns, count, retrainings = 4, 240, 1000
+    random = np.random.default_rng(0)
+    ends = np.cumsum(np.round(np.array(parts) * count).astype(int))
+    fold = np.searchsorted(ends, np.arange(count), side="right")
+    folds = [(fold != number, fold == number) for number in range(len(parts))]
+
+    def fitted(x, y):
+        return np.linalg.lstsq(x, y, rcond=None)[0]
+
+    at_fold = count / np.sum([held_out.sum() / kept.sum() for kept, held_out in folds])
+    found, former, rises = [], [], []
+    for _ in range(retrainings):
+        x = random.normal(size=(count, columns))
+        y = x.sum(1) + random.normal(size=count)
+        weights = fitted(x, y)
+        own, unseen = (y - x @ weights) ** 2, np.empty(count)
+        for kept, held_out in folds:
+            unseen[held_out] = (y[held_out] - x[held_out] @ fitted(x[kept], y[kept])) ** 2
+        found.append(optimism_slope(own, unseen, count, at_fold).value)
+        former.append(at_fold * (unseen.mean() - own.mean()) / 2)
+        # the excess of the test loss over its limit, times k
+        rises.append(count * np.square(weights - 1).sum())
+    (mean, error), (before, _), (true, of_truth) = (
+        (np.mean(values), np.std(values) / np.sqrt(retrainings)) for values in (found, former, rises)
+    )
+    # the next order, (P + 1) / k_f, is 3 to 5% here
+    near = 3 * np.hypot(error, of_truth) + 0.06 * true
+    assert near < 0.2 * true
+    assert abs(mean - true) < near
+    assert len(parts) == 10 or abs(before - true) > near  # of ten folds the former is only 5% too small
 
 
 def test_the_gcv_slope_of_least_squares_is_what_its_noise_costs():
@@ -140,17 +175,17 @@ def test_the_gcv_slope_of_least_squares_is_what_its_noise_costs():
         fitted = np.linalg.lstsq(x, y, rcond=None)[0]
         own.append(np.square(y - x @ fitted).mean())
         unseen.append(1 + np.square(fitted).sum())
-    slope = gcv_slope(np.array(own), np.array(unseen), samples, columns)
+    slope = gcv_slope(np.array(own), np.array(unseen), samples, samples, columns)
     cost = columns / (samples - columns - 1)
     assert slope.value / samples == pytest.approx(cost, rel=0.05)
-    assert optimism_slope(np.array(own), np.array(unseen), samples).value / samples < 0.9 * cost
+    assert optimism_slope(np.array(own), np.array(unseen), samples, samples).value / samples < 0.9 * cost
 
 
 @given(st.floats(1e-6, 0.999), st.floats(0.01, 10), st.integers(2, 10**6))
 def test_the_gcv_slope_of_many_directions_is_the_square_of_the_difference_of_roots(share, test_loss, samples):
     own, unseen = np.full(3, share * test_loss), np.full(4, test_loss)
-    many, few = (gcv_slope(own, unseen, samples, factor * samples) for factor in (5, 0.01))
+    many, few = (gcv_slope(own, unseen, samples, samples, factor * samples) for factor in (5, 0.01))
     assert many.value == pytest.approx(samples * (np.sqrt(test_loss) - np.sqrt(share * test_loss)) ** 2)
     assert many.value <= few.value * (1 + 1e-9)
     assert many.value <= samples * (test_loss - share * test_loss) * (1 + 1e-9)
-    assert gcv_slope(unseen, own, samples, samples).value == 0
+    assert gcv_slope(unseen, own, samples, samples, samples).value == 0

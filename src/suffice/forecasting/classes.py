@@ -146,8 +146,10 @@ def class_slopes_of_gaps(own: LossesOfClasses, unseen: LossesOfClasses, slope: f
     if of_unseen.min() < 2:
         return None
     samples = int(counts.sum())
+    # only their ratios count, so k_f may be k
     gaps = [
-        optimism_slope(own[0][own[1] == name], unseen[0][unseen[1] == name], samples) for name in range(len(counts))
+        optimism_slope(own[0][own[1] == name], unseen[0][unseen[1] == name], samples, samples)
+        for name in range(len(counts))
     ]
     noise, errors = (np.array([getattr(gap, what) for gap in gaps]) for what in ("value", "error"))
     total = float(counts @ noise) / samples

@@ -111,8 +111,8 @@ def _of_losses(
     else:
         unseen, off = left_out(own, cast(TangentKernel, kernel)), LINEARISED
     directions = parameter_count(problem) / (own.outputs.shape[1] - 1)
-    symmetric = optimism_slope(own.losses, unseen.losses, unseen.samples)
-    gcv = gcv_slope(own.losses, unseen.losses, unseen.samples, directions)
+    symmetric = optimism_slope(own.losses, unseen.losses, own.samples, unseen.samples)
+    gcv = gcv_slope(own.losses, unseen.losses, own.samples, unseen.samples, directions)
     slopes = {"symmetric": symmetric, "gcv": gcv}
     if min(symmetric.value, gcv.value) > 0:
         combined = geometric_mean(symmetric, gcv, APART)

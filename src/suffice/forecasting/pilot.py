@@ -124,7 +124,7 @@ def _estimators(head: Head, unseen: Predictions, seed: int) -> dict[str, FirstOr
     slopes = {
         "noise": sandwich_slope(head, _best(head, unseen), seed),
         "information": effective_dimension_slope(head, seed),
-        "symmetric": optimism_slope(head.loss.values(head.outputs), unseen.losses, unseen.samples),
+        "symmetric": optimism_slope(head.loss.values(head.outputs), unseen.losses, len(head.outputs), unseen.samples),
     }
     if min(slopes["noise"].value, slopes["information"].value) > 0:
         slopes = {"combined": geometric_mean(slopes["noise"], slopes["information"], APART)} | slopes

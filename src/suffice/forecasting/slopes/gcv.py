@@ -10,7 +10,11 @@ from suffice.forecasting.slopes.slope import Slope
 
 
 def gcv_slope(
-    own: Float64[np.ndarray, " samples"], unseen: Float64[np.ndarray, " unseen"], samples: float, directions: float
+    own: Float64[np.ndarray, " samples"],
+    unseen: Float64[np.ndarray, " unseen"],
+    samples: float,
+    unseen_samples: float,
+    directions: float,
 ) -> Slope:
     r"""The slope by generalised cross-validation, for a fit with equal leverage in all its directions.
 
@@ -23,7 +27,8 @@ def gcv_slope(
 
     This is exact for least squares without a penalty, where :math:`\tau = \rho`. For large models it is a rule, since
     eigenvalues are not the same and losses are no squares: :math:`s = k (\sqrt{L_{test}} - \sqrt{L_{train}})^2`, far
-    below `optimism_slope` for a training that was stopped early, and twice that for one that interpolates.
+    below `optimism_slope` for a training that was stopped early, and twice that for one that interpolates. A test loss
+    with fewer than k samples is first brought to k by the optimism slope.
 
     Source: P. Craven, G. Wahba, "Smoothing noisy data with spline functions", Numerische Mathematik 31 (1979); T.
     Hastie, R. Tibshirani, J. Friedman, "The Elements of Statistical Learning", 2nd edition, section 7.10, for both.
@@ -31,15 +36,17 @@ def gcv_slope(
     Args:
         own: losses of the samples that a model was trained on.
         unseen: losses of others, as for `optimism_slope`.
-        samples: k.
+        samples: k, of the model for the own losses.
+        unseen_samples: k_f, of the models for the unseen ones.
         directions: weights that move, over the free outputs of a sample.
 
     Example:
-        >>> gcv_slope(np.array([0.25, 0.25]), np.array([1.0, 1.0]), samples=100, directions=1000).value
+        >>> gcv_slope(np.array([0.25, 0.25]), np.array([1.0, 1.0]), 100, 100, directions=1000).value
         25.0
     """
-    optimism = optimism_slope(own, unseen, samples)
-    tau = 1 - math.sqrt(min(1.0, float(own.mean() / unseen.mean())))
-    value = samples * float(unseen.mean()) * tau * min(1.0, tau / min(1.0, directions / samples))
+    optimism = optimism_slope(own, unseen, samples, unseen_samples)
+    test_loss = float(unseen.mean()) - optimism.value * (1 / unseen_samples - 1 / samples)
+    tau = 1 - math.sqrt(min(1.0, float(own.mean()) / test_loss))
+    value = samples * test_loss * tau * min(1.0, tau / min(1.0, directions / samples))
     # it goes with at most the square of the gap
     return Slope(value, 2 * value * optimism.error / max(abs(optimism.value), 1e-300))
