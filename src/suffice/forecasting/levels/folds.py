@@ -46,10 +46,26 @@ def out_of_fold(
         >>> bool(head.loss.values(outputs).mean() > head.loss.values(head.outputs).mean())
         True
     """
+    return outputs_out_of_fold(head, heads_without_fold(head, labels, folds, seed))
+
+
+def heads_without_fold(
+    head: Head, labels: Int64[np.ndarray, " samples"], folds: int, seed: int = 0
+) -> list[tuple[Head, Int64[np.ndarray, " held_out"]]]:
+    """For each fold, the head fitted to the others, started from the fit to all, and the rows of the fold."""
+    fold = fold_of(labels, folds, seed)
+    return [
+        (refit(head, np.flatnonzero(fold != number), STATIONARY), np.flatnonzero(fold == number))
+        for number in range(folds)
+    ]
+
+
+def outputs_out_of_fold(
+    head: Head, without: list[tuple[Head, Int64[np.ndarray, " held_out"]]]
+) -> Float64[np.ndarray, "samples outputs"]:
+    """The outputs of each sample by the head that was fitted without it."""
     outputs = np.empty_like(head.outputs)
-    for fold in range(folds):
-        held_out = np.flatnonzero(fold_of(labels, folds, seed) == fold)
-        others = refit(head, np.setdiff1d(np.arange(len(labels)), held_out), STATIONARY)
+    for others, held_out in without:
         outputs[held_out] = head.features[held_out] @ others.weights
     return outputs
 
