@@ -171,18 +171,18 @@ def test_folds_are_real_trainings_and_the_model_is_put_back():
 
 
 def test_intervals_are_wider_where_nothing_is_known_of_the_training():
-    problem, others = trained(network(), samples(150, 6), 0.02), samples(2000, 7)
-    known, unknown = (suffice.forecast(problem, [150, 600], penalty, holdout=others) for penalty in (0.02, None))
+    problem, others = trained(network(), samples(240, 6), 0.02), samples(2000, 7)
+    known, unknown = (suffice.forecast(problem, [240, 960], penalty, holdout=others) for penalty in (0.02, None))
     assert unknown.loss.mean == pytest.approx(known.loss.mean)
     assert unknown.slope_error > 1.3 * known.slope_error
     assert unknown.loss.high[1] - unknown.loss.low[1] > known.loss.high[1] - known.loss.low[1]
 
 
 def test_without_other_samples_the_level_is_linearised_and_its_interval_wider():
-    data = samples(150, 6)
+    data = samples(240, 6)
     problem = trained(network(), data, 0.02)
-    alone = suffice.forecast(problem, [150, 600], penalty=0.02)
-    held_out = suffice.forecast(problem, [150, 600], penalty=0.02, holdout=samples(2000, 7))
+    alone = suffice.forecast(problem, [240, 960], penalty=0.02)
+    held_out = suffice.forecast(problem, [240, 960], penalty=0.02, holdout=samples(2000, 7))
     assert alone.level == pytest.approx(held_out.level, rel=0.3)
     widths = [curve.loss.high[0] - curve.loss.low[0] for curve in (alone, held_out)]
     assert widths[0] > 1.5 * widths[1]

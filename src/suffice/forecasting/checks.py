@@ -1,34 +1,30 @@
-"""Whether the samples at hand allow a forecast, and what makes one less certain."""
+"""Whether the samples at hand allow a forecast, and what makes one less certain: all doubts about a pilot."""
 
-import math
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Float64
 
-from suffice.forecasting.calibration import Calibrated
+from suffice.checks import Finding
+from suffice.forecasting.doubts import (
+    about_chance,
+    about_collapse,
+    about_convergence,
+    about_errors,
+    about_fall,
+    about_free_weights,
+    about_gap,
+    about_halves,
+    about_order,
+    about_smallest_class,
+    by_severity,
+    gap_of,
+)
 from suffice.forecasting.estimator import Estimator
-from suffice.forecasting.pilot import ENOUGH, Pilot
-from suffice.forecasting.slopes import standard_error
-from suffice.training.predictions import Predictions
+from suffice.forecasting.pilot import Pilot
 
 CONFIDENCE = 0.9
 WIDTH = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 """Standard errors on each side of an interval."""
-
-FAR, UNFITTED = 0.1, 0.75
-"""A training has not converged where a gradient step lowers the training loss by more than the first share of the test
-loss, and the training loss is above the second share of it.
-
-Measured on the embedded ViT with 160 digits: 0.11 to 0.3 and 0.95 to 1 after 3 to 100 steps by each of three methods;
-0.03 to 0.28 and 0.6 after 300 steps. At a minimum under a penalty: a step of 0.15, at half of the test loss.
-"""
-
-FREE = 0.5
-"""From this mean leverage on, a first-order formula in 1/k no longer holds."""
-
-ORDERS = 199
-"""Random orders that the order of the samples is compared with."""
 
 STEP = 1e-3
 """Relative step in k of the difference quotient for a slope."""
@@ -42,108 +38,52 @@ def slope_of(estimator: Estimator) -> float:
 
 def reason_against(pilot: Pilot, estimator: Estimator) -> str | None:
     """Why these samples allow no forecast; None if they do."""
-    test_loss = float(pilot.nearly_all.losses.mean())
-    if pilot.descent > FAR * test_loss and pilot.own_loss > UNFITTED * test_loss:
-        return (
-            f"The training has not converged: one gradient step would lower the training loss of {pilot.own_loss:.3g} "
-            f"by {pilot.descent:.3g}. Train longer on these samples."
-        )
-    shares = np.bincount(pilot.nearly_all.labels) / len(pilot.nearly_all.labels)
-    by_chance = -np.log(shares[pilot.nearly_all.labels])
-    better = by_chance - Calibrated(pilot.nearly_all).losses
-    if better.mean() < WIDTH * standard_error(better):
-        return "On left-out samples the model is no better than the class frequencies: the labels look random."
-    if slope_of(estimator) <= 0:
-        return (
-            "The loss on unseen samples is not above the training loss: the model was not trained on these samples, or "
-            "it has seen the others too."
-        )
-    if pilot.halves is None:
-        return None
-    falls = pilot.halves.losses - pilot.nearly_all.losses
-    predicted = _predicted_fall(estimator, pilot.halves, pilot.nearly_all)
-    # the two halves share what noise their models have, so the standard error over samples is too small
-    if predicted < 0 or falls.mean() < -predicted - 2 * WIDTH * standard_error(falls):
-        return (
-            f"The loss does not fall with more samples (half of them: {pilot.halves.losses.mean():.3g}, nearly all: "
-            f"{pilot.nearly_all.losses.mean():.3g}): such a curve is not extrapolated."
-        )
-    return None
+    errors = [finding for finding in _findings(pilot, estimator, 0.0) if finding.severity == "error"]
+    return _sentences(errors[0]) if errors else None
 
 
 def doubts(pilot: Pilot, estimator: Estimator, slope_error: float) -> list[str]:
-    """What makes a forecast less certain than its interval: few samples, leverage, the curve below k_0, their order.
+    """What makes a forecast less certain than its interval.
 
     Args:
         pilot: what was measured.
         estimator: of the gain.
         slope_error: the standard error of its slope.
     """
-    return [*_fewness(pilot), *_leverage(pilot), *_disagreement(pilot, estimator, slope_error), *_drift(pilot)]
-
-
-def _fewness(pilot: Pilot) -> list[str]:
-    per_class = pilot.samples / len(np.unique(pilot.own.labels))
-    if per_class >= ENOUGH:
-        return []
     return [
-        f"There are {per_class:.0f} samples per class on average. With fewer than {ENOUGH}, the test loss at hand is "
-        "mostly noise, and forecasts to 8 times as many samples were off by half."
+        _sentences(finding)
+        for finding in by_severity(_findings(pilot, estimator, slope_error))
+        if finding.severity != "error"
     ]
 
 
-def _leverage(pilot: Pilot) -> list[str]:
-    """Of heads, whose slopes are of first order; from generalised cross-validation, see `gcv_slope`."""
-    leverage = 1 - math.sqrt(min(1.0, pilot.own_loss / float(pilot.nearly_all.losses.mean())))
-    if pilot.head is None or leverage < FREE:
-        return []
-    return [
-        f"The mean leverage is {leverage:.2f}: there are too few samples, or too weak a penalty, for a first-order "
-        "formula in 1/k."
+def _findings(pilot: Pilot, estimator: Estimator, slope_error: float) -> list[Finding]:
+    unseen, own, halves = pilot.nearly_all, pilot.own, pilot.halves
+    # folds and the linearised leave-one-out have both losses of each sample
+    gap = gap_of(own.losses, unseen.losses, paired=halves is not None or pilot.level_off > 0)
+    asked = [
+        about_convergence(pilot.descent, pilot.own_loss, float(unseen.losses.mean())),
+        about_collapse(own.outputs, own.losses, own.labels),
+        # the folds are stratified, so one permutation of all labels does for permutations within each
+        about_chance(unseen.outputs, unseen.labels, fold=None if halves is None else np.zeros_like(unseen.labels)),
+        # the slope of a head with a hold-out is from its curvature alone
+        None if pilot.head is not None and halves is None else about_gap(gap, pilot.samples, unseen.samples),
+        about_errors(int(unseen.wrong.sum()), len(unseen.labels)),
+        about_smallest_class(own.labels),
+        about_order(unseen.losses, unseen.labels),
     ]
+    if pilot.head is not None and "information" in pilot.estimators:
+        asked.append(about_free_weights(2 * pilot.estimators["information"].slope.value, pilot.samples))
+    if halves is not None:
+        less, more = estimator.gain(np.array([halves.samples, unseen.samples]))
+        predicted, sizes = float(more - less), (halves.samples, unseen.samples)
+        error = slope_error * (1 / halves.samples - 1 / unseen.samples)
+        asked.append(about_fall(halves.losses, unseen.losses, sizes, predicted))
+        asked.append(about_halves(halves.losses, unseen.losses, predicted, error))
+    return [finding for finding in asked if finding is not None]
 
 
-def _disagreement(pilot: Pilot, estimator: Estimator, slope_error: float) -> list[str]:
-    if pilot.halves is None:
-        return []
-    falls, predicted = (
-        pilot.halves.losses - pilot.nearly_all.losses,
-        _predicted_fall(estimator, pilot.halves, pilot.nearly_all),
-    )
-    error = np.hypot(standard_error(falls), slope_error * (1 / pilot.halves.samples - 1 / pilot.nearly_all.samples))
-    if abs(falls.mean() - predicted) < 2 * WIDTH * error:
-        return []
-    return [
-        f"From half of the samples to nearly all, the loss fell by {falls.mean():.3g}; the forecast has "
-        f"{predicted:.3g}: the curve is not a line in 1/k here."
-    ]
-
-
-def _drift(pilot: Pilot) -> list[str]:
-    """Whether losses change along the order in which the samples came, class by class, since files are often sorted.
-
-    The statistic is the largest cumulative sum of a class's centred losses, over its standard deviation (E. S. Page,
-    "Continuous Inspection Schemes", Biometrika 1954).
-    """
-    losses, labels = pilot.nearly_all.losses, pilot.nearly_all.labels
-    classes = [losses[labels == label] for label in np.unique(labels)]
-    centred = [of - of.mean() for of in classes if of.std() > 0]
-    random = np.random.default_rng(0)
-    # equal sums in another order differ by rounding
-    observed = _largest_sum(centred) * (1 - 1e-9)
-    if not centred or any(_largest_sum([random.permutation(of) for of in centred]) >= observed for _ in range(ORDERS)):
-        return []
-    return [
-        f"The loss changes along the order of the samples, more than in any of {ORDERS} random orders: the samples are "
-        "not exchangeable, and more of them may differ from these."
-    ]
-
-
-def _largest_sum(classes: list[Float64[np.ndarray, " _"]]) -> float:
-    return max((float(np.abs(of.cumsum()).max() / (of.std() * np.sqrt(len(of)))) for of in classes), default=0.0)
-
-
-def _predicted_fall(estimator: Estimator, halves: Predictions, nearly_all: Predictions) -> float:
-    """The forecast's fall of the loss from the halves to nearly all."""
-    less, more = estimator.gain(np.array([halves.samples, nearly_all.samples]))
-    return float(more - less)
+def _sentences(finding: Finding) -> str:
+    """What and what to do, without the code."""
+    what = finding.what[0].upper() + finding.what[1:]
+    return f"{what}. {finding.remedy}."

@@ -14,6 +14,7 @@ from suffice.results.curvature import (
 )
 from suffice.results.curve import Costs, CurveResult, Metric, NextTrainings, Predictions, Reached, Training
 from suffice.results.files import RESULT, Result, heat_map_file, read_result
+from suffice.results.finding import FindingValue, Severity
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
 from suffice.results.learning_curve import Band, LearningCurve, Limit, Numbers
@@ -39,6 +40,7 @@ __all__ = [
     "Density",
     "Eigenvalue",
     "Estimate",
+    "FindingValue",
     "ForecastResult",
     "Gain",
     "GapsAlongK",
@@ -64,6 +66,7 @@ __all__ = [
     "Result",
     "Retrained",
     "Settling",
+    "Severity",
     "Spectrum",
     "Study",
     "StudyResult",
