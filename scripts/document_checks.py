@@ -10,8 +10,8 @@ from suffice.checks import KINDS, Kind
 DOCUMENT = Path(__file__).parents[1] / "docs" / "checks.md"
 
 STOPS = (
-    "stops what depends on it, with one line that names the module or parameter and says what to do: a wrong derivative "
-    "stops derivatives, and never losses or training"
+    "stops what depends on it, with one line that names the module or parameter and says what to do: a wrong "
+    "derivative stops derivatives, and never losses or training"
 )
 
 INTRODUCTION = f"""# Checks
