@@ -30,7 +30,7 @@ def test_every_kind_is_reported_somewhere_and_tested(kind):
     source = "".join(path.read_text() for path in (ROOT / "src" / "suffice").rglob("*.py"))
     name = re.search(rf'(\w+) = Kind\(\s+"{kind.code}"', source)[1]
     assert len(re.findall(rf"\b{name}\b", source)) >= 4  # defined, listed, imported, used
-    tests = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py"))
+    tests = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("*.py"))
     assert kind.code in tests
 
 

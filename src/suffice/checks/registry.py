@@ -291,9 +291,10 @@ DRIFT = Kind(
     "SUF021",
     "serious",
     "The loss changes along the order of the samples",
-    "Within each class, the largest cumulative sum of the centred losses, in the order of the source (rows of the "
-    "data set, whatever order they are used in), is compared with that in 199 random orders (Page 1954). It counts if"
-    " none is as large: by chance in 0.5% of data sets. Copies count once. Files that are sorted by class pass.",
+    "The losses are centred and scaled within each class. Their largest cumulative sum, in the order of the source "
+    "(rows of the data set, whatever order they are used in), is compared with that in 199 random orders within the "
+    "classes (Page 1954). It counts if none is as large: by chance in 0.5% of data sets. Copies count once. Files that "
+    "are sorted by class pass.",
     "A forecast is for more samples like those at hand. If the loss changes along the file, these come from sources "
     "or times that differ, and the next ones may differ from them all.",
     "Find out what changes along the file. Then forecast from the part that the next samples will be like, or shuffle"
@@ -354,7 +355,7 @@ DISAGREEMENT = Kind(
     "serious",
     "Trainings on half of the samples disagree with the slope",
     "The fall of the loss from half of the samples to nearly all is compared with the forecast's. A difference of "
-    "more than 3.3 standard errors of both counts.",
+    "more than 4.5 standard errors of both counts.",
     "The forecast predicts the past wrongly, so it may predict the future wrongly too: the curve has another shape, "
     "or the two trainings are not alike.",
     "Take the forecast to twice as many samples at most, and check it with the next samples.",
@@ -365,7 +366,7 @@ RANDOM_LABELS = Kind(
     "The labels look random",
     "The sum of the outputs of the right classes is compared with its mean and variance over all permutations of the "
     "labels within each fold (Hoeffding 1951); out-of-fold outputs depend on the labels of other folds, which doubles"
-    " the variance. It counts if p is above 0.05 although there are enough samples to find 5% of the entropy of the "
+    " the variance. It counts if p is above 0.05 although there are enough samples to find 2% of the entropy of the "
     "classes.",
     "There is nothing to extrapolate. The usual reason is that labels and samples are in different orders.",
     "Check that labels and samples belong together, and that the features hold what the labels are about.",
@@ -374,7 +375,7 @@ NOT_BETTER = Kind(
     "SUF029",
     "error",
     "The model is not clearly better than the class frequencies",
-    "As SUF028, with too few samples to find 5% of the entropy of the classes.",
+    "As SUF028, with too few samples to find 2% of the entropy of the classes.",
     "Whether there is anything to learn cannot be told yet.",
     "Label more samples.",
 )

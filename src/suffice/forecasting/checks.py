@@ -65,7 +65,9 @@ def _findings(pilot: Pilot, estimator: Estimator, slope_error: float) -> list[Fi
         about_convergence(pilot.descent, pilot.own_loss, float(unseen.losses.mean())),
         about_collapse(own.outputs, own.losses, own.labels),
         # the folds are stratified, so one permutation of all labels does for permutations within each
-        about_chance(unseen.outputs, unseen.labels, fold=None if halves is None else np.zeros_like(unseen.labels)),
+        about_chance(
+            unseen.outputs, unseen.labels, None if halves is None else np.zeros_like(unseen.labels), gap.value / 2
+        ),
         # the slope of a head with a hold-out is from its curvature alone
         None if pilot.head is not None and halves is None else about_gap(gap, pilot.samples, unseen.samples),
         about_errors(int(unseen.wrong.sum()), len(unseen.labels)),

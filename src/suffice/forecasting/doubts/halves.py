@@ -8,7 +8,11 @@ from jaxtyping import Float64, Int64
 from suffice.checks import Finding
 from suffice.checks.registry import DISAGREEMENT
 from suffice.forecasting.doubts.copies import error_of_mean
-from suffice.forecasting.doubts.training import ERRORS
+
+ERRORS = 4.5
+"""Standard errors from which on two falls differ. The models of one half share their noise, which standard errors over
+samples leave out: on sound samples the differences of heads have a standard deviation of 1.5 to 1.9 of these, and 1 of
+300 is beyond 4.5."""
 
 
 def about_halves(
