@@ -9,6 +9,7 @@ Each draw has its own level, slope, exponent and rate r of the accuracy. The lev
 """
 
 import math
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -17,25 +18,64 @@ from scipy.special import betaincinv, ndtr, ndtri
 from scipy.stats import qmc
 
 from suffice.forecasting.accuracy import accuracy_rate
-from suffice.forecasting.estimator import Estimator
+from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.evidence import Evidence
-from suffice.forecasting.slopes import FirstOrder, standard_error
+from suffice.forecasting.slopes import (
+    FirstOrder,
+    between_trainings,
+    measured_of_heads,
+    part_errors,
+    share_of_slope,
+    standard_error,
+)
+from suffice.forecasting.slopes.best import best_outputs
+from suffice.forecasting.slopes.calibrated import FAR
 from suffice.results import HORIZON, Curve, Draws, fall
 
 DRAWN = 1024
 """Curves that are drawn: a power of 2, as quasi-random sequences have them."""
 
-EXPONENT = 0.05
-"""Standard deviation of the logarithm of the exponent of heads at a fixed penalty, around 0."""
-
-BETWEEN_TRAININGS = 0.4
-"""Standard deviation between trainings, over the fall of the loss that is left."""
-
 KNOTS = np.arange(-2.0, math.log2(HORIZON) + 0.25, 0.25)
 """Doublings of the samples at hand, between which the curve of an estimator that is not of first order is a line."""
 
 
-def loss_curve(evidence: Evidence, estimator: Estimator, error: float, sizes: Float64[np.ndarray, " sizes"]) -> Curve:
+@dataclass(frozen=True)
+class Shape:
+    """What is known of the shape of curves of one kind, and of the noise around them.
+
+    Attributes:
+        exponent: median of c.
+        deviation: standard deviation of log c.
+        noise: standard deviation of the loss between trainings on k_0 samples.
+        noise_exponent: e, where that on k samples is (k / k_0)^-e times as large.
+    """
+
+    exponent: float
+    deviation: float
+    noise: float
+    noise_exponent: float
+
+
+def shape_of(evidence: Evidence, slope: float, seed: int = 0) -> Shape:
+    """The shape of heads, or that of other models, which is of first order as far as it was measured.
+
+    Args:
+        evidence: what was measured.
+        slope: s.
+        seed: random seed of the traces.
+    """
+    if evidence.head is None:
+        noise = part_errors("full" if evidence.is_whole else "part").training * slope / evidence.samples
+        return Shape(1.0, 0.0, noise, 1.0)
+    measured = measured_of_heads()
+    between = between_trainings(evidence.head, best_outputs(evidence.head, evidence.apart.outputs), seed)
+    now, then = measured.trainings * between.deviation(evidence.samples * np.array([1.0, FAR]))
+    return Shape(measured.exponent, measured.exponent_deviation, float(now), math.log(now / then) / math.log(FAR))
+
+
+def loss_curve(
+    evidence: Evidence, estimator: Estimator, error: float, sizes: Float64[np.ndarray, " sizes"], seed: int = 0
+) -> Curve:
     """The expected loss on unseen samples.
 
     Args:
@@ -43,18 +83,29 @@ def loss_curve(evidence: Evidence, estimator: Estimator, error: float, sizes: Fl
         estimator: of the gain.
         error: standard error of the logarithm of its slope.
         sizes: k.
+        seed: random seed of the traces.
     """
     unseen, scores = evidence.unseen, _scores()
     off = math.hypot(standard_error(unseen.losses), evidence.level_off * evidence.unseen_loss)
     at_fold = np.maximum(evidence.unseen_loss + off * scores["level"], 0.0)
-    share = np.exp(error * scores["slope"])
-    exponent = np.exp(EXPONENT * scores["exponent"])
-    common = {"smallest": math.ceil(evidence.samples / 2), "largest": evidence.samples}
-    ratio = unseen.samples / evidence.samples
+    with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
+    score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]
+    share = np.exp(error * score)
+    shape = shape_of(evidence, slope_of(estimator), seed)
+    common = {
+        "smallest": math.ceil(evidence.samples / 2),
+        "largest": evidence.samples,
+        "noise": [shape.noise],
+        "noise_exponent": shape.noise_exponent,
+    }
     if isinstance(estimator, FirstOrder):
-        slope = estimator.slope.value / evidence.samples * share
-        level = at_fold + slope * fall(ratio, exponent, 0.0)
-        draws = Draws(**common, level=level, slope=slope, exponent=exponent, noise=BETWEEN_TRAININGS * np.abs(slope))
+        exponent = shape.exponent * np.exp(shape.deviation * scores["exponent"])
+        # the slope is that of the line to 8 times as many samples
+        slope = (
+            estimator.slope.value / evidence.samples * share * share_of_slope(FAR, exponent) / fall(FAR, exponent, 0.0)
+        )
+        level = np.maximum(at_fold + slope * fall(unseen.samples / evidence.samples, exponent, 0.0), 0.0)
+        draws = Draws(**common, level=level, slope=slope, exponent=exponent)
     else:
         gains = estimator.gain(np.append(unseen.samples, evidence.samples * 2.0**KNOTS))
         draws = Draws(
@@ -64,7 +115,6 @@ def loss_curve(evidence: Evidence, estimator: Estimator, error: float, sizes: Fl
             exponent=[1.0],
             knots=KNOTS,
             wander=-share[:, None] * gains[1:],
-            noise=BETWEEN_TRAININGS * np.abs(share * gains[-1]),
         )
     return Curve(metric="loss", sizes=sizes, draws=draws)
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
+from jaxtyping import Int64
+
 from suffice.forecasting.head import Head
 from suffice.forecasting.slopes.slope import Slope
 from suffice.training.predictions import Predictions
@@ -26,6 +29,10 @@ class Evidence:
         recipe_known: whether it is known how the model was trained: by its penalty, or as other trainings were made.
         level_off: relative error of the loss on unseen samples, besides its noise.
         descent: decrease of the training loss by the best step along its gradient.
+        is_whole: whether all weights of the model move.
+        groups: the group of each training sample, 0 and up: copies have the same; None where each is on its own.
+        rows: where each training sample is in its source; None where they are in that order.
+        repeats_are_ordinary: whether samples repeat because few values are possible.
 
     Raises:
         ValueError: neither folds nor a hold-out.
@@ -43,6 +50,10 @@ class Evidence:
     recipe_known: bool = True
     level_off: float = 0.0
     descent: float = 0.0
+    is_whole: bool = False
+    groups: Int64[np.ndarray, " samples"] | None = None
+    rows: Int64[np.ndarray, " samples"] | None = None
+    repeats_are_ordinary: bool = False
 
     def __post_init__(self) -> None:
         if self.folds is None and self.holdout is None:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from suffice.checks import Finding
 from suffice.errors import InputError
-from suffice.forecasting.checks import doubts, reason_against, slope_of
+from suffice.forecasting.checks import findings_of, findings_of_estimator
 from suffice.forecasting.curves import accuracy_curve, loss_curve
-from suffice.forecasting.estimator import Estimator
+from suffice.forecasting.doubts import by_severity
+from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.estimators import AUTO, chosen, estimators_of
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.fine_tuned import LevelSource, measure_problem
@@ -27,12 +29,6 @@ from suffice.forecasting.levels import Refit
 from suffice.forecasting.slopes import FirstOrder
 from suffice.problem import Problem, Samples
 from suffice.results import CONFIDENCE, Band, LearningCurve
-
-ALWAYS_OFF, OFF_PER_CLASS = 0.1, 2.0
-"""Relative errors of slopes beyond their standard error; the second is divided by the samples per class.
-
-Measured on the tuning tasks of `benchmarks/forecast`, so that the stated errors are about the measured ones.
-"""
 
 
 def forecast_head(
@@ -171,24 +167,22 @@ def curve_of(
         InputError: a name that the evidence does not have.
     """
     asked = sorted({int(size) for size in sizes})
+    findings = findings_of(evidence)
+    if _is_stopped(findings):
+        return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
     estimators = estimators_of(evidence, seed)
     used = chosen(estimators, estimator) if isinstance(estimator, str) else estimator
-    reason = reason_against(evidence, used)
-    if reason is not None:
-        nothing = Band(**dict.fromkeys(("mean", "low", "high"), np.full(len(asked), math.nan)))
-        return LearningCurve(
-            sizes=asked,
-            loss=nothing,
-            accuracy=nothing,
-            samples=evidence.samples,
-            status="cannot_tell",
-            explanation=reason,
-        )
-    error = _log_error(evidence, used, chosen(estimators, AUTO))
-    loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64))
+    slope = slope_of(used)
+    if slope <= 0:
+        reason = f'By the estimator "{used.name}" the loss does not fall with more samples. Take another estimator.'
+        return _cannot_tell(evidence, asked, reason, findings)
+    error = _log_error(used, chosen(estimators, AUTO))
+    findings = by_severity([*findings, *findings_of_estimator(evidence, estimators, used, error * slope)])
+    if _is_stopped(findings):
+        return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
+    loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64), seed)
     accuracy = accuracy_curve(evidence, loss)
-    level, slope = float(np.median(loss.draws.level)), slope_of(used)
-    limit = loss.limit
+    level, limit = float(np.median(loss.draws.level)), loss.limit
     return LearningCurve(
         sizes=asked,
         loss=loss,
@@ -206,14 +200,36 @@ def curve_of(
             f"With {evidence.samples:,} samples the test loss is about {level:.3g}; with unlimited samples it "
             f"approaches {limit.mean:.3g} ({CONFIDENCE:.0%} interval {limit.low:.3g} to {limit.high:.3g})."
         ),
-        doubts=doubts(evidence, used, error * slope),
+        findings=[finding.value for finding in findings],
+        doubts=[_sentences(finding) for finding in findings],
         confidence=CONFIDENCE,
     )
 
 
-def _log_error(evidence: Evidence, used: Estimator, default: FirstOrder) -> float:
-    """From its own, or for an estimate that tells none how far it is from the default; and what slopes were off."""
-    slope = slope_of(used)
-    own = used.slope.error if isinstance(used, FirstOrder) else slope - slope_of(default)
-    classes = len(np.unique(evidence.own.labels))
-    return math.hypot(own / slope, ALWAYS_OFF + OFF_PER_CLASS * classes / evidence.samples)
+def _is_stopped(findings: Sequence[Finding]) -> bool:
+    return bool(findings) and findings[0].severity == "error"
+
+
+def _cannot_tell(evidence: Evidence, sizes: list[int], reason: str, findings: Sequence[Finding]) -> LearningCurve:
+    nothing = Band(**dict.fromkeys(("mean", "low", "high"), np.full(len(sizes), math.nan)))
+    return LearningCurve(
+        sizes=sizes,
+        loss=nothing,
+        accuracy=nothing,
+        samples=evidence.samples,
+        status="cannot_tell",
+        explanation=reason,
+        findings=[finding.value for finding in findings],
+    )
+
+
+def _sentences(finding: Finding) -> str:
+    """What was found and what to do, without the code."""
+    return f"{finding.what[0].upper()}{finding.what[1:]}. {finding.remedy}."
+
+
+def _log_error(used: Estimator, default: FirstOrder) -> float:
+    """Of the logarithm of a slope: its own, or for an estimate that tells none how far it is from the default."""
+    if isinstance(used, FirstOrder):
+        return used.slope.error / used.slope.value
+    return math.hypot(default.slope.error / default.slope.value, math.log(slope_of(used) / default.slope.value))

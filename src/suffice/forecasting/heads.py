@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from suffice.forecasting.doubts import are_ordinary, copies_in_features
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
@@ -28,9 +29,12 @@ def measure_head(
     """
     classes = int(labels.max()) + 1
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
+    groups = copies_in_features(features)
+    is_unique = len(np.unique(groups)) == len(groups)
 
     def predicted(folds: int) -> Predictions:
-        return Predictions(len(labels) * (1 - 1 / folds), out_of_fold(head, labels, folds, seed), labels)
+        outputs = out_of_fold(head, labels, folds, seed, None if is_unique else groups)
+        return Predictions(len(labels) * (1 - 1 / folds), outputs, labels)
 
     return Evidence(
         samples=len(labels),
@@ -41,4 +45,6 @@ def measure_head(
         holdout=None if others is None else Predictions(len(labels), head.predict(others[0]), others[1]),
         head=head,
         penalty=l2,
+        groups=None if is_unique else groups,
+        repeats_are_ordinary=not is_unique and are_ordinary(features),
     )

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from suffice.errors import InputError
+from suffice.results.finding import FindingValue
 from suffice.results.interval import Band, Limit, Numbers
 from suffice.results.predicted import Curve, Of
 from suffice.results.sufficient_size import Status, SufficientSize, Target, interval_in_words
@@ -53,6 +54,11 @@ class LearningCurve(Value):
         default=[],
         description="reasons why the intervals of a prediction may be too narrow: few samples of a class, leverage, "
         "disagreement with trainings on half of the samples, samples that change along their order",
+    )
+    findings: list[FindingValue] = Field(
+        default=[],
+        description="what was found that bears on a prediction, the most severe first; empty in files of earlier "
+        "versions, which have doubts alone",
     )
     confidence: float = Field(default=0.9, gt=0, lt=1, description="confidence of the intervals")
 

@@ -11,6 +11,7 @@ from suffice.forecasting.slopes.calibrated import (
 from suffice.forecasting.slopes.combined import geometric_mean
 from suffice.forecasting.slopes.degrees_of_freedom import DegreesOfFreedom, degrees_of_freedom
 from suffice.forecasting.slopes.effective_dimension import effective_dimension_slope
+from suffice.forecasting.slopes.fine_tuned import FineTunedSlope, fine_tuned_slope, part_errors
 from suffice.forecasting.slopes.gcv import gcv_slope
 from suffice.forecasting.slopes.optimism import optimism_slope
 from suffice.forecasting.slopes.sandwich import sandwich_slope
@@ -20,6 +21,7 @@ __all__ = [
     "BetweenTrainings",
     "CalibratedSlope",
     "DegreesOfFreedom",
+    "FineTunedSlope",
     "FirstOrder",
     "MeasuredOfHeads",
     "Slope",
@@ -27,10 +29,12 @@ __all__ = [
     "calibrated_slope",
     "degrees_of_freedom",
     "effective_dimension_slope",
+    "fine_tuned_slope",
     "gcv_slope",
     "geometric_mean",
     "measured_of_heads",
     "optimism_slope",
+    "part_errors",
     "sandwich_slope",
     "share_of_slope",
     "standard_error",
