@@ -25,7 +25,8 @@ from suffice.forecasting.slopes import FirstOrder
 
 def findings_of(evidence: Evidence) -> list[Finding]:
     """What the evidence itself says for or against a forecast, the most severe first; with an error there is none."""
-    own, unseen, apart, groups = evidence.own, evidence.unseen, evidence.apart, evidence.groups
+    own, unseen, apart = evidence.own, evidence.unseen, evidence.apart
+    copies, groups = evidence.copies, evidence.groups
     has_holdout = evidence.holdout is not None
     gap = gap_of(own.losses, apart.losses, paired=evidence.folds is not None, groups=groups)
     return _found(
@@ -39,7 +40,7 @@ def findings_of(evidence: Evidence) -> list[Finding]:
         about_errors(int(unseen.wrong.sum()), len(unseen.labels)),
         about_smallest_class(own.labels, groups),
         None if has_holdout else about_order(unseen.losses, unseen.labels, evidence.rows, groups),
-        None if groups is None else about_copies(groups, own.labels, evidence.repeats_are_ordinary),
+        None if copies is None else about_copies(copies.groups, own.labels, copies.are_ordinary),
     )
 
 

@@ -26,7 +26,6 @@ from suffice.forecasting.slopes import (
     measured_of_heads,
     part_errors,
     share_of_slope,
-    standard_error,
 )
 from suffice.forecasting.slopes.best import best_outputs
 from suffice.forecasting.slopes.calibrated import FAR
@@ -86,7 +85,7 @@ def loss_curve(
         seed: random seed of the traces.
     """
     unseen, scores = evidence.unseen, _scores()
-    off = math.hypot(standard_error(unseen.losses), evidence.level_off * evidence.unseen_loss)
+    off = math.hypot(evidence.level_noise, evidence.level_off * evidence.unseen_loss)
     at_fold = np.maximum(evidence.unseen_loss + off * scores["level"], 0.0)
     with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
     score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]

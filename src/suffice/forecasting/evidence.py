@@ -6,6 +6,7 @@ from typing import cast
 import numpy as np
 from jaxtyping import Int64
 
+from suffice.forecasting.doubts.copies import Copies, error_of_mean
 from suffice.forecasting.head import Head
 from suffice.forecasting.slopes.slope import Slope
 from suffice.training.predictions import Predictions
@@ -30,9 +31,8 @@ class Evidence:
         level_off: relative error of the loss on unseen samples, besides its noise.
         descent: decrease of the training loss by the best step along its gradient.
         is_whole: whether all weights of the model move.
-        groups: the group of each training sample, 0 and up: copies have the same; None where each is on its own.
+        copies: which training samples are copies of others; None where none is.
         rows: where each training sample is in its source; None where they are in that order.
-        repeats_are_ordinary: whether samples repeat because few values are possible.
 
     Raises:
         ValueError: neither folds nor a hold-out.
@@ -51,9 +51,8 @@ class Evidence:
     level_off: float = 0.0
     descent: float = 0.0
     is_whole: bool = False
-    groups: Int64[np.ndarray, " samples"] | None = None
+    copies: Copies | None = None
     rows: Int64[np.ndarray, " samples"] | None = None
-    repeats_are_ordinary: bool = False
 
     def __post_init__(self) -> None:
         if self.folds is None and self.holdout is None:
@@ -68,6 +67,16 @@ class Evidence:
     def apart(self) -> Predictions:
         """What the slope is from: the folds, whose samples are those of `own`, or the hold-out where there are none."""
         return cast(Predictions, self.holdout if self.folds is None else self.folds)
+
+    @property
+    def groups(self) -> Int64[np.ndarray, " samples"] | None:
+        """Training samples that count as one, being copies; None where each is on its own."""
+        return None if self.copies is None else self.copies.together
+
+    @property
+    def level_noise(self) -> float:
+        """Standard error of the loss on unseen samples by the noise of these."""
+        return error_of_mean(self.unseen.losses, self.groups if self.holdout is None else None)
 
     @property
     def own_loss(self) -> float:

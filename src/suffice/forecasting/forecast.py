@@ -78,6 +78,10 @@ def forecast_head(
     asked, penalty = whole_sizes(sizes), positive("l2", l2)
     numbers = dense_features(features)
     classes = class_labels(labels, len(numbers))
+    if not np.ptp(numbers, 0).any():
+        raise InputError(
+            "all features are constant: there is no forecast; give features that differ, and standardise them"
+        )
     try:
         with np.errstate(all="ignore"):  # what overflows is refused below
             evidence = measure_head(np.hstack([numbers, np.ones((len(numbers), 1))]), classes, penalty, seed)

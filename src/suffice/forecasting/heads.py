@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from suffice.forecasting.doubts import are_ordinary, copies_in_features
+from suffice.forecasting.doubts import copies_of_rows
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
@@ -20,6 +20,8 @@ def measure_head(
 ) -> Evidence:
     """Fits the head to all samples once, and from there to all but each fold and to each half.
 
+    Copies stay in one fold and count once in k_0, unless samples repeat because few values are possible.
+
     Args:
         features: an intercept is a column of ones.
         labels: 0 to K - 1, each at least twice.
@@ -29,22 +31,21 @@ def measure_head(
     """
     classes = int(labels.max()) + 1
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
-    groups = copies_in_features(features)
-    is_unique = len(np.unique(groups)) == len(groups)
+    copies = copies_of_rows(features)
+    groups = None if copies is None else copies.together
+    samples = len(labels) if copies is None else copies.different
 
     def predicted(folds: int) -> Predictions:
-        outputs = out_of_fold(head, labels, folds, seed, None if is_unique else groups)
-        return Predictions(len(labels) * (1 - 1 / folds), outputs, labels)
+        return Predictions(samples * (1 - 1 / folds), out_of_fold(head, labels, folds, seed, groups), labels)
 
     return Evidence(
-        samples=len(labels),
+        samples=samples,
         directions=head.weights.size / (classes - 1),
-        own=Predictions(len(labels), head.outputs, labels),
-        folds=predicted(min(FOLDS, len(labels))),
+        own=Predictions(samples, head.outputs, labels),
+        folds=predicted(min(FOLDS, samples)),
         halves=predicted(2),
-        holdout=None if others is None else Predictions(len(labels), head.predict(others[0]), others[1]),
+        holdout=None if others is None else Predictions(samples, head.predict(others[0]), others[1]),
         head=head,
         penalty=l2,
-        groups=None if is_unique else groups,
-        repeats_are_ordinary=not is_unique and are_ordinary(features),
+        copies=copies,
     )

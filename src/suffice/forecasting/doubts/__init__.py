@@ -3,10 +3,13 @@
 from suffice.forecasting.doubts.chance import about_chance, standardized_agreement
 from suffice.forecasting.doubts.confidence import Confidence, by_severity, confidence_of
 from suffice.forecasting.doubts.copies import (
+    Copies,
     about_copies,
     are_ordinary,
     copies_in_features,
     copies_in_problem,
+    copies_of_rows,
+    copies_of_samples,
     different_samples,
     error_of_mean,
 )
@@ -20,6 +23,7 @@ from suffice.forecasting.doubts.training import about_collapse, about_convergenc
 
 __all__ = [
     "Confidence",
+    "Copies",
     "Gap",
     "about_chance",
     "about_collapse",
@@ -38,6 +42,8 @@ __all__ = [
     "confidence_of",
     "copies_in_features",
     "copies_in_problem",
+    "copies_of_rows",
+    "copies_of_samples",
     "different_samples",
     "error_of_mean",
     "gap_of",

@@ -1,6 +1,7 @@
 """Are some samples copies of others, and how many samples are there without them?"""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -22,6 +23,47 @@ Measured as means over 8 halves: 4 to 9 on tables with 5 to 60% of repeats (sola
 assistants); 1.0 to 1.8 on copies made of digits, of words in short texts, and of six of eight tables. Copies of tables
 with six or fewer attributes of few values (cars, balance scale; 2.7 and 4.9) pass as ordinary repeats.
 """
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which samples are copies of others.
+
+    Attributes:
+        groups: of each sample: those with the same content have the same number.
+        are_ordinary: whether samples repeat because few values are possible, and not because they were copied.
+    """
+
+    groups: Groups
+    are_ordinary: bool = False
+
+    @property
+    def different(self) -> int:
+        """k_0: the samples without copies."""
+        return different_samples(self.groups, self.are_ordinary)
+
+    @property
+    def together(self) -> Groups | None:
+        """The groups that count as one sample each; None where repeats are ordinary."""
+        return None if self.are_ordinary else self.groups
+
+
+def copies_of_rows(features: Float64[np.ndarray, "samples columns"]) -> Copies | None:
+    """The copies among rows of features; None where there are none.
+
+    Example:
+        >>> copies_of_rows(np.array([[0.0, 1.0], [2.0, 1.0], [0.0, 1.0]])).different
+        2
+    """
+    groups = copies_in_features(features)
+    share = 1 - len(np.unique(groups)) / len(groups)
+    return Copies(groups, share > MANY and are_ordinary(features)) if share else None
+
+
+def copies_of_samples(problem: Problem) -> Copies | None:
+    """The copies among the samples of a problem; None where there are none."""
+    groups = copies_in_problem(problem)
+    return Copies(groups) if len(np.unique(groups)) < len(groups) else None
 
 
 def copies_in_features(features: Float64[np.ndarray, "samples columns"]) -> Groups:

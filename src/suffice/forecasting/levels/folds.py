@@ -149,7 +149,8 @@ def trained_out_of_fold(
             _load(problem, train(problem.index[positions]))
             found.append(problem.all_outputs().numpy())
     outputs = np.stack(found)[fold_of(labels, folds, seed, groups), np.arange(len(labels))]
-    return Predictions(len(labels) * (1 - 1 / folds), outputs, labels)
+    different = len(labels) if groups is None else len(np.unique(groups))
+    return Predictions(different * (1 - 1 / folds), outputs, labels)
 
 
 def others_of_folds(

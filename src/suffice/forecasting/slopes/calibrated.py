@@ -137,6 +137,7 @@ class CalibratedSlope:
 def calibrated_slope(
     head: Head,
     unseen: Float64[np.ndarray, "unseen outputs"],
+    samples: float,
     unseen_samples: float,
     unseen_loss: OutputLoss | None = None,
     seed: int = 0,
@@ -167,8 +168,9 @@ def calibrated_slope(
     `suffice.forecasting.slopes.calibrated.measured_of_heads`.
 
     Args:
-        head: fitted to its k samples.
+        head: fitted to its samples.
         unseen: outputs for samples by heads that were fitted without them: of the same samples, or of others.
+        samples: k, of the head; copies count once.
         unseen_samples: k_f, of these heads.
         unseen_loss: of the others; None if they are the same samples.
         seed: random seed of the traces.
@@ -180,13 +182,12 @@ def calibrated_slope(
         >>> x = random.normal(size=(400, 8))
         >>> y = (x[:, 0] + random.logistic(size=400) > 0).astype(int)
         >>> head = fit_head(x, CrossEntropy(y, 2), 2, penalty=1e-3)
-        >>> found = calibrated_slope(head, out_of_fold(head, y), 360)
+        >>> found = calibrated_slope(head, out_of_fold(head, y), 400, 360)
         >>> 2 < found.value < 8  # half of the eight free weights
         True
     """
     loss = head.loss if unseen_loss is None else unseen_loss
     losses, own = loss.values(unseen), head.loss.values(head.outputs)
-    samples = len(own)
     optimism = optimism_slope(own, losses, samples, unseen_samples)
     test_loss = float(losses.mean()) - optimism.value * (1 / unseen_samples - 1 / samples)
     degrees = degrees_of_freedom(head, seed)
@@ -219,7 +220,7 @@ def calibrated_slope(
 
 
 def gcv_of_head(
-    samples: int, own_loss: float, test_loss: float, degrees: DegreesOfFreedom, free: int
+    samples: float, own_loss: float, test_loss: float, degrees: DegreesOfFreedom, free: int
 ) -> tuple[float, float]:
     """Tau, and the slope G, see `calibrated_slope`."""
     tau = max(1 - math.sqrt(max(own_loss, 0.0) / test_loss), LEAST_TAU)
