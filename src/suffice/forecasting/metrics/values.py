@@ -13,7 +13,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.special import logsumexp
 
 from suffice.errors import InputError, nearest
 
@@ -207,44 +206,48 @@ class AUROC:
         return "AUROC"
 
     def __call__(self, outputs: Outputs, truth: Truth) -> float:
-        areas = [area for _, area in self.areas(outputs, truth)]
-        if not areas:
-            raise InputError("the AUROC is not defined: all samples are of one class")
-        return float(np.mean(areas))
+        areas, _ = self.areas_and_influence(outputs, truth)
+        return float(np.mean(list(areas.values())))
 
-    def influence(self, outputs: Outputs, truth: Truth) -> Float64[np.ndarray, " samples"]:
-        """What one more of each sample does to it: its placement less the mean, over the samples of its kind.
+    def areas_and_influence(
+        self, outputs: Outputs, truth: Truth
+    ) -> tuple[dict[int, float], Float64[np.ndarray, " samples"]]:
+        """The area of each class that has samples, and what one more of each sample does to their mean.
+
+        That is the placement of the sample less the mean, over the samples of its kind.
 
         Source: E. DeLong, D. DeLong, D. Clarke-Pearson, "Comparing the areas under two or more correlated receiver
         operating characteristic curves", Biometrics 44 (1988).
-        """
-        weights, areas = truth.sum(1), self.areas(outputs, truth)
-        changes = np.zeros(len(outputs))
-        for label, area in areas:
-            positive = truth[:, label]
-            negative = weights - positive
-            below, above = placements(log_odds(outputs, label), positive, negative)
-            changes += positive * (below - area) / positive.sum() + negative * (above - area) / negative.sum()
-        return changes / len(areas)
 
-    def areas(self, outputs: Outputs, truth: Truth) -> list[tuple[int, float]]:
-        """The classes that have samples, as the others together have, and the area of each."""
-        classes = outputs.shape[1]
-        weights = truth.sum(1)
-        found = []
+        Raises:
+            InputError: all samples are of one class.
+        """
+        classes, weights, odds = outputs.shape[1], truth.sum(1), log_odds(outputs)
+        areas, changes = dict[int, float](), np.zeros(len(outputs))
         for label in [1] if classes == 2 else range(classes):
             positive = truth[:, label]
             negative = weights - positive
             if positive.sum() > 0 and negative.sum() > 0:
-                below, _ = placements(log_odds(outputs, label), positive, negative)
-                found.append((label, float((positive * below).sum() / positive.sum())))
-        return found
+                below, above = placements(odds[:, label], positive, negative)
+                area = areas[label] = float((positive * below).sum() / positive.sum())
+                changes += positive * (below - area) / positive.sum() + negative * (above - area) / negative.sum()
+        if not areas:
+            raise InputError("the AUROC is not defined: all samples are of one class")
+        return areas, changes / len(areas)
 
 
-def log_odds(outputs: Outputs, label: int) -> Float64[np.ndarray, " samples"]:
-    """Of one class: its logit less the logarithm of the sum of the exponentials of the others."""
-    others = np.delete(outputs, label, axis=1)
-    odds: Float64[np.ndarray, " samples"] = outputs[:, label] - logsumexp(others, axis=1)
+def log_odds(outputs: Outputs) -> Outputs:
+    """Of each class: its logit less the logarithm of the sum of the exponentials of the others.
+
+    Example:
+        >>> log_odds(np.log([[1.0, 2.0, 5.0]])).round(3)
+        array([[-1.946, -1.099,  0.511]])
+    """
+    # sums of what is before and after each class: 1 - p would lose the digits of a p near 1
+    none = np.full((len(outputs), 1), -np.inf)
+    before = np.hstack([none, np.logaddexp.accumulate(outputs[:, :-1], axis=1)])
+    after = np.hstack([none, np.logaddexp.accumulate(outputs[:, :0:-1], axis=1)])[:, ::-1]
+    odds: Outputs = outputs - np.logaddexp(before, after)
     return odds
 
 
