@@ -33,9 +33,9 @@ LEAST = 0.2
 ALWAYS, FROM_NOISE = 0.45, 0.9
 r"""Standard deviation of log r: :math:`\sqrt{a^2 + b^2 n}`, with n the relative noise of the loss gap.
 
-Fitted to the tuning data sets by ``benchmarks/forecast/metric_rates.py``, all metrics together: the mean of the logarithm is
-off by less than 0.1 there, for which nothing is corrected. Rates are too small, by up to a half, where a strong penalty
-leaves a head far too unsure.
+Fitted to the tuning data sets by ``benchmarks/forecast/metric_rates.py``, all metrics together. The mean of log r is
+off by less than 0.1 there, and nothing is corrected. Where a strong penalty leaves a head far too unsure, rates may be
+too small by half.
 """
 
 MOST_NOISE = 1.0
