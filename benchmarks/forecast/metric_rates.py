@@ -30,7 +30,6 @@ from suffice.forecasting.metrics import (
     Rates,
     known,
     metric_now,
-    risen,
 )
 from suffice.forecasting.metrics.now import LUCK
 from suffice.forecasting.metrics.rate import ALWAYS, FROM_NOISE
@@ -210,7 +209,7 @@ def is_within(one: Found, error: tuple[float, float]) -> bool:
     normals = np.random.default_rng(0).normal(size=(2, DRAWS))
     spread = np.sqrt(error[0] ** 2 + error[1] ** 2 * min(one.noise, 1.0))
     rates = one.rates["sharpness"] * np.exp(spread * normals[0])
-    drawn = risen(one.now.draws(normals[1]), rates, np.full((DRAWS, 1), one.fall_from_folds))
+    drawn = np.clip(one.now.draws(normals[1], normals[2]) + rates * one.fall_from_folds, 0, 1)[:, None]
     low, high = np.quantile(drawn, [0.05, 0.95])
     return bool(low <= one.true <= high)
 

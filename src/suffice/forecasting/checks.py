@@ -20,6 +20,7 @@ from suffice.forecasting.doubts import (
 )
 from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.evidence import Evidence
+from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes import FirstOrder
 
 
@@ -29,14 +30,21 @@ def findings_of(evidence: Evidence) -> list[Finding]:
     copies, groups = evidence.copies, evidence.groups
     has_holdout = evidence.holdout is not None
     gap = gap_of(own.losses, apart.losses, paired=evidence.folds is not None, groups=groups)
-    return _found(
+    of_any = (
         about_convergence(evidence.descent, evidence.own_loss, evidence.unseen_loss),
+        about_gap(gap, own.samples, apart.samples),
+    )
+    if isinstance(own, Regressed) or isinstance(unseen, Regressed):
+        one_class = np.zeros(len(own.losses), dtype=np.int64)
+        in_order = about_order(unseen.losses, one_class, evidence.rows, groups)
+        return _found(*of_any, in_order, None if copies is None else about_copies(copies.groups, one_class))
+    return _found(
+        *of_any,
         about_collapse(own.outputs, own.losses, own.labels),
         # the folds are stratified, so one permutation of all labels does for permutations within each
         about_chance(
             unseen.outputs, unseen.labels, None if has_holdout else np.zeros_like(unseen.labels), gap.value / 2
         ),
-        about_gap(gap, own.samples, apart.samples),
         about_errors(int(unseen.wrong.sum()), len(unseen.labels)),
         about_smallest_class(own.labels, groups),
         None if has_holdout else about_order(unseen.losses, unseen.labels, evidence.rows, groups),
@@ -59,7 +67,7 @@ def findings_of_estimator(
     of_weights = of_fall = of_halves = None
     if evidence.head is not None:
         of_weights = about_free_weights(2 * estimators["information"].slope.value, evidence.samples)
-    if halves is not None and len(halves.labels) == len(apart.labels):
+    if halves is not None and len(halves.losses) == len(apart.losses):
         less, more = estimator.gain(np.array([halves.samples, apart.samples], dtype=np.float64))
         predicted, error = float(more - less), slope_error * (1 / halves.samples - 1 / apart.samples)
         losses = halves.losses, apart.losses

@@ -1,15 +1,19 @@
 """The evidence: what was measured at the samples at hand, by whichever producer."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from jaxtyping import Int64
 
 from suffice.forecasting.doubts.copies import Copies, error_of_mean
 from suffice.forecasting.head import Head
+from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes.slope import Slope
 from suffice.training.predictions import Predictions
+
+Outcome: TypeAlias = Predictions | Regressed
+"""What models say of samples, and their losses: of classes, or of numbers."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,10 @@ class Evidence:
 
     samples: int
     directions: float
-    own: Predictions
-    folds: Predictions | None = None
-    halves: Predictions | None = None
-    holdout: Predictions | None = None
+    own: Outcome
+    folds: Outcome | None = None
+    halves: Outcome | None = None
+    holdout: Outcome | None = None
     head: Head | None = None
     information: Slope | None = None
     penalty: float | None = None
@@ -59,14 +63,14 @@ class Evidence:
             raise ValueError("a forecast needs predictions for unseen samples: of folds or of a hold-out")
 
     @property
-    def unseen(self) -> Predictions:
+    def unseen(self) -> Outcome:
         """What the level is from: the hold-out, or the folds where there is none."""
-        return cast(Predictions, self.folds if self.holdout is None else self.holdout)
+        return cast(Outcome, self.folds if self.holdout is None else self.holdout)
 
     @property
-    def apart(self) -> Predictions:
+    def apart(self) -> Outcome:
         """What the slope is from: the folds, whose samples are those of `own`, or the hold-out where there are none."""
-        return cast(Predictions, self.holdout if self.folds is None else self.folds)
+        return cast(Outcome, self.holdout if self.folds is None else self.folds)
 
     @property
     def groups(self) -> Int64[np.ndarray, " samples"] | None:

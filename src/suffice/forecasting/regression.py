@@ -1,94 +1,43 @@
-r"""Heads that are fitted by least squares: what is measured of them, and RMSE and :math:`R^2` from their loss.
+r"""Heads that are fitted by least squares: their predictions, and RMSE and :math:`R^2` from the curve of their loss.
 
-The loss is the mean squared error over samples and outputs, as `suffice.forecasting.losses.SquaredError` has it. It is
-quadratic, so `suffice.forecasting.slopes.sandwich_slope` is exact to first order in 1/k, bias of the penalty included.
+The loss is the mean squared error over samples and outputs, as `suffice.forecasting.losses.SquaredError` has it.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.forecasting.head import Head, fit_head
-from suffice.forecasting.levels.folds import FOLDS, out_of_fold
-from suffice.forecasting.losses import SquaredError
-from suffice.forecasting.slopes import Slope, effective_dimension_slope, optimism_slope, sandwich_slope
+from suffice.results import HORIZON, Curve, Draws
+
+KNOTS = np.arange(-2.0, math.log2(HORIZON) + 0.25, 0.25)
+"""Doublings of the samples at hand, between which the curve of the RMSE is a line."""
 
 
 @dataclass(frozen=True)
-class RegressionPilot:
-    """What was measured at the k_0 samples at hand.
+class Regressed:
+    """Outputs for some samples with numbers as targets, by models trained on so many others or on these.
 
     Attributes:
-        head: the fit to all samples.
-        own: squared errors of the head for its own samples, each the mean over outputs.
-        unseen: the same of heads that were fitted without the fold of the sample.
-        unseen_samples: training samples of these heads, on average.
-        halves: the same of heads that were fitted to the other half.
-        slopes: s by name: "noise", the sandwich with the squared errors of each sample; "information", for noise of the
-            same variance everywhere; "symmetric", the optimism.
-        variance: of the targets.
-    """
-
-    head: Head
-    own: Float64[np.ndarray, " samples"]
-    unseen: Float64[np.ndarray, " samples"]
-    unseen_samples: float
-    halves: Float64[np.ndarray, " samples"]
-    slopes: Mapping[str, Slope]
-    variance: "TargetVariance"
-
-
-def measure_regression(
-    features: Float64[np.ndarray, "samples columns"],
-    targets: Float64[np.ndarray, "samples outputs"],
-    l2: float,
-    seed: int = 0,
-) -> RegressionPilot:
-    r"""Fits a head to all samples, and to all but each fold and each half of them.
-
-    The head minimises :math:`\frac1{kK} \sum_i ||W^T x_i - y_i||^2 + \frac{l_2}2 ||W||^2` with K outputs.
-
-    Args:
-        features: an intercept is a column of ones.
-        targets: see `suffice.forecasting.inputs.regression_targets`.
-        l2: the penalty.
-        seed: random seed of the folds and the traces.
+        samples: k, the training samples of each model.
+        outputs: z.
+        targets: y.
 
     Example:
-        >>> random = np.random.default_rng(0)
-        >>> x, noise = random.normal(size=(4000, 8)), random.normal(size=(4000, 1))
-        >>> pilot = measure_regression(x, x.sum(1, keepdims=True) + noise, l2=1e-6)
-        >>> [abs(slope.value / 8 - 1) < 0.15 for slope in pilot.slopes.values()]  # variance 1, 8 weights
-        [True, True, True]
+        >>> Regressed(100, np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]])).losses
+        array([0., 4.])
     """
-    samples, outputs = targets.shape
-    loss = SquaredError(targets)
-    head = fit_head(features, loss, outputs, l2)
-    folds = min(FOLDS, samples)
-    strata = np.zeros(samples, dtype=np.int64)  # folds at random
-    predicted = out_of_fold(head, strata, folds, seed)
-    own, unseen = loss.values(head.outputs), loss.values(predicted)
-    unseen_samples = samples * (1 - 1 / folds)
-    # a fit has followed its own samples as much as those without them have missed them
-    between = (head.outputs + predicted) / 2
-    of_all_directions = effective_dimension_slope(head, seed)
-    gradient_over_curvature = 2 * float(loss.values(between).mean()) / outputs
-    return RegressionPilot(
-        head=head,
-        own=own,
-        unseen=unseen,
-        unseen_samples=unseen_samples,
-        halves=loss.values(out_of_fold(head, strata, 2, seed)),
-        slopes={
-            "noise": sandwich_slope(head, between, seed),
-            "information": Slope(*(gradient_over_curvature * number for number in of_all_directions)),
-            "symmetric": optimism_slope(own, unseen, unseen_samples),
-        },
-        variance=target_variance(targets, unseen),
-    )
+
+    samples: float
+    outputs: Float64[np.ndarray, "samples outputs"]
+    targets: Float64[np.ndarray, "samples outputs"]
+
+    @cached_property
+    def losses(self) -> Float64[np.ndarray, " samples"]:
+        """Squared error of each sample, the mean over outputs."""
+        return np.asarray(np.square(self.outputs - self.targets).mean(1))
 
 
 @dataclass(frozen=True)
@@ -105,14 +54,15 @@ class TargetVariance:
     error: float
     correlation: float
 
-    def draws(self, normals: Float64[np.ndarray, " draws"], seed: int = 0) -> Float64[np.ndarray, " draws"]:
+    def draws(
+        self, normals: Float64[np.ndarray, " draws"], own: Float64[np.ndarray, " draws"]
+    ) -> Float64[np.ndarray, " draws"]:
         """Draws that go with the noise of the mean loss.
 
         Args:
             normals: standard normal scores of that noise, one a draw.
-            seed: random seed of the part that does not go with it.
+            own: the same of the part that does not go with it.
         """
-        own = np.random.default_rng([seed, 2]).normal(size=len(normals))
         scores = self.correlation * normals + np.sqrt(1 - self.correlation**2) * own
         drawn: Float64[np.ndarray, " draws"] = self.value * np.exp(self.error * scores)
         return drawn
@@ -139,25 +89,58 @@ def target_variance(
     )
 
 
-def rmse(losses: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+def rmse_curve(loss: Curve) -> Curve:
     """The root of the mean squared error over samples and outputs, in units of the targets.
 
+    Args:
+        loss: the curve of the mean squared error.
+
     Example:
-        >>> rmse(np.array([4.0, 0.25]))
-        array([2. , 0.5])
+        >>> draws = Draws(smallest=50, largest=100, level=[4.0], slope=[3.0], exponent=[1.0], noise=[0.4])
+        >>> rmse_curve(Curve(metric="loss", sizes=[100, 400], draws=draws)).mean.round(2)
+        array([2.  , 1.32])
     """
-    return np.asarray(np.sqrt(np.maximum(losses, 0.0)))
+    draws, limit = loss.draws, np.array([math.inf])
+    sizes = np.append(draws.largest * 2.0**KNOTS, limit)
+    roots = np.sqrt(np.maximum(draws.means(sizes), 0.0))
+    at_hand = np.sqrt(np.maximum(draws.means(np.array([draws.largest])), np.finfo(float).tiny))
+    of_roots = Draws(
+        smallest=draws.smallest,
+        largest=draws.largest,
+        level=[0.0],
+        slope=[0.0],
+        exponent=[1.0],
+        knots=np.append(KNOTS, KNOTS[-1] + 1.0),
+        wander=roots,
+        noise=draws.noise / (2 * at_hand[:, 0]),
+        noise_exponent=draws.noise_exponent,
+    )
+    return Curve(metric="loss", name="RMSE", sizes=loss.sizes, draws=of_roots)
 
 
-def r_squared(
-    losses: Float64[np.ndarray, "draws sizes"], variances: Float64[np.ndarray, " draws"]
-) -> Float64[np.ndarray, "draws sizes"]:
+def r_squared_curve(loss: Curve, variances: Float64[np.ndarray, " draws"]) -> Curve:
     r""":math:`R^2 = 1 - L / \mathrm{var}(y)`, both the mean over outputs; below 0 for a model worse than the mean.
 
     Of several outputs this is the "variance_weighted" one of scikit-learn.
 
+    Args:
+        loss: the curve of the mean squared error.
+        variances: of the targets, one for each draw.
+
     Example:
-        >>> r_squared(np.array([[1.0, 0.5]]), np.array([2.0]))
-        array([[0.5 , 0.75]])
+        >>> draws = Draws(smallest=50, largest=100, level=[1.0], slope=[0.5], exponent=[1.0], noise=[0.1])
+        >>> r_squared_curve(Curve(metric="loss", sizes=[100, 200], draws=draws), np.array([2.0])).mean.round(3)
+        array([0.5  , 0.625])
     """
-    return np.asarray(1 - np.maximum(losses, 0.0) / variances[:, None])
+    draws = loss.draws
+    of_score = Draws(
+        offset=-1.0,
+        smallest=draws.smallest,
+        largest=draws.largest,
+        level=draws.level / variances,
+        slope=draws.slope / variances,
+        exponent=draws.exponent,
+        noise=draws.noise / variances,
+        noise_exponent=draws.noise_exponent,
+    )
+    return Curve(metric="score", name="R²", sizes=loss.sizes, draws=of_score)

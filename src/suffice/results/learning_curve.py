@@ -33,7 +33,10 @@ class LearningCurve(Value):
 
     sizes: list[int] = Field(description="numbers of training samples")
     loss: Curve | Band = Field(description="test loss")
-    accuracy: Curve | Band = Field(description="test accuracy")
+    accuracy: Curve | Band = Field(description="test accuracy; R² of a regression")
+    metrics: dict[str, Curve] = Field(
+        default={}, description="other metrics that were asked for, by name, of a predicted curve; RMSE of a regression"
+    )
     samples: int | None = Field(default=None, description="k_0: samples at hand, from which the curve is predicted")
     level: float | None = Field(default=None, description="expected test loss with k_0 samples")
     slope: float | None = Field(default=None, description="-dL/d(1/k) at k_0: the loss falls by slope (1/k_0 - 1/k)")

@@ -184,7 +184,7 @@ def _read(file: Path, identity: Mapping[str, str]) -> Evidence:
         parts: dict[str, Any] = {name: predictions(name) for name in PARTS if f"{name} samples" in stored}
         return Evidence(
             copies=Copies(stored["groups"]) if "groups" in stored else None,
-            rows=stored["rows"] if "rows" in stored else None,
+            rows=stored.get("rows"),
             penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
             information=Slope(*map(float, stored["information"])) if "information" in stored else None,
             **{name: stored[name].item() for name in NUMBERS},

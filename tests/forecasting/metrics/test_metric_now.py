@@ -13,7 +13,6 @@ from suffice.forecasting.metrics import (
     MacroF1,
     MetricNow,
     Recall,
-    few_errors,
     metric_now,
 )
 from suffice.forecasting.metrics.now import LUCK
@@ -84,8 +83,8 @@ def test_intervals_hold_the_value_of_many_samples(metric, apart):
 
 def test_draws_have_the_posterior_and_go_with_the_noise_of_the_loss():
     now = MetricNow(0.97, 40.0, -0.7)
-    normals = np.random.default_rng(0).normal(size=20_000)
-    drawn = now.draws(normals)
+    normals, own = np.random.default_rng(0).normal(size=(2, 20_000))
+    drawn = now.draws(normals, own)
     shares = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
     assert np.quantile(drawn, shares) == pytest.approx(now.quantiles(shares), abs=0.003)
     assert drawn.mean() == pytest.approx(now.mean, abs=0.001)
@@ -101,16 +100,3 @@ def test_errors_of_samples_go_with_their_losses():
     expected = np.corrcoef(unseen.right, unseen.losses)[0, 1]
     assert metric_now(unseen, Accuracy()).correlation == pytest.approx(expected)
     assert all(metric_now(unseen, metric).correlation < -0.3 for metric in EVERY)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        (0, "no errors in 40 unseen samples: accuracy above 0.93, cannot tell more"),
-        (1, "1 error in 40 unseen samples: accuracy above 0.89, cannot tell more"),
-        (5, None),
-    ],
-)
-def test_few_errors_tell_a_bound(wrong, said):
-    named = np.append(np.ones(wrong, dtype=np.int64), np.zeros(40 - wrong, dtype=np.int64))
-    assert few_errors(predicted(np.zeros(40, dtype=np.int64), named, 2)) == said

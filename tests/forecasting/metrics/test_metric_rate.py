@@ -15,7 +15,6 @@ from suffice.forecasting.metrics import (
     Recall,
     known,
     metric_now,
-    risen,
 )
 from suffice.forecasting.metrics.rate import ALWAYS, FROM_NOISE, LEAST
 from suffice.training.predictions import Predictions
@@ -74,8 +73,3 @@ def test_where_nothing_can_be_expected_the_rate_is_positive_and_finite(outputs):
     assert np.isfinite(found.value)
     assert found.value >= LEAST * (1 - now.mean) / max(unseen.losses.mean(), 1e-15) > 0
     assert found.error == pytest.approx(np.hypot(ALWAYS, FROM_NOISE))
-
-
-def test_metrics_stay_between_0_and_1():
-    found = risen(np.array([0.9, 0.2]), np.array([1.0, 2.0]), np.array([[0.05, 0.3], [-0.3, 0.1]]))
-    assert found == pytest.approx(np.array([[0.95, 1.0], [0.0, 0.4]]))

@@ -1,7 +1,7 @@
 """Metrics of a classifier: their values, what they are now, and how they rise as the loss falls."""
 
-from suffice.forecasting.metrics.now import MetricNow, few_errors, metric_now
-from suffice.forecasting.metrics.rate import Rate, Rates, risen
+from suffice.forecasting.metrics.now import MetricNow, metric_now
+from suffice.forecasting.metrics.rate import Rate, Rates
 from suffice.forecasting.metrics.values import (
     AUROC,
     Accuracy,
@@ -23,9 +23,7 @@ __all__ = [
     "Rate",
     "Rates",
     "Recall",
-    "few_errors",
     "known",
     "metric_named",
     "metric_now",
-    "risen",
 ]

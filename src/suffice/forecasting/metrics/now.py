@@ -32,9 +32,6 @@ The mean over the metrics on the tuning data sets of ``benchmarks/forecast/metri
 to 1.5 for the others.
 """
 
-FEW = 5
-"""Fewer errors than these tell a bound of the accuracy rather than a value."""
-
 
 @dataclass(frozen=True)
 class MetricNow:
@@ -67,20 +64,21 @@ class MetricNow:
         )
         return found
 
-    def draws(self, normals: Float64[np.ndarray, " draws"], seed: int = 0) -> Float64[np.ndarray, " draws"]:
+    def draws(
+        self, normals: Float64[np.ndarray, " draws"], own: Float64[np.ndarray, " draws"]
+    ) -> Float64[np.ndarray, " draws"]:
         """Draws of its posterior, that go with the noise of the mean loss.
 
         Args:
             normals: standard normal scores of the noise of the mean loss, one a draw: above 0 where the loss is higher.
-            seed: random seed of the part that does not go with it.
+            own: the same of the part that does not go with it.
 
         Example:
-            >>> normals = np.random.default_rng(1).normal(size=4000)
-            >>> drawn = MetricNow(0.8, 100.0, -0.6).draws(normals)
+            >>> normals, own = np.random.default_rng(1).normal(size=(2, 4000))
+            >>> drawn = MetricNow(0.8, 100.0, -0.6).draws(normals, own)
             >>> np.round([drawn.mean(), drawn.std(), np.corrcoef(drawn, normals)[0, 1]], 2)
             array([ 0.8 ,  0.04, -0.58])
         """
-        own = np.random.default_rng([seed, 1]).normal(size=len(normals))
         return self.quantiles(ndtr(self.correlation * normals + np.sqrt(1 - self.correlation**2) * own))
 
 
@@ -113,23 +111,6 @@ def metric_now(unseen: Predictions, metric: Metric) -> MetricNow:
     else:
         raise TypeError(f"no posterior is known of {metric.name}")
     return MetricNow(value, samples / LUCK, _correlation(changes, unseen.losses))
-
-
-def few_errors(unseen: Predictions) -> str | None:
-    """What can be said of the accuracy where fewer than `FEW` samples are wrong, or None.
-
-    The bound is the exact one at 95% (C. Clopper, E. Pearson, Biometrika 26, 1934).
-
-    Example:
-        >>> few_errors(Predictions(36, np.tile([[9.0, 0.0]], (40, 1)), np.zeros(40, dtype=np.int64)))
-        'no errors in 40 unseen samples: accuracy above 0.93, cannot tell more'
-    """
-    samples, wrong = len(unseen.labels), int(unseen.wrong.sum())
-    if wrong >= FEW:
-        return None
-    bound = float(beta.ppf(0.05, samples - wrong, wrong + 1)) if wrong < samples else 0.0
-    errors = f"{wrong or 'no'} error{'s' * (wrong != 1)}"
-    return f"{errors} in {samples:,} unseen samples: accuracy above {bound:.2f}, cannot tell more"
 
 
 def _samples_of(metric: OfConfusion, matrix: Confusion) -> float:

@@ -120,24 +120,3 @@ class Expected:
         self.outputs = outputs
         self.p: Outputs = np.exp(logarithms)
         self.loss = float(-(self.p * logarithms).sum(1).mean())
-
-
-def risen(
-    now: Float64[np.ndarray, " draws"],
-    rates: Float64[np.ndarray, " draws"],
-    falls: Float64[np.ndarray, "draws sizes"],
-) -> Float64[np.ndarray, "draws sizes"]:
-    r"""The metric for k samples, :math:`m(k) = m + r (L - L(k))`, never beyond 0 and 1.
-
-    Args:
-        now: draws of m (`MetricNow.draws`).
-        rates: draws of r (`Rate.draws`).
-        falls: draws of L - L(k), with L the loss at the size that m belongs to.
-
-    Example:
-        >>> risen(np.array([0.8, 0.9]), np.array([0.5, 0.5]), np.array([[0.0, 0.1], [0.0, 0.3]]))
-        array([[0.8 , 0.85],
-               [0.9 , 1.  ]])
-    """
-    values: Float64[np.ndarray, "draws sizes"] = np.clip(now[:, None] + rates[:, None] * falls, 0.0, 1.0)
-    return values
