@@ -52,7 +52,7 @@ def errors_of(chosen: Sequence[Row], per_temperature: float) -> Float64[np.ndarr
 def spread(chosen: Sequence[Row], per_temperature: float, exponent: float, deviation: float) -> tuple[float, float]:
     """The likeliest standard deviation between data sets, and factor of the noise of the gap, the exponent's apart."""
     weights, squares = equal_by_data_set(chosen), np.square(errors_of(chosen, per_temperature))
-    noise = np.square([row.pilot.noise for row in chosen])
+    noise = np.square([row.pilot.noise_of_slope for row in chosen])
     of_shape = np.square([of_exponent(row.ratio, exponent, deviation)[1] for row in chosen])
 
     def unlikely(logs: Float64[np.ndarray, "2"]) -> float:
@@ -67,7 +67,7 @@ def spread(chosen: Sequence[Row], per_temperature: float, exponent: float, devia
 def correlation(chosen: Sequence[Row], per_temperature: float, between: float, per_noise: float) -> float:
     """Between the errors of log s and of the level, each over its standard error."""
     weights, slopes = equal_by_data_set(chosen), errors_of(chosen, per_temperature)
-    slopes = slopes / np.hypot(between, per_noise * np.array([row.pilot.noise for row in chosen]))
+    slopes = slopes / np.hypot(between, per_noise * np.array([row.pilot.noise_of_slope for row in chosen]))
     levels = np.array(
         [
             (row.pilot.level - row.pilot.cell.kept["truth"][:, 0, 0].mean()) / row.pilot.numbers["fold_error"]

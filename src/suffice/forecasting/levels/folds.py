@@ -51,7 +51,7 @@ def out_of_fold(
 
 def heads_without_fold(
     head: Head, labels: Int64[np.ndarray, " samples"], folds: int, seed: int = 0
-) -> list[tuple[Head, Int64[np.ndarray, " held_out"]]]:
+) -> list[tuple[Head, Int64[np.ndarray, " _"]]]:
     """For each fold, the head fitted to the others, started from the fit to all, and the rows of the fold."""
     fold = fold_of(labels, folds, seed)
     return [
@@ -61,7 +61,7 @@ def heads_without_fold(
 
 
 def outputs_out_of_fold(
-    head: Head, without: list[tuple[Head, Int64[np.ndarray, " held_out"]]]
+    head: Head, without: list[tuple[Head, Int64[np.ndarray, " _"]]]
 ) -> Float64[np.ndarray, "samples outputs"]:
     """The outputs of each sample by the head that was fitted without it."""
     outputs = np.empty_like(head.outputs)

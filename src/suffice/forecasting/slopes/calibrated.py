@@ -40,7 +40,7 @@ class MeasuredOfHeads:
     Attributes:
         per_temperature: by how much the weight of generalised cross-validation grows with log T.
         between: standard deviation of log s between data sets.
-        per_noise: that from pilot to pilot, over the relative standard error of the gap.
+        per_noise: that from pilot to pilot, over the relative standard error of the gap and the root of tau.
         correlation: between the errors of log s and of the level, over the standard errors of both.
         exponent, exponent_deviation: median, and standard deviation of the logarithm, of the exponent c in
             `share_of_slope`.
@@ -159,8 +159,9 @@ def calibrated_slope(
     T > 1. For other losses than cross-entropy T = 1, and I is multiplied by the mean squared residual over the mean
     trace of the loss Hessian, which the information identity has equal.
 
-    The test loss of models for k_f samples is brought to k by the optimism slope. The error of log s is that between
-    data sets and, apart from it, n times a factor, n being the relative standard error of the gap between the losses.
+    The test loss of models for k_f samples is brought to k by the optimism slope. The error of log s has two
+    parts, that between data sets, and one from pilot to pilot that is in proportion to :math:`n \sqrt\tau`, n being the
+    relative standard error of the gap between the losses: under a strong penalty their noise counts for less.
 
     Source: P. Craven, G. Wahba, "Smoothing noisy data with spline functions", Numerische Mathematik 31 (1979); A. Wei,
     W. Hu, J. Steinhardt, "More Than a Toy", ICML 2022, for the equivalent; c and the errors were measured, see
@@ -206,7 +207,7 @@ def calibrated_slope(
     return CalibratedSlope(
         value=math.exp(weight * math.log(gcv) + (1 - weight) * math.log(information)),
         between=measured.between,
-        noise=measured.per_noise * noise,
+        noise=measured.per_noise * noise * math.sqrt(tau) if tells else math.inf,
         gap_noise=noise,
         tau=tau,
         first=degrees.first / (samples * free),
