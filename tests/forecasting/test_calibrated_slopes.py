@@ -143,6 +143,8 @@ def test_the_variance_between_trainings_is_that_of_many_retrainings(task, penalt
     found = np.mean([between_trainings(head, head.outputs, seed) for seed in range(8)], axis=0)
     expected = np.sqrt(found[0] / samples + found[1] / samples**2)
     assert losses.std() == pytest.approx(expected, rel=0.17)  # three standard errors of 200 retrainings
+    # of the excess of the loss, half of Tr(H_0 S), the variance is Tr[(H_0 S)^2] / 2
+    assert found[1] < 2 * found[2] ** 2
     assert penalty < 0.05 or found[0] / samples > 0.3 * found[1] / samples**2
 
 

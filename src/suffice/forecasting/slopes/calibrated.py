@@ -44,7 +44,7 @@ class MeasuredOfHeads:
         correlation: between the errors of log s and of the level, over the standard errors of both.
         exponent, exponent_deviation: median, and standard deviation of the logarithm, of the exponent c in
             `share_of_slope`.
-        trainings: factor of the standard deviation between trainings of `between_trainings`.
+        trainings: the standard deviation between trainings, over that of `between_trainings` at this slope.
     """
 
     per_temperature: float
