@@ -89,9 +89,18 @@ class Pilot:
         return self.numbers["fold"] - self.optimism * (1 / ((1 - 1 / FOLDS) * self.size) - 1 / self.size)
 
     @cached_property
-    def gcv(self) -> float:
+    def tau_and_gcv(self) -> tuple[float, float]:
         degrees = DegreesOfFreedom(self.numbers["first"], self.numbers["second"])
-        return gcv_of_head(self.size, self.numbers["own"], self.level, degrees, self.cell.about["classes"] - 1)[1]
+        return gcv_of_head(self.size, self.numbers["own"], self.level, degrees, self.cell.about["classes"] - 1)
+
+    @property
+    def gcv(self) -> float:
+        return self.tau_and_gcv[1]
+
+    @property
+    def noise_of_slope(self) -> float:
+        """What the noise of log s is in proportion to."""
+        return float(self.noise * np.sqrt(self.tau_and_gcv[0]))
 
     @property
     def information(self) -> float:
@@ -164,4 +173,4 @@ def with_interval(
         counts = dict(zip(*np.unique(random.choice(sets, len(sets)), return_counts=True), strict=True))
         drawn.append(statistic(weights * np.array([counts.get(name, 0) for name in names])))
     low, high = np.quantile(drawn, [0.05, 0.95])
-    return statistic(weights), float(low), float(high)
+    return round(statistic(weights), 3), round(float(low), 3), round(float(high), 3)

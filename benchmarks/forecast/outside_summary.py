@@ -58,7 +58,7 @@ def coverage(chosen: Sequence[Row], measured: MeasuredOfHeads) -> tuple[float, f
 
     def covered(row: Row) -> bool:
         shift, of_shape = of_exponent(row.ratio, measured.exponent, measured.exponent_deviation)
-        spread = np.sqrt(measured.between**2 + (measured.per_noise * row.pilot.noise) ** 2 + of_shape**2)
+        spread = np.sqrt(measured.between**2 + (measured.per_noise * row.pilot.noise_of_slope) ** 2 + of_shape**2)
         return bool(abs(row.pilot.log_slope(measured.per_temperature) + shift - row.log_slope) < WIDTH * spread)
 
     held = np.array([covered(row) for row in chosen])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 from outside_cells import Cell, Row, cells, equal_by_data_set, of_exponent, rows
+from outside_heads import TESTED
 from outside_tasks import DEVELOPMENT, TUNING, outside_task
 from scipy.optimize import minimize, minimize_scalar
 from suffice.forecasting.pilot import ENOUGH
@@ -52,7 +53,7 @@ def errors_of(chosen: Sequence[Row], per_temperature: float) -> Float64[np.ndarr
 def spread(chosen: Sequence[Row], per_temperature: float, exponent: float, deviation: float) -> tuple[float, float]:
     """The likeliest standard deviation between data sets, and factor of the noise of the gap, the exponent's apart."""
     weights, squares = equal_by_data_set(chosen), np.square(errors_of(chosen, per_temperature))
-    noise = np.square([row.pilot.noise for row in chosen])
+    noise = np.square([row.pilot.noise_of_slope for row in chosen])
     of_shape = np.square([of_exponent(row.ratio, exponent, deviation)[1] for row in chosen])
 
     def unlikely(logs: Float64[np.ndarray, "2"]) -> float:
@@ -67,7 +68,7 @@ def spread(chosen: Sequence[Row], per_temperature: float, exponent: float, devia
 def correlation(chosen: Sequence[Row], per_temperature: float, between: float, per_noise: float) -> float:
     """Between the errors of log s and of the level, each over its standard error."""
     weights, slopes = equal_by_data_set(chosen), errors_of(chosen, per_temperature)
-    slopes = slopes / np.hypot(between, per_noise * np.array([row.pilot.noise for row in chosen]))
+    slopes = slopes / np.hypot(between, per_noise * np.array([row.pilot.noise_of_slope for row in chosen]))
     levels = np.array(
         [
             (row.pilot.level - row.pilot.cell.kept["truth"][:, 0, 0].mean()) / row.pilot.numbers["fold_error"]
@@ -109,31 +110,29 @@ def median_and_deviation(by_set: dict[str, list[float]]) -> tuple[float, float]:
     return float(np.exp(middle)), float((high - low) / 2)
 
 
-def of_trainings(found: Sequence[Cell], shared: Path, cache: Path) -> float:
-    """The median over data sets of the deviation between trainings over that of `between_trainings`.
+def of_trainings(found: Sequence[Cell], per_temperature: float, shared: Path, cache: Path) -> float:
+    """The median over data sets of the deviation between trainings, over that of `between_trainings` at the slope.
 
     A test part of n samples has a gradient of its own; it adds the trace of the sandwich, 2 s / (n k), to the variance.
     """
     by_set: dict[str, list[float]] = {}
     for cell in found:
-        about = cell.about
-        task = outside_task(shared, cache, about["data_set"])
-        with np.load(cell.file) as arrays:
-            pilot, unseen = arrays["rows"][0], arrays["folds"][0]
-        head = fit_head(
-            task.features[pilot], CrossEntropy(task.labels[pilot], task.classes), task.classes, about["penalty"]
-        )
-        share = 1 - min(1.0, about["size"] / task.classes / ENOUGH) / 2
-        found_here = between_trainings(head, (1 - share) * head.outputs + share * unseen)
-        sizes = cell.kept["sizes"].astype(np.float64)
-        tested = min(1500, len(task.labels) - int(sizes[-1]))
-        gain = cell.gains().mean(0)[-1]
-        slope = gain / (1 / sizes[0] - 1 / sizes[-1])
-        if slope <= 0:
+        name, size = cell.about["data_set"], cell.about["size"]
+        task = outside_task(shared, cache, name)
+        gain, variance = cell.gains().mean(0)[-1], cell.kept["variance"][:, 0, 0].mean()
+        tested = min(TESTED, len(task.labels) - int(cell.kept["sizes"][-1]))
+        of_test_part = 2 * gain / (1 - 1 / cell.ratios[-1]) / tested
+        if gain <= 0 or of_test_part > variance / 2:
             continue
-        true = cell.kept["variance"][:, 0, 0].mean() - 2 * slope / (tested * sizes[0])
-        if true > 0:
-            by_set.setdefault(about["data_set"], []).append(float(np.sqrt(true) / found_here.deviation(sizes[:1])[0]))
+        with np.load(cell.file) as arrays:
+            rows_of_pilot, unseen = arrays["rows"][0], arrays["folds"][0]
+        loss = CrossEntropy(task.labels[rows_of_pilot], task.classes)
+        head = fit_head(task.features[rows_of_pilot], loss, task.classes, cell.about["penalty"])
+        share = 1 - min(1.0, size / task.classes / ENOUGH) / 2
+        slope = float(np.exp(next(cell.pilots()).log_slope(per_temperature)))
+        expected = between_trainings(head, (1 - share) * head.outputs + share * unseen).at_slope(slope)
+        deviation = float(expected.deviation(np.array([float(size)]))[0])
+        by_set.setdefault(name, []).append(float(np.sqrt(variance - of_test_part)) / deviation)
     return float(np.median([np.median(of) for of in by_set.values()]))
 
 
@@ -154,7 +153,7 @@ def main() -> None:
         correlation=correlation(known, per_temperature, between, per_noise),
         exponent=exponent,
         exponent_deviation=deviation,
-        trainings=of_trainings(both, arguments.shared, arguments.cache),
+        trainings=of_trainings(both, per_temperature, arguments.shared, arguments.cache),
     )
     names = {
         part: sorted({cell.about["data_set"] for cell in cells(arguments.cache, [part])})

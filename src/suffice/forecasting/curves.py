@@ -70,7 +70,9 @@ def shape_of(evidence: Evidence, slope: float, seed: int = 0) -> Shape:
         noise = part_errors("full" if evidence.is_whole else "part").training * slope / evidence.samples
         return Shape(1.0, 0.0, noise, 1.0)
     measured = measured_of_heads()
-    between = between_trainings(evidence.head, best_outputs(evidence.head, evidence.apart.outputs), seed)
+    between = between_trainings(evidence.head, best_outputs(evidence.head, evidence.apart.outputs), seed).at_slope(
+        slope
+    )
     now, then = measured.trainings * between.deviation(evidence.samples * np.array([1.0, FAR]))
     return Shape(measured.exponent, measured.exponent_deviation, float(now), math.log(now / then) / math.log(FAR))
 

@@ -51,7 +51,7 @@ def estimators_of(evidence: Evidence, seed: int = 0) -> dict[str, FirstOrder]:
 
 def _of_head(evidence: Evidence, head: Head, seed: int) -> dict[str, Slope]:
     own, apart = evidence.own, evidence.apart
-    calibrated = calibrated_slope(head, apart.outputs, own.samples, apart.samples, seed=seed)
+    calibrated = calibrated_slope(head, apart.outputs, apart.samples, seed=seed, samples=own.samples)
     noise = sandwich_slope(head, best_outputs(head, apart.outputs), seed)
     information = effective_dimension_slope(head, seed)
     slopes = {

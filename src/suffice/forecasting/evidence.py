@@ -73,6 +73,17 @@ class Evidence:
         return cast(Outcome, self.holdout if self.folds is None else self.folds)
 
     @property
+    def classified(self) -> Predictions:
+        """The predictions for unseen samples, of a classifier.
+
+        Raises:
+            TypeError: a regression.
+        """
+        if isinstance(self.unseen, Regressed):
+            raise TypeError("a regression has no classes")
+        return self.unseen
+
+    @property
     def groups(self) -> Int64[np.ndarray, " samples"] | None:
         """Training samples that count as one, being copies; None where each is on its own."""
         return None if self.copies is None else self.copies.together

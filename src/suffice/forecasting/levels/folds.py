@@ -63,8 +63,8 @@ def heads_without_fold(
     labels: Int64[np.ndarray, " samples"],
     folds: int,
     seed: int = 0,
-    groups: Int64[np.ndarray, " samples"] | None = None,
-) -> list[tuple[Head, Int64[np.ndarray, " held_out"]]]:
+    groups: Groups | None = None,
+) -> list[tuple[Head, Int64[np.ndarray, " _"]]]:
     """For each fold, the head fitted to the others, started from the fit to all, and the rows of the fold."""
     fold = fold_of(labels, folds, seed, groups)
     return [
@@ -74,7 +74,7 @@ def heads_without_fold(
 
 
 def outputs_out_of_fold(
-    head: Head, without: list[tuple[Head, Int64[np.ndarray, " held_out"]]]
+    head: Head, without: list[tuple[Head, Int64[np.ndarray, " _"]]]
 ) -> Float64[np.ndarray, "samples outputs"]:
     """The outputs of each sample by the head that was fitted without it."""
     outputs = np.empty_like(head.outputs)

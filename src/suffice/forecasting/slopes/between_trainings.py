@@ -15,16 +15,30 @@ class BetweenTrainings(NamedTuple):
     Attributes:
         first: v_1, of the gradient of the loss that a penalty leaves; 0 without one.
         second: v_2, of the curvature of the loss.
+        slope: :math:`\tfrac12 \mathrm{Tr}(H_0 \Sigma)`, what the noise of the weights costs, times k.
     """
 
     first: float
     second: float
+    slope: float
+
+    def at_slope(self, slope: float) -> "BetweenTrainings":
+        """The same where the noise of the weights is known to cost another slope: the covariance is in proportion.
+
+        Of heads that nearly interpolate the covariance is far too large, and so is its slope.
+
+        Example:
+            >>> BetweenTrainings(first=1.0, second=8.0, slope=4.0).at_slope(2.0)
+            BetweenTrainings(first=0.5, second=2.0, slope=2.0)
+        """
+        factor = slope / self.slope
+        return BetweenTrainings(self.first * factor, self.second * factor**2, slope)
 
     def deviation(self, sizes: Float64[np.ndarray, " sizes"]) -> Float64[np.ndarray, " sizes"]:
         """The standard deviation at each size.
 
         Example:
-            >>> BetweenTrainings(0.0, 50.0).deviation(np.array([100.0, 200.0])).round(4)
+            >>> BetweenTrainings(first=0.0, second=50.0, slope=5.0).deviation(np.array([100.0, 200.0])).round(4)
             array([0.0707, 0.0354])
         """
         return np.asarray(np.sqrt(self.first / sizes + self.second / np.square(sizes)))
@@ -65,4 +79,8 @@ def between_trainings(head: Head, outputs: Float64[np.ndarray, "samples outputs"
     of_each = (along * residuals).sum(-1)
     products = np.einsum("ank,bnk->ab", pushed, head.derivatives.curvature(pushed)) / len(outputs)
     others = ~np.eye(len(products), dtype=bool)
-    return BetweenTrainings(float(of_each.var()), float(np.square(products[others]).mean() / 2))
+    return BetweenTrainings(
+        first=float(of_each.var()),
+        second=float(np.square(products[others]).mean() / 2),
+        slope=float(np.diag(products).mean() / 2),
+    )

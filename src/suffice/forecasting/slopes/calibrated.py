@@ -40,11 +40,11 @@ class MeasuredOfHeads:
     Attributes:
         per_temperature: by how much the weight of generalised cross-validation grows with log T.
         between: standard deviation of log s between data sets.
-        per_noise: that from pilot to pilot, over the relative standard error of the gap.
+        per_noise: that from pilot to pilot, over the relative standard error of the gap and the root of tau.
         correlation: between the errors of log s and of the level, over the standard errors of both.
         exponent, exponent_deviation: median, and standard deviation of the logarithm, of the exponent c in
             `share_of_slope`.
-        trainings: factor of the standard deviation between trainings of `between_trainings`.
+        trainings: the standard deviation between trainings, over that of `between_trainings` at this slope.
     """
 
     per_temperature: float
@@ -137,10 +137,10 @@ class CalibratedSlope:
 def calibrated_slope(
     head: Head,
     unseen: Float64[np.ndarray, "unseen outputs"],
-    samples: float,
     unseen_samples: float,
     unseen_loss: OutputLoss | None = None,
     seed: int = 0,
+    samples: float | None = None,
 ) -> CalibratedSlope:
     r"""The geometric mean of generalised cross-validation and the effective dimension, weighted by the temperature.
 
@@ -160,8 +160,9 @@ def calibrated_slope(
     T > 1. For other losses than cross-entropy T = 1, and I is multiplied by the mean squared residual over the mean
     trace of the loss Hessian, which the information identity has equal.
 
-    The test loss of models for k_f samples is brought to k by the optimism slope. The error of log s is that between
-    data sets and, apart from it, n times a factor, n being the relative standard error of the gap between the losses.
+    The test loss of models for k_f samples is brought to k by the optimism slope. The error of log s has two
+    parts, that between data sets, and one from pilot to pilot that is in proportion to :math:`n \sqrt\tau`, n being the
+    relative standard error of the gap between the losses: under a strong penalty their noise counts for less.
 
     Source: P. Craven, G. Wahba, "Smoothing noisy data with spline functions", Numerische Mathematik 31 (1979); A. Wei,
     W. Hu, J. Steinhardt, "More Than a Toy", ICML 2022, for the equivalent; c and the errors were measured, see
@@ -170,10 +171,10 @@ def calibrated_slope(
     Args:
         head: fitted to its samples.
         unseen: outputs for samples by heads that were fitted without them: of the same samples, or of others.
-        samples: k, of the head; copies count once.
         unseen_samples: k_f, of these heads.
         unseen_loss: of the others; None if they are the same samples.
         seed: random seed of the traces.
+        samples: k, where it is not the number of the head's samples, some of which are copies.
 
     Example:
         >>> from suffice.forecasting.head import fit_head
@@ -182,12 +183,13 @@ def calibrated_slope(
         >>> x = random.normal(size=(400, 8))
         >>> y = (x[:, 0] + random.logistic(size=400) > 0).astype(int)
         >>> head = fit_head(x, CrossEntropy(y, 2), 2, penalty=1e-3)
-        >>> found = calibrated_slope(head, out_of_fold(head, y), 400, 360)
+        >>> found = calibrated_slope(head, out_of_fold(head, y), 360)
         >>> 2 < found.value < 8  # half of the eight free weights
         True
     """
     loss = head.loss if unseen_loss is None else unseen_loss
     losses, own = loss.values(unseen), head.loss.values(head.outputs)
+    samples = len(own) if samples is None else samples
     optimism = optimism_slope(own, losses, samples, unseen_samples)
     test_loss = float(losses.mean()) - optimism.value * (1 / unseen_samples - 1 / samples)
     degrees = degrees_of_freedom(head, seed)
@@ -207,7 +209,7 @@ def calibrated_slope(
     return CalibratedSlope(
         value=math.exp(weight * math.log(gcv) + (1 - weight) * math.log(information)),
         between=measured.between,
-        noise=measured.per_noise * noise,
+        noise=measured.per_noise * noise * math.sqrt(tau) if tells else math.inf,
         gap_noise=noise,
         tau=tau,
         first=degrees.first / (samples * free),
