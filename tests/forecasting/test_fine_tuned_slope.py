@@ -84,3 +84,47 @@ def test_whole_models_have_the_same_slope_with_a_larger_error():
     part, full = (fine_tuned_slope(own, unseen, 100, 80, 1e5, of) for of in ("part", "full"))
     assert part.value == full.value
     assert part.between == part_errors("part").between < full.between == part_errors("full").between
+
+
+def test_halves_on_the_same_curve_change_no_slope_and_make_it_surer():
+    weights, samples = 20, 1000
+    own, unseen, halves = (np.full(50, 1 + weights / of) for of in (-samples, 800, 500))
+    alone = fine_tuned_slope(own, unseen, samples, 800, weights, "full")
+    both = fine_tuned_slope(own, unseen, samples, 800, weights, "full", halves, 500)
+    assert both.value == pytest.approx(alone.value, rel=0.01)
+    errors = part_errors("full")
+    assert both.between == pytest.approx((errors.between**-2 + errors.falls**-2) ** -0.5, rel=0.05)
+
+
+def test_halves_that_fall_faster_raise_the_slope_by_their_weight():
+    own, unseen = np.full(50, 0.1), np.full(50, 1.0)
+    alone = fine_tuned_slope(own, unseen, 1000, 800, 1e5, "full")
+    errors = part_errors("full")
+    falling = unseen + 3 * alone.value * (1 / 500 - 1 / 800)
+    both = fine_tuned_slope(own, unseen, 1000, 800, 1e5, "full", falling, 500)
+    share = errors.falls**-2 / (errors.falls**-2 + errors.between**-2)
+    assert both.value / alone.value == pytest.approx(3**share, rel=0.05)
+    assert both.level == alone.level
+
+
+def test_the_noise_of_halves_takes_their_weight():
+    random = np.random.default_rng(3)
+    own, unseen = np.full(100, 0.1), np.full(100, 1.0)
+    quiet, loud = unseen + 1.0, unseen + 1.0 + random.normal(size=100) * 10
+    loud += 1.0 - (loud - unseen).mean()
+    alone, of_quiet, of_loud = (
+        fine_tuned_slope(own, unseen, 100, 80, 1e5, "full", halves, 50).value for halves in (None, quiet, loud)
+    )
+    assert abs(np.log(of_loud / alone)) < 0.3 * abs(np.log(of_quiet / alone))
+
+
+def test_halves_that_are_better_lower_the_slope():
+    own, unseen, noise = np.full(100, 0.1), np.full(100, 1.0), np.random.default_rng(4).normal(size=100)
+    alone, both = (fine_tuned_slope(own, unseen, 100, 80, 1e5, "full", of, 50) for of in (None, unseen - 0.1 + noise))
+    assert 0 < both.value < 0.9 * alone.value
+
+
+def test_halves_have_no_say_for_a_part():
+    own, unseen = np.full(9, 0.1), np.full(9, 1.0)
+    alone, both = (fine_tuned_slope(own, unseen, 100, 80, 1e5, "part", of, 50) for of in (None, unseen + 2))
+    assert both == alone

@@ -22,7 +22,11 @@ ERRORS = "fine_tuned.json"
 """Beside this module; ``benchmarks/forecast/layers_fit.py`` makes it, and its ``about`` says from what."""
 
 QUANTILES = (np.arange(200) + 0.5) / 200
-"""Of the gap, at which the slope is computed."""
+STANDARD = ndtri(QUANTILES)
+"""Of a normal distribution: slopes are computed at these."""
+
+SHARPEST = 0.05
+"""Least relative error of a fall, for sums over `STANDARD` that are smooth."""
 
 LOWEST = -3.0
 """Standard errors: with a gap below this many, the unseen samples were seen, or the own ones were not."""
@@ -37,12 +41,14 @@ class PartErrors:
 
     Attributes:
         between: root mean square of log(true gain / estimated gain), besides the noise of the losses.
+        falls: the same for the slope through the losses of halves and folds; None where it made nothing better.
         training: :math:`\nu`: standard deviation of the test loss between trainings on other samples and with other
             seeds, over the gain :math:`s / k` that is left.
         information: root mean square of that log for the effective-dimension slope by the tangent kernel.
     """
 
     between: float
+    falls: float | None
     training: float
     information: float
 
@@ -61,8 +67,8 @@ class FineTunedSlope:
 
     Attributes:
         value: the median of s.
-        between: standard deviation of log s between data sets, which more samples do not reduce.
-        noise: standard deviation of log s by the noise of the losses.
+        between: standard deviation of log s by all else, foremost between data sets, which more samples do not reduce.
+        noise: standard deviation of log s by the noise of the unseen losses, which moves the level too.
         level: L(k), extended from :math:`k_f` to k by the optimism slope.
         level_error: its standard error by the noise of the losses.
     """
@@ -98,6 +104,8 @@ def fine_tuned_slope(
     unseen_samples: float,
     directions: float,
     part: Part = "part",
+    halves: Float64[np.ndarray, " unseen"] | None = None,
+    half_samples: float | None = None,
 ) -> FineTunedSlope:
     r"""The slope from the losses of own and of unseen samples, with its error.
 
@@ -114,6 +122,10 @@ def fine_tuned_slope(
     The gap has normal noise and is positive: its noise goes through the formula at the quantiles of the truncated
     normal distribution. So a gap that is small or negative by chance gives a small slope with a large error.
 
+    From models of half of the samples to those of :math:`k_f` the loss falls by :math:`s (1 / k_h - 1 / k_f)`, with a
+    log-normal error that is far larger than that of the gap. The posterior is the slope from the gap times the
+    likelihood of the fall. This is done for whole models alone: it made nothing better for last layers and LoRA.
+
     Args:
         own: losses of the samples that a model was trained on.
         unseen: losses of samples by models that were trained without them; paired with ``own`` where there are as many.
@@ -121,9 +133,11 @@ def fine_tuned_slope(
         unseen_samples: k_f, of the models of ``unseen``: k for a hold-out, 0.8 k for five folds.
         directions: weights that move, over the free outputs of a sample.
         part: what was trained.
+        halves: losses of the samples of ``unseen``, in their order, by models trained on half of the own samples.
+        half_samples: k_h, of these models.
 
     Raises:
-        InputError: the unseen loss is more than 3 standard errors below the training loss, or is zero.
+        InputError: the unseen loss is more than 3 standard errors below the training loss, or not above it at all.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -132,25 +146,54 @@ def fine_tuned_slope(
         >>> 60 < slope.value < 120, slope.noise < 0.15
         (True, True)
     """
-    trained, gap = float(own.mean()), float(unseen.mean() - own.mean())
-    paired = len(own) == len(unseen)
-    error = standard_error(unseen - own) if paired else math.hypot(standard_error(unseen), standard_error(own))
-    if gap < LOWEST * error or (gap <= 0 and error == 0):
+    trained = float(own.mean())
+    gap, error = _difference(unseen, own)
+    if not gap > LOWEST * error:
         raise InputError(
             f"the loss on unseen samples ({trained + gap:.3g}) is not above the training loss ({trained:.3g}): give "
             "the samples that the model was trained on, and others as unseen ones"
         )
-    below = float(ndtr(-gap / error)) if error > 0 else 0.0
-    gaps = gap + error * ndtri(below + QUANTILES * (1 - below))
-    levels, slopes = _two_losses(trained, gaps, samples, unseen_samples, directions)
-    low, median, high = np.log(np.quantile(slopes, ndtr([-1.0, 0.0, 1.0])))
-    return FineTunedSlope(
-        value=math.exp(median),
-        between=part_errors(part).between,
-        noise=float(high - low) / 2,
-        level=float(np.median(levels)),
-        level_error=float(levels.std()),
-    )
+    levels, slopes = _two_losses(trained, _positive(gap, error), samples, unseen_samples, directions)
+    center, noise = _logarithm(slopes, np.ones(len(slopes)))
+    errors = part_errors(part)
+    between = errors.between
+    if errors.falls is not None and halves is not None and half_samples is not None:
+        before = math.hypot(between, noise)
+        logs = center + before * STANDARD
+        likelihood = _of_fall(np.exp(logs) * (1 / half_samples - 1 / unseen_samples), halves - unseen, errors.falls)
+        center, after = _logarithm(np.exp(logs), likelihood)
+        between, noise = (error * after / before for error in (between, noise))
+    return FineTunedSlope(math.exp(center), between, noise, float(np.median(levels)), float(levels.std()))
+
+
+def _difference(one: Float64[np.ndarray, " one"], other: Float64[np.ndarray, " other"]) -> tuple[float, float]:
+    """Of two mean losses, with its standard error; paired where there are as many."""
+    if len(one) == len(other):
+        return float((one - other).mean()), standard_error(one - other)
+    return float(one.mean() - other.mean()), math.hypot(standard_error(one), standard_error(other))
+
+
+def _positive(mean: float, error: float) -> Float64[np.ndarray, " quantiles"]:
+    """Quantiles of a normal distribution of which only the positive part is possible."""
+    below = float(ndtr(-mean / error)) if error > 0 else 0.0
+    return np.asarray(mean + error * ndtri(below + QUANTILES * (1 - below)))
+
+
+def _of_fall(
+    expected: Float64[np.ndarray, " slopes"], falls: Float64[np.ndarray, " samples"], off: float
+) -> Float64[np.ndarray, " slopes"]:
+    """The likelihood of the fall from halves to folds by what each slope has: log-normal, with normal noise."""
+    fall = float(falls.mean())
+    error = max(standard_error(falls), SHARPEST * max(abs(fall), float(expected.min())))
+    exponents = -np.square((fall - expected[:, None] * np.exp(off * STANDARD)) / error) / 2
+    return np.asarray(np.exp(exponents - exponents.max()).mean(1))
+
+
+def _logarithm(values: Float64[np.ndarray, " values"], weights: Float64[np.ndarray, " values"]) -> tuple[float, float]:
+    """Of ascending values: median, and half of the distance between its quantiles at one standard deviation."""
+    shares = (weights.cumsum() - weights / 2) / weights.sum()
+    low, median, high = np.interp(ndtr([-1.0, 0.0, 1.0]), shares, np.log(values))
+    return float(median), float(high - low) / 2
 
 
 def _two_losses(
