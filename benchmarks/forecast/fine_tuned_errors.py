@@ -195,6 +195,7 @@ def measured(file: Path) -> dict[str, Any]:
     for name, predictions in of.items():
         found[f"{name}_loss"] = float(predictions.losses.mean())
         found[f"{name}_accuracy"] = float(predictions.right.mean())
+        found[f"{name}_error"] = standard_error(predictions.losses)
     directions = found["moving"] / (of["own"].outputs.shape[1] - 1)
     for path, name, halves in (
         ("hold-out", "test", None),
@@ -236,14 +237,19 @@ def stored(evidence: Path | None) -> list[dict[str, Any]]:
 
 
 def loss_cases(pilots: Iterable[dict[str, Any]], path: str) -> list[tuple[str, Part, int, bool]]:
-    """Group, part, times, and whether the interval of the loss holds the true one."""
+    """Group, part, times, and whether the interval of the loss holds the true one.
+
+    The true loss is that of a test part, so of folds the interval has its noise too; a hold-out is the same test part.
+    """
     random = np.random.default_rng(0)
-    first, second, third = random.normal(size=(3, 4000))
+    first, second, third, fourth = random.normal(size=(4, 4000))
     found = []
     for one in (one for one in pilots if path in one):
         of, errors = one[path], part_errors(part_of(one))
         slopes = of["slope"] * np.exp(of["noise"] * first + of["between"] * second)
         levels = of["level"] + of["level_error"] * first + errors.training * slopes / one["size"] * third
+        if path != "hold-out":
+            levels = levels + one["test_error"] * fourth
         for place, size in enumerate([one["size"], *one["ahead"]]):
             low, high = np.quantile(levels - slopes * (1 / one["size"] - 1 / size), [0.05, 0.95])
             found += [
