@@ -90,12 +90,14 @@ def loss_curve(
         seed: random seed of the traces.
     """
     unseen, scores = evidence.unseen, _scores()
-    off = math.hypot(evidence.level_noise, evidence.level_off * evidence.unseen_loss)
+    shape = shape_of(evidence, slope_of(estimator), seed)
+    # other models than heads are measured by one training of many that there might have been
+    luck = shape.noise if evidence.head is None else 0.0
+    off = math.hypot(evidence.level_noise, evidence.level_off * evidence.unseen_loss, luck)
     at_fold = np.maximum(evidence.unseen_loss + off * scores["level"], 0.0)
     with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
     score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]
     share = np.exp(error * score)
-    shape = shape_of(evidence, slope_of(estimator), seed)
     common = {
         "smallest": math.ceil(evidence.samples / 2),
         "largest": evidence.samples,
