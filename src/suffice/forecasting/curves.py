@@ -34,7 +34,7 @@ from suffice.forecasting.slopes.calibrated import FAR
 from suffice.results import HORIZON, Curve, Draws, fall
 from suffice.training.predictions import Predictions
 
-DRAWN = 1024
+DRAWN = 2048
 """Curves that are drawn: a power of 2, as quasi-random sequences have them."""
 
 KNOTS = np.arange(-2.0, math.log2(HORIZON) + 0.25, 0.25)

@@ -22,8 +22,13 @@ def forecast_answer(result: ForecastResult) -> list[str]:
     if result.forecast.status == "cannot_tell":
         return [f"No forecast: {result.forecast.explanation}"]
     targets = [sentence for answer in result.answers for sentence in _of_answer(result, answer)]
-    doubts = [f"But: {doubt[0].lower()}{doubt[1:]}" for doubt in result.forecast.doubts]
-    return [*targets, *map(_gain, result.gains), *_next_class(result), *_limits(result), *doubts]
+    return [*targets, *map(_gain, result.gains), *_next_class(result), *_limits(result)]
+
+
+def findings_in_words(result: ForecastResult) -> list[str]:
+    """What was found that makes the forecast less certain, and what to do; doubts of files of earlier versions."""
+    found = [f"{finding.code}: {finding.what}. {finding.remedy}." for finding in result.forecast.findings]
+    return found or [f"But: {doubt[0].lower()}{doubt[1:]}" for doubt in result.forecast.doubts]
 
 
 def curve_of_answer(result: ForecastResult, answer: SufficientSize) -> Curve | None:
