@@ -62,7 +62,8 @@ def _without_target(result: CurveResult) -> Iterator[str]:
 
 def _out_of_reach(result: CurveResult, answer: SufficientSize) -> Iterator[str]:
     whose = "next model's " if _is_of_next(result) else ""
-    sentence = f"The {whose}{result.metric} is not expected to {_reach_target(result, answer)} with probability {_asked(answer)}"
+    goal = f"{result.metric} is not expected to {_reach_target(result, answer)}"
+    sentence = f"The {whose}{goal} with probability {_asked(answer)}"
     sizes, (of_asked, _) = result.drawn.sizes, _probabilities(result)
     if of_asked is None:
         yield f"{sentence}."
