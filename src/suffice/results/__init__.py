@@ -19,6 +19,7 @@ from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
 from suffice.results.interval import Band, Estimate, Limit, Numbers
 from suffice.results.learning_curve import LearningCurve
+from suffice.results.methods import Chances, Comparison, Fewest, MethodsResult, OfMethod, Stretch, Takeover
 from suffice.results.mlp import MLPResult, Network, Surrounding
 from suffice.results.predicted import BOUNDS, CONFIDENCE, HORIZON, RISES, Curve, Metric, Of, sample_counts
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
@@ -35,8 +36,10 @@ __all__ = [
     "Band",
     "BoundName",
     "Cell",
+    "Chances",
     "Check",
     "ClassGain",
+    "Comparison",
     "Costs",
     "Criterion",
     "CurvatureAtRadius",
@@ -47,6 +50,7 @@ __all__ = [
     "Draws",
     "Eigenvalue",
     "Estimate",
+    "Fewest",
     "ForecastResult",
     "Gain",
     "GapsAlongK",
@@ -58,6 +62,7 @@ __all__ = [
     "Limit",
     "MLPResult",
     "Measured",
+    "MethodsResult",
     "Metric",
     "Moment",
     "Network",
@@ -65,6 +70,7 @@ __all__ = [
     "NormBounds",
     "Numbers",
     "Of",
+    "OfMethod",
     "PartName",
     "Predictions",
     "Probe",
@@ -74,11 +80,13 @@ __all__ = [
     "Retrained",
     "Settling",
     "Spectrum",
+    "Stretch",
     "Study",
     "StudyResult",
     "SufficientSize",
     "SurfaceAlongK",
     "Surrounding",
+    "Takeover",
     "Target",
     "Training",
     "WithError",
