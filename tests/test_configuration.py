@@ -247,3 +247,31 @@ def test_keys_of_earlier_versions_are_read_under_their_names_of_today(tmp_path):
 def test_keys_that_are_twice_or_no_longer_there_are_refused(tmp_path, line, said):
     with pytest.raises(InputError, match=said):
         read_configuration(AnalyzeConfig, {}, write(tmp_path, f"model: m\ndata: d\n{line}\n"))
+
+
+@pytest.mark.parametrize(
+    ("given", "methods"),
+    [
+        ("head", ["head"]),
+        ("head, lora( 4 ) ,all", ["head", "lora(4)", "full"]),
+        ("lora(4,8),head", ["lora(4,8)", "head"]),
+    ],
+)
+def test_methods_stand_between_commas_outside_parentheses(given, methods):
+    config = ForecastConfig(**GIVEN, method=given)
+    assert config.methods == methods
+    assert config.method == ",".join(methods)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("head,lora(4),head", "each may be named once"),
+        ("full,all", "each may be named once"),
+        ("head,", "give one method, or several with commas between them"),
+        ("", "give one method, or several with commas between them"),
+    ],
+)
+def test_a_method_given_twice_or_not_at_all_is_refused(given, said):
+    with pytest.raises(InputError, match=said):
+        read_configuration(ForecastConfig, GIVEN | {"method": given})
