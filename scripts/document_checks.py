@@ -9,15 +9,26 @@ from suffice.checks import KINDS, Kind
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "checks.md"
 
-INTRODUCTION = """# Checks
+STOPS = (
+    "stops what depends on it, with one line that names the module or parameter and says what to do: a wrong "
+    "derivative stops derivatives, and never losses or training"
+)
 
-suffice checks a model once, before its first measurement: before `record`, a training, a forecast or a derivative.
-Each finding has a code. An error stops what depends on it, with one line that names the module or parameter and says
-what to do: a wrong derivative stops derivatives, and never losses or training. A warning stops nothing.
+INTRODUCTION = f"""# Checks
 
-`Problem(..., checks=False)` skips all checks. What a model has passed is remembered for all problems that use it in
-the same way (the same moving parameters, prediction, loss and collate function), so a study of hundreds of trainings
-checks each model once.
+suffice checks a model once, before its first measurement: before `record`, a training, a forecast or a derivative
+(SUF001 to SUF014). A forecast also checks what it was made from (SUF015 on). Each finding has a code.
+
+| severity | a check of a model | a check of a forecast |
+|---|---|---|
+| error | {STOPS} | there is no curve, and the confidence is "cannot tell" |
+| serious | | the confidence is low |
+| warning | stops nothing | the confidence is one step lower |
+| note | | is said, and changes nothing |
+
+`Problem(..., checks=False)` skips all checks of the model. What a model has passed is remembered for all problems that
+use it in the same way (the same moving parameters, prediction, loss and collate function), so a study of hundreds of
+trainings checks each model once.
 
 This page is written by `python scripts/document_checks.py`.
 

@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from tasks import Task, all_tasks, kept, once
 
 from suffice.configuration import StudyConfig, read_configuration
-from suffice.forecasting import measure_pilot, measure_problem
+from suffice.forecasting import measure_head, measure_problem
 from suffice.forecasting.classes import class_slopes_of_gaps
 from suffice.studies import StudySamples, train_cell
 from suffice.training import ALL, Learners, Series
@@ -43,8 +43,8 @@ def of_head(task: Task, size: int) -> dict[str, Any]:
         rows = np.random.default_rng([seed, 9]).permutation(len(task.labels))[:size]
         if np.bincount(task.labels[rows], minlength=task.classes).min() < 2:
             continue
-        pilot = measure_pilot(task.features[rows], task.labels[rows], task.l2, seed)
-        own, unseen = ((part.losses, part.labels) for part in (pilot.own, pilot.nearly_all))
+        pilot = measure_head(task.features[rows], task.labels[rows], task.l2, seed)
+        own, unseen = ((part.losses, part.labels) for part in (pilot.own, pilot.unseen))
         gradients, gaps = pilot.class_slopes(), class_slopes_of_gaps(own, unseen, 1.0)
         assert gradients is not None
         assert gaps is not None
@@ -81,7 +81,7 @@ def retrained(seeds: int) -> dict[str, Any]:
         slopes = found.class_slopes()
         assert slopes is not None
         told.append(slopes.values / slopes.counts / 2)
-        unseen = found.nearly_all
+        unseen = found.unseen
         wrong.append([unseen.wrong[unseen.labels == name].mean() for name in range(len(slopes.counts))])
         fell.append([])
         for name, count in enumerate(slopes.counts):

@@ -31,7 +31,7 @@ from heads import FITS, PARTS, truth
 from jaxtyping import Float64, Int64
 from tasks import Task, all_tasks, kept, once
 
-from suffice.forecasting import curve_of, fit_curve, measure_pilot
+from suffice.forecasting import curve_of, fit_curve, measure_head
 from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.slopes import standard_error
@@ -102,7 +102,7 @@ class Collection:
 
     def _forecast(self, size: int) -> LearningCurve:
         rows = self.order[:size]
-        return curve_of(measure_pilot(self.task.features[rows], self.task.labels[rows], self.task.l2), [size])
+        return curve_of(measure_head(self.task.features[rows], self.task.labels[rows], self.task.l2), [size])
 
     def _sub_sampled(self, size: int) -> list[tuple[float, float, float]]:
         head, random, points = self._head(size), np.random.default_rng([2, size]), []

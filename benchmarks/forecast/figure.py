@@ -2,9 +2,10 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from suffice.forecasting.pilot import ENOUGH
 from tables import PAGE, ahead, groups, is_clear, read, rms, true_gain
 from tasks import TUNED_ON
+
+from suffice.forecasting.slopes.best import ENOUGH
 
 METHODS = {
     "combined": ("suffice", "#0072b2", "o"),

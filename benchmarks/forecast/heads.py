@@ -15,15 +15,24 @@ import numpy as np
 from environment import alternate, save
 from jaxtyping import Float64, Int64
 from sklearn.linear_model import LogisticRegression
-from suffice.forecasting.pilot import ENOUGH
 from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON, Task, all_tasks, kept, once
 
-from suffice.forecasting import FAMILIES, Estimator, NoImprovement, TwoPoint, curve_of, fit_curve, measure_pilot
+from suffice.forecasting import (
+    FAMILIES,
+    Estimator,
+    NoImprovement,
+    TwoPoint,
+    curve_of,
+    estimators_of,
+    fit_curve,
+    measure_head,
+)
 from suffice.forecasting.checks import WIDTH
 from suffice.forecasting.head import Head, fit_head, refit
 from suffice.forecasting.levels.folds import out_of_fold
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.slopes import effective_dimension_slope, sandwich_slope, standard_error
+from suffice.forecasting.slopes.best import ENOUGH
 
 SHARES = (0.05, 0.1, 0.2)
 """Of the pool: pilots."""
@@ -84,15 +93,14 @@ def pilot(task: Task, size: int, seed: int) -> dict[str, Any]:
     x, y = task.features[rows], task.labels[rows]
     ahead = [size, *(size * times for times in TIMES if size * times <= len(task.labels))]
     sizes = np.array(ahead[1:], dtype=np.float64)
-    found = measure_pilot(x, y, task.l2, seed)
-    assert found.halves is not None
-    at_fold = float(found.nearly_all.losses.mean())
+    found = measure_head(x, y, task.l2, seed)
+    at_fold = float(found.unseen.losses.mean())
     forecast = curve_of(found, ahead)
     head = fit_head(x, CrossEntropy(y, task.classes), task.classes, task.l2)
-    points = [*sub_sampled(head, y, seed), (found.nearly_all.samples, at_fold, standard_error(found.nearly_all.losses))]
+    points = [*sub_sampled(head, y, seed), (found.unseen.samples, at_fold, standard_error(found.unseen.losses))]
     at, values, errors = np.array(points).T
     methods: list[Estimator] = [
-        *found.estimators.values(),
+        *estimators_of(found, seed).values(),
         *(fit_curve(family, at, values, errors, size) for family in FAMILIES),
         TwoPoint(size, float(found.halves.losses.mean()), at_fold),
         NoImprovement(size),
@@ -103,10 +111,10 @@ def pilot(task: Task, size: int, seed: int) -> dict[str, Any]:
         "sizes": ahead,
         "status": forecast.status,
         "level": forecast.level,
-        "level_error": standard_error(found.nearly_all.losses),
+        "level_error": standard_error(found.unseen.losses),
         "slope": forecast.slope,
         "slope_error": forecast.slope_error,
-        "wrong_at_fold": float(found.nearly_all.wrong.mean()),
+        "wrong_at_fold": float(found.unseen.wrong.mean()),
         "loss": {name: getattr(forecast.loss, name).tolist() for name in ("mean", "low", "high")},
         "accuracy": {name: getattr(forecast.accuracy, name).tolist() for name in ("mean", "low", "high")},
         "gains": {method.name: method.gain(sizes).tolist() for method in methods},

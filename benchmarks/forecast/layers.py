@@ -36,6 +36,7 @@ from suffice.forecasting import (
     Slope,
     curve_of,
     effective_penalty,
+    estimators_of,
     fit_curve,
     measure_problem,
 )
@@ -147,10 +148,10 @@ def measure(pilot: Pilot) -> None:
     found = measure_problem(problem, penalty, None, "holdout", holdout)
     seconds = time.perf_counter() - trained
     curves = by_curves(cells, task, method, size)
-    estimators: list[Estimator] = [*found.estimators.values(), *curves]
+    estimators: list[Estimator] = [*estimators_of(found).values(), *curves]
     if pilot.information:
         with_kernel = measure_problem(problem, penalty, None, "holdout", holdout, estimator="information")
-        estimators.append(with_kernel.estimators["information"])
+        estimators.append(estimators_of(with_kernel)["information"])
     curve = curve_of(found, [size, *ahead])
     record = {
         "task": task,

@@ -27,10 +27,10 @@ def test_the_page_has_what_the_registry_has():
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
 def test_every_kind_is_reported_somewhere_and_tested(kind):
-    source = "".join(path.read_text() for path in (ROOT / "src" / "suffice" / "checks").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "src" / "suffice").rglob("*.py"))
     name = re.search(rf'(\w+) = Kind\(\s+"{kind.code}"', source)[1]
     assert len(re.findall(rf"\b{name}\b", source)) >= 4  # defined, listed, imported, used
-    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    tests = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("*.py"))
     assert kind.code in tests
 
 
@@ -47,3 +47,10 @@ def test_a_finding_is_one_line_with_its_code(kind):
             finding.report()
         assert [str(one.message) for one in said] == [str(finding)]
         assert said[0].category is UserWarning
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
+def test_a_finding_is_a_plain_value_with_its_reason(kind):
+    value = Finding(kind, "4 errors in 200 samples", "Label 100 more").value
+    assert (value.code, value.severity, value.why) == (kind.code, kind.severity, kind.matters)
+    assert (value.what, value.remedy) == ("4 errors in 200 samples", "Label 100 more")

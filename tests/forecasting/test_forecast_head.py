@@ -127,7 +127,10 @@ def test_more_features_than_samples_are_no_trouble():
 
 def test_random_labels_are_recognised():
     random = np.random.default_rng(0)
-    curve = forecast_head(random.normal(size=(300, 10)), random.integers(4, size=300), [600, 1200], 0.01)
+    few = forecast_head(random.normal(size=(100, 10)), random.integers(4, size=100), [200], 0.01)
+    assert few.status == "cannot_tell"
+    assert "cannot be told yet whether there is anything to learn" in few.explanation
+    curve = forecast_head(random.normal(size=(1000, 10)), random.integers(4, size=1000), [2000, 4000], 0.01)
     assert curve.status == "cannot_tell"
     assert "the labels look random" in curve.explanation
     assert np.isnan(curve.loss.mean).all()

@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 from study_results import FIGURES, METHODS, cell, surface, values
 
 from suffice.report import write_report
-from suffice.report.answers.study import correlations
+from suffice.report.answers.study import correlations, plateau
 from suffice.results import StudyResult
 
 
@@ -187,3 +187,46 @@ def test_the_surface_between_minima_is_drawn_with_its_slider(browser, tmp_path):
     assert browser.execute_script("return document.getElementById('surface').data[0].z") != before
     assert browser.find_elements(By.CSS_SELECTOR, "#accuracy .scatterlayer .trace")
     assert "Of head, seed 0" in browser.find_element(By.TAG_NAME, "body").text
+
+
+def with_accuracies(**accuracies):
+    """A result with these accuracies at the three sizes, each known to one point, and no plateau missed."""
+    content = values()
+    for method, mean in accuracies.items():
+        content["study"]["curves"][method]["accuracy"] = {
+            "mean": mean,
+            "low": [value - 0.01 for value in mean],
+            "high": [value + 0.01 for value in mean],
+        }
+    for check in content["study"]["check"]:
+        check["censored"] = False
+    return StudyResult.model_validate(content)
+
+
+def test_trainings_that_got_worse_have_no_plateau():
+    found = plateau(with_accuracies(**{"head": [0.367, 0.3, 0.2], "lora(4)": [0.4, 0.35, 0.3]}))
+    assert found == (
+        "These trainings got worse with more data (head 36.7% to 20.0%, lora(4) 40.0% to 30.0%): too few steps, or too "
+        "large a learning rate, to compare sizes."
+    )
+
+
+def test_a_method_that_got_worse_does_not_count_among_the_plateaus_of_the_others():
+    found = plateau(with_accuracies(**{"head": [0.5, 0.6, 0.61], "lora(4)": [0.4, 0.35, 0.3]}))
+    assert found.startswith("Some trainings got worse with more data (lora(4) 40.0% to 30.0%)")
+    assert "Every plateau was reached" in found
+    assert "in 2 of 2 series" in found
+
+
+def test_trainings_at_chance_have_no_plateau():
+    classes = values()["classes"]
+    chance = [1 / classes] * 3
+    found = plateau(with_accuracies(**{"head": chance, "lora(4)": chance}))
+    assert f"{1 / classes:.1%} is chance" in found
+    assert "no plateau" in found
+    assert "Every plateau" not in found
+
+
+def test_a_fall_within_the_intervals_is_no_fall():
+    found = plateau(with_accuracies(**{"head": [0.5, 0.61, 0.6], "lora(4)": [0.4, 0.45, 0.5]}))
+    assert found.startswith("Every plateau was reached")

@@ -56,7 +56,7 @@ def test_the_comparison_is_at_the_sizes_asked_for_with_the_noise_that_is_shared(
     assert (result.samples, result.test_samples, comparison.metric) == (150, 0, "accuracy")
     assert comparison.told.sizes == [150, 300, 1200]
     wrong = [
-        forecast_and_evidence(config_of(method=of.method, l2=l2), folder / of.folder)[1].unseen.wrong
+        forecast_and_evidence(config_of(method=of.method, l2=l2), folder / of.folder)[1].classified.wrong
         for of, l2 in zip(result.methods, (0.01, None), strict=True)
     ]
     correlation = np.corrcoef(*wrong)[0, 1]

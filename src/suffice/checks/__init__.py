@@ -11,7 +11,7 @@ from suffice.checks.losses import (
     check_samples,
 )
 from suffice.checks.moves import check_distance, check_moves
-from suffice.checks.overlap import check_apart, repeated
+from suffice.checks.overlap import check_apart, copies_of, repeated
 from suffice.checks.registry import KINDS, Finding, Kind
 from suffice.checks.unused import check_unused
 
@@ -32,6 +32,7 @@ __all__ = [
     "check_recorded",
     "check_samples",
     "check_unused",
+    "copies_of",
     "loss_at",
     "repeated",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 from torch import Tensor
 
 from suffice.checks.registry import OVERLAP, Finding
@@ -47,6 +48,20 @@ def repeated(known: Iterable[Any], others: Iterable[Any]) -> list[int]:
     """
     seen = {_content(_input(item)) for item in known}
     return [index for index, item in enumerate(others) if _content(_input(item)) in seen]
+
+
+def copies_of(items: Iterable[Any]) -> Int64[np.ndarray, " items"]:
+    """The group of each item: items with the same content, whatever their labels, have the same number from 0 on.
+
+    Args:
+        items: of a data set: ``(x, y)``, dictionaries with "labels", images or texts.
+
+    Example:
+        >>> copies_of([("good", 1), ("bad", 0), ("good", 0)])
+        array([0, 1, 0])
+    """
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(_content(_input(item)), len(numbers)) for item in items], dtype=np.int64)
 
 
 def _input(item: Any) -> Any:

@@ -2,11 +2,9 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
 
 from suffice.errors import InputError
-
-Severity = Literal["error", "warning"]
+from suffice.results import FindingValue, Severity
 
 
 @dataclass(frozen=True)
@@ -15,7 +13,7 @@ class Kind:
 
     Attributes:
         code: stable name, "SUF001" and so on.
-        severity: an error stops what depends on it, a warning does not.
+        severity: an error stops what depends on it, the others do not; see `suffice.results.FindingValue`.
         title: what is wrong, in a few words.
         detected: how it is detected.
         matters: why it matters.
@@ -60,6 +58,13 @@ class Finding:
 
     def __str__(self) -> str:
         return " ".join(f"{self.code}: {self.what}. {self.remedy}.".split())
+
+    @property
+    def value(self) -> FindingValue:
+        """It as a plain value, with the reason why its kind matters."""
+        return FindingValue(
+            code=self.code, severity=self.severity, what=self.what, why=self.kind.matters, remedy=self.remedy
+        )
 
     def report(self) -> None:
         """Raises an error, or warns.
@@ -224,6 +229,157 @@ WEIGHTS_CHANGED = Kind(
     "call `eval()` first and move no parameter that is merged.",
 )
 
+COPIES = Kind(
+    "SUF015",
+    "note",
+    "Some samples are copies of others",
+    "Contents are compared, whatever the labels: rows of features that are equal, or hashes of the inputs. Up to 5% "
+    "of the samples are copies.",
+    "A sample whose copy was trained on has a test loss that is too low. Copies stay in one fold, so that this does "
+    "not happen, and the standard errors count a sample and its copies as one.",
+    "Nothing has to be done. Where copies have different labels, look at these.",
+)
+MANY_COPIES = Kind(
+    "SUF016",
+    "warning",
+    "Many samples are copies of others",
+    "As SUF015, with more than 5% of the samples. In a table, repeats are ordinary where few values are possible: "
+    "restricted to a random half of the columns, at least twice as many pairs of rows are then equal, the mean over 8"
+    " halves. Inputs that are compared by content are always copies.",
+    "Copies stay in one fold, and the samples at hand are counted without them: a curve that says 80 is of 80 "
+    "different samples. Ordinary repeats also stay in one fold, which makes the test loss at most about 5% too high, "
+    "and each counts, since new samples will repeat too.",
+    "Remove the copies, or collect different samples. Where copies have different labels, look at these first.",
+)
+FEW_OF_A_CLASS = Kind(
+    "SUF017",
+    "warning",
+    "The smallest class has few samples",
+    "The different samples of each class are counted; fewer than 24 of the smallest one count.",
+    "The test loss and the recall of that class are mostly noise, and forecasts to 8 times as many samples were off "
+    "by half where classes had so few.",
+    "Label more samples of that class.",
+)
+NO_ERRORS = Kind(
+    "SUF018",
+    "error",
+    "There are no errors on unseen samples",
+    "The errors on unseen samples are counted. The bound on the accuracy is exact (Clopper and Pearson).",
+    "The accuracy has a lower bound and nothing else: how much more samples would raise it cannot be told.",
+    "Label more samples to test on, until about ten errors are expected.",
+)
+FEW_ERRORS = Kind(
+    "SUF019",
+    "warning",
+    "There are few errors on unseen samples",
+    "One to nine errors on unseen samples count. The interval of the accuracy is exact (Clopper and Pearson).",
+    "The relative error of the error rate is one over the root of their number: with fewer than ten, a third or more.",
+    "Label more samples to test on.",
+)
+FEW_PER_WEIGHT = Kind(
+    "SUF020",
+    "warning",
+    "There are few samples for each free weight",
+    "The share by which a slope of first order in 1/k falls short of what the next samples bring is estimated as 1 - "
+    "(1 - p/k)^2, with p the effective number of free weights. From 20% on, fewer than about 9.5 samples a weight, it"
+    " counts.",
+    "The loss falls faster than the first order says while samples are few. Heads of 9 tasks, with 0.04 to 0.2 free "
+    "weights a sample, fell 9 to 41% short of the gain to twice as many samples, where the formula says 8 to 36%.",
+    "Take the gain as a lower bound, or label more samples, or use a stronger penalty.",
+)
+DRIFT = Kind(
+    "SUF021",
+    "serious",
+    "The loss changes along the order of the samples",
+    "The losses are centred and scaled within each class. Their largest cumulative sum, in the order of the source "
+    "(rows of the data set, whatever order they are used in), is compared with that in 199 random orders within the "
+    "classes (Page 1954). It counts if none is as large: by chance in 0.5% of data sets. Copies count once. Files that "
+    "are sorted by class pass.",
+    "A forecast is for more samples like those at hand. If the loss changes along the file, these come from sources "
+    "or times that differ, and the next ones may differ from them all.",
+    "Find out what changes along the file. Then forecast from the part that the next samples will be like, or shuffle"
+    " if they will be like the whole.",
+)
+LOST_IN_NOISE = Kind(
+    "SUF022",
+    "error",
+    "The loss gap is indistinguishable from zero",
+    "The gap between the losses on unseen and on training samples is compared with its standard error n times the "
+    "gap. It counts if n is above 0.6 or the gap is not positive.",
+    "The slope of the learning curve is estimated from that gap. Beyond n = 0.6, intervals are either wrong or too "
+    "wide to be of use. What remains is an upper bound of the gain.",
+    "Label more samples to test on: n falls as one over the root of their number. If the largest possible gain is not"
+    " worth the samples, stop.",
+)
+NEGATIVE_GAP = Kind(
+    "SUF023",
+    "error",
+    "Unseen samples have a lower loss than the training samples",
+    "The gap of SUF022 is below zero, even at the upper end of its one-sided 95% interval.",
+    "The gap of a trained model is positive. The model was not trained on these samples, or it has seen the others "
+    "too, or these are easier.",
+    "Give the samples that the model was trained on, and others that are like them.",
+)
+NOT_CONVERGED = Kind(
+    "SUF024",
+    "error",
+    "The training has not converged",
+    "The best of five steps along the gradient lowers the training loss by more than 10% of the test loss, and the "
+    "training loss is above 75% of the test loss.",
+    "The loss is then that of a training that was too short, and does not tell what more samples would bring.",
+    "Train longer, or with a larger learning rate.",
+)
+COLLAPSED = Kind(
+    "SUF025",
+    "error",
+    "The training has collapsed",
+    "On its own training samples the model is right no more often than the largest class is, and their loss is at "
+    "least 95% of that of the class frequencies.",
+    "The model has learned nothing from its samples, so its losses at several sizes are no learning curve. A flat "
+    "curve of such trainings is no plateau.",
+    "Lower the learning rate, train longer, or check that the samples and labels belong together.",
+)
+NO_FALL = Kind(
+    "SUF026",
+    "error",
+    "The loss does not fall with more samples",
+    "The loss of models trained on half of the samples is compared with that of models trained on nearly all, by "
+    "sample. It counts if the loss has risen by more than the predicted fall and 3.3 standard errors, or if the "
+    "predicted curve rises.",
+    "A curve that rises is not extrapolated. Usual reasons are a training of too few steps for more samples, and one "
+    "that is unstable.",
+    "Train longer, or with a smaller learning rate, and look at the training loss.",
+)
+DISAGREEMENT = Kind(
+    "SUF027",
+    "serious",
+    "Trainings on half of the samples disagree with the slope",
+    "The fall of the loss from half of the samples to nearly all is compared with the forecast's. A difference of "
+    "more than 4.5 standard errors of both counts.",
+    "The forecast predicts the past wrongly, so it may predict the future wrongly too: the curve has another shape, "
+    "or the two trainings are not alike.",
+    "Take the forecast to twice as many samples at most, and check it with the next samples.",
+)
+RANDOM_LABELS = Kind(
+    "SUF028",
+    "error",
+    "The labels look random",
+    "The sum of the outputs of the right classes is compared with its mean and variance over all permutations of the "
+    "labels within each fold (Hoeffding 1951); out-of-fold outputs depend on the labels of other folds, which doubles"
+    " the variance. It counts if p is above 0.05 although there are enough samples to find 2% of the entropy of the "
+    "classes.",
+    "There is nothing to extrapolate. The usual reason is that labels and samples are in different orders.",
+    "Check that labels and samples belong together, and that the features hold what the labels are about.",
+)
+NOT_BETTER = Kind(
+    "SUF029",
+    "error",
+    "The model is not clearly better than the class frequencies",
+    "As SUF028, with too few samples to find 2% of the entropy of the classes.",
+    "Whether there is anything to learn cannot be told yet.",
+    "Label more samples.",
+)
+
 KINDS: tuple[Kind, ...] = (
     UNSTABLE,
     COMPANY,
@@ -239,5 +395,20 @@ KINDS: tuple[Kind, ...] = (
     OVERLAP,
     INPUT_CHANGED,
     WEIGHTS_CHANGED,
+    COPIES,
+    MANY_COPIES,
+    FEW_OF_A_CLASS,
+    NO_ERRORS,
+    FEW_ERRORS,
+    FEW_PER_WEIGHT,
+    DRIFT,
+    LOST_IN_NOISE,
+    NEGATIVE_GAP,
+    NOT_CONVERGED,
+    COLLAPSED,
+    NO_FALL,
+    DISAGREEMENT,
+    RANDOM_LABELS,
+    NOT_BETTER,
 )
 """All kinds of findings, by code."""

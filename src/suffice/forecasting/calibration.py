@@ -1,4 +1,4 @@
-"""Predictions at the temperature at which their mean loss is smallest, and what miscalibration costs."""
+"""Predictions at the temperature at which their mean loss is smallest."""
 
 import math
 from functools import cached_property
@@ -44,16 +44,6 @@ class Calibrated:
     def losses(self) -> Float64[np.ndarray, " samples"]:
         """Cross-entropy of each sample at this temperature."""
         return self.predictions.losses
-
-    def miscalibration(self, temperature: float) -> float:
-        """What the calibrated outputs lose by being multiplied by a temperature, such as that of the outputs."""
-        multiplied = Predictions(self._given.samples, temperature * self.predictions.outputs, self._given.labels)
-        return float(multiplied.losses.mean() - self.losses.mean())
-
-    def sharpened(self, factor: float) -> tuple[float, float]:
-        """Loss and error rate to be expected of the probabilities softmax(factor z / T) where these are true."""
-        p = Predictions(self._given.samples, factor * self.predictions.outputs, self._given.labels).probabilities
-        return float(-(p * np.log(np.maximum(p, np.finfo(float).tiny))).sum(1).mean()), float(1 - p.max(1).mean())
 
     def _at(self, temperature: float) -> Predictions:
         return Predictions(self._given.samples, self._given.outputs / temperature, self._given.labels)

@@ -1,155 +1,80 @@
-"""Whether the samples at hand allow a forecast, and what makes one less certain."""
-
-import math
-from statistics import NormalDist
+"""Whether the samples at hand allow a forecast, and what makes one less certain: all questions to the evidence."""
 
 import numpy as np
-from jaxtyping import Float64
 
-from suffice.forecasting.calibration import Calibrated
+from suffice.checks import Finding
+from suffice.forecasting.doubts import (
+    about_chance,
+    about_collapse,
+    about_convergence,
+    about_copies,
+    about_errors,
+    about_fall,
+    about_free_weights,
+    about_gap,
+    about_halves,
+    about_order,
+    about_smallest_class,
+    by_severity,
+    gap_of,
+)
 from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.evidence import Evidence
-from suffice.forecasting.slopes import standard_error
-from suffice.forecasting.slopes.best import ENOUGH
-from suffice.results import CONFIDENCE
-from suffice.training.predictions import Predictions
-
-WIDTH = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-"""Standard errors on each side of an interval."""
-
-FAR, UNFITTED = 0.1, 0.75
-"""A training has not converged where a gradient step lowers the training loss by more than the first share of the test
-loss, and the training loss is above the second share of it.
-
-Measured on the embedded ViT with 160 digits: 0.11 to 0.3 and 0.95 to 1 after 3 to 100 steps by each of three methods;
-0.03 to 0.28 and 0.6 after 300 steps. At a minimum under a penalty: a step of 0.15, at half of the test loss.
-"""
-
-FREE = 0.5
-"""From this mean leverage on, a first-order formula in 1/k no longer holds."""
-
-ORDERS = 199
-"""Random orders that the order of the samples is compared with."""
-
-STEP = 1e-3
-"""Relative step in k of the difference quotient for a slope."""
+from suffice.forecasting.regression import Regressed
+from suffice.forecasting.slopes import FirstOrder
 
 
-def slope_of(estimator: Estimator) -> float:
-    """The slope of the curve against 1/k at k_0."""
-    ahead = (1 + STEP) * estimator.samples
-    return float(estimator.gain(np.array([ahead]))[0] / (1 / estimator.samples - 1 / ahead))
+def findings_of(evidence: Evidence) -> list[Finding]:
+    """What the evidence itself says for or against a forecast, the most severe first; with an error there is none."""
+    own, unseen, apart = evidence.own, evidence.unseen, evidence.apart
+    copies, groups = evidence.copies, evidence.groups
+    has_holdout = evidence.holdout is not None
+    gap = gap_of(own.losses, apart.losses, paired=evidence.folds is not None, groups=groups)
+    of_any = (
+        about_convergence(evidence.descent, evidence.own_loss, evidence.unseen_loss),
+        about_gap(gap, own.samples, apart.samples),
+    )
+    if isinstance(own, Regressed) or isinstance(unseen, Regressed):
+        one_class = np.zeros(len(own.losses), dtype=np.int64)
+        in_order = about_order(unseen.losses, one_class, evidence.rows, groups)
+        return _found(*of_any, in_order, None if copies is None else about_copies(copies.groups, one_class))
+    return _found(
+        *of_any,
+        about_collapse(own.outputs, own.losses, own.labels),
+        # the folds are stratified, so one permutation of all labels does for permutations within each
+        about_chance(
+            unseen.outputs, unseen.labels, None if has_holdout else np.zeros_like(unseen.labels), gap.value / 2
+        ),
+        about_errors(int(unseen.wrong.sum()), len(unseen.labels)),
+        about_smallest_class(own.labels, groups),
+        None if has_holdout else about_order(unseen.losses, unseen.labels, evidence.rows, groups),
+        None if copies is None else about_copies(copies.groups, own.labels, copies.are_ordinary),
+    )
 
 
-def reason_against(evidence: Evidence, estimator: Estimator) -> str | None:
-    """Why these samples allow no forecast; None if they do."""
-    test_loss = float(evidence.unseen.losses.mean())
-    if evidence.descent > FAR * test_loss and evidence.own_loss > UNFITTED * test_loss:
-        return (
-            "The training has not converged: one gradient step would lower the training loss of "
-            f"{evidence.own_loss:.3g} by {evidence.descent:.3g}. Train longer on these samples."
-        )
-    shares = np.bincount(evidence.unseen.labels) / len(evidence.unseen.labels)
-    by_chance = -np.log(shares[evidence.unseen.labels])
-    better = by_chance - Calibrated(evidence.unseen).losses
-    if better.mean() < WIDTH * standard_error(better):
-        return "On left-out samples the model is no better than the class frequencies: the labels look random."
-    if slope_of(estimator) <= 0:
-        return (
-            "The loss on unseen samples is not above the training loss: the model was not trained on these samples, or "
-            "it has seen the others too."
-        )
-    if evidence.halves is None:
-        return None
-    falls = evidence.halves.losses - evidence.apart.losses
-    predicted = _predicted_fall(estimator, evidence.halves, evidence.apart)
-    # the two halves share what noise their models have, so the standard error over samples is too small
-    if predicted < 0 or falls.mean() < -predicted - 2 * WIDTH * standard_error(falls):
-        return (
-            f"The loss does not fall with more samples (half of them: {evidence.halves.losses.mean():.3g}, nearly all: "
-            f"{evidence.apart.losses.mean():.3g}): such a curve is not extrapolated."
-        )
-    return None
-
-
-def doubts(evidence: Evidence, estimator: Estimator, slope_error: float) -> list[str]:
-    """What makes a forecast less certain than its interval: few samples, leverage, the curve below k_0, their order.
+def findings_of_estimator(
+    evidence: Evidence, estimators: dict[str, FirstOrder], estimator: Estimator, slope_error: float
+) -> list[Finding]:
+    """What the evidence says of an estimate, the most severe first.
 
     Args:
         evidence: what was measured.
+        estimators: all that it allows.
         estimator: of the gain.
         slope_error: the standard error of its slope.
     """
-    return [
-        *_fewness(evidence),
-        *_leverage(evidence),
-        *_disagreement(evidence, estimator, slope_error),
-        *_drift(evidence),
-    ]
+    apart, halves = evidence.apart, evidence.halves
+    of_weights = of_fall = of_halves = None
+    if evidence.head is not None:
+        of_weights = about_free_weights(2 * estimators["information"].slope.value, evidence.samples)
+    if halves is not None and len(halves.losses) == len(apart.losses):
+        less, more = estimator.gain(np.array([halves.samples, apart.samples], dtype=np.float64))
+        predicted, error = float(more - less), slope_error * (1 / halves.samples - 1 / apart.samples)
+        losses = halves.losses, apart.losses
+        of_fall = about_fall(*losses, (halves.samples, apart.samples), predicted, evidence.groups)
+        of_halves = about_halves(*losses, predicted, error, evidence.groups)
+    return _found(of_weights, of_fall, of_halves)
 
 
-def _fewness(evidence: Evidence) -> list[str]:
-    per_class = evidence.samples / len(np.unique(evidence.own.labels))
-    if per_class >= ENOUGH:
-        return []
-    return [
-        f"There are {per_class:.0f} samples per class on average. With fewer than {ENOUGH}, the test loss at hand is "
-        "mostly noise, and forecasts to 8 times as many samples were off by half."
-    ]
-
-
-def _leverage(evidence: Evidence) -> list[str]:
-    """Of heads, whose slopes are of first order; from generalised cross-validation, see `gcv_slope`."""
-    leverage = 1 - math.sqrt(min(1.0, evidence.own_loss / float(evidence.unseen.losses.mean())))
-    if evidence.head is None or leverage < FREE:
-        return []
-    return [
-        f"The mean leverage is {leverage:.2f}: there are too few samples, or too weak a penalty, for a first-order "
-        "formula in 1/k."
-    ]
-
-
-def _disagreement(evidence: Evidence, estimator: Estimator, slope_error: float) -> list[str]:
-    if evidence.halves is None:
-        return []
-    falls, predicted = (
-        evidence.halves.losses - evidence.apart.losses,
-        _predicted_fall(estimator, evidence.halves, evidence.apart),
-    )
-    error = np.hypot(standard_error(falls), slope_error * (1 / evidence.halves.samples - 1 / evidence.apart.samples))
-    if abs(falls.mean() - predicted) < 2 * WIDTH * error:
-        return []
-    return [
-        f"From half of the samples to nearly all, the loss fell by {falls.mean():.3g}; the forecast has "
-        f"{predicted:.3g}: the curve is not a line in 1/k here."
-    ]
-
-
-def _drift(evidence: Evidence) -> list[str]:
-    """Whether losses change along the order in which the samples came, class by class, since files are often sorted.
-
-    The statistic is the largest cumulative sum of a class's centred losses, over its standard deviation (E. S. Page,
-    "Continuous Inspection Schemes", Biometrika 1954).
-    """
-    losses, labels = evidence.unseen.losses, evidence.unseen.labels
-    classes = [losses[labels == label] for label in np.unique(labels)]
-    centred = [of - of.mean() for of in classes if of.std() > 0]
-    random = np.random.default_rng(0)
-    # equal sums in another order differ by rounding
-    observed = _largest_sum(centred) * (1 - 1e-9)
-    if not centred or any(_largest_sum([random.permutation(of) for of in centred]) >= observed for _ in range(ORDERS)):
-        return []
-    return [
-        f"The loss changes along the order of the samples, more than in any of {ORDERS} random orders: the samples are "
-        "not exchangeable, and more of them may differ from these."
-    ]
-
-
-def _largest_sum(classes: list[Float64[np.ndarray, " _"]]) -> float:
-    return max((float(np.abs(of.cumsum()).max() / (of.std() * np.sqrt(len(of)))) for of in classes), default=0.0)
-
-
-def _predicted_fall(estimator: Estimator, halves: Predictions, nearly_all: Predictions) -> float:
-    """The forecast's fall of the loss from the halves to nearly all."""
-    less, more = estimator.gain(np.array([halves.samples, nearly_all.samples]))
-    return float(more - less)
+def _found(*answers: Finding | None) -> list[Finding]:
+    return by_severity([finding for finding in answers if finding is not None])

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64
 
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.head import Head
+from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes import optimism_slope
 from suffice.forecasting.slopes.best import best_outputs
 from suffice.forecasting.slopes.traces import SOLVED, draws
@@ -128,14 +129,14 @@ def class_slopes_of(evidence: Evidence, slope: float, seed: int = 0) -> ClassSlo
         seed: random seed of the vectors.
 
     Returns:
-        None where it cannot be estimated.
+        None where it cannot be estimated, and of regressions.
     """
+    own, unseen = evidence.own, evidence.unseen
+    if isinstance(own, Regressed) or isinstance(unseen, Regressed):
+        return None
     if evidence.head is not None:
-        return class_slopes(
-            evidence.head, best_outputs(evidence.head, evidence.apart.outputs), evidence.own.labels, seed
-        )
-    own, unseen = ((part.losses, part.labels) for part in (evidence.own, evidence.unseen))
-    return class_slopes_of_gaps(own, unseen, slope)
+        return class_slopes(evidence.head, best_outputs(evidence.head, evidence.apart.outputs), own.labels, seed)
+    return class_slopes_of_gaps((own.losses, own.labels), (unseen.losses, unseen.labels), slope)
 
 
 def class_slopes_of_gaps(own: LossesOfClasses, unseen: LossesOfClasses, slope: float) -> ClassSlopes | None:

@@ -7,8 +7,8 @@ mean over unseen samples i, so with the losses (or errors) :math:`e_{ai}` of met
 .. math:: \mathrm{Cor}(\bar e_a, \bar e_b) = \mathrm{Cor}_i(e_{ai}, e_{bi})
 
 The curves are paired so that their levels, as they were measured, have this correlation; each curve brings its own
-slope and exponent along, so that these are independent between methods. To pair is to reorder: the forecast of a method
-does not depend on the company it is in.
+slope and exponent along, so that these are otherwise independent between methods. To pair is to reorder: the forecast
+of a method does not depend on the company it is in.
 
 Source of the reordering: R. Iman and W. Conover, "A distribution-free approach to inducing rank correlation among input
 variables", Communications in Statistics B 11, 1982.

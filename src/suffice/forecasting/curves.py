@@ -1,41 +1,85 @@
-r"""From the evidence to curves that can be asked at any size: loss and accuracy, with their joint error.
+r"""From the evidence to curves that can be asked at any size: the loss and metrics, with their joint error.
 
 With the slope s at the :math:`k_0` samples at hand and the exponent c of its shape, close to 1,
 
-.. math:: L(k) = L(k_0) - \frac{s}{k_0} \, \frac{1 - (k / k_0)^{-c}}{c}, \qquad A(k) = A(k_0) + r \, (L(k_0) - L(k))
+.. math:: L(k) = L(k_0) - \frac{s}{k_0} \, \frac{1 - (k / k_0)^{-c}}{c}, \qquad m(k) = m(k_0) + r \, (L(k_0) - L(k))
 
-Each draw has its own level, slope, exponent and rate r of the accuracy. The level is measured with models of
-:math:`k_f` samples, nearly all of those at hand, and brought to :math:`k_0` by the curve.
+Each draw has its own level, slope, exponent and rate r at which the metric m rises. The level is measured with models
+of :math:`k_f` samples, nearly all of those at hand, and brought to :math:`k_0` by the curve.
 """
 
 import math
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import betaincinv, ndtr, ndtri
+from scipy.special import ndtri
 from scipy.stats import qmc
 
-from suffice.forecasting.accuracy import accuracy_rate
-from suffice.forecasting.estimator import Estimator
+from suffice.forecasting.doubts import gap_of
+from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.evidence import Evidence
-from suffice.forecasting.slopes import FirstOrder, standard_error
+from suffice.forecasting.metrics import Metric, Rates, metric_now
+from suffice.forecasting.regression import Regressed, r_squared_curve, target_variance
+from suffice.forecasting.slopes import (
+    FirstOrder,
+    between_trainings,
+    measured_of_heads,
+    part_errors,
+    share_of_slope,
+)
+from suffice.forecasting.slopes.best import best_outputs
+from suffice.forecasting.slopes.calibrated import FAR
 from suffice.results import HORIZON, Curve, Draws, fall
+from suffice.training.predictions import Predictions
 
 DRAWN = 1024
 """Curves that are drawn: a power of 2, as quasi-random sequences have them."""
-
-EXPONENT = 0.05
-"""Standard deviation of the logarithm of the exponent of heads at a fixed penalty, around 0."""
-
-BETWEEN_TRAININGS = 0.4
-"""Standard deviation between trainings, over the fall of the loss that is left."""
 
 KNOTS = np.arange(-2.0, math.log2(HORIZON) + 0.25, 0.25)
 """Doublings of the samples at hand, between which the curve of an estimator that is not of first order is a line."""
 
 
-def loss_curve(evidence: Evidence, estimator: Estimator, error: float, sizes: Float64[np.ndarray, " sizes"]) -> Curve:
+@dataclass(frozen=True)
+class Shape:
+    """What is known of the shape of curves of one kind, and of the noise around them.
+
+    Attributes:
+        exponent: median of c.
+        deviation: standard deviation of log c.
+        noise: standard deviation of the loss between trainings on k_0 samples.
+        noise_exponent: e, where that on k samples is (k / k_0)^-e times as large.
+    """
+
+    exponent: float
+    deviation: float
+    noise: float
+    noise_exponent: float
+
+
+def shape_of(evidence: Evidence, slope: float, seed: int = 0) -> Shape:
+    """The shape of heads, or that of other models, which is of first order as far as it was measured.
+
+    Args:
+        evidence: what was measured.
+        slope: s.
+        seed: random seed of the traces.
+    """
+    if evidence.head is None:
+        noise = part_errors("full" if evidence.is_whole else "part").training * slope / evidence.samples
+        return Shape(1.0, 0.0, noise, 1.0)
+    measured = measured_of_heads()
+    between = between_trainings(evidence.head, best_outputs(evidence.head, evidence.apart.outputs), seed).at_slope(
+        slope
+    )
+    now, then = measured.trainings * between.deviation(evidence.samples * np.array([1.0, FAR]))
+    return Shape(measured.exponent, measured.exponent_deviation, float(now), math.log(now / then) / math.log(FAR))
+
+
+def loss_curve(
+    evidence: Evidence, estimator: Estimator, error: float, sizes: Float64[np.ndarray, " sizes"], seed: int = 0
+) -> Curve:
     """The expected loss on unseen samples.
 
     Args:
@@ -43,18 +87,29 @@ def loss_curve(evidence: Evidence, estimator: Estimator, error: float, sizes: Fl
         estimator: of the gain.
         error: standard error of the logarithm of its slope.
         sizes: k.
+        seed: random seed of the traces.
     """
     unseen, scores = evidence.unseen, _scores()
-    off = math.hypot(standard_error(unseen.losses), evidence.level_off * evidence.unseen_loss)
+    off = math.hypot(evidence.level_noise, evidence.level_off * evidence.unseen_loss)
     at_fold = np.maximum(evidence.unseen_loss + off * scores["level"], 0.0)
-    share = np.exp(error * scores["slope"])
-    exponent = np.exp(EXPONENT * scores["exponent"])
-    common = {"smallest": math.ceil(evidence.samples / 2), "largest": evidence.samples}
-    ratio = unseen.samples / evidence.samples
+    with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
+    score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]
+    share = np.exp(error * score)
+    shape = shape_of(evidence, slope_of(estimator), seed)
+    common = {
+        "smallest": math.ceil(evidence.samples / 2),
+        "largest": evidence.samples,
+        "noise": [shape.noise],
+        "noise_exponent": shape.noise_exponent,
+    }
     if isinstance(estimator, FirstOrder):
-        slope = estimator.slope.value / evidence.samples * share
-        level = at_fold + slope * fall(ratio, exponent, 0.0)
-        draws = Draws(**common, level=level, slope=slope, exponent=exponent, noise=BETWEEN_TRAININGS * np.abs(slope))
+        exponent = shape.exponent * np.exp(shape.deviation * scores["exponent"])
+        # the slope is that of the line to 8 times as many samples
+        slope = (
+            estimator.slope.value / evidence.samples * share * share_of_slope(FAR, exponent) / fall(FAR, exponent, 0.0)
+        )
+        level = np.maximum(at_fold + slope * fall(unseen.samples / evidence.samples, exponent, 0.0), 0.0)
+        draws = Draws(**common, level=level, slope=slope, exponent=exponent)
     else:
         gains = estimator.gain(np.append(unseen.samples, evidence.samples * 2.0**KNOTS))
         draws = Draws(
@@ -64,41 +119,51 @@ def loss_curve(evidence: Evidence, estimator: Estimator, error: float, sizes: Fl
             exponent=[1.0],
             knots=KNOTS,
             wander=-share[:, None] * gains[1:],
-            noise=BETWEEN_TRAININGS * np.abs(share * gains[-1]),
         )
     return Curve(metric="loss", sizes=sizes, draws=draws)
 
 
-def accuracy_curve(evidence: Evidence, loss: Curve) -> Curve:
-    """The expected accuracy on unseen samples, which rises with the fall of the loss.
+def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: Metric) -> Curve:
+    """The expected metric on unseen samples, which rises with the fall of the loss.
 
     Args:
         evidence: what was measured.
+        unseen: its predictions for unseen samples.
         loss: the curve of the loss.
+        metric: between 0 and 1, higher is better.
+
+    Raises:
+        InputError: a metric that is not defined for these samples.
     """
-    unseen, scores, of_loss = evidence.unseen, _scores(), loss.draws
-    wrong = int(unseen.wrong.sum())
-    shared = float(np.corrcoef(unseen.losses, unseen.wrong)[0, 1]) if 0 < wrong < len(unseen.labels) else 0.0
-    score = shared * scores["level"] + math.sqrt(1 - shared**2) * scores["wrong"]
-    # Jeffreys' posterior of a share, at the normal scores
-    at_fold = betaincinv(wrong + 0.5, len(unseen.labels) - wrong + 0.5, ndtr(score))
-    rate, error = accuracy_rate(evidence)
-    rates = rate * np.exp(error * scores["rate"])
-    gained = (
-        of_loss.means(np.array([float(unseen.samples)]))[:, 0]
-        - of_loss.means(np.array([float(evidence.samples)]))[:, 0]
-    )
+    of_loss, scores = loss.draws, _scores()
+    now = metric_now(unseen, metric)
+    noise = gap_of(evidence.own.losses, evidence.apart.losses, evidence.folds is not None, evidence.groups).noise
+    rates = Rates(unseen, noise).of(metric, now).draws(scores["rate"])
+    measured, at_hand = (of_loss.means(np.array([size]))[:, 0] for size in (unseen.samples, float(of_loss.largest)))
     draws = Draws(
         smallest=of_loss.smallest,
         largest=of_loss.largest,
-        level=np.maximum(at_fold - rates * gained, 0.0),
+        level=1 - np.clip(now.draws(scores["level"], scores["metric"]) + rates * (measured - at_hand), 0.0, 1.0),
         slope=rates * of_loss.slope,
         exponent=of_loss.exponent,
         knots=of_loss.knots,
         wander=rates[:, None] * of_loss.wander if len(of_loss.knots) > 1 else of_loss.wander,
         noise=rates * of_loss.noise,
+        noise_exponent=of_loss.noise_exponent,
     )
-    return Curve(metric="accuracy", sizes=loss.sizes, draws=draws)
+    return Curve(metric="accuracy", name=metric.name, sizes=loss.sizes, draws=draws)
+
+
+def curve_of_r_squared(unseen: Regressed, loss: Curve) -> Curve:
+    """R² on unseen samples, whose noise goes with that of the loss.
+
+    Args:
+        unseen: predictions for unseen samples.
+        loss: the curve of the loss.
+    """
+    scores = _scores()
+    variance = target_variance(unseen.targets, unseen.losses)
+    return r_squared_curve(loss, variance.draws(scores["level"], scores["metric"]))
 
 
 @cache
@@ -107,6 +172,6 @@ def _scores() -> dict[str, Float64[np.ndarray, " draws"]]:
 
     They are evenly spread, and each comes with its negative, so that medians are those of the distributions.
     """
-    names = ("level", "slope", "exponent", "wrong", "rate")
+    names = ("level", "slope", "exponent", "metric", "rate")
     points = ndtri(qmc.Sobol(len(names), seed=0).random(DRAWN // 2))
     return dict(zip(names, np.vstack([points, -points]).T, strict=True))

@@ -5,6 +5,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float64
 
+STEP = 1e-3
+"""Relative step in k of the difference quotient for a slope."""
+
 
 @runtime_checkable
 class Estimator(Protocol):
@@ -23,3 +26,15 @@ class Estimator(Protocol):
 
     def gain(self, sizes: Float64[np.ndarray, " sizes"]) -> Float64[np.ndarray, " sizes"]:
         """L(k0) - L(k): how far the expected test loss falls from k0 to each size k; negative below k0."""
+
+
+def slope_of(estimator: Estimator) -> float:
+    """The slope of its curve against 1/k at k_0.
+
+    Example:
+        >>> from suffice.forecasting.slopes import FirstOrder, Slope
+        >>> round(slope_of(FirstOrder("noise", 100, Slope(20.0, 1.0))), 6)
+        20.0
+    """
+    ahead = (1 + STEP) * estimator.samples
+    return float(estimator.gain(np.array([ahead]))[0] / (1 / estimator.samples - 1 / ahead))

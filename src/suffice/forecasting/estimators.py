@@ -1,27 +1,28 @@
 """The slope of the evidence by each estimator that it allows, by name, the default first."""
 
+import math
+
 from suffice.errors import InputError, nearest
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.head import Head
 from suffice.forecasting.slopes import (
     FirstOrder,
     Slope,
+    calibrated_slope,
     effective_dimension_slope,
+    fine_tuned_slope,
     gcv_slope,
     geometric_mean,
+    measured_of_heads,
     optimism_slope,
+    part_errors,
     sandwich_slope,
 )
 from suffice.forecasting.slopes.best import best_outputs
+from suffice.forecasting.slopes.fine_tuned import Part
 
 AUTO = "auto"
 """The default estimator."""
-
-OF_HEADS = 0.5
-"""Error of the mean of two slopes of a head, relative to its distance from each; somewhat less on the tuning tasks."""
-
-OF_OTHERS = 1.0
-"""The same of other models."""
 
 UNKNOWN = 2.0
 """Times as large is the error where nothing is known of the training."""
@@ -30,36 +31,72 @@ UNKNOWN = 2.0
 def estimators_of(evidence: Evidence, seed: int = 0) -> dict[str, FirstOrder]:
     r"""The slope by several estimators.
 
+    - ``calibrated``, the default for heads: see `suffice.forecasting.slopes.calibrated_slope`.
     - ``combined``: the geometric mean of two of the others, whose errors mostly have opposite signs: of ``noise`` and
-      ``information`` for heads, and of ``symmetric`` and ``gcv`` for other models.
+      ``information`` for heads, and of ``symmetric`` and ``gcv`` for other models, where it is the default, see
+      `suffice.forecasting.slopes.fine_tuned_slope`.
     - ``noise``: the sandwich of a head, with residuals of approximately the best head.
     - ``information``: the effective dimension, C = H_0; too large for an underconfident model.
     - ``symmetric``: the optimism; too large where a penalty restrains the fit.
     - ``gcv``: generalised cross-validation.
+
+    The error of the default was measured on other data sets; that of another is at least as large, and as the two are
+    apart.
     """
-    own, unseen = evidence.own, evidence.apart
-    slopes = {"symmetric": optimism_slope(own.losses, unseen.losses, own.samples, unseen.samples)}
-    if evidence.head is not None:
-        slopes = _of_head(evidence, evidence.head, seed) | slopes
-        pair, off = ("noise", "information"), OF_HEADS
-    else:
-        slopes["gcv"] = gcv_slope(own.losses, unseen.losses, own.samples, unseen.samples, evidence.directions)
-        if evidence.information is not None:
-            slopes["information"] = evidence.information
-        pair, off = ("symmetric", "gcv"), OF_OTHERS
-    if min(slopes[name].value for name in pair) > 0:
-        combined = geometric_mean(slopes[pair[0]], slopes[pair[1]], off)
-        if not evidence.recipe_known:
-            combined = combined._replace(error=UNKNOWN * combined.error)
-        slopes = {"combined": combined} | slopes
-    return {name: FirstOrder(name, evidence.samples, slope) for name, slope in slopes.items()}
+    slopes = _of_model(evidence) if evidence.head is None else _of_head(evidence, evidence.head, seed)
+    (default, slope), *others = slopes.items()
+    found = {default: slope} | {name: _besides(other, slope) for name, other in others}
+    return {name: FirstOrder(name, evidence.samples, slope) for name, slope in found.items()}
 
 
 def _of_head(evidence: Evidence, head: Head, seed: int) -> dict[str, Slope]:
-    return {
-        "noise": sandwich_slope(head, best_outputs(head, evidence.apart.outputs), seed),
-        "information": effective_dimension_slope(head, seed),
+    own, apart = evidence.own, evidence.apart
+    calibrated = calibrated_slope(head, apart.outputs, apart.samples, seed=seed, samples=own.samples)
+    noise = sandwich_slope(head, best_outputs(head, apart.outputs), seed)
+    information = effective_dimension_slope(head, seed)
+    slopes = {
+        "calibrated": calibrated.slope._replace(with_level=measured_of_heads().correlation),
+        "noise": noise,
+        "information": information,
+        "symmetric": optimism_slope(own.losses, apart.losses, own.samples, apart.samples),
     }
+    if noise.value > 0:
+        slopes["combined"] = geometric_mean(noise, information, 1.0)
+    return slopes
+
+
+def _of_model(evidence: Evidence) -> dict[str, Slope]:
+    own, apart = evidence.own, evidence.apart
+    kind: Part = "full" if evidence.is_whole else "part"
+    halves = evidence.halves
+    combined = fine_tuned_slope(
+        own.losses,
+        apart.losses,
+        own.samples,
+        apart.samples,
+        evidence.directions,
+        kind,
+        halves=None if halves is None else halves.losses,
+        half_samples=None if halves is None else halves.samples,
+    )
+    log_error = combined.log_error * (1.0 if evidence.recipe_known else UNKNOWN)
+    slopes = {
+        "combined": Slope(combined.value, combined.value * log_error, combined.noise / log_error),
+        "symmetric": optimism_slope(own.losses, apart.losses, own.samples, apart.samples),
+        "gcv": gcv_slope(own.losses, apart.losses, own.samples, apart.samples, evidence.directions),
+    }
+    if evidence.information is not None:
+        value = evidence.information.value
+        slopes["information"] = Slope(value, value * part_errors(kind).information)
+    return slopes
+
+
+def _besides(other: Slope, default: Slope) -> Slope:
+    if other.value <= 0:
+        return other
+    apart = math.log(other.value / default.value)
+    off = math.hypot(other.error / other.value, default.error / default.value, apart)
+    return Slope(other.value, other.value * off, default.with_level)
 
 
 def chosen(estimators: dict[str, FirstOrder], name: str) -> FirstOrder:

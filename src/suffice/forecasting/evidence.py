@@ -1,11 +1,19 @@
 """The evidence: what was measured at the samples at hand, by whichever producer."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
+import numpy as np
+from jaxtyping import Int64
+
+from suffice.forecasting.doubts.copies import Copies, error_of_mean
 from suffice.forecasting.head import Head
+from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes.slope import Slope
 from suffice.training.predictions import Predictions
+
+Outcome: TypeAlias = Predictions | Regressed
+"""What models say of samples, and their losses: of classes, or of numbers."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,9 @@ class Evidence:
         recipe_known: whether it is known how the model was trained: by its penalty, or as other trainings were made.
         level_off: relative error of the loss on unseen samples, besides its noise.
         descent: decrease of the training loss by the best step along its gradient.
+        is_whole: whether all weights of the model move.
+        copies: which training samples are copies of others; None where none is.
+        rows: where each training sample is in its source; None where they are in that order.
 
     Raises:
         ValueError: neither folds nor a hold-out.
@@ -33,30 +44,54 @@ class Evidence:
 
     samples: int
     directions: float
-    own: Predictions
-    folds: Predictions | None = None
-    halves: Predictions | None = None
-    holdout: Predictions | None = None
+    own: Outcome
+    folds: Outcome | None = None
+    halves: Outcome | None = None
+    holdout: Outcome | None = None
     head: Head | None = None
     information: Slope | None = None
     penalty: float | None = None
     recipe_known: bool = True
     level_off: float = 0.0
     descent: float = 0.0
+    is_whole: bool = False
+    copies: Copies | None = None
+    rows: Int64[np.ndarray, " samples"] | None = None
 
     def __post_init__(self) -> None:
         if self.folds is None and self.holdout is None:
             raise ValueError("a forecast needs predictions for unseen samples: of folds or of a hold-out")
 
     @property
-    def unseen(self) -> Predictions:
+    def unseen(self) -> Outcome:
         """What the level is from: the hold-out, or the folds where there is none."""
-        return cast(Predictions, self.folds if self.holdout is None else self.holdout)
+        return cast(Outcome, self.folds if self.holdout is None else self.holdout)
 
     @property
-    def apart(self) -> Predictions:
+    def apart(self) -> Outcome:
         """What the slope is from: the folds, whose samples are those of `own`, or the hold-out where there are none."""
-        return cast(Predictions, self.holdout if self.folds is None else self.folds)
+        return cast(Outcome, self.holdout if self.folds is None else self.folds)
+
+    @property
+    def classified(self) -> Predictions:
+        """The predictions for unseen samples, of a classifier.
+
+        Raises:
+            TypeError: a regression.
+        """
+        if isinstance(self.unseen, Regressed):
+            raise TypeError("a regression has no classes")
+        return self.unseen
+
+    @property
+    def groups(self) -> Int64[np.ndarray, " samples"] | None:
+        """Training samples that count as one, being copies; None where each is on its own."""
+        return None if self.copies is None else self.copies.together
+
+    @property
+    def level_noise(self) -> float:
+        """Standard error of the loss on unseen samples by the noise of these."""
+        return error_of_mean(self.unseen.losses, self.groups if self.holdout is None else None)
 
     @property
     def own_loss(self) -> float:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from suffice.checks import check_apart, check_losses, check_samples
 from suffice.curvature import TangentKernel, flattened, mean_gradient, parameter_count, tangent_kernel, unflattened
 from suffice.errors import InputError
+from suffice.forecasting.doubts import copies_of_samples
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.heads import measure_head
 from suffice.forecasting.inputs import labels_of
@@ -25,7 +26,6 @@ from suffice.forecasting.levels import (
     LINEARISED,
     Refit,
     left_out,
-    of_holdout,
     predictions_of,
     trained_out_of_fold,
 )
@@ -94,16 +94,19 @@ def _of_losses(
 ) -> Evidence:
     if level == "leave_one_out" and penalty is None:
         raise InputError("the loss of other samples is not known: give holdout=, refit=, or the training's penalty=")
-    own = predictions_of(problem, len(problem))
+    copies = copies_of_samples(problem)
+    groups, samples = (None, len(problem)) if copies is None else (copies.together, copies.different)
+    own = predictions_of(problem, samples)
     kernel = None
     if estimator == "information" or level == "leave_one_out":
         kernel = tangent_kernel(problem, 1.0 if penalty is None else penalty, progress=progress)
     folds = halves = apart = None
     if level == "holdout":
-        apart = of_holdout(problem, cast(Samples, holdout))
+        apart = predictions_of(problem.elsewhere(cast(Samples, holdout)), samples)
     elif level == "folds":
         folds, halves = (
-            trained_out_of_fold(problem, labels, cast(Refit, refit), count, seed) for count in (FOLDS_OF_TRAININGS, 2)
+            trained_out_of_fold(problem, labels, cast(Refit, refit), count, seed, groups)
+            for count in (FOLDS_OF_TRAININGS, 2)
         )
     else:
         folds = left_out(own, cast(TangentKernel, kernel))
@@ -116,7 +119,7 @@ def _of_losses(
         information = Slope(kernel.df2(factor) / 2, 0.0)
         known = factor if known is None else known
     return Evidence(
-        samples=len(labels),
+        samples=samples,
         directions=parameter_count(problem) / (own.outputs.shape[1] - 1),
         own=own,
         folds=folds,
@@ -127,6 +130,9 @@ def _of_losses(
         recipe_known=penalty is not None or refit is not None,
         level_off=LINEARISED if level == "leave_one_out" else 0.0,
         descent=_descent(problem),
+        is_whole=len(problem.moving) == len(dict(problem.model.named_parameters())),
+        copies=copies,
+        rows=problem.index,
     )
 
 

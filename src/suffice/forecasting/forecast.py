@@ -2,37 +2,37 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
+from suffice.checks import Finding
 from suffice.errors import InputError
-from suffice.forecasting.checks import doubts, reason_against, slope_of
-from suffice.forecasting.curves import accuracy_curve, loss_curve
-from suffice.forecasting.estimator import Estimator
+from suffice.forecasting.checks import findings_of, findings_of_estimator
+from suffice.forecasting.curves import curve_of_r_squared, loss_curve, metric_curve
+from suffice.forecasting.doubts import by_severity
+from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.estimators import AUTO, chosen, estimators_of
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.fine_tuned import LevelSource, measure_problem
-from suffice.forecasting.heads import measure_head
+from suffice.forecasting.heads import measure_head, measure_regression
 from suffice.forecasting.inputs import (
     Labels,
     Table,
     class_labels,
     dense_features,
     positive,
+    regression_targets,
     strange_scale,
     whole_sizes,
 )
 from suffice.forecasting.levels import Refit
+from suffice.forecasting.metrics import Accuracy, Metric, metric_named
+from suffice.forecasting.regression import Regressed, rmse_curve
 from suffice.forecasting.slopes import FirstOrder
 from suffice.problem import Problem, Samples
 from suffice.results import CONFIDENCE, Band, LearningCurve
-
-ALWAYS_OFF, OFF_PER_CLASS = 0.1, 2.0
-"""Relative errors of slopes beyond their standard error; the second is divided by the samples per class.
-
-Measured on the tuning tasks of `benchmarks/forecast`, so that the stated errors are about the measured ones.
-"""
 
 
 def forecast_head(
@@ -42,50 +42,71 @@ def forecast_head(
     l2: float,
     seed: int = 0,
     estimator: str | Estimator = AUTO,
+    loss: Literal["cross_entropy", "squared"] = "cross_entropy",
+    metrics: Sequence[str] = (),
 ) -> LearningCurve:
-    r"""The expected test loss and accuracy of a softmax regression fitted to k samples, from those at hand alone.
+    r"""The expected test loss and accuracy of a linear head fitted to k samples, from those at hand alone.
 
-    The head minimises the mean cross-entropy plus :math:`\frac{l_2}{2} ||W||^2`, W of shape (columns + 1, K) with an
-    intercept as a feature of ones, the same :math:`l_2` at every size. With :math:`k_0` samples at hand
+    The head, a softmax regression or one fitted by least squares, minimises the mean loss plus
+    :math:`\frac{l_2}{2} ||W||^2`, W of shape (columns + 1, outputs) with an intercept as a feature of ones, the same
+    :math:`l_2` at every size. With :math:`k_0` samples at hand and an exponent c close to 1
 
-    .. math:: L(k) = L(k_0) - s \left( \frac1{k_0} - \frac1k \right)
+    .. math:: L(k) = L(k_0) - \frac{s}{k_0} \, \frac{1 - (k / k_0)^{-c}}{c}
 
     The level :math:`L(k_0)` is estimated by ten-fold cross-validation, extended from nine tenths of the samples to all
-    by the slope. The slope s needs the Hessian and the gradients at one fit: it is the geometric mean of
-    `suffice.forecasting.slopes.sandwich_slope` and `suffice.forecasting.slopes.effective_dimension_slope`. The accuracy
-    follows from the loss, see `suffice.forecasting.accuracy.error_rate`.
+    by the curve. The slope s needs one fit with its curvature and the losses of the folds, see
+    `suffice.forecasting.slopes.calibrated_slope`. Metrics rise with the fall of the loss, see
+    `suffice.forecasting.metrics`.
 
-    The intervals are for the expected loss of a training on k samples. They combine the noise of the level with the
-    error of the slope, which is estimated from the difference between the two slopes.
+    The intervals are for the expected value of a training on k samples. They combine the noise of the level with the
+    errors of slope and shape, which were measured on other people's data sets.
 
     Args:
         features: (n, d), an array, a sparse matrix (made dense), a tensor or a data frame; not scaled.
-        labels: classes 0 to K - 1, (n,).
+        labels: classes 0 to K - 1, (n,); for least squares numbers, (n,) or (n, outputs).
         sizes: k, at least 2; those below n are for comparison.
         l2: the penalty.
         seed: random seed of the folds and the traces.
-        estimator: of the gain: "combined" (the default, "auto"), "noise" (the sandwich), "information" (the effective
-            dimension), "symmetric" (the optimism), or any other, such as a fitted curve.
+        estimator: of the slope: "calibrated" (the default, "auto"), "noise" (the sandwich), "information" (the
+            effective dimension), "combined" (the geometric mean of these two), "symmetric" (the optimism), or any
+            other, such as a fitted curve.
+        loss: "cross_entropy", or "squared", the mean over outputs: then "accuracy" of the result is :math:`R^2`, and
+            "RMSE" is among its metrics.
+        metrics: others of a classifier: "balanced accuracy", "macro F1", "AUROC", "recall of class 2" and so on.
 
     Raises:
         InputError: features that are not finite, or scaled so that the head cannot be fitted, labels that are not 0 to
-            K - 1 with at least two samples each, sizes below 2, a penalty that is not positive, an unknown estimator.
+            K - 1 with at least two samples each, sizes below 2, a penalty that is not positive, an unknown estimator
+            or metric.
 
     Example:
         >>> random = np.random.default_rng(0)
         >>> x = random.normal(size=(300, 5))
         >>> y = (x[:, 0] + random.normal(size=300) > 0).astype(int)
-        >>> curve = forecast_head(x, y, [600, 1200, 2400], l2=0.01)
+        >>> curve = forecast_head(x, y, [600, 1200, 2400], l2=0.01, metrics=["AUROC"])
         >>> bool(curve.loss.mean[0] > curve.loss.mean[2]), curve.status
         (True, 'extrapolated')
+        >>> bool(curve.metrics["AUROC"].mean[2] > 0.8)
+        True
     """
+    if loss not in ("cross_entropy", "squared"):
+        raise InputError(f'loss = "{loss}": must be cross_entropy or squared')
+    if loss == "squared" and len(metrics):
+        raise InputError("metrics are of classifiers: with the loss squared there are R² and RMSE")
     asked, penalty = whole_sizes(sizes), positive("l2", l2)
     numbers = dense_features(features)
-    classes = class_labels(labels, len(numbers))
+    if not np.ptp(numbers, 0).any():
+        raise InputError("all features are constant: give features that differ, and standardise them")
+    with_intercept = np.hstack([numbers, np.ones((len(numbers), 1))])
     try:
         with np.errstate(all="ignore"):  # what overflows is refused below
-            evidence = measure_head(np.hstack([numbers, np.ones((len(numbers), 1))]), classes, penalty, seed)
-            curve = curve_of(evidence, asked, estimator, seed)
+            if loss == "squared":
+                targets = regression_targets(labels, len(numbers))
+                curve = curve_of(measure_regression(with_intercept, targets, penalty, seed), asked, estimator, seed)
+            else:
+                classes = class_labels(labels, len(numbers))
+                wanted = [metric_named(name, int(classes.max()) + 1) for name in metrics]
+                curve = curve_of(measure_head(with_intercept, classes, penalty, seed), asked, estimator, seed, wanted)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         raise InputError(f"the head cannot be fitted to these features ({error}): standardise them") from error
     is_finite = bool(np.isfinite([curve.loss.mean, curve.accuracy.mean]).all())
@@ -157,7 +178,11 @@ def forecast(
 
 
 def curve_of(
-    evidence: Evidence, sizes: Sequence[int], estimator: str | Estimator = AUTO, seed: int = 0
+    evidence: Evidence,
+    sizes: Sequence[int],
+    estimator: str | Estimator = AUTO,
+    seed: int = 0,
+    metrics: Sequence[Metric] = (),
 ) -> LearningCurve:
     """The forecast from what was measured; without numbers where the checks fail.
 
@@ -166,33 +191,37 @@ def curve_of(
         sizes: k.
         estimator: of the gain: the name of one that the evidence allows, "auto" for the first, or any other.
         seed: random seed of the traces.
+        metrics: to be predicted besides loss and accuracy, of a classifier.
 
     Raises:
-        InputError: a name that the evidence does not have.
+        InputError: a name that the evidence does not have, or a metric that is not defined for its samples.
     """
     asked = sorted({int(size) for size in sizes})
+    findings = findings_of(evidence)
+    if _is_stopped(findings):
+        return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
     estimators = estimators_of(evidence, seed)
     used = chosen(estimators, estimator) if isinstance(estimator, str) else estimator
-    reason = reason_against(evidence, used)
-    if reason is not None:
-        nothing = Band(**dict.fromkeys(("mean", "low", "high"), np.full(len(asked), math.nan)))
-        return LearningCurve(
-            sizes=asked,
-            loss=nothing,
-            accuracy=nothing,
-            samples=evidence.samples,
-            status="cannot_tell",
-            explanation=reason,
-        )
-    error = _log_error(evidence, used, chosen(estimators, AUTO))
-    loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64))
-    accuracy = accuracy_curve(evidence, loss)
-    level, slope = float(np.median(loss.draws.level)), slope_of(used)
-    limit = loss.limit
+    slope = slope_of(used)
+    if slope <= 0:
+        reason = f'By the estimator "{used.name}" the loss does not fall with more samples. Take another estimator.'
+        return _cannot_tell(evidence, asked, reason, findings)
+    error = _log_error(used, chosen(estimators, AUTO))
+    findings = by_severity([*findings, *findings_of_estimator(evidence, estimators, used, error * slope)])
+    if _is_stopped(findings):
+        return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
+    loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64), seed)
+    if isinstance(evidence.unseen, Regressed):
+        accuracy, others = curve_of_r_squared(evidence.unseen, loss), {"RMSE": rmse_curve(loss)}
+    else:
+        accuracy, *rest = (metric_curve(evidence, evidence.unseen, loss, one) for one in (Accuracy(), *metrics))
+        others = {str(curve.name): curve for curve in rest}
+    level, limit = float(np.median(loss.draws.level)), loss.limit
     return LearningCurve(
         sizes=asked,
         loss=loss,
         accuracy=accuracy,
+        metrics=others,
         samples=evidence.samples,
         level=level,
         slope=slope,
@@ -206,14 +235,36 @@ def curve_of(
             f"With {evidence.samples:,} samples the test loss is about {level:.3g}; with unlimited samples it "
             f"approaches {limit.mean:.3g} ({CONFIDENCE:.0%} interval {limit.low:.3g} to {limit.high:.3g})."
         ),
-        doubts=doubts(evidence, used, error * slope),
+        findings=[finding.value for finding in findings],
+        doubts=[_sentences(finding) for finding in findings],
         confidence=CONFIDENCE,
     )
 
 
-def _log_error(evidence: Evidence, used: Estimator, default: FirstOrder) -> float:
-    """From its own, or for an estimate that tells none how far it is from the default; and what slopes were off."""
-    slope = slope_of(used)
-    own = used.slope.error if isinstance(used, FirstOrder) else slope - slope_of(default)
-    classes = len(np.unique(evidence.own.labels))
-    return math.hypot(own / slope, ALWAYS_OFF + OFF_PER_CLASS * classes / evidence.samples)
+def _is_stopped(findings: Sequence[Finding]) -> bool:
+    return bool(findings) and findings[0].severity == "error"
+
+
+def _cannot_tell(evidence: Evidence, sizes: list[int], reason: str, findings: Sequence[Finding]) -> LearningCurve:
+    nothing = Band(**dict.fromkeys(("mean", "low", "high"), np.full(len(sizes), math.nan)))
+    return LearningCurve(
+        sizes=sizes,
+        loss=nothing,
+        accuracy=nothing,
+        samples=evidence.samples,
+        status="cannot_tell",
+        explanation=reason,
+        findings=[finding.value for finding in findings],
+    )
+
+
+def _sentences(finding: Finding) -> str:
+    """What was found and what to do, without the code."""
+    return f"{finding.what[0].upper()}{finding.what[1:]}. {finding.remedy}."
+
+
+def _log_error(used: Estimator, default: FirstOrder) -> float:
+    """Of the logarithm of a slope: its own, or for an estimate that tells none how far it is from the default."""
+    if isinstance(used, FirstOrder):
+        return used.slope.error / used.slope.value
+    return math.hypot(default.slope.error / default.slope.value, math.log(slope_of(used) / default.slope.value))

@@ -100,6 +100,35 @@ def class_labels(labels: Labels, samples: int) -> Int64[np.ndarray, " samples"]:
     return values.astype(np.int64)
 
 
+def regression_targets(targets: Table, samples: int) -> Float64[np.ndarray, "samples outputs"]:
+    """Finite real targets in float64, one row a sample, each column with values that differ.
+
+    Raises:
+        InputError: other targets.
+
+    Example:
+        >>> regression_targets([1, 2, 4], samples=3).ravel()
+        array([1., 2., 4.])
+    """
+    values = _array(targets, "targets")
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise InputError("some targets are masked: leave their rows out")
+    if np.iscomplexobj(values):
+        raise InputError("the targets are complex: give real and imaginary parts as columns")
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the targets are not numbers ({error}): classes need loss='cross_entropy'") from error
+    if numbers.ndim not in (1, 2) or len(numbers) != samples or 0 in numbers.shape:
+        raise InputError(f"targets are ({samples},) or ({samples}, outputs), not {numbers.shape}")
+    numbers = numbers.reshape(samples, -1)
+    if not np.isfinite(numbers).all():
+        raise InputError(f"row {int(np.flatnonzero(~np.isfinite(numbers).all(1))[0])} of the targets is not finite")
+    if (constant := np.flatnonzero(np.ptp(numbers, axis=0) == 0)).size:
+        raise InputError(f"all targets of output {int(constant[0])} are {numbers[0, constant[0]]:g}: nothing to learn")
+    return numbers
+
+
 def labels_of(problem: Problem, classes: int | None = None) -> Int64[np.ndarray, " samples"]:
     """The labels of a problem's samples, in its order.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from suffice.forecasting.doubts import copies_of_rows
 from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy
@@ -35,12 +36,14 @@ def choose_penalty(
     """
     classes = int(labels.max()) + 1
     loss = CrossEntropy(labels, classes)
+    copies = copies_of_rows(features)
+    groups = None if copies is None else copies.together
     scale = float(np.square(features).sum(1).mean())
     head = fit_head(features, loss, classes, scale * PENALTIES[-1])
     best = (math.inf, head.penalty)
     for penalty in scale * PENALTIES[::-1]:
         head = refit(replace(head, penalty=float(penalty)))
-        found = float(loss.values(out_of_fold(head, labels, FOLDS // 2, seed)).mean())
+        found = float(loss.values(out_of_fold(head, labels, FOLDS // 2, seed, groups)).mean())
         if found > best[0]:
             break
         best = (found, head.penalty)

@@ -15,6 +15,7 @@ from suffice.results.curvature import (
 from suffice.results.curve import Costs, CurveResult, NextTrainings, Predictions, Reached, Training
 from suffice.results.draws import Draws, fall
 from suffice.results.files import RESULT, Result, heat_map_file, read_result
+from suffice.results.finding import FindingValue, Severity
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
 from suffice.results.interval import Band, Estimate, Limit, Numbers
@@ -51,6 +52,7 @@ __all__ = [
     "Eigenvalue",
     "Estimate",
     "Fewest",
+    "FindingValue",
     "ForecastResult",
     "Gain",
     "GapsAlongK",
@@ -79,6 +81,7 @@ __all__ = [
     "Result",
     "Retrained",
     "Settling",
+    "Severity",
     "Spectrum",
     "Stretch",
     "Study",

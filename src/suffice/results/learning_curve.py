@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from suffice.errors import InputError
+from suffice.results.finding import FindingValue
 from suffice.results.interval import Band, Limit, Numbers
 from suffice.results.predicted import Curve, Of
 from suffice.results.sufficient_size import Status, SufficientSize, Target, interval_in_words
@@ -32,7 +33,10 @@ class LearningCurve(Value):
 
     sizes: list[int] = Field(description="numbers of training samples")
     loss: Curve | Band = Field(description="test loss")
-    accuracy: Curve | Band = Field(description="test accuracy")
+    accuracy: Curve | Band = Field(description="test accuracy; R² of a regression")
+    metrics: dict[str, Curve] = Field(
+        default={}, description="other metrics that were asked for, by name, of a predicted curve; RMSE of a regression"
+    )
     samples: int | None = Field(default=None, description="k_0: samples at hand, from which the curve is predicted")
     level: float | None = Field(default=None, description="expected test loss with k_0 samples")
     slope: float | None = Field(default=None, description="-dL/d(1/k) at k_0: the loss falls by slope (1/k_0 - 1/k)")
@@ -53,6 +57,11 @@ class LearningCurve(Value):
         default=[],
         description="reasons why the intervals of a prediction may be too narrow: few samples of a class, leverage, "
         "disagreement with trainings on half of the samples, samples that change along their order",
+    )
+    findings: list[FindingValue] = Field(
+        default=[],
+        description="what was found that bears on a prediction, the most severe first; empty in files of earlier "
+        "versions, which have doubts alone",
     )
     confidence: float = Field(default=0.9, gt=0, lt=1, description="confidence of the intervals")
 

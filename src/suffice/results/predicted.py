@@ -76,6 +76,7 @@ class Curve(Value):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     metric: Metric = Field(description='"error" and "loss" fall with more samples, "accuracy" and "score" rise')
+    name: str | None = Field(default=None, description="what it is called, where that is not the metric's name")
     sizes: Numbers = Field(description="numbers of training samples at which it is told")
     draws: Draws = Field(description="equally likely curves")
     confidence: float = Field(default=CONFIDENCE, gt=0, lt=1, description="confidence of the intervals")
@@ -90,7 +91,7 @@ class Curve(Value):
             InputError: sizes that are none.
         """
         counts = sample_counts(sizes, "at")
-        return Curve(metric=self.metric, sizes=counts, draws=self.draws, confidence=self.confidence)
+        return Curve(metric=self.metric, name=self.name, sizes=counts, draws=self.draws, confidence=self.confidence)
 
     def __call__(self, sizes: Any) -> Float64[np.ndarray, " sizes"]:
         """The estimate at some sizes: `mean` of the curve `at` them."""
@@ -154,7 +155,7 @@ class Curve(Value):
         sizes = np.geomspace(self.draws.smallest, HORIZON * self.draws.largest, SEARCHED)
         asked, confidence = self._shares(assurance)
         probability = self._probability(limit, sizes, of)
-        what = f"{_WORDS[self.metric]} of {target:.4g}"
+        what = f"{_WORDS[self.metric] if self.name is None else f'The {self.name}'} of {target:.4g}"
         most = (
             f"{what} is out of reach: its largest probability is {float(probability.max()):.2g}, with "
             f"{sizes[probability.argmax()]:,.0f} samples, and {asked:.2g} was asked for."

@@ -25,6 +25,7 @@ from suffice.forecasting import (
     measure_problem,
     others_of_folds,
 )
+from suffice.forecasting.doubts import Copies, copies_of_samples
 from suffice.problem import Problem
 from suffice.runs.watch import Watch, counted, duration
 from suffice.storage import atomic_write, check_identity, refuse_other
@@ -35,7 +36,7 @@ Positions = Int64[np.ndarray, " _"]
 
 PREDICTED = ("samples", "outputs", "labels")
 PARTS = ("own", "folds", "halves", "holdout")
-NUMBERS = ("samples", "directions", "recipe_known", "level_off", "descent")
+NUMBERS = ("samples", "directions", "recipe_known", "level_off", "descent", "is_whole")
 """What is stored of the evidence: predictions by part, and numbers."""
 
 STEP = 5e-4
@@ -71,9 +72,12 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
         trainings = _Trainings(learner, task, training_of(config, config, series), out / "trainings")
         parts = [np.arange(len(problem))]
         if holdout is None:
-            labels = problem.all_targets().long().numpy()
+            labels, copies = problem.all_targets().long().numpy(), copies_of_samples(problem)
+            groups = None if copies is None else copies.together
             parts += [
-                others for folds in (FOLDS_OF_TRAININGS, 2) for others in others_of_folds(labels, folds, config.seed)
+                others
+                for folds in (FOLDS_OF_TRAININGS, 2)
+                for others in others_of_folds(labels, folds, config.seed, groups)
             ]
             refit = trainings.of
         trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), watch)
@@ -157,6 +161,10 @@ def _write(evidence: Evidence, file: Path, identity: Mapping[str, str]) -> None:
     }
     if evidence.information is not None:
         content["information"] = tuple(evidence.information)
+    if evidence.copies is not None:
+        content["groups"] = evidence.copies.groups
+    if evidence.rows is not None:
+        content["rows"] = evidence.rows
     for name in PARTS:
         predictions = getattr(evidence, name)
         if predictions is not None:
@@ -175,6 +183,8 @@ def _read(file: Path, identity: Mapping[str, str]) -> Evidence:
 
         parts: dict[str, Any] = {name: predictions(name) for name in PARTS if f"{name} samples" in stored}
         return Evidence(
+            copies=Copies(stored["groups"]) if "groups" in stored else None,
+            rows=stored.get("rows"),
             penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
             information=Slope(*map(float, stored["information"])) if "information" in stored else None,
             **{name: stored[name].item() for name in NUMBERS},

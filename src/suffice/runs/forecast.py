@@ -26,7 +26,7 @@ from suffice.results import (
 from suffice.runs.evidence import measure_trained
 from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.watch import SILENT, Watch
-from suffice.training import ALL, Learners, Parts, Task
+from suffice.training import ALL, Learners, Parts, Predictions, Task
 
 Features = Float64[np.ndarray, "samples columns"]
 
@@ -200,8 +200,8 @@ def _result(
             Measured(
                 size=round(predicted.samples), loss=predicted.losses.mean(), accuracy=1 - float(predicted.wrong.mean())
             )
-            for predicted in (evidence.halves if evidence.holdout is None else None, evidence.unseen)
-            if predicted is not None
+            for predicted in (evidence.halves if evidence.holdout is None else None, evidence.classified)
+            if isinstance(predicted, Predictions)
         ],
         gains=_gains(forecast, config.cost_per_sample),
         class_gains=_class_gains(evidence, forecast, classes),
@@ -236,7 +236,7 @@ def _estimate(draws: Float64[np.ndarray, " draws"]) -> Estimate:
 def _class_gains(evidence: Evidence, forecast: LearningCurve, names: Sequence[str]) -> list[ClassGain]:
     if forecast.slope is None:
         return []
-    slopes, held_out = class_slopes_of(evidence, forecast.slope), evidence.unseen
+    slopes, held_out = class_slopes_of(evidence, forecast.slope), evidence.classified
     if slopes is None or slopes.alike(MORE[0]) <= 0:
         return []
     alone, all_classes = slopes.alone(MORE[0]), slopes.alike(MORE[0])

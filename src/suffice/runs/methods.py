@@ -54,7 +54,7 @@ def forecast_methods(
             ],
             comparison=compare(
                 {method: own.forecast for method, own in results.items()},
-                {method: evidence.unseen for method, (_, evidence) in made.items()},
+                {method: evidence.classified for method, (_, evidence) in made.items()},
                 [first.samples, *ahead],
                 "loss" if only_loss else "accuracy",
                 targets,

@@ -9,7 +9,7 @@ from suffice.forecasting.levels.folds import (
     out_of_fold,
     trained_out_of_fold,
 )
-from suffice.forecasting.levels.holdout import of_holdout, predictions_of
+from suffice.forecasting.levels.holdout import predictions_of
 from suffice.forecasting.levels.leave_one_out import LINEARISED, left_out
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Refit",
     "fold_of",
     "left_out",
-    "of_holdout",
     "others_of_folds",
     "out_of_fold",
     "predictions_of",

@@ -26,8 +26,16 @@ STATIONARY = 1e-3
 """Stopping tolerance of these fits: the objective is then within 1e-6 of the minimum, far below the noise."""
 
 
+Groups = Int64[np.ndarray, " samples"]
+"""The group of each sample, 0 and up: samples of one group stay in one fold."""
+
+
 def out_of_fold(
-    head: Head, labels: Int64[np.ndarray, " samples"], folds: int = FOLDS, seed: int = 0
+    head: Head,
+    labels: Int64[np.ndarray, " samples"],
+    folds: int = FOLDS,
+    seed: int = 0,
+    groups: Groups | None = None,
 ) -> Float64[np.ndarray, "samples outputs"]:
     """The outputs of each sample by a head fitted to the other folds, started from the fit to all.
 
@@ -36,6 +44,7 @@ def out_of_fold(
         labels: for stratified folds.
         folds: number of folds.
         seed: random seed of the folds.
+        groups: samples that stay in one fold, such as copies; None where each is on its own.
 
     Example:
         >>> from suffice.forecasting.head import fit_head
@@ -46,25 +55,88 @@ def out_of_fold(
         >>> bool(head.loss.values(outputs).mean() > head.loss.values(head.outputs).mean())
         True
     """
+    return outputs_out_of_fold(head, heads_without_fold(head, labels, folds, seed, groups))
+
+
+def heads_without_fold(
+    head: Head,
+    labels: Int64[np.ndarray, " samples"],
+    folds: int,
+    seed: int = 0,
+    groups: Groups | None = None,
+) -> list[tuple[Head, Int64[np.ndarray, " _"]]]:
+    """For each fold, the head fitted to the others, started from the fit to all, and the rows of the fold."""
+    fold = fold_of(labels, folds, seed, groups)
+    return [
+        (refit(head, np.flatnonzero(fold != number), STATIONARY), np.flatnonzero(fold == number))
+        for number in range(folds)
+    ]
+
+
+def outputs_out_of_fold(
+    head: Head, without: list[tuple[Head, Int64[np.ndarray, " _"]]]
+) -> Float64[np.ndarray, "samples outputs"]:
+    """The outputs of each sample by the head that was fitted without it."""
     outputs = np.empty_like(head.outputs)
-    for fold in range(folds):
-        held_out = np.flatnonzero(fold_of(labels, folds, seed) == fold)
-        others = refit(head, np.setdiff1d(np.arange(len(labels)), held_out), STATIONARY)
+    for others, held_out in without:
         outputs[held_out] = head.features[held_out] @ others.weights
     return outputs
 
 
-def fold_of(labels: Int64[np.ndarray, " samples"], folds: int, seed: int) -> Int64[np.ndarray, " samples"]:
-    """The fold of each sample: stratified, the samples of a class in random order go to the folds in turn."""
+def fold_of(
+    labels: Int64[np.ndarray, " samples"], folds: int, seed: int, groups: Groups | None = None
+) -> Int64[np.ndarray, " samples"]:
+    """The fold of each sample, stratified: the samples of a class in random order go to the folds in turn.
+
+    Samples of one group stay in one fold. Groups are dealt class by class, the largest first, each to the fold that has
+    the fewest samples of its class, then the fewest in all; a group counts as its most frequent class. Where each
+    sample is a group of its own this is the same as without groups.
+
+    Args:
+        labels: 0 to K - 1.
+        folds: number of folds.
+        seed: random seed.
+        groups: samples that stay in one fold; None where each is on its own.
+
+    Raises:
+        InputError: fewer groups than folds.
+
+    Example:
+        >>> fold_of(np.array([0, 0, 0, 0, 1, 1]), folds=2, seed=0, groups=np.array([0, 0, 1, 2, 3, 4]))
+        array([0, 0, 1, 1, 1, 0])
+    """
     shuffled = np.random.default_rng(seed).permutation(len(labels))
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    fold = np.empty(len(labels), dtype=np.int64)
-    fold[by_class] = np.arange(len(labels)) % folds
-    return fold
+    group_of = np.arange(len(labels)) if groups is None else groups
+    sizes = np.bincount(group_of)
+    found = np.empty(len(labels), dtype=np.int64)
+    if sizes.max() == 1:
+        found[shuffled[np.argsort(labels[shuffled], kind="stable")]] = np.arange(len(labels)) % folds
+        return found
+    different = int((sizes > 0).sum())
+    if different < folds:
+        raise InputError(
+            f"{len(labels):,} samples are copies of {different}, and {folds} folds are needed: give more different ones"
+        )
+    counts = np.zeros((len(sizes), int(labels.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (group_of, labels), 1)
+    drawn = dict.fromkeys(group_of[shuffled].tolist())  # in random order, each where its first sample is
+    dealt = np.zeros((folds, counts.shape[1]), dtype=np.int64)
+    fold_of_group = np.empty(len(sizes), dtype=np.int64)
+    for group in sorted(drawn, key=lambda group: (counts[group].argmax(), -sizes[group])):
+        fold = int(np.lexsort((dealt.sum(1), dealt[:, counts[group].argmax()]))[0])
+        fold_of_group[group] = fold
+        dealt[fold] += counts[group]
+    found[:] = fold_of_group[group_of]
+    return found
 
 
 def trained_out_of_fold(
-    problem: Problem, labels: Int64[np.ndarray, " samples"], train: Refit, folds: int, seed: int
+    problem: Problem,
+    labels: Int64[np.ndarray, " samples"],
+    train: Refit,
+    folds: int,
+    seed: int,
+    groups: Groups | None = None,
 ) -> Predictions:
     """The predictions for each sample by a model that was trained without its fold; the model is put back afterwards.
 
@@ -72,17 +144,20 @@ def trained_out_of_fold(
         InputError: a training that returns no value of a moving parameter.
     """
     found: list[Float64[np.ndarray, "samples outputs"]] = []
-    for positions in others_of_folds(labels, folds, seed):
+    for positions in others_of_folds(labels, folds, seed, groups):
         with _put_back(problem.model):
             _load(problem, train(problem.index[positions]))
             found.append(problem.all_outputs().numpy())
-    outputs = np.stack(found)[fold_of(labels, folds, seed), np.arange(len(labels))]
-    return Predictions(len(labels) * (1 - 1 / folds), outputs, labels)
+    outputs = np.stack(found)[fold_of(labels, folds, seed, groups), np.arange(len(labels))]
+    different = len(labels) if groups is None else len(np.unique(groups))
+    return Predictions(different * (1 - 1 / folds), outputs, labels)
 
 
-def others_of_folds(labels: Int64[np.ndarray, " samples"], folds: int, seed: int) -> list[Int64[np.ndarray, " _"]]:
+def others_of_folds(
+    labels: Int64[np.ndarray, " samples"], folds: int, seed: int, groups: Groups | None = None
+) -> list[Int64[np.ndarray, " _"]]:
     """For each fold, the samples outside it."""
-    fold = fold_of(labels, folds, seed)
+    fold = fold_of(labels, folds, seed, groups)
     return [np.flatnonzero(fold != number) for number in range(folds)]
 
 

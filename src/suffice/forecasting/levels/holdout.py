@@ -1,13 +1,8 @@
-"""The hold-out level: the losses of samples that the model was not trained on."""
+"""Predictions of the model itself, for its own samples and for those of a hold-out."""
 
 from suffice.forecasting.inputs import labels_of
-from suffice.problem import Problem, Samples
+from suffice.problem import Problem
 from suffice.training.predictions import Predictions
-
-
-def of_holdout(problem: Problem, holdout: Samples) -> Predictions:
-    """The predictions of the problem's model, trained on its samples, for others."""
-    return predictions_of(problem.elsewhere(holdout), len(problem))
 
 
 def predictions_of(problem: Problem, samples: float) -> Predictions:

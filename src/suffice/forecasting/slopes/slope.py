@@ -13,11 +13,13 @@ class Slope(NamedTuple):
 
     Attributes:
         value: s.
-        error: from random traces, or from the noise of losses.
+        error: standard error of s.
+        with_level: correlation of that error with the error of the level.
     """
 
     value: float
     error: float
+    with_level: float = 0.0
 
 
 @dataclass(frozen=True)

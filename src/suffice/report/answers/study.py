@@ -1,7 +1,7 @@
 """The findings of a study, in sentences and in the rows of its tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from statistics import fmean, median
 from typing import Literal, NamedTuple
 
@@ -76,8 +76,19 @@ def answer(result: StudyResult) -> str:
 
 
 def plateau(result: StudyResult) -> str:
-    """Whether more samples still helped at the largest size."""
-    loss, accuracy = ([check for check in checks_of(result, of) if check.task == ALL] for of in ("loss", "accuracy"))
+    """Whether more samples still helped at the largest size, for trainings that learned and did not get worse."""
+    failed = _failed(result)
+    sentences = _got_worse(result, failed) + _learned_nothing(result, failed)
+    if len(failed) < len(result.study.curves) or not failed:
+        sentences.append(_settled_or_not(result, failed))
+    return " ".join(sentences)
+
+
+def _settled_or_not(result: StudyResult, without: Container[str]) -> str:
+    loss, accuracy = (
+        [check for check in checks_of(result, of) if check.task == ALL and check.method not in without]
+        for of in ("loss", "accuracy")
+    )
     if not loss or not accuracy:
         return (
             "Whether more samples would still help cannot be told: that needs at least two sizes with finished "
@@ -94,6 +105,50 @@ def plateau(result: StudyResult) -> str:
         f"of {len(loss)} series of trainings (method and seed), test accuracy within {_points(accuracy[0].within)} "
         f"in {flat[1]}."
     )
+
+
+def _failed(result: StudyResult) -> dict[str, tuple[float, float] | None]:
+    """Methods whose trainings got worse with more samples, from which accuracy to which; None if at chance.
+
+    Worse: the interval of the accuracy at the largest size is below that at the best size. Chance is one over the
+    number of classes, and no better than it an interval that reaches down to it.
+    """
+    found: dict[str, tuple[float, float] | None] = {}
+    for method, curve in result.study.curves.items():
+        if not curve.sizes:
+            continue
+        accuracy, best = curve.accuracy, int(curve.accuracy.mean.argmax())
+        if accuracy.high[-1] < accuracy.low[best]:
+            found[method] = float(accuracy.mean[best]), float(accuracy.mean[-1])
+        elif accuracy.low[-1] <= 1 / result.classes and accuracy.mean[-1] < 2 / result.classes:
+            found[method] = None
+    return found
+
+
+def _got_worse(result: StudyResult, failed: Mapping[str, tuple[float, float] | None]) -> list[str]:
+    worse = {method: ends for method, ends in failed.items() if ends is not None}
+    if not worse:
+        return []
+    every = len(worse) == len(result.study.curves)
+    ends = ", ".join(
+        f"{method} {best:.1%} to {last:.1%}" if len(result.study.curves) > 1 else f"{best:.1%} to {last:.1%}"
+        for method, (best, last) in worse.items()
+    )
+    which = "These trainings" if every else "Some trainings"
+    return [
+        f"{which} got worse with more data ({ends}): too few steps, or too large a learning rate, to compare sizes."
+    ]
+
+
+def _learned_nothing(result: StudyResult, failed: Mapping[str, tuple[float, float] | None]) -> list[str]:
+    nothing = [method for method, ends in failed.items() if ends is None]
+    if not nothing:
+        return []
+    ends = ", ".join(f"{method} {result.study.curves[method].accuracy.mean[-1]:.1%}" for method in nothing)
+    return [
+        f"With {result.classes} classes, {1 / result.classes:.1%} is chance, and these trainings are indistinguishable "
+        f"from it ({ends}): that they are flat is no plateau."
+    ]
 
 
 def correlations(result: StudyResult) -> list[str]:

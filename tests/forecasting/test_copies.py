@@ -1,0 +1,129 @@
+"""Copies among the samples stay in one fold, and count once."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from suffice import InputError, Problem
+from suffice.forecasting.doubts import (
+    about_copies,
+    are_ordinary,
+    copies_in_features,
+    copies_in_problem,
+    different_samples,
+    error_of_mean,
+)
+from suffice.forecasting.head import fit_head
+from suffice.forecasting.levels import fold_of, others_of_folds, out_of_fold
+from suffice.forecasting.losses import CrossEntropy
+
+
+def drawn(samples, random, columns=20):
+    x = random.normal(size=(samples, columns))
+    return np.hstack([x, np.ones((samples, 1))]), (1.5 * x[:, :3] + random.gumbel(size=(samples, 3))).argmax(1)
+
+
+@pytest.mark.parametrize(("samples", "folds"), [(37, 5), (200, 10), (101, 2)])
+def test_groups_of_one_are_dealt_like_samples_without_groups(samples, folds):
+    random = np.random.default_rng(samples)
+    labels = random.integers(0, 4, samples)
+    alone = random.permutation(samples)
+    np.testing.assert_array_equal(fold_of(labels, folds, 3, alone), fold_of(labels, folds, 3))
+    # with one group of two, the others are dealt by the other way and still stratified
+    labels, groups = np.append(labels, [4, 4]), np.append(alone, [samples, samples])
+    fold = fold_of(labels, folds, 3, groups)
+    counts = np.array([np.bincount(fold[labels == label], minlength=folds) for label in range(4)])
+    assert np.ptp(counts, axis=1).max() <= 1
+    assert fold[-1] == fold[-2]
+
+
+def test_groups_stay_in_one_fold_and_classes_are_spread():
+    random = np.random.default_rng(0)
+    groups = random.integers(0, 60, 300)
+    labels = (groups % 3 + (random.random(300) < 0.05)) % 3  # a few copies have another label
+    fold = fold_of(labels, 5, 0, groups)
+    assert all(len(np.unique(fold[groups == group])) == 1 for group in range(60))
+    np.testing.assert_array_equal(fold, fold_of(labels, 5, 0, groups))
+    shares = np.array([np.bincount(labels[fold == number], minlength=3) for number in range(5)]) / 300
+    assert np.abs(shares - shares.mean(0)).max() < 0.02
+    for number, others in enumerate(others_of_folds(labels, 5, 0, groups)):
+        assert not set(groups[others]) & set(groups[fold == number])
+
+
+def test_fewer_different_samples_than_folds_are_refused():
+    with pytest.raises(InputError, match="copies of 4, and 5 folds"):
+        fold_of(np.tile([0, 1], 10), 5, 0, np.tile(np.arange(4), 5))
+
+
+def test_copies_are_found_to_the_bit_and_by_content_whatever_the_label():
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    features = x[[0, 1, 0, 2, 1, 3]]
+    np.testing.assert_array_equal(copies_in_features(features), [0, 1, 0, 2, 1, 3])
+    features[2, 1] = np.nextafter(features[2, 1], np.inf)
+    np.testing.assert_array_equal(copies_in_features(features), [0, 1, 2, 3, 1, 4])
+    data = TensorDataset(torch.from_numpy(features), torch.arange(6) % 2)
+    problem = Problem(nn.Linear(3, 2).double(), data, seed=1)
+    groups = copies_in_problem(problem)
+    for position, row in enumerate(problem.index):
+        same = copies_in_features(features)
+        assert {int(problem.index[other]) for other in np.flatnonzero(groups == groups[position])} == set(
+            np.flatnonzero(same == same[row])
+        )
+
+
+def test_with_copies_in_one_fold_the_level_is_that_of_new_samples():
+    """Mean over 12 draws of 60 samples copied five times; each copied sample elsewhere lowers the loss by a third."""
+    random = np.random.default_rng(0)
+    new_x, new_y = drawn(20_000, random)
+    levels = []
+    for _ in range(12):
+        x, y = (np.concatenate([part] * 5) for part in drawn(60, random))
+        head = fit_head(x, CrossEntropy(y, 3), 3, 0.1)
+        groups = copies_in_features(x)
+        kept, apart = (head.loss.values(out_of_fold(head, y, groups=of)).mean() for of in (groups, None))
+        levels.append((CrossEntropy(new_y, 3).values(head.predict(new_x)).mean(), kept, apart))
+        assert different_samples(groups) == 60
+    true, kept, apart = np.mean(levels, 0)
+    error = np.std([level[1] - level[0] for level in levels], ddof=1) / np.sqrt(12)
+    assert abs(kept - true) < 3 * error
+    assert apart < true - 10 * error
+
+
+def test_the_error_of_a_mean_is_that_of_different_samples():
+    """Against the spread of means of 40 values that are each there one to four times."""
+    random = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), random.integers(1, 5, 40))
+    draws = random.normal(size=(4000, 40))[:, groups]
+    errors = [error_of_mean(values, groups) for values in draws]
+    assert np.mean(np.square(errors)) == pytest.approx(draws.mean(1).var(), rel=0.1)
+    values = random.normal(size=30)
+    assert error_of_mean(values, np.arange(30)) == pytest.approx(error_of_mean(values), rel=1e-12)
+
+
+def test_repeats_of_few_values_are_ordinary_and_copies_are_not():
+    random = np.random.default_rng(0)
+    assert are_ordinary((random.random((400, 9)) < 0.2).astype(float))
+    assert not are_ordinary(np.tile(random.normal(size=(80, 6)), (5, 1)))
+    assert not are_ordinary(np.tile((random.random((80, 40)) < 0.3).astype(float), (5, 1)))
+    assert not are_ordinary(random.normal(size=(50, 3)))
+    groups = np.array([0, 0, 1, 1])
+    assert (different_samples(groups), different_samples(groups, ordinary=True)) == (2, 4)
+
+
+def test_what_is_said_of_copies():
+    labels = np.arange(100) % 2
+    assert about_copies(np.arange(100), labels) is None
+    few = about_copies(np.append(np.arange(98), [0, 2]), labels)
+    assert (few.code, few.severity) == ("SUF015", "note")
+    assert (
+        few.what == "2 of 100 samples are copies of others (2 of 98 contents more than once, 1 with different labels)"
+    )
+    many = about_copies(np.arange(100) // 2, np.zeros(100, dtype=int))
+    assert (many.code, many.severity) == ("SUF016", "warning")
+    assert "counted as 50" in many.remedy
+    assert "label" not in many.remedy
+    ordinary = about_copies(np.arange(100) // 2, np.zeros(100, dtype=int), ordinary=True)
+    assert "few values are possible" in ordinary.what
+    assert "Each is counted" in ordinary.remedy
