@@ -46,7 +46,10 @@ def test_the_answer_says_which_method_from_which_size_on():
             forecast_of(0.2, 2.1),
             "head and lora(4) are indistinguishable up to 3,200 samples: use head, the cheapest.",
         ),
-        (forecast_of(0.1, 2.0), "Use lora(4): it is the most accurate at every size up to 3,200 samples."),
+        (
+            forecast_of(0.1, 2.0),
+            "Use lora(4): up to 3,200 samples it is better than head with probability 0.8 or more.",
+        ),
         (without_forecast(), "The methods cannot be compared: only head has a forecast."),
     ],
 )

@@ -120,8 +120,9 @@ def _advice(comparison: Comparison) -> str:
         parts = [f"{stretch.methods[0]} up to {rounded(stretch.last + 1):,}" for stretch in (first, *others[:-1])]
         return f"Use {', '.join(parts)} samples, and {others[-1].methods[0]} beyond."
     if not comparison.undecided:
-        judged = "is the most accurate" if comparison.metric == "accuracy" else "has the lowest loss"
-        return f"Use {method}: it {judged} at every size up to {largest} samples."
+        rest = [name for name in comparison.told.best if name != method]
+        than = rest[0] if len(rest) == 1 else "each other one"
+        return f"Use {method}: up to {largest} samples it is better than {than} with probability {SURE} or more."
     if _is_undecided(comparison):
         methods = listed(comparison.undecided[0].methods)
         return f"{methods} are indistinguishable up to {largest} samples: use {method}, the cheapest."
