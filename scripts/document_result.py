@@ -17,6 +17,7 @@ from suffice.results import (
     CurveResult,
     ForecastResult,
     HessianResult,
+    MethodsResult,
     MLPResult,
     StudyResult,
 )
@@ -40,6 +41,7 @@ def document() -> str:
         "result.json of suffice hessian": HessianResult,
         "result.json of suffice study": StudyResult,
         "result.json of suffice forecast": ForecastResult,
+        "result.json of suffice forecast with several methods": MethodsResult,
         "result.json of suffice curve": CurveResult,
         "result.json of suffice analyze builtin:mlp": MLPResult,
     }

@@ -1,5 +1,6 @@
 """The settings of each command: read from YAML and flags, checked, and written back so that a run can be repeated."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -338,6 +339,11 @@ def _method(name: str) -> str:
     return "full" if plain == "all" else plain
 
 
+def _methods(names: str) -> list[str]:
+    """Methods between which commas stand; those within parentheses belong to a method."""
+    return [_method(name) for name in re.split(r",(?![^()]*\))", names)]
+
+
 def _split(value: Any) -> Any:
     """A list from one value, or from words with commas between them."""
     values = [value] if isinstance(value, (str, int, float)) else value
@@ -356,7 +362,8 @@ class ForecastConfig(TrainingConfig, FineTunedConfig):
     method: str = Field(
         default="head",
         description="what is trained: head, last_layers(n), lora(r) or full; a head is fitted to convergence, and the "
-        "settings of training are for the other methods",
+        'settings of training are for the other methods; several, such as "head,lora(4)", are compared: which one to '
+        "use from which size on",
     )
     estimator: str = Field(
         default="auto",
@@ -414,7 +421,20 @@ class ForecastConfig(TrainingConfig, FineTunedConfig):
     @field_validator("method")
     @classmethod
     def _in_one_spelling(cls, value: str) -> str:
-        return _method(value)
+        methods = _methods(value)
+        if "" in methods:
+            raise PydanticCustomError("methods", "give one method, or several with commas between them")
+        return ",".join(_distinct(methods))
+
+    @property
+    def methods(self) -> list[str]:
+        """The method, or those to compare.
+
+        Example:
+            >>> ForecastConfig(model="m", data="d", method="head, lora(4),all").methods
+            ['head', 'lora(4)', 'full']
+        """
+        return _methods(self.method)
 
 
 class CurveConfig(Config):

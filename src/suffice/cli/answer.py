@@ -8,8 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from suffice.report import write_report
-from suffice.report.answers import curve_answer, findings_in_words, forecast_answer, mlp_answer
+from suffice.report.answers import curve_answer, findings_in_words, forecast_answer, methods_answer, mlp_answer
 from suffice.report.answers.curve import next_in_words
+from suffice.report.answers.methods import Entry, table_of
 from suffice.report.answers.words import in_words, share_in_words, target_in_words
 from suffice.results import (
     AnalysisResult,
@@ -18,6 +19,7 @@ from suffice.results import (
     ForecastResult,
     HessianResult,
     LearningCurve,
+    MethodsResult,
     MLPResult,
     Result,
     StudyResult,
@@ -52,6 +54,8 @@ def print_answer(result: Result, console: Console) -> None:
             _print_forecast(result, console)
         case HessianResult():
             _print_hessian(result, console)
+        case MethodsResult():
+            _print_methods(result, console)
         case MLPResult():
             _print_mlp(result, console)
         case StudyResult():
@@ -121,6 +125,28 @@ def _print_forecast(result: ForecastResult, console: Console) -> None:
     for sentence in (*others, *findings_in_words(result)):
         console.print(sentence, markup=False)
     _print_notes(result.notes, console)
+
+
+def _print_methods(result: MethodsResult, console: Console) -> None:
+    methods, rows = table_of(result)
+    if result.comparison is not None:
+        table = Table(title=f"Predicted test {result.comparison.metric}, and the probability P to be the best method")
+        table.add_column("samples", justify="right")
+        for method in methods:
+            table.add_column(method, justify="right", min_width=len(method))
+        for size, entries in rows:
+            table.add_row(size, *map(_shown, entries))
+        console.print(table)
+    headline, *others = methods_answer(result)
+    console.print(escape(headline), style="bold")
+    for sentence in others:
+        console.print(sentence, markup=False)
+    _print_notes(result.notes, console)
+
+
+def _shown(entry: Entry) -> str:
+    words = f"{entry.score}, P {entry.chance}"
+    return f"[bold]{words}[/bold]" if entry.is_used else words
 
 
 def _print_curve(result: CurveResult, console: Console) -> None:

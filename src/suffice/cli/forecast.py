@@ -11,7 +11,7 @@ from suffice.configuration import WRITTEN, ForecastConfig, read_configuration
 def forecast(
     out: Out = Path("runs/forecast"), config: Config = None, overwrite: Overwrite = False, **flags: Any
 ) -> None:
-    """How good would a model be with more samples, and how many more would reach a target?
+    """How good would a model be with more samples, how many more would reach a target, and which method is best?
 
     Trains on the samples at hand, a new head by default, and predicts the learning curve from that training. For a
     head, the test loss is estimated by ten-fold cross-validation; for other methods, from --test data or from seven
@@ -27,6 +27,10 @@ def forecast(
     The same for LoRA, with other images to test on:
 
         suffice forecast ./dinov2-small ./images --image-size 56 --method "lora(4)" --steps 300 --test ./others
+
+    Which method from which size on: a head, LoRA, or all of the model?
+
+        suffice forecast ./dinov2-small ./images --image-size 56 --method "head,lora(4),full" --target-accuracy 0.85
 
     A model trained elsewhere on these images:
 
@@ -48,6 +52,8 @@ def forecast(
     from suffice.cli.answer import finish
     from suffice.cli.terminal import Terminal
     from suffice.runs.forecast import forecast as run
+    from suffice.runs.methods import forecast_methods
 
     terminal = Terminal()
-    finish(run(asked, out, overwrite, terminal), out, terminal.console)
+    made = (run if len(asked.methods) == 1 else forecast_methods)(asked, out, overwrite, terminal)
+    finish(made, out, terminal.console)

@@ -1,5 +1,6 @@
 from .classes import ClassSlopes as ClassSlopes
 from .classes import class_slopes_of as class_slopes_of
+from .comparison import compare as compare
 from .curve_fits import FAMILIES as FAMILIES
 from .curve_fits import CurveFit as CurveFit
 from .curve_fits import NoImprovement as NoImprovement

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from mpl_toolkits.mplot3d import Axes3D
 from PIL import Image
 
-from suffice.report.figures.figure import Figure, HeatMaps, Surfaces
+from suffice.report.figures.figure import Figure, HeatMaps, Surfaces, label_heights
 from suffice.storage import atomic_write
 
 LINES = {"solid": "-", "dashed": "--", "dotted": ":", "joined": "o-", "points": "o", "circles": "o"}
@@ -78,6 +78,14 @@ def draw(figure: Figure) -> Canvas:
     axes.set(title=figure.title, xlabel=figure.x_label, ylabel=figure.y_label)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
+    if figure.named_at_ends:
+        axes.margins(x=0)
+        for curve, height in zip(figure.curves, label_heights(figure), strict=True):
+            axes.annotate(
+                curve.name, (curve.x[-1], height), xytext=(6, 0), textcoords="offset points", va="center",
+                color=curve.color, fontsize=9, annotation_clip=False,
+            )  # fmt: skip
+        return canvas
     axes.legend(frameon=False, fontsize=9 if len(axes.get_legend_handles_labels()[1]) < 9 else 7.5)
     return canvas
 

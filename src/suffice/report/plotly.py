@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 import plotly.io
 
-from suffice.report.figures.figure import Figure, Mark
+from suffice.report.figures.figure import Figure, Mark, label_heights
 
 DASHES = {"solid": "solid", "dashed": "dash", "dotted": "dot", "joined": "solid"}
 MODES = {"joined": "lines+markers", "points": "markers", "circles": "markers"}
@@ -56,7 +56,21 @@ def interactive(figure: Figure) -> go.Figure:
         legend={"orientation": "h", "y": -0.2},
         height=460,
     )
+    if figure.named_at_ends:
+        _name_at_ends(plot, figure)
     return plot
+
+
+def _name_at_ends(plot: go.Figure, figure: Figure) -> None:
+    for curve, height in zip(figure.curves, label_heights(figure), strict=True):
+        end = math.log10(curve.x[-1]) if "x" in figure.log else curve.x[-1]
+        style = {"text": curve.name, "font_color": curve.color, "showarrow": False}
+        plot.add_annotation(x=end, y=height, xanchor="left", xshift=4, **style)
+    # Plotly would make room for the names within the axes
+    ends = [of(x for curve in figure.curves for x in curve.x) for of in (min, max)]
+    plot.update_xaxes(range=[math.log10(end) if "x" in figure.log else end for end in ends])
+    longest = max(len(curve.name) for curve in figure.curves)
+    plot.update_layout(showlegend=False, margin_r=14 + 7 * longest)
 
 
 def _ticks(values: Sequence[float]) -> dict[str, Any]:

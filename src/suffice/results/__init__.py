@@ -20,6 +20,7 @@ from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
 from suffice.results.interval import Band, Estimate, Limit, Numbers
 from suffice.results.learning_curve import LearningCurve
+from suffice.results.methods import Chances, Comparison, Fewest, MethodsResult, OfMethod, Stretch, Takeover
 from suffice.results.mlp import MLPResult, Network, Surrounding
 from suffice.results.predicted import BOUNDS, CONFIDENCE, HORIZON, RISES, Curve, Metric, Of, sample_counts
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
@@ -36,8 +37,10 @@ __all__ = [
     "Band",
     "BoundName",
     "Cell",
+    "Chances",
     "Check",
     "ClassGain",
+    "Comparison",
     "Costs",
     "Criterion",
     "CurvatureAtRadius",
@@ -48,6 +51,7 @@ __all__ = [
     "Draws",
     "Eigenvalue",
     "Estimate",
+    "Fewest",
     "FindingValue",
     "ForecastResult",
     "Gain",
@@ -60,6 +64,7 @@ __all__ = [
     "Limit",
     "MLPResult",
     "Measured",
+    "MethodsResult",
     "Metric",
     "Moment",
     "Network",
@@ -67,6 +72,7 @@ __all__ = [
     "NormBounds",
     "Numbers",
     "Of",
+    "OfMethod",
     "PartName",
     "Predictions",
     "Probe",
@@ -77,11 +83,13 @@ __all__ = [
     "Settling",
     "Severity",
     "Spectrum",
+    "Stretch",
     "Study",
     "StudyResult",
     "SufficientSize",
     "SurfaceAlongK",
     "Surrounding",
+    "Takeover",
     "Target",
     "Training",
     "Trust",

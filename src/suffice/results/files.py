@@ -11,6 +11,7 @@ from suffice.results.curvature import CurvatureResult
 from suffice.results.curve import CurveResult
 from suffice.results.forecast import ForecastResult
 from suffice.results.hessian import HessianResult
+from suffice.results.methods import MethodsResult
 from suffice.results.mlp import MLPResult
 from suffice.results.study import StudyResult
 
@@ -18,7 +19,14 @@ RESULT = "result.json"
 """The file of a run's folder that holds its result."""
 
 Result: TypeAlias = (
-    AnalysisResult | CurvatureResult | CurveResult | ForecastResult | HessianResult | MLPResult | StudyResult
+    AnalysisResult
+    | CurvatureResult
+    | CurveResult
+    | ForecastResult
+    | HessianResult
+    | MethodsResult
+    | MLPResult
+    | StudyResult
 )
 """What a run can answer, one type for each kind of run."""
 
@@ -36,6 +44,7 @@ _READER: TypeAdapter[Result] = TypeAdapter(
         | Annotated[CurveResult, Tag("curve")]
         | Annotated[ForecastResult, Tag("forecast")]
         | Annotated[HessianResult, Tag("hessian")]
+        | Annotated[MethodsResult, Tag("methods")]
         | Annotated[MLPResult, Tag("mlp")]
         | Annotated[StudyResult, Tag("study")],
         Discriminator(_command),

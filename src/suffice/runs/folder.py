@@ -17,6 +17,9 @@ from suffice.results import RESULT, Result
 from suffice.storage import atomic_write, differences, locked
 
 CONFIGURATION = "config.yaml"
+METHODS = "methods"
+"""The folder of the runs of several methods, each in a sub-folder of its name."""
+
 CONTENTS = (
     CONFIGURATION,
     RESULT,
@@ -35,6 +38,7 @@ CONTENTS = (
     "surfaces",
     "cells.csv",
     "networks",
+    METHODS,
 )
 SOFTWARE = ("suffice", "torch", "transformers", "peft", "numpy", "pillow", "zarr", "scikit-learn")
 

@@ -80,10 +80,14 @@ def forecast(
         >>> result.samples, result.forecast.sizes, result.forecast.status
         (200, [200, 400, 800, 1600, 3200, 6400], 'extrapolated')
     """
-    _check(config)
-    task = _task(config)
-    learners = Learners(config, {ALL: task}, out, config.trained)
-    learners.check(config.method)
+    return forecast_and_evidence(config, out, overwrite, watch)[0]
+
+
+def forecast_and_evidence(
+    config: ForecastConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT
+) -> tuple[ForecastResult, Evidence]:
+    """The same with what the forecast is made from, which a comparison of methods takes."""
+    task, learners = prepare(config, out)
     with open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE):
         if not (out / "result.json").exists():
             _check_apart(task)
@@ -101,7 +105,20 @@ def forecast(
             evidence = measure_trained(config, learners, task, out, watch)
         result = _result(config, task, evidence, features, learners.notes([config.method]))
         write_result(result, out, indent=1)
-        return result
+        return result, evidence
+
+
+def prepare(config: ForecastConfig, out: Path) -> tuple[Task, Learners]:
+    """The samples and the models of a run, checked before anything is written or trained.
+
+    Raises:
+        InputError: settings that do not go together, bad samples, or a method that the model does not have.
+    """
+    _check(config)
+    task = _task(config)
+    learners = Learners(config, {ALL: task}, out, config.trained)
+    learners.check(config.method)
+    return task, learners
 
 
 def _check(config: ForecastConfig) -> None:

@@ -16,8 +16,12 @@ function inked({ data, layout }) {
     if (found.fillcolor) found.fillcolor = inkOf(found.fillcolor);
     return found;
   };
+  const named = ({ font, ...rest }) => ({ ...rest, font: { ...font, color: inkOf(font?.color ?? ink()) } });
+  const lined = ({ line, ...rest }) => ({ ...rest, line: { ...line, color: inkOf(line?.color) } });
   return [data.map(themed), {
     ...layout,
+    annotations: layout.annotations?.map(named),
+    shapes: layout.shapes?.map(lined),
     ...Object.fromEntries(axes.map((key) => [key, { ...layout[key], gridcolor: grid(), zerolinecolor: grid() }])),
     font: { ...layout.font, color: ink() },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8a8a8a", activecolor: ink() },

@@ -58,7 +58,8 @@ class Figure:
     """Curves on common axes. ``name`` is the file's name and the page's anchor.
 
     ``log`` names the logarithmic axes. A linear y axis starts at 0 unless ``from_zero`` is off. ``ticks`` are the
-    values of the x axis that have numbers; without them the axis chooses its own.
+    values of the x axis that have numbers; without them the axis chooses its own. With ``named_at_ends`` the names of
+    curves stand at their right ends, and there is no legend.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Figure:
     marks: Sequence[Mark] = field(default=())
     from_zero: bool = True
     ticks: Sequence[float] = field(default=())
+    named_at_ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,32 @@ class Surfaces:
     x_label: str
     y_label: str
     minima: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """Values moved as little as keeps them a gap apart, for labels that would lie upon each other.
+
+    Example:
+        >>> apart([5.0, 1.0, 5.2], 1.0)
+        [4.6, 1.0, 5.6]
+    """
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    # pools of labels that touch, each with the mean of where its lowest one wants to be, and how many there are
+    pools: list[tuple[float, int]] = []
+    for rank, index in enumerate(order):
+        pools.append((values[index] - rank * gap, 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (upper, many), (lower, more) = pools.pop(), pools.pop()
+            pools.append(((upper * many + lower * more) / (many + more), many + more))
+    lowest = [middle for middle, count in pools for _ in range(count)]
+    found = {index: lowest[rank] + rank * gap for rank, index in enumerate(order)}
+    return [round(found[index], 9) for index in range(len(values))]
+
+
+def label_heights(figure: Figure) -> list[float]:
+    """Where the names at the ends of the curves stand on a linear y axis, in the order of the curves."""
+    drawn = [value for curve in figure.curves for of in (curve.y, curve.low or (), curve.high or ()) for value in of]
+    return apart([curve.y[-1] for curve in figure.curves], 0.06 * (max(drawn) - min(drawn)))
 
 
 def shade(position: int, count: int) -> str:

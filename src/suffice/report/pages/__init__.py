@@ -12,19 +12,23 @@ from suffice.report.pages.curvature import curvature_page
 from suffice.report.pages.curve import curve_page
 from suffice.report.pages.forecast import forecast_page
 from suffice.report.pages.hessian import hessian_page
+from suffice.report.pages.methods import methods_page
 from suffice.report.pages.mlp import mlp_page
 from suffice.report.pages.page import Page
 from suffice.report.pages.study import study_page
 from suffice.results import (
+    RESULT,
     AnalysisResult,
     CurvatureResult,
     CurveResult,
     ForecastResult,
     HessianResult,
+    MethodsResult,
     MLPResult,
     Result,
     StudyResult,
     heat_map_file,
+    read_result,
 )
 from suffice.storage import atomic_write, locked
 
@@ -39,11 +43,15 @@ def write_report(result: Result, folder: Path) -> Path:
         result: of any type.
         folder: the run's folder, which gets ``report.html``, ``figures/*.png`` and ``figures/*.pdf``, and
             ``figures/surface.gif`` where a surface was measured; the heat maps of a `HessianResult` are drawn if their
-            arrays are there.
+            arrays are there, and the pages of each method's own run with that of a `MethodsResult`.
 
     Raises:
         InputError: a run is at work in the folder.
     """
+    if isinstance(result, MethodsResult):
+        for of in result.methods:
+            if (folder / of.folder / RESULT).exists():  # a folder may have been copied without those of its methods
+                write_report(read_result(folder / of.folder), folder / of.folder)
     page = _page(result, folder)
     with locked(folder):  # a run that starts in this folder removes what is half written
         _write_figures(page, folder / "figures")
@@ -74,6 +82,8 @@ def _page(result: Result, folder: Path) -> Page:
             page = forecast_page(result)
         case HessianResult():
             page = hessian_page(result, _heat_map_cells(result, folder))
+        case MethodsResult():
+            page = methods_page(result)
         case MLPResult():
             page = mlp_page(result)
         case StudyResult():

@@ -1,0 +1,213 @@
+"""Which method to use from which size on, in plain sentences and in the rows of a table."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from suffice.report.answers.words import in_words, target_in_words
+from suffice.results import (
+    Comparison,
+    Curve,
+    Fewest,
+    MethodsResult,
+    Metric,
+    OfMethod,
+    SufficientSize,
+    Takeover,
+    interval_in_words,
+)
+
+SURE = "0.8"
+"""The probability from which on a method is taken to be the better one."""
+
+
+def methods_answer(result: MethodsResult) -> list[str]:
+    """Plain sentences, the most important first."""
+    comparison = result.comparison
+    silent = [
+        f"{of.method}: no forecast. {of.forecast.explanation}"
+        for of in result.methods
+        if of.forecast.status == "cannot_tell"
+    ]
+    doubts: dict[str, list[str]] = {}
+    for of in result.methods:
+        for doubt in of.forecast.doubts:
+            doubts.setdefault(f"{doubt[0].lower()}{doubt[1:]}", []).append(of.method)
+    asides = [*silent, *(f"But ({', '.join(methods)}): {doubt}" for doubt, methods in doubts.items())]
+    if comparison is None:
+        told = ", ".join(of.method for of in result.methods if of.forecast.status != "cannot_tell")
+        what = f"only {told} has a forecast" if told else "none of them has a forecast"
+        return [f"The methods cannot be compared: {what}.", *asides]
+    return [
+        _advice(comparison),
+        *([] if _is_undecided(comparison) else _details(comparison, result.confidence)),
+        *(sentence for fewest in comparison.fewest for sentence in _fewest(result, fewest)),
+        _chances(comparison),
+        *asides,
+    ]
+
+
+def curve_of(of: OfMethod, comparison: Comparison) -> Curve | None:
+    """The curve by which a method is compared; None without a forecast."""
+    curve = of.forecast.accuracy if comparison.metric == "accuracy" else of.forecast.loss
+    return curve if isinstance(curve, Curve) else None
+
+
+class Entry(NamedTuple):
+    """Of the table of sizes and methods."""
+
+    score: str
+    interval: str
+    chance: str
+    is_used: bool
+
+
+def table_of(result: MethodsResult) -> tuple[list[str], list[tuple[str, list[Entry]]]]:
+    """The methods with a forecast, and for each size what they reach and how likely each is the best."""
+    comparison = result.comparison
+    if comparison is None:
+        return [], []
+    told = comparison.told
+    curves = {of.method: curve for of in result.methods if (curve := curve_of(of, comparison)) is not None}
+    rows = []
+    for index, size in enumerate(told.sizes):
+        entries = []
+        for method, curve in curves.items():
+            there = curve.at([size])
+            mean, low, high = (in_words(curve.metric, float(end[0])) for end in (there.mean, there.low, there.high))
+            chance = chance_in_words(told.best[method][index])
+            entries.append(Entry(mean, f"{low} to {high}", chance, told.use[index] == method))
+        rows.append((f"{size:,}", entries))
+    return list(curves), rows
+
+
+def chance_in_words(share: float) -> str:
+    """A probability with two decimals, as far as comparisons know it.
+
+    Example:
+        >>> chance_in_words(0.8), chance_in_words(0.0312), chance_in_words(0.0003), chance_in_words(0.9996)
+        ('0.80', '0.03', 'below 0.01', 'above 0.99')
+    """
+    if share < 0.01:
+        return "below 0.01"
+    return "above 0.99" if share > 0.99 else f"{share:.2f}"
+
+
+def rounded(size: int) -> int:
+    """A size with two digits, as far as comparisons know it.
+
+    Example:
+        >>> rounded(1287), rounded(96), rounded(5)
+        (1300, 96, 5)
+    """
+    unit: int = 10 ** max(0, len(str(size)) - 2)
+    return round(size / unit) * unit
+
+
+def listed(words: Sequence[str]) -> str:
+    """
+    Example:
+        >>> listed(["head"]), listed(["head", "lora(4)"]), listed(["head", "lora(4)", "full"])
+        ('head', 'head and lora(4)', 'head, lora(4) and full')
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _advice(comparison: Comparison) -> str:
+    """The headline: a method for each stretch of sizes."""
+    first, *others = comparison.advice
+    method, largest = first.methods[0], f"{rounded(comparison.drawn.sizes[-1]):,}"
+    if others:
+        parts = [f"{stretch.methods[0]} up to {rounded(stretch.last + 1):,}" for stretch in (first, *others[:-1])]
+        return f"Use {', '.join(parts)} samples, and {others[-1].methods[0]} beyond."
+    if not comparison.undecided:
+        rest = [name for name in comparison.told.best if name != method]
+        than = rest[0] if len(rest) == 1 else "each other one"
+        return f"Use {method}: up to {largest} samples it is better than {than} with probability {SURE} or more."
+    if _is_undecided(comparison):
+        methods = listed(comparison.undecided[0].methods)
+        return f"{methods} are indistinguishable up to {largest} samples: use {method}, the cheapest."
+    return f"Use {method} at every size up to {largest} samples."
+
+
+def _is_undecided(comparison: Comparison) -> bool:
+    """Whether the same methods are indistinguishable at all sizes."""
+    sizes = comparison.drawn.sizes
+    return [(stretch.first, stretch.last) for stretch in comparison.undecided] == [(sizes[0], sizes[-1])]
+
+
+def _details(comparison: Comparison, confidence: float) -> Iterator[str]:
+    """Where the lead changes, and where that is not sure."""
+    yield from (_takeover(comparison, takeover, confidence) for takeover in comparison.takeovers)
+    yield from _undecided(comparison)
+
+
+def _undecided(comparison: Comparison) -> Iterator[str]:
+    """Where no method is surely the best: the cheapest is to be used there."""
+    smallest, largest = comparison.drawn.sizes[0], comparison.drawn.sizes[-1]
+    for stretch in comparison.undecided:
+        first, last = f"{rounded(stretch.first):,}", f"{rounded(stretch.last + 1):,}"
+        where = f"From {first} to {last} samples"
+        if stretch.first == smallest:
+            where = f"Up to {last} samples"
+        elif stretch.last == largest:
+            where = f"From {first} samples on"
+        end = max(index for index, size in enumerate(comparison.drawn.sizes) if size <= stretch.last)
+        used = comparison.drawn.use[end]
+        reason = "leads" if used == comparison.drawn.lead[end] else "is cheaper"
+        yield f"{where} {_none_of(stretch.methods)} with probability {SURE}; {used} {reason}."
+
+
+def _none_of(methods: Sequence[str]) -> str:
+    if len(methods) == 2:
+        return f"neither {methods[0]} nor {methods[1]} is better than the other"
+    return f"none of {listed(methods)} is better than all others"
+
+
+def _takeover(comparison: Comparison, takeover: Takeover, confidence: float) -> str:
+    low, high = (None if end is None else f"{rounded(end):,}" for end in (takeover.low, takeover.high))
+    smallest, largest = (f"{rounded(comparison.drawn.sizes[end]):,}" for end in (0, -1))
+    ends = f"{low or f'below {smallest}'} to {high or f'beyond {largest}'}"
+    return (
+        f"{takeover.after} overtakes {takeover.before} at about {rounded(takeover.size):,} samples ({confidence:.0%} "
+        f"interval: {ends})."
+    )
+
+
+def _chances(comparison: Comparison) -> str:
+    """Of the smallest and the largest size that were asked for."""
+    told = comparison.told
+    of_sizes = []
+    for index in dict.fromkeys((0, len(told.sizes) - 1)):
+        shares = ", ".join(f"{method} {chance_in_words(best[index])}" for method, best in told.best.items())
+        of_sizes.append(f"with {told.sizes[index]:,} samples {shares}")
+    return f"Probability to be the best one: {'; '.join(of_sizes)}."
+
+
+def _fewest(result: MethodsResult, fewest: Fewest) -> Iterator[str]:
+    metric: Metric = "accuracy" if fewest.criterion == "target_accuracy" else "loss"
+    goal = f"{'An accuracy' if metric == 'accuracy' else 'A loss'} of {target_in_words(metric, fewest.tolerance)}"
+    answers = {
+        of.method: answer for of in result.methods for answer in of.answers if answer.criterion == fewest.criterion
+    }
+    if fewest.method is None:
+        yield f"{goal} is out of reach for each of these methods."
+        return
+    others = [
+        f"{method} {_size(answer, result.samples)}"
+        for method, answer in answers.items()
+        if method != fewest.method and answer.status != "cannot_tell"
+    ]
+    first = answers[fewest.method]
+    sure = "" if first.assurance is None else f" with probability {first.assurance:g}"
+    sizes = "; ".join([_size(first, result.samples), *others])
+    yield f"{goal}{sure} takes the fewest samples with {fewest.method}: {sizes}."
+    shares = [f"than {method} with probability {chance_in_words(share)}" for method, share in fewest.fewer.items()]
+    yield f"{fewest.method} needs fewer {listed(shares)}."
+
+
+def _size(answer: SufficientSize, at_hand: int) -> str:
+    if answer.size is None or answer.low is None:
+        return "does not reach it"
+    if answer.size <= at_hand:
+        return f"at most the {at_hand:,} at hand"
+    return f"{answer.size:,} ({interval_in_words(answer.low, answer.high)})"
