@@ -22,7 +22,7 @@ def test_the_error_of_a_gap_is_that_of_pairs_or_of_two_sets():
 def test_the_largest_gain_is_that_of_the_optimism_slope_of_the_largest_gap():
     gap = Gap(0.1, 0.0, 1.0, 0.0, 100)
     own, unseen = np.array([0.4, 0.6]), np.array([0.5, 0.7])
-    slope = optimism_slope(own, unseen, 100).value
+    slope = optimism_slope(own, unseen, 100, 100).value
     assert largest_gain(gap, 100, 100, ahead=8) == pytest.approx(slope * (1 / 100 - 1 / 800))
 
 

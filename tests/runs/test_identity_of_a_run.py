@@ -48,9 +48,9 @@ def test_trainings_and_pilot_of_other_weights_are_refused(method, reviews, tmp_p
     before = forecast(config, out)
     assert forecast(config, out).measured == before.measured
     change(model)
-    with pytest.raises(InputError, match=r"pilot.npz was computed with other settings \(weights: changed"):
+    with pytest.raises(InputError, match=r"evidence.npz was computed with other settings \(weights: changed"):
         forecast(config, out)
-    (out / "pilot.npz").unlink()
+    (out / "evidence.npz").unlink()
     with pytest.raises(InputError, match=r"trainings was computed with other settings \(weights: changed"):
         forecast(config, out)
     shutil.rmtree(out / "trainings")

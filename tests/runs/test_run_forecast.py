@@ -85,8 +85,9 @@ def test_a_cost_is_weighed_against_the_forecast_of_any_sizes(made, monkeypatch):
     assert one == other
     assert (one.criterion, one.status) == ("cost_per_sample", "extrapolated")
     assert one.low < one.size < one.high
+    # the median of the draws' best sizes, and the best size of their medians
     best = tried[np.argmax(results[1].forecast.accuracy.mean - 2e-5 * tried)]
-    assert abs(np.log(best / one.size)) < 0.06
+    assert abs(np.log(best / one.size)) < 0.1
     forecast(config_of(sizes=[600, 1200], target_accuracy=0.78), folder)
 
 

@@ -33,6 +33,7 @@ CONTENTS = (
     "curvature",
     "features",
     "trainings",
+    "evidence.npz",
     "pilot.npz",
     "cells",
     "surfaces",
