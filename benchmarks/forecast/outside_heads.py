@@ -32,7 +32,6 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from outside_tasks import DEVELOPMENT, HELD_OUT, TUNING, OutsideTask, makers, outside_task, part_of
 from scipy.stats import rankdata
-from suffice.forecasting.pilot import ENOUGH
 
 from suffice.forecasting import choose_penalty
 from suffice.forecasting.calibration import Calibrated
@@ -40,6 +39,7 @@ from suffice.forecasting.head import Head, fit_head
 from suffice.forecasting.levels.folds import heads_without_fold, out_of_fold, outputs_out_of_fold
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.slopes import sandwich_slope
+from suffice.forecasting.slopes.best import ENOUGH
 from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
 from suffice.training.predictions import Predictions
 

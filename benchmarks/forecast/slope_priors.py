@@ -18,11 +18,11 @@ from outside_cells import Cell, Row, cells, equal_by_data_set, of_exponent, rows
 from outside_heads import TESTED
 from outside_tasks import DEVELOPMENT, TUNING, outside_task
 from scipy.optimize import minimize, minimize_scalar
-from suffice.forecasting.pilot import ENOUGH
 
 import suffice
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy
+from suffice.forecasting.slopes.best import ENOUGH
 from suffice.forecasting.slopes.between_trainings import between_trainings
 from suffice.forecasting.slopes.calibrated import MEASURED, MeasuredOfHeads
 

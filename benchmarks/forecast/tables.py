@@ -1,4 +1,4 @@
-"""Writes the tables of docs/forecast.md from the results: ``python benchmarks/forecast/tables.py``."""
+"""Writes the tables of docs/forecast_measured.md from the results: ``python benchmarks/forecast/tables.py``."""
 
 import functools
 import json
@@ -15,7 +15,7 @@ from suffice.forecasting.checks import WIDTH
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "forecast.md"
+PAGE = ROOT / "docs" / "forecast_measured.md"
 
 CURVES = ("power law", "power law with limit", "logarithm", "arctan", "algebraic root")
 

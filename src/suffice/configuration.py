@@ -395,13 +395,17 @@ class ForecastConfig(TrainingConfig, FineTunedConfig):
         description="what is to reach the target: mean, the score averaged over training sets and seeds, or next, the "
         "next model, which adds the variance between trainings",
     )
+    metrics: list[str] = Field(
+        default=[],
+        description='metrics besides loss and accuracy, such as "balanced accuracy,macro F1,AUROC,recall of class cat"',
+    )
     l2: float | None = Field(
         default=None,
         gt=0,
         description="penalty l2/2 ||W||^2 of the head, the same at all sizes; by default chosen by cross-validation",
     )
 
-    @field_validator("sizes", mode="before")
+    @field_validator("sizes", "metrics", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return _split(value)

@@ -1,9 +1,13 @@
 """The slope of a head by each estimator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from suffice import InputError
 from suffice.forecasting import estimators_of, measure_head
+from suffice.forecasting.estimators import check_name
 from suffice.forecasting.slopes import Slope, effective_dimension_slope, geometric_mean, sandwich_slope
 
 
@@ -16,18 +20,38 @@ def classified(samples, seed=0, classes=3, columns=6):
 
 
 @pytest.mark.parametrize("samples", [90, 300])
-def test_by_default_it_is_the_geometric_mean_of_noise_and_information(samples):
+def test_the_default_of_heads_is_calibrated_and_others_are_no_more_certain(samples):
     evidence = measure_head(*classified(samples), l2=0.01)
-    slopes = {name: estimator.slope.value for name, estimator in estimators_of(evidence).items()}
-    assert next(iter(slopes)) == "combined"
-    assert slopes["combined"] ** 2 == pytest.approx(slopes["noise"] * slopes["information"])
-    assert slopes["information"] == pytest.approx(effective_dimension_slope(evidence.head).value)
+    estimators = estimators_of(evidence)
+    assert list(estimators) == ["calibrated", "noise", "information", "symmetric", "combined"]
+    slopes = {name: estimator.slope for name, estimator in estimators.items()}
+    assert slopes["combined"].value ** 2 == pytest.approx(slopes["noise"].value * slopes["information"].value)
+    assert slopes["information"].value == pytest.approx(effective_dimension_slope(evidence.head).value)
+    default, *others = (slope.error / slope.value for slope in slopes.values())
+    assert all(other > default for other in others)
+    apart = abs(np.log(slopes["symmetric"].value / slopes["calibrated"].value))
+    assert slopes["symmetric"].error > apart * slopes["symmetric"].value
+
+
+def test_the_default_of_other_models_is_less_certain_where_nothing_is_known_of_the_training():
+    head = measure_head(*classified(200), l2=0.01)
+    known = replace(head, head=None)
+    unknown = replace(known, recipe_known=False)
+    (name, first), *_ = estimators_of(known).items()
+    assert name == "combined"
+    assert estimators_of(unknown)["combined"].slope.value == first.slope.value
+    assert estimators_of(unknown)["combined"].slope.error == pytest.approx(2 * first.slope.error)
+
+
+def test_a_name_that_there_is_not_is_refused_with_those_there_are():
+    with pytest.raises(InputError, match='estimator "sandwich": must be one of auto, calibrated, combined'):
+        check_name(measure_head(*classified(90), l2=0.01), "sandwich")
 
 
 def test_residuals_are_half_way_with_enough_samples_of_a_class_and_nearer_to_those_left_out_with_fewer():
     many = measure_head(*classified(300), l2=0.01)
     middle = (many.head.outputs + many.folds.outputs) / 2
-    assert estimators_of(many)["noise"].slope == sandwich_slope(many.head, middle)
+    assert estimators_of(many)["noise"].slope.value == sandwich_slope(many.head, middle).value
     few = measure_head(*classified(30), l2=0.01)
     own, left_out = few.head.outputs, few.folds.outputs
     half, told, far = (

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import mean_squared_error, r2_score
 
-from suffice import InputError
+from suffice import InputError, forecast_head
+from suffice.forecasting import estimators_of
+from suffice.forecasting.heads import measure_regression
 from suffice.forecasting.inputs import regression_targets
-from suffice.forecasting.regression import measure_regression, r_squared, rmse, target_variance
+from suffice.forecasting.regression import r_squared_curve, rmse_curve, target_variance
+from suffice.results import Curve, Draws
 
 COLUMNS = 15
 
@@ -43,13 +46,15 @@ def test_slope_and_level_of_ridge_regression_are_those_of_many_retrainings(outpu
     before, after = mean_loss(pilot), mean_loss(more)
     slope = (before - after) / (1 / pilot - 1 / more)
     found = [measure_regression(*drawn(pilot, 1000 + seed, outputs), l2, seed) for seed in range(pilots)]
-    sandwich = np.array([one.slopes["noise"].value for one in found])
+    sandwich = np.array([estimators_of(one)["noise"].slope.value for one in found])
     assert sandwich.mean() == pytest.approx(slope, rel=0.12)
     assert sandwich.std() < 0.35 * slope
-    assert all(one.unseen_samples == 450 for one in found)
-    levels = np.array([one.unseen.mean() for one in found]) - sandwich * (1 / 450 - 1 / 500)
+    assert all(one.unseen.samples == 450 for one in found)
+    levels = np.array([one.unseen_loss for one in found]) - sandwich * (1 / 450 - 1 / 500)
     assert abs(levels.mean() - before) < 3 * levels.std(ddof=1) / np.sqrt(pilots)
-    halves, unseen, own = (np.mean([getattr(one, name) for one in found]) for name in ("halves", "unseen", "own"))
+    halves, unseen, own = (
+        np.mean([getattr(one, name).losses.mean() for one in found]) for name in ("halves", "unseen", "own")
+    )
     assert halves > unseen > own
 
 
@@ -57,26 +62,50 @@ def test_where_the_noise_has_one_variance_all_slopes_agree():
     random = np.random.default_rng(0)
     x = random.normal(size=(2000, 20))
     y = x[:, :2] + random.normal(size=(2000, 2))
-    slopes = measure_regression(x, y, 1e-6).slopes
+    slopes = estimators_of(measure_regression(x, y, 1e-6))
     # 40 weights, variance 1, and the loss is the mean over 2 outputs
-    for name, slope in slopes.items():
-        assert slope.value == pytest.approx(20, rel=0.15), name
+    for name in ("calibrated", "noise", "symmetric"):
+        assert slopes[name].slope.value == pytest.approx(20, rel=0.15), name
+
+
+def flat(levels):
+    """A curve of the loss that does not change."""
+    draws = Draws(smallest=10, largest=20, level=levels, slope=[0.0], exponent=[1.0], noise=[0.0])
+    return Curve(metric="loss", sizes=[20], draws=draws)
 
 
 def test_scores_are_those_of_scikit_learn():
     random = np.random.default_rng(0)
     targets, outputs = random.normal(size=(50, 2)) * [1, 5], random.normal(size=(50, 2))
     losses = np.square(outputs - targets).mean(1)
-    assert rmse(losses.mean(keepdims=True))[0] == pytest.approx(np.sqrt(mean_squared_error(targets, outputs)))
+    loss = flat(losses.mean(keepdims=True))
+    assert rmse_curve(loss).mean[0] == pytest.approx(np.sqrt(mean_squared_error(targets, outputs)), rel=1e-5)
     variance = target_variance(targets, losses).value * 49 / 50  # theirs is that of the samples, not of more like them
     theirs = r2_score(targets, outputs, multioutput="variance_weighted")
-    assert r_squared(losses.mean(keepdims=True)[None], np.array([variance]))[0, 0] == pytest.approx(theirs)
+    assert r_squared_curve(loss, np.array([variance])).mean[0] == pytest.approx(theirs, rel=1e-4)
+
+
+def test_a_forecast_of_a_regression_is_that_of_retrainings():
+    """Mean over pilots of R^2 and RMSE with 8 times the samples."""
+    x, y = drawn(30_000, 10**6, 1)
+
+    def tested(samples):
+        return np.mean([np.square(x @ retrained(samples, seed, 1, 0.01) - y).mean() for seed in range(40)])
+
+    curves = [forecast_head(*drawn(300, 1000 + seed, 1), [300, 2400], 0.01, loss="squared") for seed in range(15)]
+    true = tested(2400)
+    assert np.mean([curve.metrics["RMSE"].mean[1] for curve in curves]) == pytest.approx(np.sqrt(true), rel=0.03)
+    assert np.mean([curve.accuracy.mean[1] for curve in curves]) == pytest.approx(1 - true / y.var(), abs=0.03)
+    assert sum(curve.accuracy.low[1] < 1 - true / y.var() < curve.accuracy.high[1] for curve in curves) >= 11
+    gains = [np.median(np.subtract(*curve.loss.samples.T)) for curve in curves]
+    assert np.mean(gains) == pytest.approx(tested(300) - true, rel=0.3)
+    assert curves[0].accuracy.name == "R²"
 
 
 def test_the_noise_of_r_squared_is_that_from_data_set_to_data_set():
     """Level and variance are of the same samples: taken apart the interval would be too wide."""
     random = np.random.default_rng(0)
-    normals = random.normal(size=4000)
+    normals, own = random.normal(size=(2, 4000))
     found, widths = [], []
     for _ in range(200):
         prediction = random.normal(size=300)
@@ -84,7 +113,7 @@ def test_the_noise_of_r_squared_is_that_from_data_set_to_data_set():
         losses = np.square(targets - prediction)
         variance = target_variance(targets[:, None], losses)
         level = losses.mean() + losses.std() / np.sqrt(300) * normals
-        drawn = r_squared(level[:, None], variance.draws(normals))
+        drawn = r_squared_curve(flat(level), variance.draws(normals, own)).samples
         found.append(1 - losses.mean() / variance.value)
         widths.append(drawn.std())
     assert np.mean(found) == pytest.approx(0.5, abs=0.01)

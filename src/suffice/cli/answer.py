@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from suffice.report import write_report
-from suffice.report.answers import curve_answer, forecast_answer, methods_answer, mlp_answer
+from suffice.report.answers import curve_answer, findings_in_words, forecast_answer, methods_answer, mlp_answer
 from suffice.report.answers.curve import next_in_words
 from suffice.report.answers.methods import Entry, table_of
 from suffice.report.answers.words import in_words, share_in_words, target_in_words
@@ -120,7 +120,9 @@ def _print_forecast(result: ForecastResult, console: Console) -> None:
         console.print(table)
     headline, *others = forecast_answer(result)
     console.print(escape(headline), style="bold")
-    for sentence in others:
+    if result.trust is not None:
+        console.print(f"Confidence: {result.trust.word} – {result.trust.reason}.", markup=False)
+    for sentence in (*others, *findings_in_words(result.forecast)):
         console.print(sentence, markup=False)
     _print_notes(result.notes, console)
 

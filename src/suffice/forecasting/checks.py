@@ -23,6 +23,9 @@ from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes import FirstOrder
 
+FIRST_ORDER = ("noise", "information", "combined")
+"""Estimators for heads that hold to first order in 1/k alone; "calibrated" has the leverage from the losses."""
+
 
 def findings_of(evidence: Evidence) -> list[Finding]:
     """What the evidence itself says for or against a forecast, the most severe first; with an error there is none."""
@@ -65,7 +68,7 @@ def findings_of_estimator(
     """
     apart, halves = evidence.apart, evidence.halves
     of_weights = of_fall = of_halves = None
-    if evidence.head is not None:
+    if estimator.name in FIRST_ORDER and "information" in estimators:
         of_weights = about_free_weights(2 * estimators["information"].slope.value, evidence.samples)
     if halves is not None and len(halves.losses) == len(apart.losses):
         less, more = estimator.gain(np.array([halves.samples, apart.samples], dtype=np.float64))

@@ -34,7 +34,7 @@ from suffice.forecasting.slopes.calibrated import FAR
 from suffice.results import HORIZON, Curve, Draws, fall
 from suffice.training.predictions import Predictions
 
-DRAWN = 1024
+DRAWN = 2048
 """Curves that are drawn: a power of 2, as quasi-random sequences have them."""
 
 KNOTS = np.arange(-2.0, math.log2(HORIZON) + 0.25, 0.25)
@@ -90,12 +90,14 @@ def loss_curve(
         seed: random seed of the traces.
     """
     unseen, scores = evidence.unseen, _scores()
-    off = math.hypot(evidence.level_noise, evidence.level_off * evidence.unseen_loss)
+    shape = shape_of(evidence, slope_of(estimator), seed)
+    # other models than heads are measured by one training of many that there might have been
+    luck = shape.noise if evidence.head is None else 0.0
+    off = math.hypot(evidence.level_noise, evidence.level_off * evidence.unseen_loss, luck)
     at_fold = np.maximum(evidence.unseen_loss + off * scores["level"], 0.0)
     with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
     score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]
     share = np.exp(error * score)
-    shape = shape_of(evidence, slope_of(estimator), seed)
     common = {
         "smallest": math.ceil(evidence.samples / 2),
         "largest": evidence.samples,
@@ -139,7 +141,7 @@ def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: M
     now = metric_now(unseen, metric)
     noise = gap_of(evidence.own.losses, evidence.apart.losses, evidence.folds is not None, evidence.groups).noise
     rates = Rates(unseen, noise).of(metric, now).draws(scores["rate"])
-    measured, at_hand = (of_loss.means(np.array([size]))[:, 0] for size in (unseen.samples, float(of_loss.largest)))
+    measured, at_hand = (of_loss.means(np.array([size]))[:, 0] for size in (float(unseen.samples), of_loss.largest))
     draws = Draws(
         smallest=of_loss.smallest,
         largest=of_loss.largest,

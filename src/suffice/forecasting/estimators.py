@@ -24,6 +24,10 @@ from suffice.forecasting.slopes.fine_tuned import Part
 AUTO = "auto"
 """The default estimator."""
 
+OF_HEADS = ("calibrated", "combined", "noise", "information", "symmetric")
+OF_OTHERS = ("combined", "symmetric", "gcv", "information")
+"""Names, of heads and of other models."""
+
 UNKNOWN = 2.0
 """Times as large is the error where nothing is known of the training."""
 
@@ -99,15 +103,12 @@ def _besides(other: Slope, default: Slope) -> Slope:
     return Slope(other.value, other.value * off, default.with_level)
 
 
-def chosen(estimators: dict[str, FirstOrder], name: str) -> FirstOrder:
-    """The estimator of a name; "auto" is the first.
+def check_name(evidence: Evidence, name: str) -> None:
+    """Whether there is an estimator of that name, before any is computed; "auto" is the default.
 
     Raises:
-        InputError: a name that there is not.
+        InputError: there is none.
     """
-    if name == AUTO:
-        return next(iter(estimators.values()))
-    if name not in estimators:
-        names = list(dict.fromkeys([AUTO, *estimators, "information"]))
+    names = (AUTO, *(OF_OTHERS if evidence.head is None else OF_HEADS))
+    if name not in names:
         raise InputError(f'estimator "{name}": must be one of {", ".join(names)}{nearest(name, names)}')
-    return estimators[name]

@@ -13,7 +13,7 @@ from suffice.forecasting.checks import findings_of, findings_of_estimator
 from suffice.forecasting.curves import curve_of_r_squared, loss_curve, metric_curve
 from suffice.forecasting.doubts import by_severity
 from suffice.forecasting.estimator import Estimator, slope_of
-from suffice.forecasting.estimators import AUTO, chosen, estimators_of
+from suffice.forecasting.estimators import AUTO, check_name, estimators_of
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.fine_tuned import LevelSource, measure_problem
 from suffice.forecasting.heads import measure_head, measure_regression
@@ -197,16 +197,19 @@ def curve_of(
         InputError: a name that the evidence does not have, or a metric that is not defined for its samples.
     """
     asked = sorted({int(size) for size in sizes})
+    if isinstance(estimator, str):
+        check_name(evidence, estimator)
     findings = findings_of(evidence)
     if _is_stopped(findings):
         return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
     estimators = estimators_of(evidence, seed)
-    used = chosen(estimators, estimator) if isinstance(estimator, str) else estimator
+    default = next(iter(estimators.values()))
+    used = estimator if not isinstance(estimator, str) else estimators.get(estimator, default)
     slope = slope_of(used)
     if slope <= 0:
         reason = f'By the estimator "{used.name}" the loss does not fall with more samples. Take another estimator.'
         return _cannot_tell(evidence, asked, reason, findings)
-    error = _log_error(used, chosen(estimators, AUTO))
+    error = _log_error(used, default)
     findings = by_severity([*findings, *findings_of_estimator(evidence, estimators, used, error * slope)])
     if _is_stopped(findings):
         return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)

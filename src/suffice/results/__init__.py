@@ -15,7 +15,7 @@ from suffice.results.curvature import (
 from suffice.results.curve import Costs, CurveResult, NextTrainings, Predictions, Reached, Training
 from suffice.results.draws import Draws, fall
 from suffice.results.files import RESULT, Result, heat_map_file, read_result
-from suffice.results.finding import FindingValue, Severity
+from suffice.results.finding import FindingValue, Severity, Trust, Word
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
 from suffice.results.interval import Band, Estimate, Limit, Numbers
@@ -92,7 +92,9 @@ __all__ = [
     "Takeover",
     "Target",
     "Training",
+    "Trust",
     "WithError",
+    "Word",
     "fall",
     "heat_map_file",
     "interval_in_words",

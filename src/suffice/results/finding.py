@@ -10,6 +10,17 @@ Severity = Literal["error", "serious", "warning", "note"]
 """From what stops the answer to what is only said."""
 
 
+Word = Literal["high", "medium", "low", "cannot tell"]
+"""How much an answer can be trusted."""
+
+
+class Trust(Value):
+    """How much an answer can be trusted, and what that rests on."""
+
+    word: Word = Field(description="high, medium, low, or cannot tell")
+    reason: str = Field(description="half a sentence, with the code of the finding that decides it, if one does")
+
+
 class FindingValue(Value):
     """What was found that bears on an answer, why it matters, and what to do."""
 

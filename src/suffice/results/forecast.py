@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from suffice.results.finding import Trust
 from suffice.results.interval import Estimate
 from suffice.results.learning_curve import LearningCurve
 from suffice.results.sufficient_size import SufficientSize
@@ -70,6 +71,11 @@ class ForecastResult(Value):
     )
     l2: float | None = Field(default=None, description="penalty of the head; null if more than the head is trained")
     forecast: LearningCurve = Field(description="the predicted learning curve")
+    trust: Trust | None = Field(
+        default=None,
+        description="how much the first answer can be trusted, or the predicted gain where there is none; null in "
+        "files of earlier versions",
+    )
     measured: list[Measured] = Field(description="trainings on half and on nearly all of the samples at hand")
     gains: list[Gain] = Field(description="improvement by more samples")
     class_gains: list[ClassGain] = Field(

@@ -12,6 +12,8 @@ from suffice.configuration import ForecastConfig
 from suffice.data import Joined, LabelledSamples, load_samples
 from suffice.errors import InputError, nearest
 from suffice.forecasting import Evidence, choose_penalty, class_slopes_of, curve_of, measure_head
+from suffice.forecasting.doubts import confidence_of
+from suffice.forecasting.metrics import RECALL, metric_named
 from suffice.results import (
     CONFIDENCE,
     ClassGain,
@@ -22,6 +24,7 @@ from suffice.results import (
     LearningCurve,
     Measured,
     SufficientSize,
+    Trust,
 )
 from suffice.runs.evidence import measure_trained
 from suffice.runs.folder import open_folder, versions, write_result
@@ -31,7 +34,18 @@ from suffice.training import ALL, Learners, Parts, Predictions, Task
 Features = Float64[np.ndarray, "samples columns"]
 
 FREE = frozenset(
-    {"sizes", "target_accuracy", "target_loss", "excess", "cost_per_sample", "assurance", "of", "l2", "estimator"}
+    {
+        "sizes",
+        "target_accuracy",
+        "target_loss",
+        "excess",
+        "cost_per_sample",
+        "assurance",
+        "of",
+        "metrics",
+        "l2",
+        "estimator",
+    }
 )
 """Settings that may change without new frozen features and new trainings."""
 
@@ -184,8 +198,10 @@ def _result(
     config: ForecastConfig, task: Task, evidence: Evidence, features: int | None, notes: list[str]
 ) -> ForecastResult:
     ahead = [evidence.samples * times for times in AHEAD] if config.sizes is None else config.sizes
-    forecast = curve_of(evidence, sorted({evidence.samples, *ahead}), config.estimator)
     classes = task.samples.classes
+    metrics = [metric_named(_of_class(name, classes), len(classes)) for name in config.metrics]
+    forecast = curve_of(evidence, sorted({evidence.samples, *ahead}), config.estimator, config.seed, metrics)
+    gains, answers = _gains(forecast, config.cost_per_sample), _answers(config, forecast)
     return ForecastResult(
         model=config.model,
         data=config.data,
@@ -203,14 +219,34 @@ def _result(
             for predicted in (evidence.halves if evidence.holdout is None else None, evidence.classified)
             if isinstance(predicted, Predictions)
         ],
-        gains=_gains(forecast, config.cost_per_sample),
+        gains=gains,
         class_gains=_class_gains(evidence, forecast, classes),
-        answers=_answers(config, forecast),
+        answers=answers,
+        trust=_trust(forecast, answers, gains),
         notes=notes,
         confidence=CONFIDENCE,
         configuration=config.asked(),
         versions=versions(),
     )
+
+
+def _of_class(name: str, classes: Sequence[str]) -> str:
+    """The name of a metric, with the number of a class in place of its name.
+
+    Example:
+        >>> _of_class("recall of class cat", ["cat", "dog"]), _of_class("macro F1", ["cat", "dog"])
+        ('recall of class 0', 'macro F1')
+    """
+    of_class = name.removeprefix(RECALL)
+    return f"{RECALL}{list(classes).index(of_class)}" if name.startswith(RECALL) and of_class in classes else name
+
+
+def _trust(forecast: LearningCurve, answers: Sequence[SufficientSize], gains: Sequence[Gain]) -> Trust:
+    """How much the first answer can be trusted; without one, by the interval of the first gain."""
+    if answers:
+        return confidence_of(forecast.findings, answers[0].low, answers[0].high)
+    loss = gains[0].loss if gains else None
+    return confidence_of(forecast.findings, None if loss is None else loss.low, None if loss is None else loss.high)
 
 
 def _gains(forecast: LearningCurve, cost: float | None) -> list[Gain]:

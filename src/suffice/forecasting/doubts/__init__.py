@@ -1,7 +1,7 @@
 """What a forecast says when it should not be trusted: one question a module, each answered by a finding or None."""
 
 from suffice.forecasting.doubts.chance import about_chance, standardized_agreement
-from suffice.forecasting.doubts.confidence import Confidence, by_severity, confidence_of
+from suffice.forecasting.doubts.confidence import by_severity, confidence_of
 from suffice.forecasting.doubts.copies import (
     Copies,
     about_copies,
@@ -22,7 +22,6 @@ from suffice.forecasting.doubts.smallest_class import about_smallest_class
 from suffice.forecasting.doubts.training import about_collapse, about_convergence, about_fall
 
 __all__ = [
-    "Confidence",
     "Copies",
     "Gap",
     "about_chance",

@@ -2,33 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TypeVar
 
 from suffice.checks import Finding
-
-Word = Literal["high", "medium", "low", "cannot tell"]
+from suffice.results import FindingValue, Trust, Word
 
 WORDS: tuple[Word, ...] = ("high", "medium", "low")
 
 NARROW, WIDE = 2.0, 5.0
 """Upper over lower end of the interval of the needed size up to which the confidence is high, and medium."""
 
+Some = TypeVar("Some", Finding, FindingValue)
+
 SEVERITIES = ("error", "serious", "warning", "note")
 
 
-class Confidence(NamedTuple):
-    """A word and what it rests on.
-
-    Attributes:
-        word: high, medium, low or cannot tell; a report shows it green, amber, red or grey.
-        reason: half a sentence.
-    """
-
-    word: Word
-    reason: str
-
-
-def confidence_of(findings: Sequence[Finding], low: float | None, high: float | None) -> Confidence:
+def confidence_of(findings: Sequence[FindingValue], low: float | None, high: float | None) -> Trust:
     """The confidence of an answer, from its interval and what was found.
 
     An interval up to 2 times as wide as its lower end is long gives high, up to 5 times medium, and beyond that, or
@@ -43,29 +32,29 @@ def confidence_of(findings: Sequence[Finding], low: float | None, high: float | 
     Example:
         >>> from suffice.forecasting.doubts import about_errors
         >>> confidence_of([], 560, 1840)
-        Confidence(word='medium', reason='the interval is 560 to 1,840')
-        >>> confidence_of([about_errors(4, 200)], 560, 1840)
-        Confidence(word='low', reason='4 errors in 200 unseen samples: the accuracy is 95.4% to 99.4% (90% interval) ...
+        Trust(word='medium', reason='the interval is 560 to 1,840')
+        >>> confidence_of([about_errors(4, 200).value], 560, 1840)
+        Trust(word='low', reason='4 errors in 200 unseen samples: the accuracy is 95.4% to 99.4% (90% interval) ...
     """
     worst = by_severity(findings)
     if worst and worst[0].severity == "error":
-        return Confidence("cannot tell", _of(worst[0]))
+        return Trust(word="cannot tell", reason=_of(worst[0]))
     if low is None:
-        return Confidence("cannot tell", "there is no size that reaches it")
+        return Trust(word="cannot tell", reason="there is no size that reaches it")
     ratio = math.inf if high is None or low <= 0 else high / low
     by_width = 0 if ratio <= NARROW else 1 if ratio <= WIDE else 2
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
     step = min(2, by_width + counts["warning"] + 2 * counts["serious"])
     if step > by_width:
-        return Confidence(WORDS[step], _of(worst[0]))
+        return Trust(word=WORDS[step], reason=_of(worst[0]))
     ends = f"{low:,.0f} or more" if high is None else f"{low:,.0f} to {high:,.0f}"
-    return Confidence(WORDS[step], f"the interval is {ends}")
+    return Trust(word=WORDS[step], reason=f"the interval is {ends}")
 
 
-def by_severity(findings: Sequence[Finding]) -> list[Finding]:
+def by_severity(findings: Sequence[Some]) -> list[Some]:
     """The findings, the most severe first, otherwise in their order."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def _of(finding: Finding) -> str:
+def _of(finding: FindingValue) -> str:
     return f"{finding.what} ({finding.code})"

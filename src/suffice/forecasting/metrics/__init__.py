@@ -4,6 +4,7 @@ from suffice.forecasting.metrics.now import MetricNow, metric_now
 from suffice.forecasting.metrics.rate import Rate, Rates
 from suffice.forecasting.metrics.values import (
     AUROC,
+    RECALL,
     Accuracy,
     BalancedAccuracy,
     MacroF1,
@@ -15,6 +16,7 @@ from suffice.forecasting.metrics.values import (
 
 __all__ = [
     "AUROC",
+    "RECALL",
     "Accuracy",
     "BalancedAccuracy",
     "MacroF1",

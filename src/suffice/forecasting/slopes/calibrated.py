@@ -29,7 +29,7 @@ TOO_NOISY = 0.6
 FAR = 8.0
 """Ratio of sizes to which the gain has the same error for all exponents: the slope is that of the whole way there."""
 
-LEAST_TAU, LEAST_RATIO = 0.02, 0.02
+LEAST_TAU, LEAST_RATIO = 0.001, 0.02
 """Where losses hardly differ their noise would make the slope vanish."""
 
 

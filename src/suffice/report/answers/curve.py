@@ -76,10 +76,13 @@ def _out_of_reach(result: CurveResult, answer: SufficientSize) -> Iterator[str]:
 
 def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int) -> Iterator[str]:
     sizes, reached = result.drawn.sizes, result.drawn.reached
-    goal = f"the {result.metric} should {_reach_target(result, answer)}"
+    is_next = result.configuration.get("of") == "next"
+    whose = "the next model's" if is_next else "the"
+    goal = f"{whose} {result.metric} should {_reach_target(result, answer)}"
     width = f"{100 * answer.confidence:.3g}% interval"
     if size == sizes[0]:
-        sure = "" if reached is None else f" with probability {share_in_words(reached.mean[0])}"
+        of_asked = None if reached is None else reached.next if is_next else reached.mean
+        sure = "" if of_asked is None else f" with probability {share_in_words(of_asked[0])}"
         end = "no upper end" if answer.high is None else f"up to {answer.high:,} samples"
         ends = "" if answer.high == size else f"; {width}: {end}"
         yield f"Already with {size:,} samples, the smallest measured size, {goal}{sure}{ends}."
@@ -87,9 +90,15 @@ def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int)
         ends = f"{low:,} to {answer.high:,} samples" if answer.high else f"{low:,} samples or more, with no upper end"
         yield f"With {size:,} samples {goal} with probability {_asked(answer)}; {width}: {ends}."
     if reached is not None and size <= sizes[-1]:
-        of_next = share_in_words(float(np.interp(np.log(size), np.log(sizes), reached.next)))
-        yield f"This is about the average model on so many samples; the next one reaches it with probability {of_next}."
-    surer = None if reached is None or answer.assurance is not None else _size_for(SURE, sizes, reached.mean)
+        of_other = reached.mean if is_next else reached.next
+        probability = share_in_words(float(np.interp(np.log(size), np.log(sizes), of_other)))
+        asked, other = ("next", "average") if is_next else ("average", "next")
+        yield (
+            f"This is about the {asked} model on so many samples; the {other} one reaches it with probability "
+            f"{probability}."
+        )
+    of_asked = None if reached is None else reached.next if is_next else reached.mean
+    surer = None if of_asked is None or answer.assurance is not None else _size_for(SURE, sizes, of_asked)
     if surer is not None and surer > size:
         yield f"Probability {SURE} takes about {surer:,} samples."
     if result.costs is not None and result.costs.at_size is not None:

@@ -25,7 +25,9 @@ def forecast_page(result: ForecastResult) -> Page:
 
 
 def _color(result: ForecastResult) -> str:
-    """The class of the headline, which decides its colour: that of the first answer, or of the forecast."""
+    """The class of the headline, which decides its colour: how much it can be trusted."""
+    if result.trust is not None:
+        return result.trust.word.replace(" ", "_")
     status = result.answers[0].status if result.answers else result.forecast.status
     return "cannot_tell" if status == "unreachable" else status
 
