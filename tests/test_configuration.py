@@ -18,6 +18,7 @@ from suffice.configuration import (
     read_configuration,
 )
 from suffice.errors import InputError
+from suffice.training import Series, training_of
 
 GIVEN = {"model": "m", "data": "d"}
 
@@ -247,6 +248,15 @@ def test_keys_of_earlier_versions_are_read_under_their_names_of_today(tmp_path):
 def test_keys_that_are_twice_or_no_longer_there_are_refused(tmp_path, line, said):
     with pytest.raises(InputError, match=said):
         read_configuration(AnalyzeConfig, {}, write(tmp_path, f"model: m\ndata: d\n{line}\n"))
+
+
+def test_a_budget_in_epochs_takes_the_place_of_steps_and_a_method_may_have_its_own():
+    config = StudyConfig(model="m", data="d", methods=["head", "lora(4)"], epochs=3, by_method={"head": {"steps": 200}})
+    series = [Series("all", method, 0) for method in config.methods]
+    head, lora = (training_of(config, config.of_method(one.method), one) for one in series)
+    assert (head.budget, lora.budget) == ("200 steps", "3 epochs")
+    assert [lora.samples_run(size) for size in (10, 100)] == [30, 300]
+    assert [lora.steps_run(size) for size in (10, 100)] == [3, 12]
 
 
 @pytest.mark.parametrize(

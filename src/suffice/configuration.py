@@ -210,6 +210,11 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: int = Field(default=500, ge=1, description="number of training steps, the same for all sizes")
+    epochs: int | None = Field(
+        default=None,
+        ge=1,
+        description="passes over the training samples, in place of a number of steps: more samples then train longer",
+    )
     train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
     learning_rate: float | None = Field(
         default=None, gt=0, description="peak learning rate; by default that of the method"
@@ -301,7 +306,10 @@ class StudyConfig(MethodConfig, FineTunedConfig):
     def of_method(self, method: str) -> MethodConfig:
         """How a method is studied; without a learning rate it takes its own."""
         common = {name: getattr(self, name) for name in MethodConfig.model_fields}
-        return MethodConfig.model_validate(common | self.by_method.get(method, {}))
+        own = self.by_method.get(method, {})
+        if "steps" in own:  # its own budget, in place of one in epochs for all
+            common["epochs"] = None
+        return MethodConfig.model_validate(common | own)
 
     @model_validator(mode="after")
     def _methods_are_known(self) -> "StudyConfig":

@@ -121,9 +121,10 @@ class _Trainings:
             return
         samples = sum(self._settings.samples_run(len(positions)) for positions in missing)
         # a training step costs about three forward passes
-        seconds = 3 * forward * samples + STEP * (self._settings.steps or 0) * len(missing)
+        steps = sum(self._settings.steps_run(len(positions)) for positions in missing)
+        seconds = 3 * forward * samples + STEP * steps
         watch.say(
-            f"{counted(len(missing), 'training')} of {self._settings.steps:,} steps, on all {len(self._rows):,} "
+            f"{counted(len(missing), 'training')} of {self._settings.budget}, on all {len(self._rows):,} "
             f"samples and on parts of them; about {duration(seconds)}."
         )
         with watch.progress("training", samples) as progress:

@@ -25,7 +25,7 @@ from suffice.studies import (
     measure_retrained,
     train_cell,
 )
-from suffice.training import ALL, Learners, Series
+from suffice.training import ALL, Learners, Series, training_of
 
 STEP = 5e-4
 """About the seconds of a training step without the model."""
@@ -260,10 +260,10 @@ class _Work:
         for step in cells:
             parts = self.samples.tasks[step.series.task].parts
             measured = step.size + len(parts.validation) + len(parts.test)
-            training = config.of_method(step.series.method)
+            training = training_of(config, config.of_method(step.series.method), step.series)
             # a training step costs about three forward passes
-            trained = 3 * training.steps * min(training.train_batch_size, step.size)
-            seconds += forward(step.series.method) * (trained + measured) + STEP * training.steps
+            trained = 3 * training.samples_run(step.size)
+            seconds += forward(step.series.method) * (trained + measured) + STEP * training.steps_run(step.size)
         for step in surfaces:
             sizes, parts = self._surface_sizes(step.series.task), self.samples.tasks[step.series.task].parts
             measured = (config.probes + 1 + len(sizes)) * (sizes[-1] + len(parts.validation))

@@ -68,6 +68,21 @@ class FineTuning:
         if self.optimizer not in get_args(OptimizerName):
             raise InputError(f"optimizer is {', '.join(get_args(OptimizerName))}, not {self.optimizer!r}")
 
+    @property
+    def budget(self) -> str:
+        """In words.
+
+        Example:
+            >>> FineTuning(epochs=3).budget, FineTuning(steps=1000).budget
+            ('3 epochs', '1,000 steps')
+        """
+        count, unit = (self.epochs, "epoch") if self.steps is None else (self.steps, "step")
+        return f"{count:,} {unit}{'s' * (count > 1)}"
+
+    def steps_run(self, samples: int) -> int:
+        """How many steps a training on so many samples takes."""
+        return self.steps or self.epochs * math.ceil(samples / self.batch_size)
+
     def samples_run(self, samples: int) -> int:
         """How many samples all steps of a training on so many take together.
 
@@ -121,7 +136,7 @@ def fine_tune(
     parameters = list(problem.moving.values())
     optimizer = _optimizer(parameters, settings)
     steps_per_epoch = math.ceil(len(problem) / settings.batch_size)
-    steps = settings.steps or settings.epochs * steps_per_epoch
+    steps = settings.steps_run(len(problem))
     history: list[float] = []
     if checkpoint is not None and checkpoint.exists():
         history = _restore(checkpoint, problem, settings, optimizer)

@@ -13,7 +13,8 @@ def training_of(
 ) -> FineTuning:
     """The settings of a series' trainings, at the method's rate where none is asked for."""
     return FineTuning(
-        steps=asked.steps,
+        steps=asked.steps if asked.epochs is None else None,
+        epochs=asked.epochs or 1,
         learning_rate=asked.learning_rate or RATES[series.method.partition("(")[0]],
         batch_size=asked.train_batch_size,
         weight_decay=asked.weight_decay,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from statistics import fmean
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float64
@@ -12,6 +13,8 @@ from suffice.results import CurveResult, SufficientSize
 
 SURE = 0.8
 """Probability whose size is named beside that of 0.5, where no assurance was asked for."""
+
+Probabilities: TypeAlias = Float64[np.ndarray, " sizes"] | None
 
 EVEN = 0.5
 """Probability that is meant by default, and whose size is named where no size has the one that was asked for."""
@@ -58,30 +61,40 @@ def _without_target(result: CurveResult) -> Iterator[str]:
 
 
 def _out_of_reach(result: CurveResult, answer: SufficientSize) -> Iterator[str]:
-    sentence = (
-        f"The {result.metric} is not expected to {_reach_target(result, answer)} with probability {_asked(answer)}"
-    )
-    reached, sizes = result.drawn.reached, result.drawn.sizes
-    if reached is None:
+    whose = "next model's " if _is_of_next(result) else ""
+    goal = f"{result.metric} is not expected to {_reach_target(result, answer)}"
+    sentence = f"The {whose}{goal} with probability {_asked(answer)}"
+    sizes, (of_asked, _) = result.drawn.sizes, _probabilities(result)
+    if of_asked is None:
         yield f"{sentence}."
         return
     yield (
         f"{sentence}: with {sizes[-1]:,} samples, {sizes[-1] / largest_size(result):.3g} times the largest measured "
-        f"size, it is {share_in_words(reached.mean[-1])}."
+        f"size, it is {share_in_words(of_asked[-1])}."
     )
-    even = _size_for(EVEN, sizes, reached.mean)
+    even = _size_for(EVEN, sizes, of_asked)
     if even is not None:
         yield f"Probability {EVEN} takes about {even:,} samples."
 
 
+def _is_of_next(result: CurveResult) -> bool:
+    return result.configuration.get("of") == "next"
+
+
+def _probabilities(result: CurveResult) -> tuple[Probabilities, Probabilities]:
+    """At the drawn sizes: of what was asked for, the average model or the next one, and of the other."""
+    reached = result.drawn.reached
+    if reached is None:
+        return None, None
+    return (reached.next, reached.mean) if _is_of_next(result) else (reached.mean, reached.next)
+
+
 def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int) -> Iterator[str]:
-    sizes, reached = result.drawn.sizes, result.drawn.reached
-    is_next = result.configuration.get("of") == "next"
-    whose = "the next model's" if is_next else "the"
+    sizes, (of_asked, of_other) = result.drawn.sizes, _probabilities(result)
+    whose = "the next model's" if _is_of_next(result) else "the"
     goal = f"{whose} {result.metric} should {_reach_target(result, answer)}"
     width = f"{100 * answer.confidence:.3g}% interval"
     if size == sizes[0]:
-        of_asked = None if reached is None else reached.next if is_next else reached.mean
         sure = "" if of_asked is None else f" with probability {share_in_words(of_asked[0])}"
         end = "no upper end" if answer.high is None else f"up to {answer.high:,} samples"
         ends = "" if answer.high == size else f"; {width}: {end}"
@@ -89,15 +102,13 @@ def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int)
     else:
         ends = f"{low:,} to {answer.high:,} samples" if answer.high else f"{low:,} samples or more, with no upper end"
         yield f"With {size:,} samples {goal} with probability {_asked(answer)}; {width}: {ends}."
-    if reached is not None and size <= sizes[-1]:
-        of_other = reached.mean if is_next else reached.next
+    if of_other is not None and size <= sizes[-1]:
         probability = share_in_words(float(np.interp(np.log(size), np.log(sizes), of_other)))
-        asked, other = ("next", "average") if is_next else ("average", "next")
+        asked, other = ("next", "average") if _is_of_next(result) else ("average", "next")
         yield (
             f"This is about the {asked} model on so many samples; the {other} one reaches it with probability "
             f"{probability}."
         )
-    of_asked = None if reached is None else reached.next if is_next else reached.mean
     surer = None if of_asked is None or answer.assurance is not None else _size_for(SURE, sizes, of_asked)
     if surer is not None and surer > size:
         yield f"Probability {SURE} takes about {surer:,} samples."
