@@ -9,6 +9,8 @@ from suffice.training import Predictions
 
 SIZES = [100, 200, 800, 3200]
 
+FEW = {"code": "SUF031", "severity": "warning", "what": "few samples <i>", "why": "noise", "remedy": "Label more"}
+
 
 def forecast_of(error, slope, spread=0.01):
     """The error rate is error + slope / 100 - slope / k, and the loss twice that."""
@@ -19,7 +21,7 @@ def forecast_of(error, slope, spread=0.01):
         samples=100,
         status="extrapolated",
         explanation="as it goes",
-        doubts=["Few samples <i>."],
+        findings=[FEW],
     )
 
 

@@ -36,7 +36,7 @@ def test_the_answer_says_which_method_from_which_size_on():
         "Probability to be the best one: with 100 samples head above 0.99, lora(4) below 0.01; with 3,200 samples head "
         "below 0.01, lora(4) above 0.99."
     )
-    assert doubt == "But (head, lora(4)): few samples <i>."
+    assert doubt == "head and lora(4): SUF031: few samples <i>. Label more."
 
 
 @pytest.mark.parametrize(

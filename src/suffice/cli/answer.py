@@ -122,7 +122,7 @@ def _print_forecast(result: ForecastResult, console: Console) -> None:
     console.print(escape(headline), style="bold")
     if result.trust is not None:
         console.print(f"Confidence: {result.trust.word} – {result.trust.reason}.", markup=False)
-    for sentence in (*others, *findings_in_words(result)):
+    for sentence in (*others, *findings_in_words(result.forecast)):
         console.print(sentence, markup=False)
     _print_notes(result.notes, console)
 

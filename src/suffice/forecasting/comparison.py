@@ -39,7 +39,7 @@ from suffice.results import (
 )
 from suffice.training.predictions import Predictions
 
-PAIRINGS = 8
+PAIRINGS = 4
 """Random pairings of all curves: probabilities are then known to about 0.005."""
 
 MOST_ALIKE = 0.99
@@ -320,7 +320,7 @@ def _used(names: Sequence[str], better: Float64[np.ndarray, "methods methods siz
     for at in np.moveaxis(better, 2, 0):
         unbeaten = [method for method in costs if at[:, method].max() < SURE]
         if not used:
-            before = min(unbeaten, key=costs.__getitem__)
+            before = min(unbeaten or costs, key=costs.__getitem__)  # many methods might be beaten in a circle
         # those that are better than the one used so far, by enough for what they cost
         rivals = [
             method for method in unbeaten if at[method, before] >= (SURE if costs[method] > costs[before] else AHEAD)
@@ -337,9 +337,10 @@ def _weakest(better: Float64[np.ndarray, "methods methods sizes"]) -> Float64[np
 
 
 def _undecided(names: Sequence[str], better: Float64[np.ndarray, "methods methods"]) -> tuple[str, ...]:
-    """The methods than which no other one is surely better, where none is surely the best; none where one is."""
-    is_decided = _weakest(better[:, :, None]).max() >= SURE
-    return () if is_decided else tuple(name for column, name in enumerate(names) if better[:, column].max() < SURE)
+    """The method that leads and those than which it is not surely better; none where it is surely the best."""
+    leader = int(_weakest(better[:, :, None]).argmax())
+    close = [name for column, name in enumerate(names) if better[leader, column] < SURE]
+    return tuple(close) if len(close) > 1 else ()
 
 
 def _stretches(sizes: Sizes, methods: Sequence[tuple[str, ...]]) -> list[Stretch]:

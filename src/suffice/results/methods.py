@@ -82,8 +82,8 @@ class Comparison(Value):
     takeovers: list[Takeover] = Field(description="where the lead changes, from the smallest size to the largest")
     advice: list[Stretch] = Field(description="the method to use, by stretches of sizes")
     undecided: list[Stretch] = Field(
-        description="sizes at which no method is better than all others with probability 0.8 or more, and the methods "
-        "than which none is"
+        description="sizes at which the method that leads is not better than each other one with probability 0.8; it, "
+        "and those than which it is not"
     )
     fewest: list[Fewest] = Field(description="for each target, the method that reaches it with the fewest samples")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from suffice.report.answers.words import in_words, share_in_words, target_in_words
-from suffice.results import Curve, Estimate, ForecastResult, Gain, Metric, SufficientSize
+from suffice.results import Curve, Estimate, ForecastResult, Gain, LearningCurve, Metric, SufficientSize
 
 CLEARLY = 1.2
 """How many times the average the next sample of a class has to bring for the class to be named."""
@@ -25,10 +25,10 @@ def forecast_answer(result: ForecastResult) -> list[str]:
     return [*targets, *map(_gain, result.gains), *_next_class(result), *_limits(result)]
 
 
-def findings_in_words(result: ForecastResult) -> list[str]:
+def findings_in_words(forecast: LearningCurve) -> list[str]:
     """What was found that makes the forecast less certain, and what to do; doubts of files of earlier versions."""
-    found = [f"{finding.code}: {finding.what}. {finding.remedy}." for finding in result.forecast.findings]
-    return found or [f"But: {doubt[0].lower()}{doubt[1:]}" for doubt in result.forecast.doubts]
+    found = [f"{finding.code}: {finding.what}. {finding.remedy}." for finding in forecast.findings]
+    return found or [f"But: {doubt[0].lower()}{doubt[1:]}" for doubt in forecast.doubts]
 
 
 def curve_of_answer(result: ForecastResult, answer: SufficientSize) -> Curve | None:

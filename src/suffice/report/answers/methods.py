@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from suffice.report.answers.forecast import findings_in_words
 from suffice.report.answers.words import in_words, target_in_words
 from suffice.results import (
     Comparison,
@@ -28,11 +29,11 @@ def methods_answer(result: MethodsResult) -> list[str]:
         for of in result.methods
         if of.forecast.status == "cannot_tell"
     ]
-    doubts: dict[str, list[str]] = {}
+    findings: dict[str, list[str]] = {}
     for of in result.methods:
-        for doubt in of.forecast.doubts:
-            doubts.setdefault(f"{doubt[0].lower()}{doubt[1:]}", []).append(of.method)
-    asides = [*silent, *(f"But ({', '.join(methods)}): {doubt}" for doubt, methods in doubts.items())]
+        for finding in findings_in_words(of.forecast):
+            findings.setdefault(finding, []).append(of.method)
+    asides = [*silent, *(f"{listed(methods)}: {finding}" for finding, methods in findings.items())]
     if comparison is None:
         told = ", ".join(of.method for of in result.methods if of.forecast.status != "cannot_tell")
         what = f"only {told} has a forecast" if told else "none of them has a forecast"
