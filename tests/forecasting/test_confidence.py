@@ -57,3 +57,10 @@ def test_findings_travel_with_a_curve_and_curves_of_earlier_versions_have_none()
     earlier = curve.model_dump(mode="json")
     del earlier["findings"]
     assert LearningCurve.model_validate(earlier).findings == []
+
+
+@pytest.mark.parametrize(("reach", "word"), [(0.0, "high"), (0.05, "high"), (0.2, "medium"), (0.43, "low")])
+def test_that_a_target_is_out_of_reach_is_the_surer_the_less_likely_it_is_reached(reach, word):
+    trust = confidence_of([], None, None, reach)
+    assert trust.word == word
+    assert trust.reason == f"it is reached with a probability of at most {reach:.2g}"

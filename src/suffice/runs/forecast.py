@@ -16,6 +16,7 @@ from suffice.forecasting.doubts import confidence_of
 from suffice.forecasting.metrics import RECALL, metric_named
 from suffice.results import (
     CONFIDENCE,
+    HORIZON,
     ClassGain,
     Curve,
     Estimate,
@@ -244,9 +245,19 @@ def _of_class(name: str, classes: Sequence[str]) -> str:
 def _trust(forecast: LearningCurve, answers: Sequence[SufficientSize], gains: Sequence[Gain]) -> Trust:
     """How much the first answer can be trusted; without one, by the interval of the first gain."""
     if answers:
-        return confidence_of(forecast.findings, answers[0].low, answers[0].high)
+        first = answers[0]
+        reach = None if first.status != "unreachable" else _reach(forecast, first)
+        return confidence_of(forecast.findings, first.low, first.high, reach)
     loss = gains[0].loss if gains else None
     return confidence_of(forecast.findings, None if loss is None else loss.low, None if loss is None else loss.high)
+
+
+def _reach(forecast: LearningCurve, answer: SufficientSize) -> float | None:
+    """The probability with which a target is reached by as many samples as are looked at."""
+    curve = forecast.accuracy if answer.criterion == "target_accuracy" else forecast.loss
+    if not isinstance(curve, Curve) or answer.criterion not in ("target_accuracy", "target_loss"):
+        return None
+    return float(curve.at([HORIZON * curve.draws.largest]).probability(answer.tolerance)[0])
 
 
 def _gains(forecast: LearningCurve, cost: float | None) -> list[Gain]:

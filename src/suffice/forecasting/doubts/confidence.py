@@ -14,20 +14,27 @@ NARROW, WIDE = 2.0, 5.0
 
 Some = TypeVar("Some", Finding, FindingValue)
 
+UNLIKELY, DOUBTFUL = 0.05, 0.2
+"""Probabilities up to which that a target is out of reach has high confidence, and medium."""
+
 SEVERITIES = ("error", "serious", "warning", "note")
 
 
-def confidence_of(findings: Sequence[FindingValue], low: float | None, high: float | None) -> Trust:
+def confidence_of(
+    findings: Sequence[FindingValue], low: float | None, high: float | None, reach: float | None = None
+) -> Trust:
     """The confidence of an answer, from its interval and what was found.
 
     An interval up to 2 times as wide as its lower end is long gives high, up to 5 times medium, and beyond that, or
-    without an upper end, low. Each warning takes it one step down, a serious finding down to low. An error, or no
-    interval, means that the answer cannot be told. Notes change nothing.
+    without an upper end, low. That a target is out of reach has high confidence where it is reached with a probability
+    of at most 0.05, medium up to 0.2, and low beyond. Each warning takes it one step down, a serious finding down to
+    low. An error, or no interval, means that the answer cannot be told. Notes change nothing.
 
     Args:
         findings: all that bear on the answer.
         low: lower end of the interval of the needed size, in samples in all; None where there is no answer.
         high: upper end; None where there is none.
+        reach: of a target that is out of reach, the largest probability with which it is reached.
 
     Example:
         >>> from suffice.forecasting.doubts import about_errors
@@ -39,16 +46,23 @@ def confidence_of(findings: Sequence[FindingValue], low: float | None, high: flo
     worst = by_severity(findings)
     if worst and worst[0].severity == "error":
         return Trust(word="cannot tell", reason=_of(worst[0]))
-    if low is None:
+    if reach is not None:
+        by_width, reason = _step(reach, UNLIKELY, DOUBTFUL), f"it is reached with a probability of at most {reach:.2g}"
+    elif low is None:
         return Trust(word="cannot tell", reason="there is no size that reaches it")
-    ratio = math.inf if high is None or low <= 0 else high / low
-    by_width = 0 if ratio <= NARROW else 1 if ratio <= WIDE else 2
+    else:
+        by_width = _step(math.inf if high is None or low <= 0 else high / low, NARROW, WIDE)
+        reason = f"the interval is {low:,.0f} or more" if high is None else f"the interval is {low:,.0f} to {high:,.0f}"
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
     step = min(2, by_width + counts["warning"] + 2 * counts["serious"])
     if step > by_width:
         return Trust(word=WORDS[step], reason=_of(worst[0]))
-    ends = f"{low:,.0f} or more" if high is None else f"{low:,.0f} to {high:,.0f}"
-    return Trust(word=WORDS[step], reason=f"the interval is {ends}")
+    return Trust(word=WORDS[step], reason=reason)
+
+
+def _step(value: float, high: float, medium: float) -> int:
+    """The index of the word for a value up to which the confidence is high, or medium."""
+    return 0 if value <= high else 1 if value <= medium else 2
 
 
 def by_severity(findings: Sequence[Some]) -> list[Some]:
