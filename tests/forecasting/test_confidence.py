@@ -13,11 +13,11 @@ from suffice.forecasting.doubts import (
 )
 from suffice.results import Band, LearningCurve
 
-NOTE = about_copies(np.append(np.arange(98), [0, 1]), np.zeros(100, dtype=int))
-WARNING = about_errors(4, 200)
-OTHER = about_smallest_class(np.repeat([0, 1], [100, 9]))
-SERIOUS = about_order(np.linspace(0, 1, 100), np.zeros(100, dtype=int))
-ERROR = about_errors(0, 40)
+NOTE = about_copies(np.append(np.arange(98), [0, 1]), np.zeros(100, dtype=int)).value
+WARNING = about_errors(4, 200).value
+OTHER = about_smallest_class(np.repeat([0, 1], [100, 9])).value
+SERIOUS = about_order(np.linspace(0, 1, 100), np.zeros(100, dtype=int)).value
+ERROR = about_errors(0, 40).value
 
 
 @pytest.mark.parametrize(
