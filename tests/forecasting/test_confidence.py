@@ -50,9 +50,9 @@ def test_the_reason_is_what_lowered_it_the_most():
 
 def test_findings_travel_with_a_curve_and_curves_of_earlier_versions_have_none():
     band = Band(mean=[0.9], low=[0.8], high=[1.0])
-    curve = LearningCurve(sizes=[100], loss=band, accuracy=band, findings=[WARNING.value])
+    curve = LearningCurve(sizes=[100], loss=band, accuracy=band, findings=[WARNING])
     read = LearningCurve.model_validate_json(curve.model_dump_json())
-    assert read.findings == [WARNING.value]
+    assert read.findings == [WARNING]
     assert (read.findings[0].code, read.findings[0].severity) == ("SUF019", "warning")
     earlier = curve.model_dump(mode="json")
     del earlier["findings"]
