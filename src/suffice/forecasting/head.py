@@ -15,7 +15,7 @@ Weights = Float64[np.ndarray, "*draws rank outputs"]
 """One matrix W, or one for each of several draws."""
 
 STATIONARY = 1e-6
-"""Where a fit ends."""
+"""Where a fit ends, over where it began."""
 
 NEWTON_STEPS = 100
 PRODUCTS = 300
@@ -136,16 +136,19 @@ def fit_head(features: Float64[np.ndarray, "samples columns"], loss: OutputLoss,
 def refit(head: Head, rows: Int64[np.ndarray, " taken"] | None = None, stationary: float = STATIONARY) -> Head:
     """The head that fits its samples, or some of them, best; found from where it is.
 
-    It ends when a Newton step would lower the objective by about half the square of ``stationary``.
+    It ends when what a Newton step would lower the objective by is the square of ``stationary`` times what the first
+    one would have: relative to the change that is asked for, since that of a left-out sample may be far below the loss.
     """
     if rows is not None:
         head = Head(head.axes, head.features[rows], head.loss.take(rows), head.penalty, head.weights)
+    first = 0.0
     for _ in range(NEWTON_STEPS):
         gradient = head.pull(head.derivatives.residuals) + head.penalty * head.weights
         decrement = float(np.sqrt(_inner(gradient, head._precondition(gradient))[0, 0]))
-        if decrement < stationary:
+        first = max(first, decrement)
+        if decrement <= stationary * first:
             break
-        step = head.solve(gradient, min(0.1, decrement))
+        step = head.solve(gradient, min(0.1, decrement / first))
         head = _line_search(head, step, float(_inner(gradient, step)[0, 0]))
     return head
 
