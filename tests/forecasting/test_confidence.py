@@ -63,4 +63,4 @@ def test_findings_travel_with_a_curve_and_curves_of_earlier_versions_have_none()
 def test_that_a_target_is_out_of_reach_is_the_surer_the_less_likely_it_is_reached(reach, word):
     trust = confidence_of([], None, None, reach)
     assert trust.word == word
-    assert trust.reason == f"it is reached with a probability of at most {reach:.2g}"
+    assert trust.reason == f"it is reached with a probability of {reach:.2g} at most"

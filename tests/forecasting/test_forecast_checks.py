@@ -35,7 +35,7 @@ def test_samples_that_become_harder_along_their_order_are_doubted():
 
 
 def test_a_head_that_follows_each_sample_is_doubted():
-    curve = forecast_head(*drawn(150, columns=40), [300], l2=1e-3, estimator="information")
+    curve = forecast_head(*drawn(150, columns=40), [300], l2=1e-3)
     assert any("150 samples for 77 free weights" in doubt for doubt in curve.doubts)
 
 

@@ -26,8 +26,8 @@ from suffice.results import LearningCurve, SufficientSize
         ({"cost_per_sample": 0.00001}, "Beyond 815 samples (815 to 815) one more costs more than it brings."),
         (
             {"target_accuracy": 0.95},
-            "Accuracy 95% is out of reach with probability 0.5: ever more samples should bring the accuracy to 80.0% "
-            "(78.2% to 81.8%), and the target with probability below 0.01.",
+            "An accuracy of 95% is probably out of reach: it is reached with probability below 0.01. With unlimited samples "
+            "the accuracy approaches 80.0% (78.2% to 81.8%).",
         ),
     ],
 )

@@ -118,6 +118,14 @@ def _print_forecast(result: ForecastResult, console: Console) -> None:
                 f"{loss.low[index]:.3f} to {loss.high[index]:.3f}",
             )
         console.print(table)
+    for name, metric in curve.metrics.items():
+        table = Table(title=f"Predicted {name}, with {result.confidence:.0%} intervals")
+        for title in ("samples", name, "interval"):
+            table.add_column(escape(title), justify="right")
+        for index, size in enumerate(curve.sizes):
+            ends = f"{metric.low[index]:.1%} to {metric.high[index]:.1%}"
+            table.add_row(f"{size:,}", f"{metric.mean[index]:.1%}", ends)
+        console.print(table)
     headline, *others = forecast_answer(result)
     console.print(escape(headline), style="bold")
     if result.trust is not None:

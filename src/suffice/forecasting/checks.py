@@ -1,6 +1,7 @@
 """Whether the samples at hand allow a forecast, and what makes one less certain: all questions to the evidence."""
 
 import numpy as np
+from jaxtyping import Int64
 
 from suffice.checks import Finding
 from suffice.forecasting.doubts import (
@@ -22,9 +23,7 @@ from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes import FirstOrder
-
-FIRST_ORDER = ("noise", "information", "combined")
-"""Estimators for heads that hold to first order in 1/k alone; "calibrated" has the leverage from the losses."""
+from suffice.training.predictions import Predictions
 
 
 def findings_of(evidence: Evidence) -> list[Finding]:
@@ -48,7 +47,7 @@ def findings_of(evidence: Evidence) -> list[Finding]:
         about_chance(
             unseen.outputs, unseen.labels, None if has_holdout else np.zeros_like(unseen.labels), gap.value / 2
         ),
-        about_errors(int(unseen.wrong.sum()), len(unseen.labels)),
+        about_errors(*_errors(unseen, None if has_holdout else groups)),
         about_smallest_class(own.labels, groups),
         None if has_holdout else about_order(unseen.losses, unseen.labels, evidence.rows, groups),
         None if copies is None else about_copies(copies.groups, own.labels, copies.are_ordinary),
@@ -68,7 +67,7 @@ def findings_of_estimator(
     """
     apart, halves = evidence.apart, evidence.halves
     of_weights = of_fall = of_halves = None
-    if estimator.name in FIRST_ORDER and "information" in estimators:
+    if evidence.head is not None:
         of_weights = about_free_weights(2 * estimators["information"].slope.value, evidence.samples)
     if halves is not None and len(halves.losses) == len(apart.losses):
         less, more = estimator.gain(np.array([halves.samples, apart.samples], dtype=np.float64))
@@ -77,6 +76,13 @@ def findings_of_estimator(
         of_fall = about_fall(*losses, (halves.samples, apart.samples), predicted, evidence.groups)
         of_halves = about_halves(*losses, predicted, error, evidence.groups)
     return _found(of_weights, of_fall, of_halves)
+
+
+def _errors(unseen: Predictions, groups: Int64[np.ndarray, " samples"] | None) -> tuple[int, int]:
+    """How many samples are wrong, of how many; copies count once."""
+    first = slice(None) if groups is None else np.unique(groups, return_index=True)[1]
+    wrong = unseen.wrong[first]
+    return int(wrong.sum()), len(wrong)
 
 
 def _found(*answers: Finding | None) -> list[Finding]:

@@ -17,7 +17,7 @@ from jaxtyping import Float64
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from suffice.forecasting.doubts import gap_of
+from suffice.forecasting.doubts import error_of_mean, gap_of
 from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.metrics import Metric, Rates, metric_now
@@ -31,6 +31,7 @@ from suffice.forecasting.slopes import (
 )
 from suffice.forecasting.slopes.best import best_outputs
 from suffice.forecasting.slopes.calibrated import FAR
+from suffice.forecasting.slopes.traces import SOLVED
 from suffice.results import HORIZON, Curve, Draws, fall
 from suffice.training.predictions import Predictions
 
@@ -91,9 +92,7 @@ def loss_curve(
     """
     unseen, scores = evidence.unseen, _scores()
     shape = shape_of(evidence, slope_of(estimator), seed)
-    # other models than heads are measured by one training of many that there might have been
-    luck = shape.noise if evidence.head is None else 0.0
-    off = math.hypot(evidence.level_noise, evidence.level_off * evidence.unseen_loss, luck)
+    off = math.hypot(_level_noise(evidence, shape), evidence.level_off * evidence.unseen_loss)
     at_fold = np.maximum(evidence.unseen_loss + off * scores["level"], 0.0)
     with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
     score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]
@@ -125,6 +124,22 @@ def loss_curve(
     return Curve(metric="loss", sizes=sizes, draws=draws)
 
 
+def _level_noise(evidence: Evidence, shape: Shape) -> float:
+    r"""Standard error of the loss on unseen samples, as an estimate of the mean over trainings.
+
+    The models were trained on some samples of many that there might have been. So the noise of that training is added
+    to that of the unseen samples. Where a head is tested on its own samples, by folds, both go together: a sample
+    changes the estimate by :math:`l_i + \lambda W^\top H^{-1} g_i`, its loss and the change of the expected loss that
+    its gradient makes, to first order.
+    """
+    head = evidence.head
+    if head is None or evidence.holdout is not None:
+        return math.hypot(evidence.level_noise, shape.noise)
+    residuals = head.loss.at(best_outputs(head, evidence.apart.outputs)).residuals
+    along = head.push(head.solve(head.penalty * head.weights, SOLVED))
+    return error_of_mean(evidence.unseen.losses + (along * residuals).sum(-1), evidence.groups)
+
+
 def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: Metric) -> Curve:
     """The expected metric on unseen samples, which rises with the fall of the loss.
 
@@ -138,7 +153,7 @@ def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: M
         InputError: a metric that is not defined for these samples.
     """
     of_loss, scores = loss.draws, _scores()
-    now = metric_now(unseen, metric)
+    now = metric_now(unseen, metric, evidence.groups if evidence.holdout is None else None)
     noise = gap_of(evidence.own.losses, evidence.apart.losses, evidence.folds is not None, evidence.groups).noise
     rates = Rates(unseen, noise).of(metric, now).draws(scores["rate"])
     measured, at_hand = (of_loss.means(np.array([size]))[:, 0] for size in (float(unseen.samples), of_loss.largest))

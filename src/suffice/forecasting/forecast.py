@@ -29,7 +29,7 @@ from suffice.forecasting.inputs import (
 )
 from suffice.forecasting.levels import Refit
 from suffice.forecasting.metrics import Accuracy, Metric, metric_named
-from suffice.forecasting.regression import Regressed, rmse_curve
+from suffice.forecasting.regression import Regressed, in_units, rmse_curve
 from suffice.forecasting.slopes import FirstOrder
 from suffice.problem import Problem, Samples
 from suffice.results import CONFIDENCE, Band, LearningCurve
@@ -63,7 +63,8 @@ def forecast_head(
 
     Args:
         features: (n, d), an array, a sparse matrix (made dense), a tensor or a data frame; not scaled.
-        labels: classes 0 to K - 1, (n,); for least squares numbers, (n,) or (n, outputs).
+        labels: classes 0 to K - 1, (n,); for least squares numbers, (n,) or (n, outputs), from which their mean is
+            taken, since the intercept is penalised.
         sizes: k, at least 2; those below n are for comparison.
         l2: the penalty.
         seed: random seed of the folds and the traces.
@@ -71,7 +72,7 @@ def forecast_head(
             effective dimension), "combined" (the geometric mean of these two), "symmetric" (the optimism), or any
             other, such as a fitted curve.
         loss: "cross_entropy", or "squared", the mean over outputs: then "accuracy" of the result is :math:`R^2`, and
-            "RMSE" is among its metrics.
+            "RMSE" is among its metrics; losses in findings are over the variance of the targets.
         metrics: others of a classifier: "balanced accuracy", "macro F1", "AUROC", "recall of class 2" and so on.
 
     Raises:
@@ -102,7 +103,11 @@ def forecast_head(
         with np.errstate(all="ignore"):  # what overflows is refused below
             if loss == "squared":
                 targets = regression_targets(labels, len(numbers))
-                curve = curve_of(measure_regression(with_intercept, targets, penalty, seed), asked, estimator, seed)
+                unit = float(targets.std(0).max())
+                if not 0 < unit**2 < math.inf:
+                    raise InputError(f"the targets vary by {unit:.3g}: give them in other units")
+                evidence = measure_regression(with_intercept, (targets - targets.mean(0)) / unit, penalty, seed)
+                curve = in_units(curve_of(evidence, asked, estimator, seed), unit)
             else:
                 classes = class_labels(labels, len(numbers))
                 wanted = [metric_named(name, int(classes.max()) + 1) for name in metrics]
@@ -195,10 +200,13 @@ def curve_of(
 
     Raises:
         InputError: a name that the evidence does not have, or a metric that is not defined for its samples.
+        FloatingPointError: losses that are not finite.
     """
     asked = sorted({int(size) for size in sizes})
     if isinstance(estimator, str):
         check_name(evidence, estimator)
+    if not np.isfinite([evidence.own_loss, evidence.unseen_loss]).all():
+        raise FloatingPointError("losses that are not finite")
     findings = findings_of(evidence)
     if _is_stopped(findings):
         return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.results import HORIZON, Curve, Draws
+from suffice.results import HORIZON, Curve, Draws, LearningCurve
 
 KNOTS = np.arange(-2.0, math.log2(HORIZON) + 0.25, 0.25)
 """Doublings of the samples at hand, between which the curve of the RMSE is a line."""
@@ -132,15 +132,52 @@ def r_squared_curve(loss: Curve, variances: Float64[np.ndarray, " draws"]) -> Cu
         >>> r_squared_curve(Curve(metric="loss", sizes=[100, 200], draws=draws), np.array([2.0])).mean.round(3)
         array([0.5  , 0.625])
     """
-    draws = loss.draws
+    draws, sizes = loss.draws, np.append(loss.draws.largest * 2.0**KNOTS, math.inf)
+    losses = np.maximum(draws.means(sizes), 0.0)
     of_score = Draws(
         offset=-1.0,
         smallest=draws.smallest,
         largest=draws.largest,
-        level=draws.level / variances,
-        slope=draws.slope / variances,
-        exponent=draws.exponent,
+        level=[0.0],
+        slope=[0.0],
+        exponent=[1.0],
+        knots=np.append(KNOTS, KNOTS[-1] + 1.0),
+        wander=losses / variances[:, None],
         noise=draws.noise / variances,
         noise_exponent=draws.noise_exponent,
     )
     return Curve(metric="score", name="R²", sizes=loss.sizes, draws=of_score)
+
+
+def in_units(curve: LearningCurve, unit: float) -> LearningCurve:
+    """The forecast of a regression whose targets were divided by a unit, in units of the targets as they came.
+
+    Args:
+        curve: its loss is counted in the square of the unit, its RMSE in the unit.
+        unit: above 0.
+    """
+    if not isinstance(curve.loss, Curve):
+        return curve
+    loss = _times(curve.loss, unit**2)
+    limit = loss.limit
+    return curve.model_copy(
+        update={
+            "loss": loss,
+            "metrics": {name: _times(metric, unit) for name, metric in curve.metrics.items()},
+            "loss_limit": limit,
+            "explanation": (
+                f"With {curve.samples:,} samples the mean squared error is about {unit**2 * (curve.level or 0):.3g}; "
+                f"with unlimited samples it approaches {limit.mean:.3g} ({curve.confidence:.0%} interval "
+                f"{limit.low:.3g} to {limit.high:.3g})."
+            ),
+            **{
+                name: None if value is None else unit**2 * value
+                for name, value in (("level", curve.level), ("slope", curve.slope), ("slope_error", curve.slope_error))
+            },
+        }
+    )
+
+
+def _times(curve: Curve, factor: float) -> Curve:
+    draws = curve.draws.model_copy(update={"unit": factor * curve.draws.unit, "noise": factor * curve.draws.noise})
+    return Curve(metric=curve.metric, name=curve.name, sizes=curve.sizes, draws=draws, confidence=curve.confidence)

@@ -36,8 +36,8 @@ SEARCHED = 160
 WEIGHED = 2000
 """The same for costs, where the best of these sizes is taken: they are 0.4% apart."""
 
-MOST_SURE = 0.995
-"""Greatest assurance, and least 1 - it, that so many draws can tell."""
+LEAST_SURE, MOST_SURE = 0.005, 0.995
+"""Assurances that so many draws can tell."""
 
 _TARGETS: dict[Metric, Target] = {
     "error": "target_error",
@@ -156,12 +156,14 @@ class Curve(Value):
         asked, confidence = self._shares(assurance)
         probability = self._probability(limit, sizes, of)
         what = f"{_WORDS[self.metric] if self.name is None else f'The {self.name}'} of {target:.4g}"
+        whose = " by the next model" if of == "next" else ""
+        largest = float(probability.max())
         most = (
-            f"{what} is out of reach: its largest probability is {float(probability.max()):.2g}, with "
-            f"{sizes[probability.argmax()]:,.0f} samples, and {asked:.2g} was asked for."
+            f"{what} is out of reach{whose}: its largest probability is {largest if largest >= 0.01 else 0:.2g}, and "
+            f"{asked:g} was asked for."
         )
         found = [_crossing(sizes, probability, share) for share in ((1 - confidence) / 2, asked, (1 + confidence) / 2)]
-        return self._told(_TARGETS[self.metric], target, found, assurance, what, most)
+        return self._told(_TARGETS[self.metric], target, found, assurance, f"{what}{whose}", most, of)
 
     def near_limit(self, excess: float, assurance: float | None = None) -> SufficientSize:
         r"""The smallest number of samples with which the curve is within an excess of its limit.
@@ -230,8 +232,8 @@ class Curve(Value):
     def _shares(self, assurance: float | None) -> tuple[float, float]:
         """The probability that is asked for, and the confidence of the interval around it."""
         asked = 0.5 if assurance is None else assurance
-        if not 1 - MOST_SURE <= asked <= MOST_SURE:
-            raise InputError(f"assurance = {asked:g}: must be from {1 - MOST_SURE:.3g} to {MOST_SURE:g}")
+        if not LEAST_SURE <= asked <= MOST_SURE:
+            raise InputError(f"assurance = {asked:g}: must be from {LEAST_SURE:g} to {MOST_SURE:g}")
         return asked, max(self.confidence, abs(2 * asked - 1))
 
     def _told(
@@ -242,13 +244,14 @@ class Curve(Value):
         assurance: float | None,
         what: str,
         unreachable: str,
+        of: Of = "mean",
     ) -> SufficientSize:
         low, size, high = found
         if size is None or low is None:
-            return self._answer(criterion, tolerance, None, assurance, unreachable)
+            return self._answer(criterion, tolerance, None, assurance, unreachable, of)
         sure = "" if assurance is None else f" with probability {assurance:g}"
         words = f"{what}{sure} with {size:,} samples ({interval_in_words(low, high)})."
-        return self._answer(criterion, tolerance, (low, size, high), assurance, words)
+        return self._answer(criterion, tolerance, (low, size, high), assurance, words, of)
 
     def _answer(
         self,
@@ -257,6 +260,7 @@ class Curve(Value):
         ends: tuple[int, int, int | None] | None,
         assurance: float | None,
         explanation: str,
+        of: Of = "mean",
     ) -> SufficientSize:
         low, size, high = ends or (None, None, None)
         status: Literal["reached", "extrapolated", "unreachable"] = "unreachable"
@@ -271,6 +275,7 @@ class Curve(Value):
             high=high,
             confidence=self._shares(assurance)[1],
             assurance=assurance,
+            of=of,
             status=status,
             explanation=explanation,
         )

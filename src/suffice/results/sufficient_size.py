@@ -42,6 +42,11 @@ class SufficientSize(Value):
         lt=1,
         description="probability that the target is reached with this size; None where it was not asked for",
     )
+    of: Literal["mean", "next"] = Field(
+        default="mean",
+        description="what reaches a target: mean, the score averaged over training sets and seeds, or next, the next "
+        "model",
+    )
     status: Status | Literal["unreachable"] = Field(
         description="reached: k* <= m; extrapolated: k* > m; unreachable: no size has the assurance; cannot_tell: see "
         "the explanation"

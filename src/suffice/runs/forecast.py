@@ -13,6 +13,7 @@ from suffice.data import Joined, LabelledSamples, load_samples
 from suffice.errors import InputError, nearest
 from suffice.forecasting import Evidence, choose_penalty, class_slopes_of, curve_of, measure_head
 from suffice.forecasting.doubts import confidence_of
+from suffice.forecasting.estimators import AUTO, OF_HEADS, OF_OTHERS
 from suffice.forecasting.metrics import RECALL, metric_named
 from suffice.results import (
     CONFIDENCE,
@@ -124,7 +125,7 @@ def prepare(config: ForecastConfig, out: Path) -> tuple[Task, Learners]:
 
 def _check(config: ForecastConfig) -> None:
     """Refuses settings that do not go together."""
-    known = ("auto", "combined", "symmetric", "information", "noise" if config.method == "head" else "gcv")
+    known = (AUTO, *(OF_HEADS if config.method == "head" else OF_OTHERS))
     if config.estimator not in known:
         raise InputError(
             f"estimator = {config.estimator}: --method {config.method} has {', '.join(known)}"
@@ -257,7 +258,7 @@ def _reach(forecast: LearningCurve, answer: SufficientSize) -> float | None:
     curve = forecast.accuracy if answer.criterion == "target_accuracy" else forecast.loss
     if not isinstance(curve, Curve) or answer.criterion not in ("target_accuracy", "target_loss"):
         return None
-    return float(curve.at([HORIZON * curve.draws.largest]).probability(answer.tolerance)[0])
+    return float(curve.at([HORIZON * curve.draws.largest]).probability(answer.tolerance, answer.of)[0])
 
 
 def _gains(forecast: LearningCurve, cost: float | None) -> list[Gain]:

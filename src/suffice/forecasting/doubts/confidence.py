@@ -47,7 +47,7 @@ def confidence_of(
     if worst and worst[0].severity == "error":
         return Trust(word="cannot tell", reason=_of(worst[0]))
     if reach is not None:
-        by_width, reason = _step(reach, UNLIKELY, DOUBTFUL), f"it is reached with a probability of at most {reach:.2g}"
+        by_width, reason = _step(reach, UNLIKELY, DOUBTFUL), f"it is reached with a probability of {reach:.2g} at most"
     elif low is None:
         return Trust(word="cannot tell", reason="there is no size that reaches it")
     else:

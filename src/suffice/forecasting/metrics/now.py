@@ -18,7 +18,7 @@ Source: L. Brown, T. Cai, A. DasGupta, "Interval estimation for a binomial propo
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from scipy.special import ndtr
 from scipy.stats import beta
 
@@ -82,12 +82,13 @@ class MetricNow:
         return self.quantiles(ndtr(self.correlation * normals + np.sqrt(1 - self.correlation**2) * own))
 
 
-def metric_now(unseen: Predictions, metric: Metric) -> MetricNow:
+def metric_now(unseen: Predictions, metric: Metric, groups: Int64[np.ndarray, " samples"] | None = None) -> MetricNow:
     """A metric of unseen samples, with its posterior.
 
     Args:
         unseen: out-of-fold predictions, or those of a hold-out.
         metric: which.
+        groups: samples of one group, as copies are, count as one; None where each is on its own.
 
     Raises:
         InputError: a metric that is not defined for these samples, as the recall of a class that has none.
@@ -110,7 +111,20 @@ def metric_now(unseen: Predictions, metric: Metric) -> MetricNow:
         samples = _samples_of_areas(areas, float((changes**2).sum()), truth.sum(0))
     else:
         raise TypeError(f"no posterior is known of {metric.name}")
-    return MetricNow(value, samples / LUCK, _correlation(changes, unseen.losses))
+    return MetricNow(value, samples / LUCK / _design_effect(changes, groups), _correlation(changes, unseen.losses))
+
+
+def _design_effect(changes: Float64[np.ndarray, " samples"], groups: Int64[np.ndarray, " samples"] | None) -> float:
+    """The variance of a metric over that if all samples were independent.
+
+    Source: the cluster-robust variance; L. Kish, "Survey Sampling", 1965, for the name.
+    """
+    if groups is None:
+        return 1.0
+    squares = float(np.square(changes).sum())
+    if squares == 0:
+        return len(groups) / len(np.unique(groups))
+    return max(1.0, float(np.square(np.bincount(groups, weights=changes)).sum()) / squares)
 
 
 def _samples_of(metric: OfConfusion, matrix: Confusion) -> float:

@@ -13,9 +13,6 @@ CLEARLY = 1.2
 SURE = 0.8
 """Probability whose size is named beside that of 0.5, where no assurance was asked for."""
 
-EVEN = 0.5
-"""Probability that is meant by default."""
-
 
 def forecast_answer(result: ForecastResult) -> list[str]:
     """Plain sentences, the most important first."""
@@ -49,12 +46,14 @@ def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
     mean, low, high = (in_words(metric, end[now]) for end in (band.mean, band.low, band.high))
     at_hand = f"With the {result.samples:,} at hand the {metric} is about {mean} ({low} to {high})."
     if answer.size is None or answer.low is None:
-        yield from _out_of_reach(result, answer, f"{metric.capitalize()} {goal}")
+        yield from _out_of_reach(result, answer, f"{'An' if metric == 'accuracy' else 'A'} {metric} of {goal}")
         yield at_hand
         return
-    whose = "the next model's" if result.configuration.get("of") == "next" else "the"
+    whose = "the next model's" if answer.of == "next" else "the"
     sure = "" if answer.assurance is None else f" with probability {answer.assurance:g}"
     ends = f"{answer.low:,} to {answer.high:,}" if answer.high else f"no upper end, at least {answer.low:,}"
+    if curve is not None and answer.high is not None and answer.high <= curve.draws.smallest:
+        ends = f"{answer.high:,} or fewer"
     if answer.size <= result.samples:
         yield f"The {result.samples:,} samples at hand should be enough for {whose} {metric} to {verb} {goal}{sure}."
     else:
@@ -72,7 +71,7 @@ def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
         f"The average model on {size:,} samples reaches it with probability {shares[0]}, a single one with "
         f"probability {shares[1]}."
     )
-    surer = curve.sufficient_size(answer.tolerance, SURE).size if answer.assurance is None else None
+    surer = curve.sufficient_size(answer.tolerance, SURE, answer.of).size if answer.assurance is None else None
     if surer is not None and surer > size:
         yield f"Probability {SURE} takes about {surer:,} samples."
 
@@ -84,12 +83,13 @@ def _out_of_reach(result: ForecastResult, answer: SufficientSize, what: str) -> 
         return
     mean, low, high = (in_words(curve.metric, end) for end in (curve.limit.mean, curve.limit.low, curve.limit.high))
     far = np.array([1024 * result.samples])
-    most = share_in_words(float(curve.at(far).probability(answer.tolerance)[0]))
-    asked = f"{answer.assurance or EVEN:g}"
-    yield (
-        f"{what} is out of reach with probability {asked}: ever more samples should bring the {curve.metric} to {mean} "
-        f"({low} to {high}), and the target with probability {most}."
-    )
+    most = share_in_words(float(curve.at(far).probability(answer.tolerance, answer.of)[0]))
+    whose = "the next model's " if answer.of == "next" else ""
+    if answer.assurance is None:
+        found = f"is probably out of reach: it is reached with probability {most}"
+    else:
+        found = f"is not reached with the probability of {answer.assurance:g} that was asked for: it is {most} at most"
+    yield (f"{what} {found}. With unlimited samples the {whose}{curve.metric} approaches {mean} ({low} to {high}).")
 
 
 def _gain(gain: Gain) -> str:
