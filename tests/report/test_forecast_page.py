@@ -26,8 +26,8 @@ from suffice.results import LearningCurve, SufficientSize
         ({"cost_per_sample": 0.00001}, "Beyond 815 samples (815 to 815) one more costs more than it brings."),
         (
             {"target_accuracy": 0.95},
-            "An accuracy of 95% is probably out of reach: it is reached with probability below 0.01. With unlimited samples "
-            "the accuracy approaches 80.0% (78.2% to 81.8%).",
+            "An accuracy of 95% is probably out of reach: it is reached with probability below 0.01. With unlimited "
+            "samples the accuracy approaches 80.0% (78.2% to 81.8%).",
         ),
     ],
 )
