@@ -208,7 +208,6 @@ SCALES = {
     "tiny": lambda x: 1e-200 * x,
     "huge": lambda x: 1e200 * x,
     "large": lambda x: 1e8 * x,
-    "of thousands": lambda x: 3000 * x,
     "far from zero": lambda x: x + 1e6,
 }
 

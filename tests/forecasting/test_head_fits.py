@@ -8,7 +8,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from suffice.forecasting.head import STATIONARY, fit_head, refit
-from suffice.forecasting.levels.folds import out_of_fold
+from suffice.forecasting.levels.folds import fold_of, out_of_fold
 from suffice.forecasting.losses import CrossEntropy, SquaredError
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -108,3 +108,22 @@ def test_folds_hold_the_classes_in_their_shares():
     found = out_of_fold(head, labels, folds=5)
     assert found.shape == (30, 2)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e-6])
+@pytest.mark.parametrize("l2", [1e-6, 1e-2])
+def test_folds_do_not_know_what_they_left_out_however_small_losses_and_penalty_are(l2, unit):
+    """With more columns than samples the fit to all has a loss near 0, and so has any fit that stays where it is."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(60, 100))
+    y = unit * (x[:, :3].sum(1, keepdims=True) + random.normal(size=(60, 1)))
+    fold = fold_of(np.zeros(60, dtype=np.int64), 10, 0)
+    for loss, outputs in ((SquaredError(y), 1), (CrossEntropy((y[:, 0] > 0).astype(int), 2), 2)):
+        head = fit_head(x, loss, outputs, l2)
+        found = head.loss.values(out_of_fold(head, np.zeros(60, dtype=np.int64), 10))
+        apart = np.empty(60)
+        for number in range(10):
+            others, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            fresh = fit_head(x[others], loss.take(others), outputs, l2)
+            apart[held_out] = loss.take(held_out).values(fresh.predict(x[held_out]))
+        assert found.mean() == pytest.approx(apart.mean(), rel=0.03)
