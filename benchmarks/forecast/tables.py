@@ -46,6 +46,53 @@ def heads() -> str:
     return table(["", *summary], rows)
 
 
+def outside() -> str:
+    """Heads on other people's data: errors of the predicted gain by estimator, each data set counted the same."""
+    found = read("forecast_outside_heads")
+    parts = {
+        f"{part}, {group}": found[part][group]
+        for part in ("tuning", "development")
+        for group in ("24 a class or more", "fewer")
+    }
+    names = list(next(iter(parts.values()))["gain"])
+    rows = [
+        [name, *("{rms_log_ratio[0]:.2f} / {bias[0]:+.2f}".format(**part["gain"][name]) for part in parts.values())]
+        for name in names
+    ]
+    rows.append(["calibrated, penalty chosen by folds", *map(_of_chosen, parts.values())])
+    rows.append(["coverage of the gain, calibrated", *(within(part["coverage"]) for part in parts.values())])
+    rows.append(["data sets", *(str(part["data_sets"]) for part in parts.values())])
+    rows.append(["pilots that cannot tell", *(percent(part["cannot_tell"]) for part in parts.values())])
+    return table(["", *parts], rows)
+
+
+def _of_chosen(part: dict[str, Any]) -> str:
+    return "{rms_log_ratio[0]:.2f} / {bias[0]:+.2f}".format(**part["gain_penalty_chosen"]["calibrated"])
+
+
+def within(value: list[float]) -> str:
+    """A share with its cluster-bootstrap interval."""
+    share, low, high = value
+    return f"{percent(share)} ({percent(low)} to {percent(high)})"
+
+
+def metrics() -> str:
+    """How fast metrics rise with the loss: errors where the fall of the loss is known, by rate."""
+    rows = [
+        [
+            name,
+            str(of["data_sets"]),
+            f"{of['rise_in_points']:.1f}",
+            *(f"{rate['log_rms']:.2f} / {rate['points_off']:.1f}" for rate in of["rates"].values()),
+            within(of["coverage"]),
+        ]
+        for name, of in read("forecast_metrics")["tables"].items()
+        if name.startswith("development")
+    ]
+    rates = list(next(iter(read("forecast_metrics")["tables"].values()))["rates"])
+    return table(["data, metric, to", "data sets", "rise, points", *rates, "coverage of the metric"], rows)
+
+
 def times() -> str:
     """Errors of the gain by how far ahead it is."""
     rows = [
@@ -367,6 +414,8 @@ def ahead(pilots: list[dict[str, Any]], times: float) -> list[tuple[dict[str, An
 def main() -> None:
     text = PAGE.read_text()
     for make in (
+        outside,
+        metrics,
         heads,
         times,
         tasks,
