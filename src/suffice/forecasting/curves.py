@@ -5,7 +5,9 @@ With the slope s at the :math:`k_0` samples at hand and the exponent c of its sh
 .. math:: L(k) = L(k_0) - \frac{s}{k_0} \, \frac{1 - (k / k_0)^{-c}}{c}, \qquad m(k) = m(k_0) + r \, (L(k_0) - L(k))
 
 Each draw has its own level, slope, exponent and rate r at which the metric m rises. The level is measured with models
-of :math:`k_f` samples, nearly all of those at hand, and brought to :math:`k_0` by the curve.
+of :math:`k_f` samples, nearly all of those at hand, and brought to :math:`k_0` by the curve. Its error is log-normal,
+as means of few losses are skewed, and has two parts: the noise of the samples that it is measured on, and that between
+trainings.
 """
 
 import math
@@ -91,10 +93,9 @@ def loss_curve(
     """
     unseen, scores = evidence.unseen, _scores()
     shape = shape_of(evidence, slope_of(estimator), seed)
-    # other models than heads are measured by one training of many that there might have been
-    luck = shape.noise if evidence.head is None else 0.0
-    off = math.hypot(evidence.level_noise, evidence.level_off * evidence.unseen_loss, luck)
-    at_fold = np.maximum(evidence.unseen_loss + off * scores["level"], 0.0)
+    # a level is that of few models, which are better or worse than others of their size
+    off = math.hypot(evidence.level_noise, evidence.level_off * evidence.unseen_loss, shape.noise)
+    at_fold = evidence.unseen_loss * np.exp(off / evidence.unseen_loss * scores["level"])
     with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
     score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]
     share = np.exp(error * score)
