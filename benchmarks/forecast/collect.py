@@ -4,9 +4,9 @@ Run as ``PYTHONPATH=benchmarks python benchmarks/forecast/collect.py SHARED``, t
 
 From q0 samples the test loss of a head has to come down to what D* = 2, 4 or 8 q0 samples reach on average. In each of
 at most T rounds a method says how many are needed, and these are collected, at most ten times those at hand; it ends
-when D* is reached. A run fails if q_T < D*; its cost ratio is (q_T - q0) / (D* - q0) - 1. Ours is asked with its slope
-less a share of one standard error: that of the rounds made, this one included. All methods have the same level, in one
-of two ways:
+when D* is reached. A run fails if q_T < D*; its cost ratio is (q_T - q0) / (D* - q0) - 1. Ours is asked with an
+assurance in the last round, and before it nearer to the median: the standard score grows in proportion to the rounds
+made. All methods have the same level, in one of two ways:
 
 - mean: the mean test loss of heads with so many samples, straight in 1/k between the sizes where it was measured. So
   are the rounds simulated in R. Mahmood et al., "How Much More Data Do I Need?" (CVPR 2022), and "Optimizing Data
@@ -18,17 +18,19 @@ of two ways:
 """
 
 import argparse
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collecting import EVEN, MARGINS, by_fit, by_slope
-from environment import save
+from collecting import EVEN, by_assurance, by_fit
+from environment import RESULTS, save
 from heads import FITS, PARTS, truth
 from jaxtyping import Float64, Int64
+from scipy.special import ndtr, ndtri
 from tasks import Task, all_tasks, kept, once
 
 from suffice.forecasting import curve_of, fit_curve, measure_head
@@ -121,29 +123,31 @@ class Collection:
         return np.asarray(losses)
 
 
-Ask = Callable[[Collection, str, list[int], float, float], int]
-"""How many samples are needed: from the level, all sizes so far, and how far the loss has to fall from the last of
-them; and which share of the rounds this one ends."""
+ASSURANCES = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+Ask = Callable[[Collection, str, list[int], float, float, float], int]
+"""How many samples are needed: from the kind of level, all sizes so far, the level now, and how far it has to fall; and
+which share of the rounds this one ends."""
 
 
-def by_curvature(margin: float) -> Ask:
-    def ask(run: Collection, level: str, sizes: list[int], fall: float, caution: float) -> int:
+def by_draws(assurance: float) -> Ask:
+    def ask(run: Collection, level: str, sizes: list[int], now: float, fall: float, share: float) -> int:
         del level
-        curve = run.forecast(sizes[-1])
-        return by_slope(sizes[-1], fall, curve.slope or 0.0, curve.slope_error or 0.0, caution * margin)
+        asked = float(ndtr(share * ndtri(assurance)))
+        return by_assurance(sizes[-1], now, fall, run.forecast(sizes[-1]), asked)
 
     return ask
 
 
 def by_curve(family: str) -> Ask:
-    def ask(run: Collection, level: str, sizes: list[int], fall: float, caution: float) -> int:
-        del caution
+    def ask(run: Collection, level: str, sizes: list[int], now: float, fall: float, share: float) -> int:
+        del now, share
         return by_fit(sizes[-1], fall, fit_curve(family, *np.array(run.points(level, sizes)).T, sizes[-1]))
 
     return ask
 
 
-METHODS = {f"suffice, {margin:g}": by_curvature(margin) for margin in MARGINS} | {
+METHODS = {f"suffice, {assurance:g}": by_draws(assurance) for assurance in ASSURANCES} | {
     family: by_curve(family) for family in ("power_law", "power_law_with_limit", "arctan")
 }
 
@@ -153,7 +157,7 @@ def collected(run: Collection, ask: Ask, level: str, enough: int, rounds: int) -
     sizes = [run.start]
     for number in range(1, rounds + 1):
         now = run.mean(sizes[-1]) if level == "mean" else float(run.own(sizes[-1]).mean())
-        size = ask(run, level, sizes, now - run.mean(enough), number / rounds)
+        size = ask(run, level, sizes, now, now - run.mean(enough), number / rounds)
         if size >= enough:
             return size
         if size > sizes[-1]:
@@ -166,11 +170,20 @@ def main() -> None:
     parser.add_argument("shared", type=Path)
     parser.add_argument("--pilots", type=int, default=5)
     parser.add_argument("--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they are kept")
+    parser.add_argument("--levels", nargs="+", choices=LEVELS, default=LEVELS)
+    parser.add_argument("--again", action="store_true", help="take the means from the committed results of heads.py")
     arguments = parser.parse_args()
+    known: dict[str, dict[int, float]] = {}
+    if arguments.again:
+        for record in json.loads((RESULTS / "forecast_heads.json").read_text())["tasks"]:
+            known[record["task"]] = {point["size"]: point["loss"] for point in record["truth"]}
     folder = kept(arguments.features / "collect", arguments.pilots)
     runs: list[dict[str, Any]] = []
     for task in all_tasks(arguments.shared, arguments.features):
-        runs += once(folder / f"{task.name}.json", lambda task=task: of_task(task, arguments.pilots))
+        runs += once(
+            folder / f"{task.name}.json",
+            lambda task=task: of_task(task, arguments.pilots, arguments.levels, known.get(task.name, {})),
+        )
         print(task.name, flush=True)
     alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for run in runs:
@@ -191,16 +204,18 @@ def main() -> None:
     save("forecast_collect", {"table": table})
 
 
-def of_task(task: Task, pilots: int) -> list[dict[str, Any]]:
-    """What became of each run."""
+def of_task(task: Task, pilots: int, levels: Sequence[str], known: dict[int, float]) -> list[dict[str, Any]]:
+    """What became of each run; `known` are mean losses from q0 on."""
     start = round(START * len(task.labels))
     knots = sorted({max(2, round(knot * start)) for knot in (*PARTS, *KNOTS)})
-    means = {size: truth(task, size, 0, DRAWN)["loss"] for size in knots}
+    if known:  # from the pilot on, what is known of other sizes is enough: the loss is nearly straight in 1/k
+        knots = sorted({*(size for size in knots if size < start), *known})
+    means = {size: known[size] if size in known else truth(task, size, 0, DRAWN)["loss"] for size in knots}
     runs = []
     for seed in range(pilots):
         order = np.random.default_rng([seed, 3]).permutation(len(task.labels))
         run = Collection(task, order, start, means)
-        for times, level, rounds, (name, ask) in product(TIMES, LEVELS, ROUNDS, METHODS.items()):
+        for times, level, rounds, (name, ask) in product(TIMES, levels, ROUNDS, METHODS.items()):
             enough = times * start
             size = collected(run, ask, level, enough, rounds)
             runs.append(

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from suffice.forecasting import CurveFit, sufficient_size
+from suffice.results import Curve, LearningCurve
 
 MOST = 10
 """Times the samples at hand: more are not collected in a round."""
@@ -12,12 +13,20 @@ MOST = 10
 EVEN = 0.01
 """The error of every loss that curves are fitted to, of which fits only see that they are alike."""
 
-MARGINS = (0.0, 0.3, 0.5, 1.0)
-"""Standard errors that are taken off the slope in the last round; before it less, in proportion to the rounds made."""
-
 MARGIN = 0.5
-"""Of these, what is told where one is told: on the tasks to tune on no single round of heads fails with it, and a tenth
-of those of other models."""
+"""Standard errors that are taken off the slope of fine-tuned models."""
+
+
+def by_assurance(samples: int, level: float, fall: float, curve: LearningCurve, assurance: float) -> int:
+    """From the equally likely curves of a forecast, with the level known."""
+    if not isinstance(curve.loss, Curve):
+        return _capped(samples, math.inf)
+    if fall <= 0:
+        return samples
+    draws = curve.loss.draws.model_copy(update={"level": np.array([level]), "smallest": float(samples)})
+    target = level - fall
+    size = Curve(metric="loss", sizes=curve.loss.sizes, draws=draws).sufficient_size(target, assurance).size
+    return _capped(samples, math.inf if size is None else size)
 
 
 def by_slope(samples: int, fall: float, slope: float, error: float, margin: float) -> int:

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 from environment import RESULTS, save
+from intervals import WIDTH
 from tables import GROUPS, cells, is_clear, of_layers, rms, table, true_gain, truth_error
 
 from suffice.errors import InputError
-from suffice.forecasting.checks import WIDTH
 from suffice.forecasting.slopes import standard_error
 from suffice.forecasting.slopes.fine_tuned import ERRORS, Part, fine_tuned_slope, part_errors
 from suffice.training.predictions import Predictions

@@ -1,18 +1,21 @@
 """How well the gain of more samples is told for heads, by all methods, from one pilot of 5, 10 or 20% of a pool.
 
 Run as ``PYTHONPATH=benchmarks python benchmarks/forecast/heads.py SHARED``, SHARED being the folder of models and data.
-The truth is the mean test loss of heads that are fitted to so many samples of the pool.
+The truth is the mean test loss of heads that are fitted to so many samples of the pool; ``--again`` takes it from the
+committed results.
 """
 
 import argparse
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from environment import alternate, save
+from environment import RESULTS, alternate, save
+from intervals import WIDTH
 from jaxtyping import Float64, Int64
 from sklearn.linear_model import LogisticRegression
 from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON, Task, all_tasks, kept, once
@@ -27,12 +30,12 @@ from suffice.forecasting import (
     fit_curve,
     measure_head,
 )
-from suffice.forecasting.checks import WIDTH
 from suffice.forecasting.head import Head, fit_head, refit
-from suffice.forecasting.levels.folds import out_of_fold
+from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy
-from suffice.forecasting.slopes import effective_dimension_slope, sandwich_slope, standard_error
+from suffice.forecasting.slopes import calibrated_slope, standard_error
 from suffice.forecasting.slopes.best import ENOUGH
+from suffice.results import CONFIDENCE, Curve, LearningCurve
 
 SHARES = (0.05, 0.1, 0.2)
 """Of the pool: pilots."""
@@ -117,12 +120,22 @@ def pilot(task: Task, size: int, seed: int) -> dict[str, Any]:
         "wrong_at_fold": float(found.unseen.wrong.mean()),
         "loss": {name: getattr(forecast.loss, name).tolist() for name in ("mean", "low", "high")},
         "accuracy": {name: getattr(forecast.accuracy, name).tolist() for name in ("mean", "low", "high")},
+        "gain": _gain_of(forecast),
         "gains": {method.name: method.gain(sizes).tolist() for method in methods},
     }
 
 
+def _gain_of(forecast: LearningCurve) -> dict[str, list[float]] | None:
+    """Median and interval at each size, from the differences within each draw; None where nothing is told."""
+    if not isinstance(forecast.loss, Curve):
+        return None
+    drawn = forecast.loss.samples
+    ends = np.quantile(drawn[:, :1] - drawn, (0.5, (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=0)
+    return dict(zip(("mean", "low", "high"), ends.tolist(), strict=True))
+
+
 def seconds(task: Task, size: int) -> dict[str, float]:
-    """Of the pilot's fit, of the folds that all methods take the level from, of the slopes, and of retrainings."""
+    """Of the pilot's fit, of the folds that all methods take the level from, of the slope, and of retrainings."""
     rows = np.random.default_rng([0, size, 1]).permutation(len(task.labels))[:size]
     x, y = task.features[rows], task.labels[rows]
     head = fit_head(x, CrossEntropy(y, task.classes), task.classes, task.l2)
@@ -133,11 +146,9 @@ def seconds(task: Task, size: int) -> dict[str, float]:
     def fit(taken: Int64[np.ndarray, " taken"]) -> Head:
         return fit_head(x[taken], CrossEntropy(y[taken], task.classes), task.classes, task.l2)
 
-    def slopes() -> None:
+    def slope() -> None:
         # of a head that no other slope was taken from
-        fresh = replace(head)
-        sandwich_slope(fresh, outputs)
-        effective_dimension_slope(fresh)
+        calibrated_slope(replace(head), outputs, (1 - 1 / FOLDS) * size)
 
     several = [part for part in parts if len(set(y[part])) > 1]  # it refuses samples of one class
 
@@ -149,7 +160,7 @@ def seconds(task: Task, size: int) -> dict[str, float]:
     sides: dict[str, Callable[[], Any]] = {
         "fit": lambda: fit(np.arange(size)),
         "ten folds": lambda: out_of_fold(head, y),
-        "slopes": slopes,
+        "slopes": slope,
         "15 retrainings, ours": lambda: [fit(part) for part in parts],
         "15 retrainings, scikit-learn": by_scikit_learn,
     }
@@ -193,7 +204,7 @@ def _at(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
                     for name, values in one["gains"].items():
                         gains[times].setdefault(name, []).append(values[place] / true - 1)
     return {
-        times: {"pilots": len(of["combined"])} | {name: _rms(values) for name, values in of.items()}
+        times: {"pilots": len(of["calibrated"])} | {name: _rms(values) for name, values in of.items()}
         for times, of in gains.items()
         if of
     }
@@ -201,7 +212,7 @@ def _at(records: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
 
 KINDS = (
     *("level", "floor", "loss", "accuracy", "true_gain"),
-    *("loss_covered", "loss_covered_by_both", "accuracy_covered", "accuracy_covered_by_both"),
+    *("loss_covered", "loss_covered_by_both", "accuracy_covered", "accuracy_covered_by_both", "gain_covered"),
 )
 """What is counted of each pilot."""
 
@@ -212,7 +223,8 @@ def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
     refused, scatter = 0, []
     for record in records:
         slopes = [one["slope"] for one in record["pilots"] if one["slope"] is not None]
-        scatter.append(np.std(slopes, ddof=1) / np.mean(slopes))
+        if len(slopes) > 1:
+            scatter.append(np.std(slopes, ddof=1) / np.mean(slopes))
         truth = {point["size"]: point for point in record["truth"]}
         for one in record["pilots"]:
             if one["status"] == "cannot_tell":
@@ -222,6 +234,9 @@ def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
             now, then = truth[one["size"]], truth[one["sizes"][place]]
             for name, values in one["gains"].items():
                 gains.setdefault(name, []).append(values[place - 1] / (now["loss"] - then["loss"]) - 1)
+            found["gain_covered"].append(
+                one["gain"]["low"][place] <= now["loss"] - then["loss"] <= one["gain"]["high"][place]
+            )
             found["level"].append(one["level"] / now["loss"] - 1)
             found["floor"].append(one["level_error"] / now["loss"])
             found["loss"].append(one["loss"]["mean"][place] / then["loss"] - 1)
@@ -248,6 +263,7 @@ def _of_part(records: list[dict[str, Any]]) -> dict[str, Any]:
         "error_of_accuracy_gain": _rms(found["accuracy"]),
         "noise_of_true_gain": _rms(found["true_gain"]),
         "noise_of_slope_from_pilot_to_pilot": _rms(scatter),
+        "coverage_of_gain": float(np.mean(found["gain_covered"])),
         "coverage_of_loss": float(np.mean(found["loss_covered"])),
         "coverage_of_loss_noise_of_test_part_added": float(np.mean(found["loss_covered_by_both"])),
         "coverage_of_accuracy": float(np.mean(found["accuracy_covered"])),
@@ -266,13 +282,20 @@ def main() -> None:
     parser.add_argument(
         "--features", type=Path, default=Path("runs/forecast-benchmark"), help="where they and finished pilots are kept"
     )
+    parser.add_argument("--again", action="store_true", help="take the truth from the committed results")
     arguments = parser.parse_args()
     folder = kept(arguments.features / "heads", arguments.pilots)
+    known: dict[str, list[dict[str, float]]] = {}
+    if arguments.again:
+        before = json.loads((RESULTS / "forecast_heads.json").read_text())["tasks"]
+        known = {record["task"]: record["truth"] for record in before}
     records = []
     for task in all_tasks(arguments.shared, arguments.features):
         sizes = [round(share * len(task.labels)) for share in SHARES]
         ahead = sorted({k * times for k in sizes for times in (1, *TIMES) if k * times <= len(task.labels)})
-        curve = once(folder / f"{task.name}.json", lambda task=task, ahead=ahead: [truth(task, at, 0) for at in ahead])
+        curve = known.get(task.name) or once(
+            folder / f"{task.name}.json", lambda task=task, ahead=ahead: [truth(task, at, 0) for at in ahead]
+        )
         for size in sizes:
             found = once(
                 folder / f"{task.name}, {size}.json",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float64
@@ -156,13 +156,20 @@ def of_exponent(ratio: float, exponent: float, deviation: float) -> tuple[float,
     return float(logs.mean()), float(logs.std())
 
 
-def equal_by_data_set(chosen: Sequence[Row]) -> Float64[np.ndarray, " rows"]:
+class OfDataSet(Protocol):
+    """Anything that is counted by data set."""
+
+    @property
+    def data_set(self) -> str: ...
+
+
+def equal_by_data_set(chosen: Sequence[OfDataSet]) -> Float64[np.ndarray, " rows"]:
     counts = Counter(row.data_set for row in chosen)
     return np.array([1 / (len(counts) * counts[row.data_set]) for row in chosen])
 
 
 def with_interval(
-    chosen: Sequence[Row], statistic: Callable[[Float64[np.ndarray, " rows"]], float]
+    chosen: Sequence[OfDataSet], statistic: Callable[[Float64[np.ndarray, " rows"]], float]
 ) -> tuple[float, float, float]:
     """A statistic of weights, and its 90% interval when data sets are drawn with replacement."""
     weights = equal_by_data_set(chosen)

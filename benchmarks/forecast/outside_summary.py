@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from environment import save
+from intervals import WIDTH
 from outside_cells import MANY, Cell, Row, cells, of_exponent, rows, with_interval
 from outside_tasks import DEVELOPMENT, HELD_OUT, TUNING
 
-from suffice.forecasting.checks import WIDTH
 from suffice.forecasting.slopes.calibrated import TOO_NOISY, MeasuredOfHeads, measured_of_heads
 
 CAPPED = 3.0

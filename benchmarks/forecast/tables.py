@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from collecting import EVEN, MARGIN, by_slope
+from intervals import WIDTH
 from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON
 
 from suffice.forecasting import FAMILIES, fit_curve
-from suffice.forecasting.checks import WIDTH
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -5,7 +5,9 @@ With the slope s at the :math:`k_0` samples at hand and the exponent c of its sh
 .. math:: L(k) = L(k_0) - \frac{s}{k_0} \, \frac{1 - (k / k_0)^{-c}}{c}, \qquad m(k) = m(k_0) + r \, (L(k_0) - L(k))
 
 Each draw has its own level, slope, exponent and rate r at which the metric m rises. The level is measured with models
-of :math:`k_f` samples, nearly all of those at hand, and brought to :math:`k_0` by the curve.
+of :math:`k_f` samples, nearly all of those at hand, and brought to :math:`k_0` by the curve. Its error is log-normal,
+as means of few losses are skewed, and has two parts: the noise of the samples that it is measured on, and that between
+trainings.
 """
 
 import math
@@ -51,12 +53,14 @@ class Shape:
         deviation: standard deviation of log c.
         noise: standard deviation of the loss between trainings on k_0 samples.
         noise_exponent: e, where that on k samples is (k / k_0)^-e times as large.
+        luck: the part of that noise that does not go with the losses of the samples, to first order.
     """
 
     exponent: float
     deviation: float
     noise: float
     noise_exponent: float
+    luck: float
 
 
 def shape_of(evidence: Evidence, slope: float, seed: int = 0) -> Shape:
@@ -69,13 +73,15 @@ def shape_of(evidence: Evidence, slope: float, seed: int = 0) -> Shape:
     """
     if evidence.head is None:
         noise = part_errors("full" if evidence.is_whole else "part").training * slope / evidence.samples
-        return Shape(1.0, 0.0, noise, 1.0)
+        return Shape(1.0, 0.0, noise, 1.0, noise)
     measured = measured_of_heads()
     between = between_trainings(evidence.head, best_outputs(evidence.head, evidence.apart.outputs), seed).at_slope(
         slope
     )
     now, then = measured.trainings * between.deviation(evidence.samples * np.array([1.0, FAR]))
-    return Shape(measured.exponent, measured.exponent_deviation, float(now), math.log(now / then) / math.log(FAR))
+    luck = measured.trainings * math.sqrt(between.second) / evidence.samples
+    bend = math.log(now / then) / math.log(FAR)
+    return Shape(measured.exponent, measured.exponent_deviation, float(now), bend, luck)
 
 
 def loss_curve(
@@ -93,7 +99,7 @@ def loss_curve(
     unseen, scores = evidence.unseen, _scores()
     shape = shape_of(evidence, slope_of(estimator), seed)
     off = math.hypot(_level_noise(evidence, shape), evidence.level_off * evidence.unseen_loss)
-    at_fold = np.maximum(evidence.unseen_loss + off * scores["level"], 0.0)
+    at_fold = evidence.unseen_loss * np.exp(off / evidence.unseen_loss * scores["level"])
     with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
     score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]
     share = np.exp(error * score)
@@ -130,14 +136,15 @@ def _level_noise(evidence: Evidence, shape: Shape) -> float:
     The models were trained on some samples of many that there might have been. So the noise of that training is added
     to that of the unseen samples. Where a head is tested on its own samples, by folds, both go together: a sample
     changes the estimate by :math:`l_i + \lambda W^\top H^{-1} g_i`, its loss and the change of the expected loss that
-    its gradient makes, to first order.
+    its gradient makes, to first order; what it makes to second order goes its own way.
     """
     head = evidence.head
     if head is None or evidence.holdout is not None:
         return math.hypot(evidence.level_noise, shape.noise)
     residuals = head.loss.at(best_outputs(head, evidence.apart.outputs)).residuals
     along = head.push(head.solve(head.penalty * head.weights, SOLVED))
-    return error_of_mean(evidence.unseen.losses + (along * residuals).sum(-1), evidence.groups)
+    of_samples = error_of_mean(evidence.unseen.losses + (along * residuals).sum(-1), evidence.groups)
+    return math.hypot(of_samples, shape.luck)
 
 
 def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: Metric) -> Curve:
