@@ -142,7 +142,7 @@ def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: M
     now = metric_now(unseen, metric)
     noise = gap_of(evidence.own.losses, evidence.apart.losses, evidence.folds is not None, evidence.groups).noise
     rates = Rates(unseen, noise).of(metric, now).draws(scores["rate"])
-    measured, at_hand = (of_loss.means(np.array([size]))[:, 0] for size in (unseen.samples, float(of_loss.largest)))
+    measured, at_hand = (of_loss.means(np.array([float(size)]))[:, 0] for size in (unseen.samples, of_loss.largest))
     draws = Draws(
         smallest=of_loss.smallest,
         largest=of_loss.largest,
