@@ -13,6 +13,9 @@ MOST = 10
 EVEN = 0.01
 """The error of every loss that curves are fitted to, of which fits only see that they are alike."""
 
+ASSURANCE = 0.9
+"""What is told of heads where one is told."""
+
 MARGIN = 0.5
 """Standard errors that are taken off the slope of fine-tuned models."""
 

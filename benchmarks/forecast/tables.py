@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from collecting import EVEN, MARGIN, by_slope
+from collecting import ASSURANCE, EVEN, MARGIN, by_slope
 from intervals import WIDTH
 from tasks import IN_VIEW, NOT_IN_VIEW, TUNED_ON
 
@@ -115,7 +115,7 @@ def tasks() -> str:
                 if task["group"] == IN_VIEW
                 else f"{task['task']} ({task['group'].removeprefix('others, ')})",
                 f"{task['per_class']:.0f}",
-                percent(gain["combined"]),
+                percent(gain["calibrated"]),
                 f"{percent(gain[best])} ({best})",
                 percent(gain["two points"]),
                 f"{100 * found['error_of_loss']:.1f}%",
@@ -128,7 +128,7 @@ def tasks() -> str:
     return table(head.split(", "), rows)
 
 
-AHEAD = ("combined", "power law with limit", "arctan", "two points", "no improvement")
+AHEAD = ("calibrated", "combined", "power law with limit", "arctan", "two points", "no improvement")
 """Methods of the table of distances."""
 
 LAYERS = ("combined", "symmetric", "gcv", "information", "power law", "power law with limit", "arctan", "two points")
@@ -306,8 +306,8 @@ def rms(values: list[float]) -> float:
 
 
 def collect() -> str:
-    """All methods at both levels, ours with the margin that is told elsewhere."""
-    ours = f"suffice, {MARGIN:g}"
+    """All methods, ours with the assurance that is told elsewhere."""
+    ours = f"suffice, {ASSURANCE:g}"
     rows = [
         ["suffice" if row["method"] == ours else row["method"].replace("_", " "), row["level"], *of_collecting(row)]
         for row in sorted(
@@ -318,14 +318,14 @@ def collect() -> str:
     return table(["method", "level", *COLLECTED], rows)
 
 
-def collect_margins() -> str:
-    """Ours by its margin, at the mean level."""
+def collect_assurances() -> str:
+    """Ours by its assurance, at the mean level."""
     rows = [
         [row["method"].removeprefix("suffice, "), *of_collecting(row)]
         for row in sorted(read("forecast_collect")["table"], key=lambda row: (row["rounds"], row["tasks"]))
         if row["method"].startswith("suffice") and row["level"] == "mean"
     ]
-    return table(["margin, standard errors", *COLLECTED], rows)
+    return table(["assurance", *COLLECTED], rows)
 
 
 COLLECTED = ("rounds T", "tasks", "runs", "failure rate", "missed", "median cost ratio", "to 2, 4, 8 times")
@@ -423,7 +423,7 @@ def main() -> None:
         layers_summary,
         layers,
         collect,
-        collect_margins,
+        collect_assurances,
         collect_layers,
         classes,
     ):
