@@ -24,8 +24,8 @@ from suffice.forecasting.slopes.fine_tuned import Part
 AUTO = "auto"
 """The default estimator."""
 
-OF_HEADS = ("calibrated", "combined", "noise", "information", "symmetric")
-OF_OTHERS = ("combined", "symmetric", "gcv", "information")
+OF_HEADS = ("calibrated", "combined", "symmetric", "information", "noise")
+OF_OTHERS = ("combined", "symmetric", "information", "gcv")
 """Names, of heads and of other models."""
 
 UNKNOWN = 2.0
