@@ -8,12 +8,15 @@ from tasks import TUNED_ON
 from suffice.forecasting.slopes.best import ENOUGH
 
 METHODS = {
-    "combined": ("suffice", "#0072b2", "o"),
+    "default": ("suffice", "#0072b2", "o"),
     "arctan": ("arctan, fitted to 15 retrainings or more", "#d55e00", "s"),
     "power law": ("power law, likewise", "#e69f00", "D"),
     "two points": ("a + b / k through the pilot and half of it", "#888888", "^"),
 }
 """Label, colour and marker."""
+
+OF_HEADS, OF_OTHERS = "calibrated", "combined"
+"""The default estimators."""
 
 SHOWN = (1, 1000)
 """Percent."""
@@ -29,7 +32,7 @@ def heads() -> dict[str, dict[str, float]]:
         if task["per_class"] >= ENOUGH:
             errors = task["summary"]["error_of_gain"]
             name = f"{task['task']}, {task['per_class']:.0f} a class" + "*" * (task["group"] == TUNED_ON)
-            found[name] = {method: errors[method] for method in METHODS}
+            found[name] = {method: errors[OF_HEADS if method == "default" else method] for method in METHODS}
     return found
 
 
@@ -42,8 +45,10 @@ def layers() -> dict[str, dict[str, float]]:
                 name = f"{one['study']}, {one['task']}, {one['method']}" + "*" * group.startswith(TUNED_ON)
                 for method, gain in one["gains"].items():
                     errors.setdefault(name, {}).setdefault(method, []).append(gain[place] / true_gain(one, place) - 1)
+    names = {method: OF_OTHERS if method == "default" else method for method in METHODS}
     return {
-        name: {method: rms(of[method]) if method in of else np.nan for method in METHODS} for name, of in errors.items()
+        name: {method: rms(of[by]) if by in of else np.nan for method, by in names.items()}
+        for name, of in errors.items()
     }
 
 
