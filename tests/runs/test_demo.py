@@ -22,5 +22,6 @@ def test_demo_answers_on_real_digits(tmp_path):
     forecast = json.loads((tmp_path / "demo" / "forecast" / "result.json").read_text())
     (answer,) = forecast["answers"]
     assert 300 < answer["size"] < 3000
-    assert f"{answer['size'] - 300:,} more samples" in done.stdout
+    shown = " ".join(done.stdout.split())  # lines are broken to the width of the terminal
+    assert f"With {answer['size']:,} samples, {answer['size'] - 300:,} more than at hand" in shown
     assert (tmp_path / "demo" / "forecast" / "report.html").exists()
