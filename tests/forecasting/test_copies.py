@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from suffice import InputError, Problem
+from suffice import InputError, Problem, forecast_head
 from suffice.forecasting.doubts import (
     about_copies,
     are_ordinary,
@@ -127,3 +127,20 @@ def test_what_is_said_of_copies():
     ordinary = about_copies(np.arange(100) // 2, np.zeros(100, dtype=int), ordinary=True)
     assert "few values are possible" in ordinary.what
     assert "Each is counted" in ordinary.remedy
+
+
+def test_copies_narrow_no_interval():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(150, 4))
+    y = (x[:, 0] + random.logistic(size=150) > 0).astype(int)
+    alone, copied = (
+        forecast_head(np.tile(x, (times, 1)), np.tile(y, times), [150, 600], l2=0.01, metrics=["AUROC"])
+        for times in (1, 4)
+    )
+    assert copied.samples == alone.samples == 150
+    for one, other in (
+        (alone.loss, copied.loss),
+        (alone.accuracy, copied.accuracy),
+        (alone.metrics["AUROC"], copied.metrics["AUROC"]),
+    ):
+        assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.25)

@@ -64,7 +64,7 @@ def test_where_the_noise_has_one_variance_all_slopes_agree():
     y = x[:, :2] + random.normal(size=(2000, 2))
     slopes = estimators_of(measure_regression(x, y, 1e-6))
     # 40 weights, variance 1, and the loss is the mean over 2 outputs
-    for name in ("calibrated", "noise", "symmetric"):
+    for name in ("calibrated", "noise", "information", "symmetric"):
         assert slopes[name].slope.value == pytest.approx(20, rel=0.15), name
 
 
@@ -135,3 +135,22 @@ def test_the_noise_of_r_squared_is_that_from_data_set_to_data_set():
 def test_other_targets_are_refused(targets, said):
     with pytest.raises(InputError, match=said):
         regression_targets(targets, samples=3)
+
+
+def test_the_unit_and_the_mean_of_the_targets_change_nothing_but_the_numbers_that_have_the_unit():
+    x, y = drawn(200, 3, 1)
+    one, other = (forecast_head(x, targets, [200, 1600], 0.01, loss="squared") for targets in (y, 1e-6 * y + 5))
+    assert other.accuracy.mean == pytest.approx(one.accuracy.mean, abs=1e-4)
+    assert other.metrics["RMSE"].mean == pytest.approx(1e-6 * one.metrics["RMSE"].mean, rel=1e-3)
+    assert other.loss.high == pytest.approx(1e-12 * one.loss.high, rel=1e-3)
+    assert other.slope == pytest.approx(1e-12 * one.slope, rel=1e-3)
+    assert other.sufficient_size(target_loss=1e-12 * one.loss.mean[1]).size == pytest.approx(
+        one.sufficient_size(target_loss=one.loss.mean[1]).size, rel=0.02
+    )
+
+
+@pytest.mark.parametrize("samples", [12, 40])
+def test_r_squared_is_never_above_1(samples):
+    for seed in range(5):
+        curve = forecast_head(*drawn(samples, seed, 1), [samples, 8 * samples], 0.01, loss="squared")
+        assert curve.status == "cannot_tell" or (curve.accuracy.high <= 1).all()

@@ -79,6 +79,8 @@ def test_the_next_model_needs_more_samples_than_the_mean_to_be_as_sure():
     curve = first_order(0.5, 30.0, spread=0.02, noise=0.05)
     sizes = [answer.size for answer in (curve.sufficient_size(0.4, 0.9, of) for of in ("mean", "next"))]
     assert sizes[0] < sizes[1]
+    answer = curve.sufficient_size(0.4, 0.9, "next")
+    assert (answer.of, "by the next model" in answer.explanation) == ("next", True)
     of_next = curve.at([400]).probability(0.4, of="next")[0]
     spread = math.hypot(0.02, 0.05 * 100 / 400)
     assert of_next == pytest.approx(norm.cdf((0.4 - (0.5 - 30 * (1 / 100 - 1 / 400))) / spread), abs=0.005)

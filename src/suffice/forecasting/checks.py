@@ -22,7 +22,6 @@ from suffice.forecasting.doubts import (
 from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.regression import Regressed
-from suffice.forecasting.slopes import FirstOrder
 from suffice.training.predictions import Predictions
 
 
@@ -54,21 +53,18 @@ def findings_of(evidence: Evidence) -> list[Finding]:
     )
 
 
-def findings_of_estimator(
-    evidence: Evidence, estimators: dict[str, FirstOrder], estimator: Estimator, slope_error: float
-) -> list[Finding]:
+def findings_of_estimator(evidence: Evidence, estimator: Estimator, slope_error: float) -> list[Finding]:
     """What the evidence says of an estimate, the most severe first.
 
     Args:
         evidence: what was measured.
-        estimators: all that it allows.
         estimator: of the gain.
         slope_error: the standard error of its slope.
     """
     apart, halves = evidence.apart, evidence.halves
     of_weights = of_fall = of_halves = None
     if evidence.head is not None:
-        of_weights = about_free_weights(2 * estimators["information"].slope.value, evidence.samples)
+        of_weights = about_free_weights(evidence.free_weights, evidence.samples)
     if halves is not None and len(halves.losses) == len(apart.losses):
         less, more = estimator.gain(np.array([halves.samples, apart.samples], dtype=np.float64))
         predicted, error = float(more - less), slope_error * (1 / halves.samples - 1 / apart.samples)

@@ -9,7 +9,6 @@ from suffice.forecasting.slopes import (
     FirstOrder,
     Slope,
     calibrated_slope,
-    effective_dimension_slope,
     fine_tuned_slope,
     gcv_slope,
     geometric_mean,
@@ -57,7 +56,7 @@ def _of_head(evidence: Evidence, head: Head, seed: int) -> dict[str, Slope]:
     own, apart = evidence.own, evidence.apart
     calibrated = calibrated_slope(head, apart.outputs, apart.samples, seed=seed, samples=own.samples)
     noise = sandwich_slope(head, best_outputs(head, apart.outputs), seed)
-    information = effective_dimension_slope(head, seed)
+    information = Slope(calibrated.information, 0.0)
     slopes = {
         "calibrated": calibrated.slope._replace(with_level=measured_of_heads().correlation),
         "noise": noise,

@@ -1,6 +1,7 @@
 """The evidence: what was measured at the samples at hand, by whichever producer."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Int64
 from suffice.forecasting.doubts.copies import Copies, error_of_mean
 from suffice.forecasting.head import Head
 from suffice.forecasting.regression import Regressed
+from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
 from suffice.forecasting.slopes.slope import Slope
 from suffice.training.predictions import Predictions
 
@@ -87,6 +89,13 @@ class Evidence:
     def groups(self) -> Int64[np.ndarray, " samples"] | None:
         """Training samples that count as one, being copies; None where each is on its own."""
         return None if self.copies is None else self.copies.together
+
+    @cached_property
+    def free_weights(self) -> float:
+        """Of a head, Tr[(H_0 H^-1)^2]: the effective number of weights that its samples determine."""
+        if self.head is None:
+            raise TypeError("of heads alone")
+        return degrees_of_freedom(self.head).second
 
     @property
     def level_noise(self) -> float:

@@ -139,9 +139,10 @@ def forecast(
 
     is estimated from the training loss and the loss on unseen samples. ``symmetric`` is the optimism slope; ``gcv`` is
     generalised cross-validation for a fit with equal leverage in all directions, see
-    `suffice.forecasting.slopes.gcv_slope`; ``combined`` is the geometric mean of the two, and their difference gives
-    its error. ``information``, on request, is :math:`\tfrac12 \mathrm{Tr}[(H_0 H^{-1})^2]` with the
-    Gauss-Newton matrix :math:`H_0` and :math:`H = H_0 + \Lambda`, by the tangent kernel
+    `suffice.forecasting.slopes.gcv_slope`; ``combined``, the default, is the geometric mean of the two, with an error
+    that was measured on other data, see `suffice.forecasting.slopes.fine_tuned_slope`. ``information``, on request, is
+    :math:`\tfrac12 \mathrm{Tr}[(H_0 H^{-1})^2]` with the Gauss-Newton matrix :math:`H_0` and
+    :math:`H = H_0 + \Lambda`, by the tangent kernel
     (`suffice.curvature.tangent_kernel`), whose cost goes with the square of the samples. Where the penalty is not known
     it is then taken to be the one with which :math:`\mathrm{Tr}(H_0 H^{-1})` is the optimism that is found.
 
@@ -199,14 +200,14 @@ def curve_of(
         metrics: to be predicted besides loss and accuracy, of a classifier.
 
     Raises:
-        InputError: a name that the evidence does not have, or a metric that is not defined for its samples.
-        FloatingPointError: losses that are not finite.
+        InputError: a name that the evidence does not have, a metric that is not defined for its samples, or losses
+            that are not finite.
     """
     asked = sorted({int(size) for size in sizes})
     if isinstance(estimator, str):
         check_name(evidence, estimator)
     if not np.isfinite([evidence.own_loss, evidence.unseen_loss]).all():
-        raise FloatingPointError("losses that are not finite")
+        raise InputError("the losses of the fits are not finite: standardise the features")
     findings = findings_of(evidence)
     if _is_stopped(findings):
         return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
@@ -218,7 +219,7 @@ def curve_of(
         reason = f'By the estimator "{used.name}" the loss does not fall with more samples. Take another estimator.'
         return _cannot_tell(evidence, asked, reason, findings)
     error = _log_error(used, default)
-    findings = by_severity([*findings, *findings_of_estimator(evidence, estimators, used, error * slope)])
+    findings = by_severity([*findings, *findings_of_estimator(evidence, used, error * slope)])
     if _is_stopped(findings):
         return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
     loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64), seed)

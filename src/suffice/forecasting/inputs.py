@@ -45,15 +45,7 @@ def dense_features(features: Table) -> Float64[np.ndarray, "samples columns"]:
                 "their columns first, for example by sklearn.decomposition.TruncatedSVD"
             )
         features = features.toarray()
-    values = _array(features, "features")
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise InputError("some features are masked: fill them in, or leave their rows out")
-    if np.iscomplexobj(values):
-        raise InputError("the features are complex: give real and imaginary parts as columns")
-    try:
-        numbers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the features are not numbers ({error}): encode them first") from error
+    numbers = _real(features, "features", "encode them first")
     if numbers.ndim != 2 or 0 in numbers.shape:
         raise InputError(f"features are (samples, columns), at least one of each, not {numbers.shape}")
     if not np.isfinite(numbers).all():
@@ -110,15 +102,7 @@ def regression_targets(targets: Table, samples: int) -> Float64[np.ndarray, "sam
         >>> regression_targets([1, 2, 4], samples=3).ravel()
         array([1., 2., 4.])
     """
-    values = _array(targets, "targets")
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise InputError("some targets are masked: leave their rows out")
-    if np.iscomplexobj(values):
-        raise InputError("the targets are complex: give real and imaginary parts as columns")
-    try:
-        numbers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the targets are not numbers ({error}): classes need loss='cross_entropy'") from error
+    numbers = _real(targets, "targets", "classes need loss='cross_entropy'")
     if numbers.ndim not in (1, 2) or len(numbers) != samples or 0 in numbers.shape:
         raise InputError(f"targets are ({samples},) or ({samples}, outputs), not {numbers.shape}")
     numbers = numbers.reshape(samples, -1)
@@ -186,6 +170,19 @@ def positive(name: str, value: float) -> float:
     if not isinstance(value, (int, float, np.number)) or not 0 < float(value) < math.inf:
         raise InputError(f"{name} = {value}: must be a positive number")
     return float(value)
+
+
+def _real(given: Any, what: str, remedy: str) -> Float64[np.ndarray, "..."]:
+    """Real numbers in float64; ``remedy`` is what to do where they are none."""
+    values = _array(given, what)
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise InputError(f"some {what} are masked: fill them in, or leave their rows out")
+    if np.iscomplexobj(values):
+        raise InputError(f"the {what} are complex: give real and imaginary parts as columns")
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the {what} are not numbers ({error}): {remedy}") from error
 
 
 def _array(given: Any, what: str) -> np.ndarray:
