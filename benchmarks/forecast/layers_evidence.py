@@ -87,8 +87,8 @@ class Study:
         content: dict[str, Any] = {
             "own outputs": found.own.outputs,
             "own labels": labels,
-            "test outputs": found.nearly_all.outputs,
-            "test labels": found.nearly_all.labels,
+            "test outputs": found.holdout.outputs,
+            "test labels": found.holdout.labels,
             **{f"{name} outputs": predictions.outputs for name, predictions in unseen.items()},
             "penalty": _penalty(problem, learner),
             "descent": found.descent,

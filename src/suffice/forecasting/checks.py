@@ -39,13 +39,12 @@ def findings_of(evidence: Evidence) -> list[Finding]:
         one_class = np.zeros(len(own.losses), dtype=np.int64)
         in_order = about_order(unseen.losses, one_class, evidence.rows, groups)
         return _found(*of_any, in_order, None if copies is None else about_copies(copies.groups, one_class))
+    # a fold has fewer of the classes that the others have more of: the outputs count from the mean of their model
+    outputs = unseen.outputs if has_holdout or evidence.means is None else unseen.outputs - evidence.means
     return _found(
         *of_any,
         about_collapse(own.outputs, own.losses, own.labels),
-        # the folds are stratified, so one permutation of all labels does for permutations within each
-        about_chance(
-            unseen.outputs, unseen.labels, None if has_holdout else np.zeros_like(unseen.labels), gap.value / 2
-        ),
+        about_chance(outputs, unseen.labels, None if has_holdout else np.zeros_like(unseen.labels), gap.value / 2),
         about_errors(*_errors(unseen, None if has_holdout else groups)),
         about_smallest_class(own.labels, groups),
         None if has_holdout else about_order(unseen.losses, unseen.labels, evidence.rows, groups),

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TypeAlias, cast
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from suffice.forecasting.doubts.copies import Copies, error_of_mean
 from suffice.forecasting.head import Head
@@ -29,6 +29,7 @@ class Evidence:
         folds: predictions for the same samples, each by a model that was trained without its fold; None where there are
             none.
         halves: the same with two folds.
+        means: for each output in `folds`, the mean output of its model over all samples; None where there are none.
         holdout: predictions of the model for samples that it was not trained on; None where there are none.
         head: the fit to all samples with its curvature, where the models are heads.
         information: the effective-dimension slope of other models, where it was asked for.
@@ -49,6 +50,7 @@ class Evidence:
     own: Outcome
     folds: Outcome | None = None
     halves: Outcome | None = None
+    means: Float64[np.ndarray, "samples outputs"] | None = None
     holdout: Outcome | None = None
     head: Head | None = None
     information: Slope | None = None

@@ -25,7 +25,9 @@ from suffice.forecasting.levels import (
     FOLDS_OF_TRAININGS,
     LINEARISED,
     Refit,
+    fold_of,
     left_out,
+    means_in_folds,
     predictions_of,
     trained_out_of_fold,
 )
@@ -100,7 +102,7 @@ def _of_losses(
     kernel = None
     if estimator == "information" or level == "leave_one_out":
         kernel = tangent_kernel(problem, 1.0 if penalty is None else penalty, progress=progress)
-    folds = halves = apart = None
+    folds = halves = apart = means = None
     if level == "holdout":
         apart = predictions_of(problem.elsewhere(cast(Samples, holdout)), samples)
     elif level == "folds":
@@ -108,6 +110,7 @@ def _of_losses(
             trained_out_of_fold(problem, labels, cast(Refit, refit), count, seed, groups)
             for count in (FOLDS_OF_TRAININGS, 2)
         )
+        means = means_in_folds(folds.outputs, fold_of(labels, FOLDS_OF_TRAININGS, seed, groups))
     else:
         folds = left_out(own, cast(TangentKernel, kernel))
     known = None if penalty is None else float(torch.as_tensor(penalty).double().mean())
@@ -124,6 +127,7 @@ def _of_losses(
         own=own,
         folds=folds,
         halves=halves,
+        means=means,
         holdout=apart,
         information=information,
         penalty=known,

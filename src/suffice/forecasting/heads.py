@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64
 from suffice.forecasting.doubts import copies_of_rows
 from suffice.forecasting.evidence import Evidence, Outcome
 from suffice.forecasting.head import Head, fit_head
-from suffice.forecasting.levels.folds import FOLDS, out_of_fold
+from suffice.forecasting.levels.folds import FOLDS, WithoutFold, heads_without_fold, mean_outputs, outputs_out_of_fold
 from suffice.forecasting.losses import CrossEntropy, Outputs, SquaredError
 from suffice.forecasting.regression import Regressed
 from suffice.training.predictions import Predictions
@@ -87,15 +87,17 @@ def _measured(
     groups = None if copies is None else copies.together
     samples = len(features) if copies is None else copies.different
 
-    def left_out(folds: int) -> Outcome:
-        return outcome(samples * (1 - 1 / folds), out_of_fold(head, strata, folds, seed, groups))
+    def left_out(without: WithoutFold) -> Outcome:
+        return outcome(samples * (1 - 1 / len(without)), outputs_out_of_fold(head, without))
 
+    folds, halves = (heads_without_fold(head, strata, count, seed, groups) for count in (min(FOLDS, samples), 2))
     return Evidence(
         samples=samples,
         directions=head.weights.size / free,
         own=outcome(samples, head.outputs),
-        folds=left_out(min(FOLDS, samples)),
-        halves=left_out(2),
+        folds=left_out(folds),
+        halves=left_out(halves),
+        means=mean_outputs(head, folds),
         holdout=of_others(samples),
         head=head,
         penalty=head.penalty,

@@ -30,6 +30,9 @@ within about a percent of that change, far below its noise."""
 Groups = Int64[np.ndarray, " samples"]
 """The group of each sample, 0 and up: samples of one group stay in one fold."""
 
+WithoutFold = list[tuple[Head, Int64[np.ndarray, " _"]]]
+"""For each fold, the head that was fitted to the others, and the rows of the fold."""
+
 
 def out_of_fold(
     head: Head,
@@ -42,7 +45,7 @@ def out_of_fold(
 
     Args:
         head: fitted to all its samples.
-        labels: for stratified folds.
+        labels: 0 to K - 1; no class is left without samples to train on.
         folds: number of folds.
         seed: random seed of the folds.
         groups: samples that stay in one fold, such as copies; None where each is on its own.
@@ -65,7 +68,7 @@ def heads_without_fold(
     folds: int,
     seed: int = 0,
     groups: Groups | None = None,
-) -> list[tuple[Head, Int64[np.ndarray, " _"]]]:
+) -> WithoutFold:
     """For each fold, the head fitted to the others, started from the fit to all, and the rows of the fold."""
     fold = fold_of(labels, folds, seed, groups)
     return [
@@ -74,9 +77,7 @@ def heads_without_fold(
     ]
 
 
-def outputs_out_of_fold(
-    head: Head, without: list[tuple[Head, Int64[np.ndarray, " _"]]]
-) -> Float64[np.ndarray, "samples outputs"]:
+def outputs_out_of_fold(head: Head, without: WithoutFold) -> Float64[np.ndarray, "samples outputs"]:
     """The outputs of each sample by the head that was fitted without it."""
     outputs = np.empty_like(head.outputs)
     for others, held_out in without:
@@ -84,14 +85,33 @@ def outputs_out_of_fold(
     return outputs
 
 
+def mean_outputs(head: Head, without: WithoutFold) -> Float64[np.ndarray, "samples outputs"]:
+    """For each sample, the mean output over all samples of the head that was fitted without it."""
+    means = np.empty_like(head.outputs)
+    for others, held_out in without:
+        means[held_out] = head.features.mean(0) @ others.weights
+    return means
+
+
+def means_in_folds(
+    outputs: Float64[np.ndarray, "samples outputs"], fold: Int64[np.ndarray, " samples"]
+) -> Float64[np.ndarray, "samples outputs"]:
+    """For each sample, the mean output over its fold: for `mean_outputs`, where the others' outputs are not at hand."""
+    means = np.empty_like(outputs)
+    for number in np.unique(fold):
+        means[fold == number] = outputs[fold == number].mean(0)
+    return means
+
+
 def fold_of(
     labels: Int64[np.ndarray, " samples"], folds: int, seed: int, groups: Groups | None = None
 ) -> Int64[np.ndarray, " samples"]:
-    """The fold of each sample, stratified: the samples of a class in random order go to the folds in turn.
+    """The fold of each sample: groups in random order are dealt, each to the fold with the fewest samples.
 
-    Samples of one group stay in one fold. Groups are dealt class by class, the largest first, each to the fold that has
-    the fewest samples of its class, then the fewest in all; a group counts as its most frequent class. Where each
-    sample is a group of its own this is the same as without groups.
+    The folds are not stratified. Samples are drawn at random, classes and all, and a model of the next ones has other
+    shares of the classes than they have; with stratified folds nobody pays for that, and the loss came out too low by
+    up to (K - 1) / k. Only the first two groups of each class go to different folds, so that no class is left
+    without samples to train on.
 
     Args:
         labels: 0 to K - 1.
@@ -109,26 +129,23 @@ def fold_of(
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     group_of = np.arange(len(labels)) if groups is None else groups
     sizes = np.bincount(group_of)
-    found = np.empty(len(labels), dtype=np.int64)
-    if sizes.max() == 1:
-        found[shuffled[np.argsort(labels[shuffled], kind="stable")]] = np.arange(len(labels)) % folds
-        return found
-    different = int((sizes > 0).sum())
-    if different < folds:
+    if (different := int((sizes > 0).sum())) < folds:
         raise InputError(
             f"{len(labels):,} samples are copies of {different}, and {folds} folds are needed: give more different ones"
         )
-    counts = np.zeros((len(sizes), int(labels.max()) + 1), dtype=np.int64)
-    np.add.at(counts, (group_of, labels), 1)
-    drawn = dict.fromkeys(group_of[shuffled].tolist())  # in random order, each where its first sample is
-    dealt = np.zeros((folds, counts.shape[1]), dtype=np.int64)
-    fold_of_group = np.empty(len(sizes), dtype=np.int64)
-    for group in sorted(drawn, key=lambda group: (counts[group].argmax(), -sizes[group])):
-        fold = int(np.lexsort((dealt.sum(1), dealt[:, counts[group].argmax()]))[0])
-        fold_of_group[group] = fold
-        dealt[fold] += counts[group]
-    found[:] = fold_of_group[group_of]
-    return found
+    class_of = dict(zip(group_of[shuffled].tolist(), labels[shuffled].tolist(), strict=True))  # in random order
+    of_class: dict[int, list[int]] = {}
+    for group, label in class_of.items():
+        of_class.setdefault(label, []).append(group)
+    pairs = [alike[:2] for alike in of_class.values()]
+    partner = {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
+    dealt = np.zeros(folds, dtype=np.int64)
+    found: dict[int, int] = {}
+    for group in dict.fromkeys([*(group for pair in pairs for group in pair), *class_of]):
+        taken = found[partner[group]] if group in partner else None
+        found[group] = min((fold for fold in range(folds) if fold != taken), key=lambda fold: dealt[fold])
+        dealt[found[group]] += sizes[group]
+    return np.array([found[group] for group in group_of.tolist()])
 
 
 def trained_out_of_fold(
