@@ -7,6 +7,7 @@ from suffice.checks import Finding
 from suffice.forecasting.doubts import (
     about_chance,
     about_collapse,
+    about_contradiction,
     about_convergence,
     about_copies,
     about_errors,
@@ -14,8 +15,10 @@ from suffice.forecasting.doubts import (
     about_free_weights,
     about_gap,
     about_halves,
+    about_learning,
     about_order,
     about_smallest_class,
+    about_tails,
     by_severity,
     gap_of,
 )
@@ -38,19 +41,31 @@ def findings_of(evidence: Evidence) -> list[Finding]:
     if isinstance(own, Regressed) or isinstance(unseen, Regressed):
         one_class = np.zeros(len(own.losses), dtype=np.int64)
         in_order = about_order(unseen.losses, one_class, evidence.rows, groups)
-        return _found(*of_any, in_order, None if copies is None else about_copies(copies.groups, one_class))
-    return _found(
+        in_tails = about_tails(unseen.losses, evidence.rows)
+        return _found(*of_any, in_order, in_tails, None if copies is None else about_copies(copies.groups, one_class))
+    in_errors = about_errors(*_errors(unseen, None if has_holdout else groups))
+    failed = about_collapse(own.outputs, own.losses, own.labels)
+    by_steps = evidence.head is None and failed is None
+    found = _found(
         *of_any,
-        about_collapse(own.outputs, own.losses, own.labels),
+        failed,
+        about_learning(own.losses, own.labels, evidence.unseen_loss) if by_steps else None,
         # the folds are stratified, so one permutation of all labels does for permutations within each
         about_chance(
             unseen.outputs, unseen.labels, None if has_holdout else np.zeros_like(unseen.labels), gap.value / 2
         ),
-        about_errors(*_errors(unseen, None if has_holdout else groups)),
-        about_smallest_class(own.labels, groups),
+        in_errors,
+        # few errors carry the loss by themselves
+        about_tails(unseen.losses, None if has_holdout else evidence.rows) if in_errors is None else None,
+        about_smallest_class(own.labels, groups, evidence.names),
         None if has_holdout else about_order(unseen.losses, unseen.labels, evidence.rows, groups),
         None if copies is None else about_copies(copies.groups, own.labels, copies.are_ordinary),
     )
+    if copies is None or copies.are_ordinary or not found or found[0].severity != "error":
+        return found
+    # labels that contradict each other are why there is no forecast
+    cause = about_contradiction(copies.groups, own.labels)
+    return found if cause is None else [cause, *found]
 
 
 def findings_of_estimator(evidence: Evidence, estimator: Estimator, slope_error: float) -> list[Finding]:
