@@ -1,5 +1,7 @@
 """Whether the samples at hand allow a forecast, and what makes one less certain: all questions to the evidence."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int64
 
@@ -17,11 +19,13 @@ from suffice.forecasting.doubts import (
     about_halves,
     about_learning,
     about_order,
+    about_sizes,
     about_smallest_class,
     about_tails,
     by_severity,
     gap_of,
 )
+from suffice.forecasting.doubts.copies import Groups
 from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.regression import Regressed
@@ -50,10 +54,7 @@ def findings_of(evidence: Evidence) -> list[Finding]:
         *of_any,
         failed,
         about_learning(own.losses, own.labels, evidence.unseen_loss) if by_steps else None,
-        # the folds are stratified, so one permutation of all labels does for permutations within each
-        about_chance(
-            unseen.outputs, unseen.labels, None if has_holdout else np.zeros_like(unseen.labels), gap.value / 2
-        ),
+        _chance(unseen, None if has_holdout else groups, has_holdout, gap.value / 2),
         in_errors,
         # few errors carry the loss by themselves
         about_tails(unseen.losses, None if has_holdout else evidence.rows) if in_errors is None else None,
@@ -66,6 +67,11 @@ def findings_of(evidence: Evidence) -> list[Finding]:
     # labels that contradict each other are why there is no forecast
     cause = about_contradiction(copies.groups, own.labels)
     return found if cause is None else [cause, *found]
+
+
+def findings_of_sizes(evidence: Evidence, sizes: Sequence[int]) -> list[Finding]:
+    """What the evidence says of the sizes that are asked for."""
+    return _found(about_sizes(sizes, evidence.samples))
 
 
 def findings_of_estimator(evidence: Evidence, estimator: Estimator, slope_error: float) -> list[Finding]:
@@ -89,11 +95,25 @@ def findings_of_estimator(evidence: Evidence, estimator: Estimator, slope_error:
     return _found(of_weights, of_fall, of_halves)
 
 
-def _errors(unseen: Predictions, groups: Int64[np.ndarray, " samples"] | None) -> tuple[int, int]:
+def _chance(unseen: Predictions, groups: Groups | None, has_holdout: bool, to_come: float) -> Finding | None:
+    """Whether outputs agree with labels; copies count once, as labels of copies are not permuted one by one.
+
+    The folds are stratified, so one permutation of all labels does for permutations within each.
+    """
+    first = _first_of(groups, len(unseen.labels))
+    outputs, labels = unseen.outputs[first], unseen.labels[first]
+    return about_chance(outputs, labels, None if has_holdout else np.zeros_like(labels), to_come)
+
+
+def _errors(unseen: Predictions, groups: Groups | None) -> tuple[int, int]:
     """How many samples are wrong, of how many; copies count once."""
-    first = slice(None) if groups is None else np.unique(groups, return_index=True)[1]
-    wrong = unseen.wrong[first]
+    wrong = unseen.wrong[_first_of(groups, len(unseen.wrong))]
     return int(wrong.sum()), len(wrong)
+
+
+def _first_of(groups: Groups | None, samples: int) -> Int64[np.ndarray, " different"]:
+    """The first sample of each group."""
+    return np.arange(samples) if groups is None else np.unique(groups, return_index=True)[1]
 
 
 def _found(*answers: Finding | None) -> list[Finding]:

@@ -20,6 +20,7 @@ from suffice.forecasting.doubts.free_weights import about_free_weights, shortfal
 from suffice.forecasting.doubts.gap import Gap, about_gap, gap_of, largest_gain
 from suffice.forecasting.doubts.halves import about_halves
 from suffice.forecasting.doubts.heavy_tails import about_tails, skewed, tail_noise
+from suffice.forecasting.doubts.sizes import about_sizes
 from suffice.forecasting.doubts.smallest_class import about_smallest_class
 from suffice.forecasting.doubts.training import about_collapse, about_convergence, about_fall, about_learning
 
@@ -38,6 +39,7 @@ __all__ = [
     "about_halves",
     "about_learning",
     "about_order",
+    "about_sizes",
     "about_smallest_class",
     "about_tails",
     "accuracy_interval",
