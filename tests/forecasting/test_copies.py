@@ -10,6 +10,7 @@ from torch.utils.data import TensorDataset
 
 from suffice import InputError, Problem, forecast_head
 from suffice.forecasting.doubts import (
+    about_contradiction,
     about_copies,
     are_ordinary,
     copies_in_features,
@@ -20,6 +21,8 @@ from suffice.forecasting.doubts import (
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.levels import fold_of, others_of_folds, out_of_fold
 from suffice.forecasting.losses import CrossEntropy
+
+THREE = np.array([0, 0, 0, 1, 2, 1, 1, 1, 1])
 
 
 def drawn(samples, random, columns=20):
@@ -156,6 +159,36 @@ def test_what_is_said_of_copies():
     ordinary = about_copies(np.arange(100) // 2, np.zeros(100, dtype=int), ordinary=True)
     assert "few values are possible" in ordinary.what
     assert "Each is counted" in ordinary.remedy
+
+
+def test_copies_that_contradict_each_other_are_why_there_is_no_forecast():
+    random = np.random.default_rng(0)
+    x = np.repeat(random.normal(size=(60, 4)), 2, axis=0)
+    curve = forecast_head(x, np.arange(120) % 2, [240], l2=0.01)
+    assert curve.status == "cannot_tell"
+    first, *others = curve.findings
+    assert (first.code, first.severity) == ("SUF032", "error")
+    assert first.what.startswith("60 of 120 samples contradict their copies")
+    assert "right on more than 50.0%" in first.what
+    assert any(finding.severity == "error" for finding in others)
+    assert curve.explanation.startswith("60 of 120 samples contradict their copies")
+
+
+def test_few_contradictions_and_those_of_a_forecast_that_there_is_stop_nothing():
+    groups, labels = np.arange(200) // 2, np.repeat(np.arange(100) % 2, 2)
+    assert about_contradiction(groups, labels) is None
+    some = np.where(np.arange(200) < 20, np.arange(200) % 2, labels)
+    assert about_contradiction(groups, some) is None
+    assert about_contradiction(groups, np.where(np.arange(200) < 22, np.arange(200) % 2, labels)).code == "SUF032"
+    # of one content all count but those with its most frequent label
+    assert "2 of 9 samples contradict their" in about_contradiction(np.repeat([0, 1], [5, 4]), THREE).what
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 4))
+    y = (2 * x[:, 0] + random.logistic(size=200) > 0).astype(int)
+    doubled = np.concatenate([y, np.where(random.random(200) < 0.12, 1 - y, y)])
+    curve = forecast_head(np.tile(x, (2, 1)), doubled, [800], l2=0.01)
+    assert curve.status == "extrapolated"
+    assert "SUF032" not in {finding.code for finding in curve.findings}
 
 
 def test_copies_narrow_no_interval():

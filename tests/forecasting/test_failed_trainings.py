@@ -1,8 +1,17 @@
 """Trainings that did not converge, collapsed, got worse, or disagree with the slope."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 
-from suffice.forecasting.doubts import about_collapse, about_convergence, about_fall, about_halves
+from suffice.forecasting.doubts import (
+    about_collapse,
+    about_convergence,
+    about_fall,
+    about_halves,
+    about_learning,
+)
 from suffice.training import Predictions
 
 
@@ -36,6 +45,33 @@ def test_a_training_that_a_step_would_still_improve_has_not_converged():
     assert (finding.code, finding.severity) == ("SUF024", "error")
     assert about_convergence(descent=0.1, own_loss=1.4, test_loss=1.5) is None
     assert about_convergence(descent=0.3, own_loss=0.8, test_loss=1.5) is None
+
+
+def test_a_training_that_has_hardly_learned_is_named_and_one_that_fits_its_samples_is_not():
+    """The loss of the class frequencies is that of labels in shares of 0.2."""
+    labels = np.arange(100) % 5
+    entropy = np.log(5)
+    finding = about_learning(np.full(100, 0.9 * entropy), labels, test_loss=entropy)
+    assert (finding.code, finding.severity) == ("SUF031", "serious")
+    assert "90% of that of the class frequencies, and 90% of that on unseen samples" in finding.what
+    assert about_learning(np.full(100, 0.7 * entropy), labels, test_loss=0.8 * entropy) is None
+    assert about_learning(np.full(100, 0.9 * entropy), labels, test_loss=1.3 * entropy) is None
+
+
+def test_no_training_by_steps_of_the_committed_studies_has_hardly_learned():
+    counted = 0
+    for file in sorted((Path(__file__).parents[2] / "experiments").glob("*/result.json")):
+        result = json.loads(file.read_text())
+        if result.get("command") != "study":
+            continue
+        for cell in result["study"]["cells"]:
+            if cell["method"] == "head" or cell["train_loss"] is None:
+                continue
+            classes = result["classes"] if cell["task"] == "all" else len(cell["task"].split(","))
+            losses = np.full(classes, cell["train_loss"])
+            assert about_learning(losses, np.arange(classes), cell["test_loss"]) is None, cell
+            counted += 1
+    assert counted == 454
 
 
 def test_a_loss_that_rises_beyond_its_noise_is_named():

@@ -34,6 +34,27 @@ def test_samples_that_become_harder_along_their_order_are_doubted():
     assert forecast_head(x[shuffled], y[shuffled], [1200], l2=0.01).doubts == []
 
 
+def test_sizes_far_below_those_at_hand_are_named_and_change_no_confidence():
+    x, y = drawn(400)
+    near, far = forecast_head(x, y, [100, 800], l2=0.01), forecast_head(x, y, [40, 99, 800], l2=0.01)
+    assert near.findings == []
+    (finding,) = far.findings
+    assert (finding.code, finding.severity) == ("SUF033", "note")
+    assert finding.what.startswith("40 and 99 samples are fewer than a quarter of the 400 at hand")
+    assert far.loss.mean[-1] == near.loss.mean[-1]
+
+
+def test_copies_do_not_make_random_labels_look_learned():
+    """Labels of copies go together: taken one by one, half of such data sets pass."""
+    passed = 0
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        x, y = np.repeat(random.normal(size=(24, 5)), 10, axis=0), np.repeat(np.arange(24) % 2, 10)
+        curve = forecast_head(x, y, [480], l2=0.1)
+        passed += not {"SUF028", "SUF029"} & {finding.code for finding in curve.findings}
+    assert passed <= 3
+
+
 def test_a_head_that_follows_each_sample_is_doubted():
     curve = forecast_head(*drawn(150, columns=40), [300], l2=1e-3)
     assert any("150 samples for 77 free weights" in doubt for doubt in curve.doubts)

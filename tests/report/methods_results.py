@@ -11,6 +11,8 @@ SIZES = [100, 200, 800, 3200]
 
 FEW = {"code": "SUF031", "severity": "warning", "what": "few samples <i>", "why": "noise", "remedy": "Label more"}
 
+TRUST = {"word": "medium", "reason": "few samples <i> (SUF031)"}
+
 
 def forecast_of(error, slope, spread=0.01):
     """The error rate is error + slope / 100 - slope / k, and the loss twice that."""
@@ -55,6 +57,7 @@ def result(forecasts, targets=(), metric="accuracy"):
                 "folder": f"methods/{name}",
                 "forecast": forecast,
                 "answers": [forecast.sufficient_size(**{criterion: value}) for criterion, value in targets],
+                "trust": TRUST,
             }
             for name, forecast in forecasts.items()
         ],

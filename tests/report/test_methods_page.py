@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from suffice.cli.answer import print_answer
 from suffice.report import write_report
 from suffice.report.answers import methods_answer
-from suffice.report.answers.methods import table_of
+from suffice.report.answers.methods import findings_of_methods, table_of
 from suffice.report.figures.figure import label_heights
 from suffice.report.figures.methods import methods_figures
 from suffice.results import MethodsResult, read_result
@@ -21,7 +21,7 @@ TARGET = [("target_accuracy", 0.82)]
 
 
 def test_the_answer_says_which_method_from_which_size_on():
-    headline, overtakes, undecided, target, fewer, chances, doubt = methods_answer(result(CROSSING, TARGET))
+    headline, overtakes, undecided, target, fewer, chances, trust = methods_answer(result(CROSSING, TARGET))
     assert headline == "Use head up to 140 samples, and lora(4) beyond."
     assert overtakes == "lora(4) overtakes head at about 120 samples (90% interval: 110 to 150)."
     assert undecided == (
@@ -36,7 +36,19 @@ def test_the_answer_says_which_method_from_which_size_on():
         "Probability to be the best one: with 100 samples head above 0.99, lora(4) below 0.01; with 3,200 samples head "
         "below 0.01, lora(4) above 0.99."
     )
-    assert doubt == "head and lora(4): SUF031: few samples <i>. Label more."
+    assert trust == ("Confidence: head medium – few samples <i> (SUF031); lora(4) medium – few samples <i> (SUF031).")
+    assert findings_of_methods(result(CROSSING)) == ["head and lora(4): SUF031: few samples <i>. Label more."]
+
+
+def test_the_confidence_of_a_method_without_a_forecast_and_of_earlier_files_is_not_told():
+    made = result(CROSSING | {"full": without_forecast()})
+    (told,) = [sentence for sentence in methods_answer(made) if sentence.startswith("Confidence")]
+    assert "full" not in told
+    content = made.model_dump()
+    for method in content["methods"]:
+        del method["trust"]
+    earlier = MethodsResult.model_validate(content)
+    assert not any("Confidence" in sentence for sentence in methods_answer(earlier))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +142,8 @@ def test_the_table_has_sizes_and_methods_with_probabilities(browser, folder):
     links = {link.text: link.get_dom_attribute("href") for link in browser.find_elements(By.CSS_SELECTOR, ".asked a")}
     assert links == {"head": "methods/head/report.html", "lora(4)": "methods/lora%284%29/report.html"}
     assert "<b>model</b>" in browser.find_element(By.CLASS_NAME, "question").text
+    found = browser.find_elements(By.CSS_SELECTOR, "#findings li")
+    assert [finding.text for finding in found] == findings_of_methods(result(CROSSING, TARGET))
     assert "a note <i>" in browser.find_element(By.TAG_NAME, "body").text
 
 
@@ -157,4 +171,4 @@ def test_the_terminal_shows_the_same():
     print_answer(made, console)
     shown = console.file.getvalue()
     assert "80.0%, P above 0.99" in shown
-    assert all(sentence[:100] in shown for sentence in methods_answer(made))
+    assert all(sentence[:100] in shown for sentence in (*methods_answer(made), *findings_of_methods(made)))

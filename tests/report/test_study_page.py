@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from browsing import open_page
 from curvature_results import surface_of
@@ -225,6 +226,17 @@ def test_trainings_at_chance_have_no_plateau():
     assert f"{1 / classes:.1%} is chance" in found
     assert "no plateau" in found
     assert "Every plateau" not in found
+
+
+def test_trainings_that_have_hardly_learned_have_no_plateau():
+    content = with_accuracies(**{"head": [0.5, 0.6, 0.61], "lora(4)": [0.5, 0.51, 0.51]}).model_dump()
+    guessing = np.log(content["classes"])
+    for of in content["study"]["cells"]:
+        of.update(train_loss=0.8 * guessing, test_loss=0.9 * guessing)
+    found = plateau(StudyResult.model_validate(content))
+    assert found.startswith(f"Guessing has a loss of {guessing:.3g}, and these trainings have hardly learned")
+    assert f"(lora(4) {0.8 * guessing:.3g}, and {0.9 * guessing:.3g} on test samples)" in found
+    assert "in 2 of 2 series" in found  # the head counts: its fit is convex
 
 
 def test_a_fall_within_the_intervals_is_no_fall():

@@ -44,7 +44,12 @@ def test_each_method_is_forecast_as_it_is_alone(made, tmp_path):
         assert isinstance(own, ForecastResult)
         assert own.forecast.model_dump_json() == of.forecast.model_dump_json()
         assert own.answers == of.answers
+        assert of.trust is not None
+        assert own.trust == of.trust
         assert own.configuration["method"] == of.method
+        # the smallest class is named as the data set names it
+        (smallest,) = [finding.what for finding in own.forecast.findings if finding.code == "SUF017"]
+        assert any(f"of the class {name!r}" in smallest for name in result.classes)
     alone = forecast(config_of(method="head", target_accuracy=0.8), tmp_path / "head")
     assert alone.forecast.model_dump_json() == result.methods[0].forecast.model_dump_json()
     assert alone.answers == result.methods[0].answers

@@ -380,6 +380,51 @@ NOT_BETTER = Kind(
     "Label more samples.",
 )
 
+HEAVY_TAILS = Kind(
+    "SUF030",
+    "warning",
+    "A few samples carry the loss",
+    "The kurtosis of the losses on unseen samples, over their number, is above 0.3: the standard error of their mean "
+    "is then itself off by 27% or more. Of a classifier it is asked from ten errors on; fewer are SUF018 and SUF019.",
+    "The mean of such losses is mostly too low, and so is its standard error: intervals of level and gain hold too "
+    "rarely. Regressions have a longer upper side of both for it. Where none of the rare large losses is among the "
+    "samples, nothing shows it.",
+    "Look at these samples, and remove them if they are mistakes. Otherwise label more, or take a loss that large "
+    "errors do not dominate.",
+)
+
+HARDLY_LEARNED = Kind(
+    "SUF031",
+    "serious",
+    "The training has hardly learned",
+    "Of models that are trained by steps, the training loss is above 75% of the loss of the class frequencies, and "
+    "above 75% of the loss on unseen samples. Trainings that learned nothing at all are SUF025.",
+    "A training that does not fit its own samples is mostly one of too few steps, or of an unsuitable learning rate. "
+    "Its losses at several sizes are flat, which is no plateau of the learning curve, and their limit is not that of "
+    "the model. Labels that are hard to tell look the same.",
+    "Train longer, or with another learning rate, until the training loss stops falling.",
+)
+CONTRADICTION = Kind(
+    "SUF032",
+    "error",
+    "Copies contradict each other",
+    "The samples whose label is not the most frequent one of their content are counted; more than 5% of all count, "
+    "where another check has stopped the forecast. Ordinary repeats of a table with few values are left out.",
+    "The same input has several labels, so training and unseen samples have the same large loss. Nothing of that is "
+    "noise that more samples of this kind reduce.",
+    "Decide on one label for each input, or keep one copy of each.",
+)
+
+FAR_BELOW = Kind(
+    "SUF033",
+    "note",
+    "Sizes far below the samples at hand",
+    "Sizes below a quarter of the samples at hand are asked for.",
+    "The curve is made for more samples. The loss at a quarter was off by 1 to 27%, at an eighth by up to 60%, and at a "
+    "sixteenth by a factor of 2 or more. The intervals there are wide and mostly hold.",
+    "Train on so few to see what they bring.",
+)
+
 KINDS: tuple[Kind, ...] = (
     UNSTABLE,
     COMPANY,
@@ -410,5 +455,9 @@ KINDS: tuple[Kind, ...] = (
     DISAGREEMENT,
     RANDOM_LABELS,
     NOT_BETTER,
+    HEAVY_TAILS,
+    HARDLY_LEARNED,
+    CONTRADICTION,
+    FAR_BELOW,
 )
 """All kinds of findings, by code."""

@@ -10,7 +10,7 @@ from rich.table import Table
 from suffice.report import write_report
 from suffice.report.answers import curve_answer, findings_in_words, forecast_answer, methods_answer, mlp_answer
 from suffice.report.answers.curve import next_in_words
-from suffice.report.answers.methods import Entry, table_of
+from suffice.report.answers.methods import Entry, findings_of_methods, table_of
 from suffice.report.answers.words import in_words, share_in_words, target_in_words
 from suffice.results import (
     AnalysisResult,
@@ -147,7 +147,7 @@ def _print_methods(result: MethodsResult, console: Console) -> None:
         console.print(table)
     headline, *others = methods_answer(result)
     console.print(escape(headline), style="bold")
-    for sentence in others:
+    for sentence in (*others, *findings_of_methods(result)):
         console.print(sentence, markup=False)
     _print_notes(result.notes, console)
 

@@ -1,5 +1,7 @@
 """Whether the samples at hand allow a forecast, and what makes one less certain: all questions to the evidence."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int64
 
@@ -7,6 +9,7 @@ from suffice.checks import Finding
 from suffice.forecasting.doubts import (
     about_chance,
     about_collapse,
+    about_contradiction,
     about_convergence,
     about_copies,
     about_errors,
@@ -14,11 +17,15 @@ from suffice.forecasting.doubts import (
     about_free_weights,
     about_gap,
     about_halves,
+    about_learning,
     about_order,
+    about_sizes,
     about_smallest_class,
+    about_tails,
     by_severity,
     gap_of,
 )
+from suffice.forecasting.doubts.copies import Groups
 from suffice.forecasting.estimator import Estimator
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.regression import Regressed
@@ -38,18 +45,33 @@ def findings_of(evidence: Evidence) -> list[Finding]:
     if isinstance(own, Regressed) or isinstance(unseen, Regressed):
         one_class = np.zeros(len(own.losses), dtype=np.int64)
         in_order = about_order(unseen.losses, one_class, evidence.rows, groups)
-        return _found(*of_any, in_order, None if copies is None else about_copies(copies.groups, one_class))
-    # a fold has fewer of the classes that the others have more of: the outputs count from the mean of their model
-    outputs = unseen.outputs if has_holdout or evidence.means is None else unseen.outputs - evidence.means
-    return _found(
+        in_tails = about_tails(unseen.losses, evidence.rows)
+        return _found(*of_any, in_order, in_tails, None if copies is None else about_copies(copies.groups, one_class))
+    in_errors = about_errors(*_errors(unseen, None if has_holdout else groups))
+    failed = about_collapse(own.outputs, own.losses, own.labels)
+    by_steps = evidence.head is None and failed is None
+    found = _found(
         *of_any,
-        about_collapse(own.outputs, own.losses, own.labels),
-        about_chance(outputs, unseen.labels, None if has_holdout else np.zeros_like(unseen.labels), gap.value / 2),
-        about_errors(*_errors(unseen, None if has_holdout else groups)),
-        about_smallest_class(own.labels, groups),
+        failed,
+        about_learning(own.losses, own.labels, evidence.unseen_loss) if by_steps else None,
+        _about_chance(evidence, gap.value / 2),
+        in_errors,
+        # few errors carry the loss by themselves
+        about_tails(unseen.losses, None if has_holdout else evidence.rows) if in_errors is None else None,
+        about_smallest_class(own.labels, groups, evidence.names),
         None if has_holdout else about_order(unseen.losses, unseen.labels, evidence.rows, groups),
         None if copies is None else about_copies(copies.groups, own.labels, copies.are_ordinary),
     )
+    if copies is None or copies.are_ordinary or not found or found[0].severity != "error":
+        return found
+    # labels that contradict each other are why there is no forecast
+    cause = about_contradiction(copies.groups, own.labels)
+    return found if cause is None else [cause, *found]
+
+
+def findings_of_sizes(evidence: Evidence, sizes: Sequence[int]) -> list[Finding]:
+    """What the evidence says of the sizes that are asked for."""
+    return _found(about_sizes(sizes, evidence.samples))
 
 
 def findings_of_estimator(evidence: Evidence, estimator: Estimator, slope_error: float) -> list[Finding]:
@@ -73,11 +95,29 @@ def findings_of_estimator(evidence: Evidence, estimator: Estimator, slope_error:
     return _found(of_weights, of_fall, of_halves)
 
 
-def _errors(unseen: Predictions, groups: Int64[np.ndarray, " samples"] | None) -> tuple[int, int]:
+def _about_chance(evidence: Evidence, to_come: float) -> Finding | None:
+    """Whether outputs agree with labels; copies count once, as labels of copies are not permuted one by one.
+
+    A fold has fewer of the classes that the others have more of, so its outputs count from the mean of their model.
+    """
+    unseen, has_holdout = evidence.classified, evidence.holdout is not None
+    first = _first_of(None if has_holdout else evidence.groups, len(unseen.labels))
+    labels = unseen.labels[first]
+    if has_holdout:
+        return about_chance(unseen.outputs[first], labels, None, to_come)
+    means = 0.0 if evidence.means is None else evidence.means
+    return about_chance((unseen.outputs - means)[first], labels, np.zeros_like(labels), to_come)
+
+
+def _errors(unseen: Predictions, groups: Groups | None) -> tuple[int, int]:
     """How many samples are wrong, of how many; copies count once."""
-    first = slice(None) if groups is None else np.unique(groups, return_index=True)[1]
-    wrong = unseen.wrong[first]
+    wrong = unseen.wrong[_first_of(groups, len(unseen.wrong))]
     return int(wrong.sum()), len(wrong)
+
+
+def _first_of(groups: Groups | None, samples: int) -> Int64[np.ndarray, " different"]:
+    """The first sample of each group."""
+    return np.arange(samples) if groups is None else np.unique(groups, return_index=True)[1]
 
 
 def _found(*answers: Finding | None) -> list[Finding]:

@@ -19,7 +19,7 @@ from jaxtyping import Float64
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from suffice.forecasting.doubts import error_of_mean, gap_of
+from suffice.forecasting.doubts import error_of_mean, gap_of, skewed
 from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.metrics import Metric, Rates, metric_now
@@ -97,12 +97,16 @@ def loss_curve(
         seed: random seed of the traces.
     """
     unseen, scores = evidence.unseen, _scores()
+    normals = _level_scores(evidence)
     shape = shape_of(evidence, slope_of(estimator), seed)
     off = math.hypot(_level_noise(evidence, shape), evidence.level_off * evidence.unseen_loss)
-    at_fold = evidence.unseen_loss * np.exp(off / evidence.unseen_loss * scores["level"])
+    at_fold = evidence.unseen_loss * np.exp(off / evidence.unseen_loss * normals)
     with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
     score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]
     share = np.exp(error * score)
+    if isinstance(unseen, Regressed):
+        # the noise of the targets makes both the level and the slope
+        share *= at_fold / evidence.unseen_loss
     common = {
         "smallest": math.ceil(evidence.samples / 2),
         "largest": evidence.samples,
@@ -128,6 +132,12 @@ def loss_curve(
             wander=-share[:, None] * gains[1:],
         )
     return Curve(metric="loss", sizes=sizes, draws=draws)
+
+
+def _level_scores(evidence: Evidence) -> Float64[np.ndarray, " draws"]:
+    """What the level's standard error is multiplied by: standard normal, of regressions with a longer upper side."""
+    scores = _scores()["level"]
+    return skewed(scores, evidence.unseen.losses) if isinstance(evidence.unseen, Regressed) else scores
 
 
 def _level_noise(evidence: Evidence, shape: Shape) -> float:
@@ -187,7 +197,7 @@ def curve_of_r_squared(unseen: Regressed, loss: Curve) -> Curve:
     """
     scores = _scores()
     variance = target_variance(unseen.targets, unseen.losses)
-    return r_squared_curve(loss, variance.draws(scores["level"], scores["metric"]))
+    return r_squared_curve(loss, variance.draws(skewed(scores["level"], unseen.losses), scores["metric"]))
 
 
 @cache

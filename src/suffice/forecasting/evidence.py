@@ -1,5 +1,6 @@
 """The evidence: what was measured at the samples at hand, by whichever producer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias, cast
@@ -40,6 +41,7 @@ class Evidence:
         is_whole: whether all weights of the model move.
         copies: which training samples are copies of others; None where none is.
         rows: where each training sample is in its source; None where they are in that order.
+        names: of the classes, for findings; None where they have none.
 
     Raises:
         ValueError: neither folds nor a hold-out.
@@ -61,6 +63,7 @@ class Evidence:
     is_whole: bool = False
     copies: Copies | None = None
     rows: Int64[np.ndarray, " samples"] | None = None
+    names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.folds is None and self.holdout is None:

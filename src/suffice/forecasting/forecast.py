@@ -9,7 +9,7 @@ from torch import Tensor
 
 from suffice.checks import Finding
 from suffice.errors import InputError
-from suffice.forecasting.checks import findings_of, findings_of_estimator
+from suffice.forecasting.checks import findings_of, findings_of_estimator, findings_of_sizes
 from suffice.forecasting.curves import curve_of_r_squared, loss_curve, metric_curve
 from suffice.forecasting.doubts import by_severity
 from suffice.forecasting.estimator import Estimator, slope_of
@@ -219,7 +219,8 @@ def curve_of(
         reason = f'By the estimator "{used.name}" the loss does not fall with more samples. Take another estimator.'
         return _cannot_tell(evidence, asked, reason, findings)
     error = _log_error(used, default)
-    findings = by_severity([*findings, *findings_of_estimator(evidence, used, error * slope)])
+    of_estimator = findings_of_estimator(evidence, used, error * slope)
+    findings = by_severity([*findings, *of_estimator, *findings_of_sizes(evidence, asked)])
     if _is_stopped(findings):
         return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
     loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64), seed)

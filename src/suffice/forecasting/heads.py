@@ -11,10 +11,14 @@ from suffice.forecasting.head import Head, fit_head
 from suffice.forecasting.levels.folds import FOLDS, WithoutFold, heads_without_fold, mean_outputs, outputs_out_of_fold
 from suffice.forecasting.losses import CrossEntropy, Outputs, SquaredError
 from suffice.forecasting.regression import Regressed
+from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
 from suffice.training.predictions import Predictions
 
 Features = Float64[np.ndarray, "samples columns"]
 """Of samples; an intercept is a column of ones."""
+
+MOST_FOLDS = 100
+"""Of regressions with nearly as many weights as samples."""
 
 
 def measure_head(
@@ -44,6 +48,7 @@ def measure_head(
         free=classes - 1,
         outcome=lambda size, outputs: Predictions(size, outputs, labels),
         of_others=lambda size: None if others is None else Predictions(size, head.predict(others[0]), others[1]),
+        folds=FOLDS,
         seed=seed,
     )
 
@@ -53,7 +58,8 @@ def measure_regression(
 ) -> Evidence:
     r"""Fits a head by least squares to all samples, and to all but each fold and each half of them.
 
-    The head minimises :math:`\frac1{kK} \sum_i ||W^T x_i - y_i||^2 + \frac{l_2}2 ||W||^2` with K outputs.
+    The head minimises :math:`\frac1{kK} \sum_i ||W^T x_i - y_i||^2 + \frac{l_2}2 ||W||^2` with K outputs. There are ten
+    folds, or more where weights are many, see `folds_of_regression`.
 
     Args:
         features: of the samples at hand.
@@ -70,8 +76,29 @@ def measure_regression(
         free=outputs,
         outcome=lambda size, found: Regressed(size, found, targets),
         of_others=lambda size: None,
+        folds=folds_of_regression(degrees_of_freedom(head).second / outputs, len(targets)),
         seed=seed,
     )
+
+
+def folds_of_regression(weights: float, samples: int) -> int:
+    r"""How many folds the level of a regression needs: :math:`10 / (1 - p/k)^2`, and at most 100.
+
+    The excess loss of least squares is proportional to p / (k - p) for p weights, and from k_f to k samples it falls by
+    :math:`(1 - p/k)^{-2}` times what the first order in 1/k says. With so many folds that fall is as small as that of
+    ten folds where weights are few. Measured with 100 weights and 150 samples: ten folds make the level 12% too high,
+    60 folds 1% too low, and its 90% intervals hold in 77% and 92%.
+
+    Args:
+        weights: p, the effective number of weights of each output.
+        samples: k.
+
+    Example:
+        >>> folds_of_regression(2, 300), folds_of_regression(50, 150), folds_of_regression(100, 150)
+        (10, 22, 90)
+    """
+    left = max(1 - weights / samples, 0.0)
+    return MOST_FOLDS if MOST_FOLDS * left**2 <= FOLDS else int(FOLDS / left**2)
 
 
 def _measured(
@@ -81,6 +108,7 @@ def _measured(
     free: int,
     outcome: Callable[[float, Outputs], Outcome],
     of_others: Callable[[float], Outcome | None],
+    folds: int,
     seed: int,
 ) -> Evidence:
     copies = copies_of_rows(features)
@@ -90,14 +118,14 @@ def _measured(
     def left_out(without: WithoutFold) -> Outcome:
         return outcome(samples * (1 - 1 / len(without)), outputs_out_of_fold(head, without))
 
-    folds, halves = (heads_without_fold(head, strata, count, seed, groups) for count in (min(FOLDS, samples), 2))
+    nearly_all, half = (heads_without_fold(head, strata, count, seed, groups) for count in (min(folds, samples), 2))
     return Evidence(
         samples=samples,
         directions=head.weights.size / free,
         own=outcome(samples, head.outputs),
-        folds=left_out(folds),
-        halves=left_out(halves),
-        means=mean_outputs(head, folds),
+        folds=left_out(nearly_all),
+        halves=left_out(half),
+        means=mean_outputs(head, nearly_all),
         holdout=of_others(samples),
         head=head,
         penalty=head.penalty,

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from suffice.results.finding import Trust
 from suffice.results.learning_curve import LearningCurve
 from suffice.results.sufficient_size import SufficientSize, Target
 from suffice.results.value import Value
@@ -16,6 +17,11 @@ class OfMethod(Value):
     folder: str = Field(description="folder of its own run, in that of this one")
     forecast: LearningCurve = Field(description="its predicted learning curve")
     answers: list[SufficientSize] = Field(description="sizes that reach the targets with this method")
+    trust: Trust | None = Field(
+        default=None,
+        description="how much its first answer can be trusted, or its predicted gain where there is none; null in "
+        "files of earlier versions",
+    )
 
 
 class Chances(Value):

@@ -1,6 +1,7 @@
 """From a model and the samples at hand to a predicted learning curve: one training and its curvature."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 
@@ -105,6 +106,7 @@ def forecast_and_evidence(
             evidence, features = _measure_head(config, learners, task, watch)
         else:
             evidence = measure_trained(config, learners, task, out, watch)
+        evidence = replace(evidence, names=task.samples.classes)
         result = _result(config, task, evidence, features, learners.notes([config.method]))
         write_result(result, out, indent=1)
         return result, evidence

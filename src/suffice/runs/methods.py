@@ -49,7 +49,13 @@ def forecast_methods(
             samples=first.samples,
             test_samples=first.test_samples,
             methods=[
-                OfMethod(method=method, folder=folders[method].as_posix(), forecast=own.forecast, answers=own.answers)
+                OfMethod(
+                    method=method,
+                    folder=folders[method].as_posix(),
+                    forecast=own.forecast,
+                    answers=own.answers,
+                    trust=own.trust,
+                )
                 for method, own in results.items()
             ],
             comparison=compare(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from suffice.checks import Finding, copies_of
-from suffice.checks.registry import COPIES, MANY_COPIES
+from suffice.checks.registry import CONTRADICTION, COPIES, MANY_COPIES
 from suffice.problem import Problem
 
 Groups = Int64[np.ndarray, " samples"]
@@ -177,6 +177,34 @@ def about_copies(groups: Groups, labels: Int64[np.ndarray, " samples"], ordinary
         )
     counted = f"the samples at hand are counted as {different_samples(groups):,}"
     return Finding(MANY_COPIES, what, f"Remove the copies, or collect different samples; {counted}{look}")
+
+
+def about_contradiction(groups: Groups, labels: Int64[np.ndarray, " samples"]) -> Finding | None:
+    """SUF032: so many copies have another label than the most frequent one of their content that nothing is learned.
+
+    It explains why there is no forecast, and is asked where there is none.
+
+    Args:
+        groups: as `copies_in_features` or `copies_in_problem` gives them.
+        labels: the classes.
+
+    Example:
+        >>> print(about_contradiction(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])))
+        SUF032: 1 of 4 samples contradicts its copies: the input is the same and the label differs, so no model is ...
+        >>> about_contradiction(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]))
+    """
+    pairs, counts = np.unique(np.stack([groups, labels]), axis=1, return_counts=True)
+    most = np.zeros(int(groups.max()) + 1, dtype=np.int64)
+    np.maximum.at(most, pairs[0], counts)
+    against = len(groups) - int(most.sum())
+    if against <= MANY * len(groups):
+        return None
+    what = (
+        f"{against:,} of {len(groups):,} samples {'contradicts its' if against == 1 else 'contradict their'} copies: "
+        f"the input is the same and the label differs, so no model is right on more than "
+        f"{1 - against / len(groups):.1%} of these samples"
+    )
+    return Finding(CONTRADICTION, what, "Decide on one label for each input, or keep one copy of each")
 
 
 def _equal_pairs(groups: Groups) -> int:

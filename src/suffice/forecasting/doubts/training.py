@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from suffice.checks import Finding
-from suffice.checks.registry import COLLAPSED, NO_FALL, NOT_CONVERGED
+from suffice.checks.registry import COLLAPSED, HARDLY_LEARNED, NO_FALL, NOT_CONVERGED
 from suffice.forecasting.doubts.copies import error_of_mean
 
 FAR, UNFITTED = 0.1, 0.75
@@ -17,6 +17,14 @@ Measured on the embedded ViT with 160 digits: 0.11 to 0.3 and 0.95 to 1 after 3 
 
 BY_CHANCE = 0.95
 """Of the loss of the class frequencies, where a training loss is no better than that."""
+
+HARDLY = 0.75
+"""Of the loss of the class frequencies, and of that on unseen samples, above which a training loss has hardly fallen.
+
+Measured on the 454 trainings by last layers, LoRA and whole models of four committed studies (`experiments`): none is
+above both; above half of the entropy and 75% of the test loss are 6, sound ones of texts, right on 77%. Heads, which a
+penalty or the features hold there, are left out: 12 of 99 are above the lower limits.
+"""
 
 ERRORS = 3.3
 """Standard errors by which a loss rises: models of one size share their noise, so there are more than 1.645."""
@@ -64,8 +72,7 @@ def about_collapse(
     """
     shares = np.bincount(labels) / len(labels)
     right, largest = float((outputs.argmax(1) == labels).mean()), float(shares.max())
-    entropy = float(-np.log(shares[labels]).mean())
-    if right > largest or losses.mean() < BY_CHANCE * entropy:
+    if right > largest or losses.mean() < BY_CHANCE * entropy_of(labels):
         return None
     return Finding(
         COLLAPSED,
@@ -73,6 +80,45 @@ def about_collapse(
         f"{largest:.1%}",
         "The training has collapsed: lower the learning rate, train longer, or check the labels",
     )
+
+
+def about_learning(
+    losses: Float64[np.ndarray, " samples"], labels: Int64[np.ndarray, " samples"], test_loss: float
+) -> Finding | None:
+    """SUF031: a training by steps whose loss on its own samples has hardly fallen.
+
+    Args:
+        losses: cross-entropies of the training samples.
+        labels: their classes.
+        test_loss: mean loss on unseen samples.
+
+    Example:
+        >>> labels = np.array([0, 1, 0, 1])
+        >>> print(about_learning(np.full(4, 0.6), labels, test_loss=0.65))
+        SUF031: the training loss of 0.6 is 87% of that of the class frequencies, and 92% of that on unseen samples. ...
+        >>> about_learning(np.full(4, 0.4), labels, test_loss=0.45)
+    """
+    loss, entropy = float(losses.mean()), entropy_of(labels)
+    if loss <= HARDLY * entropy or loss <= HARDLY * test_loss:
+        return None
+    what = (
+        f"the training loss of {loss:.3g} is {loss / entropy:.0%} of that of the class frequencies, and "
+        f"{loss / test_loss:.0%} of that on unseen samples"
+    )
+    return Finding(
+        HARDLY_LEARNED, what, "This training has hardly learned: train longer, or with another learning rate"
+    )
+
+
+def entropy_of(labels: Int64[np.ndarray, " samples"]) -> float:
+    """The loss of the class frequencies on these samples.
+
+    Example:
+        >>> round(entropy_of(np.array([0, 1, 0, 1])), 4)
+        0.6931
+    """
+    shares = np.bincount(labels) / len(labels)
+    return float(-np.log(shares[labels]).mean())
 
 
 def about_fall(

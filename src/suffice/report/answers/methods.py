@@ -29,11 +29,7 @@ def methods_answer(result: MethodsResult) -> list[str]:
         for of in result.methods
         if of.forecast.status == "cannot_tell"
     ]
-    findings: dict[str, list[str]] = {}
-    for of in result.methods:
-        for finding in findings_in_words(of.forecast):
-            findings.setdefault(finding, []).append(of.method)
-    asides = [*silent, *(f"{listed(methods)}: {finding}" for finding, methods in findings.items())]
+    asides = [*silent, *_confidences(result)]
     if comparison is None:
         told = ", ".join(of.method for of in result.methods if of.forecast.status != "cannot_tell")
         what = f"only {told} has a forecast" if told else "none of them has a forecast"
@@ -45,6 +41,26 @@ def methods_answer(result: MethodsResult) -> list[str]:
         _chances(comparison),
         *asides,
     ]
+
+
+def findings_of_methods(result: MethodsResult) -> list[str]:
+    """What was found that makes forecasts less certain, each finding once, with the methods that it is about."""
+    findings: dict[str, list[str]] = {}
+    for of in result.methods:
+        for finding in findings_in_words(of.forecast):
+            findings.setdefault(finding, []).append(of.method)
+    return [f"{listed(methods)}: {finding}" for finding, methods in findings.items()]
+
+
+def _confidences(result: MethodsResult) -> Iterator[str]:
+    """How much the forecast of each method can be trusted."""
+    told = [
+        f"{of.method} {of.trust.word} – {of.trust.reason}"
+        for of in result.methods
+        if of.trust is not None and of.forecast.status != "cannot_tell"
+    ]
+    if told:
+        yield f"Confidence: {'; '.join(told)}."
 
 
 def curve_of(of: OfMethod, comparison: Comparison) -> Curve | None:

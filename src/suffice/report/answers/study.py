@@ -10,6 +10,9 @@ from suffice.results import Agreement, Check, Estimate, StudyResult
 ALL = "all"
 """The task with all classes."""
 
+HARDLY = 0.75
+"""Of the loss of guessing, and of the test loss, above which a training loss has hardly fallen; as in SUF031."""
+
 Quantity = Literal["loss", "accuracy"]
 
 
@@ -78,7 +81,7 @@ def answer(result: StudyResult) -> str:
 def plateau(result: StudyResult) -> str:
     """Whether more samples still helped at the largest size, for trainings that learned and did not get worse."""
     failed = _failed(result)
-    sentences = _got_worse(result, failed) + _learned_nothing(result, failed)
+    sentences = _got_worse(result, failed) + _learned_nothing(result, failed) + _learned_hardly(result, failed)
     if len(failed) < len(result.study.curves) or not failed:
         sentences.append(_settled_or_not(result, failed))
     return " ".join(sentences)
@@ -107,13 +110,14 @@ def _settled_or_not(result: StudyResult, without: Container[str]) -> str:
     )
 
 
-def _failed(result: StudyResult) -> dict[str, tuple[float, float] | None]:
-    """Methods whose trainings got worse with more samples, from which accuracy to which; None if at chance.
+def _failed(result: StudyResult) -> dict[str, tuple[float, float] | Literal["nothing", "hardly"]]:
+    """Methods whose trainings got worse with more samples, from which accuracy to which, or learned too little.
 
     Worse: the interval of the accuracy at the largest size is below that at the best size. Chance is one over the
-    number of classes, and no better than it an interval that reaches down to it.
+    number of classes, and no better than it an interval that reaches down to it. Hardly more: the training loss at the
+    largest size is above 75% of that of guessing, and of the test loss; a head is at its limit there, and is left out.
     """
-    found: dict[str, tuple[float, float] | None] = {}
+    found: dict[str, tuple[float, float] | Literal["nothing", "hardly"]] = {}
     for method, curve in result.study.curves.items():
         if not curve.sizes:
             continue
@@ -121,12 +125,30 @@ def _failed(result: StudyResult) -> dict[str, tuple[float, float] | None]:
         if accuracy.high[-1] < accuracy.low[best]:
             found[method] = float(accuracy.mean[best]), float(accuracy.mean[-1])
         elif accuracy.low[-1] <= 1 / result.classes and accuracy.mean[-1] < 2 / result.classes:
-            found[method] = None
+            found[method] = "nothing"
+        elif method != "head" and (ends := _losses_of(result, method, curve.sizes[-1])) is not None:
+            own, test = ends
+            if own > HARDLY * max(math.log(result.classes), test):
+                found[method] = "hardly"
     return found
 
 
-def _got_worse(result: StudyResult, failed: Mapping[str, tuple[float, float] | None]) -> list[str]:
-    worse = {method: ends for method, ends in failed.items() if ends is not None}
+def _losses_of(result: StudyResult, method: str, size: int) -> tuple[float, float] | None:
+    """The mean training loss and test loss of the trainings of one size."""
+    found = [
+        (cell.train_loss, cell.test_loss)
+        for cell in result.study.cells
+        if (cell.task, cell.method, cell.size) == (ALL, method, size)
+        and cell.train_loss is not None
+        and cell.test_loss is not None
+    ]
+    return (fmean(own for own, _ in found), fmean(test for _, test in found)) if found else None
+
+
+def _got_worse(
+    result: StudyResult, failed: Mapping[str, tuple[float, float] | Literal["nothing", "hardly"]]
+) -> list[str]:
+    worse = {method: ends for method, ends in failed.items() if isinstance(ends, tuple)}
     if not worse:
         return []
     every = len(worse) == len(result.study.curves)
@@ -140,14 +162,29 @@ def _got_worse(result: StudyResult, failed: Mapping[str, tuple[float, float] | N
     ]
 
 
-def _learned_nothing(result: StudyResult, failed: Mapping[str, tuple[float, float] | None]) -> list[str]:
-    nothing = [method for method, ends in failed.items() if ends is None]
+def _learned_nothing(result: StudyResult, failed: Mapping[str, object]) -> list[str]:
+    nothing = [method for method, how in failed.items() if how == "nothing"]
     if not nothing:
         return []
     ends = ", ".join(f"{method} {result.study.curves[method].accuracy.mean[-1]:.1%}" for method in nothing)
     return [
         f"With {result.classes} classes, {1 / result.classes:.1%} is chance, and these trainings are indistinguishable "
         f"from it ({ends}): that they are flat is no plateau."
+    ]
+
+
+def _learned_hardly(result: StudyResult, failed: Mapping[str, object]) -> list[str]:
+    hardly = [method for method, how in failed.items() if how == "hardly"]
+    if not hardly:
+        return []
+    ends = []
+    for method in hardly:
+        own, test = _losses_of(result, method, result.study.curves[method].sizes[-1]) or (math.nan, math.nan)
+        ends.append(f"{method} {own:.3g}, and {test:.3g} on test samples")
+    return [
+        f"Guessing has a loss of {math.log(result.classes):.3g}, and these trainings have hardly learned: their "
+        f"training loss is still high ({'; '.join(ends)}). Train longer, or with another learning rate: that they are "
+        "flat is no plateau."
     ]
 
 

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from suffice.report.answers.methods import methods_answer, table_of
+from suffice.report.answers.methods import findings_of_methods, methods_answer, table_of
 from suffice.report.figures.methods import methods_figures
 from suffice.report.pages.page import Page, render
 from suffice.results import MethodsResult
@@ -17,6 +17,7 @@ def methods_page(result: MethodsResult) -> Page:
         result,
         figures,
         answer=methods_answer(result),
+        found=findings_of_methods(result),
         color=_color(result),
         methods=methods,
         rows=rows,
