@@ -23,6 +23,7 @@ from suffice.forecasting.doubts import error_of_mean, gap_of
 from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.metrics import Metric, Rates, metric_now
+from suffice.forecasting.recipes import bend_of
 from suffice.forecasting.regression import Regressed, r_squared_curve, target_variance
 from suffice.forecasting.slopes import (
     FirstOrder,
@@ -111,11 +112,14 @@ def loss_curve(
     }
     if isinstance(estimator, FirstOrder):
         exponent = shape.exponent * np.exp(shape.deviation * scores["exponent"])
-        # the slope is that of the line to 8 times as many samples
-        slope = (
-            estimator.slope.value / evidence.samples * share * share_of_slope(FAR, exponent) / fall(FAR, exponent, 0.0)
-        )
+        slope = _fall_at_hand(estimator.slope.value / evidence.samples * share, exponent)
         level = np.maximum(at_fold + slope * fall(unseen.samples / evidence.samples, exponent, 0.0), 0.0)
+        if evidence.recipe != "fixed":
+            # the level is that of the penalty at hand: the recipes part from there on
+            bend = bend_of(evidence.penalties, evidence.recipe)
+            share = bend.times * np.exp(math.hypot(error, bend.deviation) * score)
+            exponent = bend.exponent * exponent
+            slope = _fall_at_hand(estimator.slope.value / evidence.samples * share, exponent)
         draws = Draws(**common, level=level, slope=slope, exponent=exponent)
     else:
         gains = estimator.gain(np.append(unseen.samples, evidence.samples * 2.0**KNOTS))
@@ -128,6 +132,13 @@ def loss_curve(
             wander=-share[:, None] * gains[1:],
         )
     return Curve(metric="loss", sizes=sizes, draws=draws)
+
+
+def _fall_at_hand(
+    far: Float64[np.ndarray, " draws"], exponent: Float64[np.ndarray, " draws"]
+) -> Float64[np.ndarray, " draws"]:
+    """The fall per e-fold of samples at k_0, of a curve that is known by the line to 8 times as many."""
+    return np.asarray(far * share_of_slope(FAR, exponent) / fall(FAR, exponent, 0.0))
 
 
 def _level_noise(evidence: Evidence, shape: Shape) -> float:

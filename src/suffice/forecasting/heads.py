@@ -10,7 +10,9 @@ from suffice.forecasting.evidence import Evidence, Outcome
 from suffice.forecasting.head import Head, fit_head
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy, Outputs, SquaredError
+from suffice.forecasting.recipes import along_penalties
 from suffice.forecasting.regression import Regressed
+from suffice.results import Recipe
 from suffice.training.predictions import Predictions
 
 Features = Float64[np.ndarray, "samples columns"]
@@ -23,6 +25,7 @@ def measure_head(
     l2: float,
     seed: int = 0,
     others: tuple[Float64[np.ndarray, "others columns"], Int64[np.ndarray, " others"]] | None = None,
+    recipe: Recipe = "fixed",
 ) -> Evidence:
     """Fits a softmax regression to all samples once, and from there to all but each fold and to each half.
 
@@ -34,6 +37,7 @@ def measure_head(
         l2: the penalty on the mean loss.
         seed: random seed of the folds.
         others: features and labels of unseen samples for the level, beside the folds.
+        recipe: which penalty heads of other sizes have; all but "fixed" need folds at other penalties as well.
     """
     classes = int(labels.max()) + 1
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
@@ -45,11 +49,16 @@ def measure_head(
         outcome=lambda size, outputs: Predictions(size, outputs, labels),
         of_others=lambda size: None if others is None else Predictions(size, head.predict(others[0]), others[1]),
         seed=seed,
+        recipe=recipe,
     )
 
 
 def measure_regression(
-    features: Features, targets: Float64[np.ndarray, "samples outputs"], l2: float, seed: int = 0
+    features: Features,
+    targets: Float64[np.ndarray, "samples outputs"],
+    l2: float,
+    seed: int = 0,
+    recipe: Recipe = "fixed",
 ) -> Evidence:
     r"""Fits a head by least squares to all samples, and to all but each fold and each half of them.
 
@@ -60,6 +69,7 @@ def measure_regression(
         targets: see `suffice.forecasting.inputs.regression_targets`.
         l2: the penalty.
         seed: random seed of the folds.
+        recipe: as for `measure_head`.
     """
     outputs = targets.shape[1]
     head = fit_head(features, SquaredError(targets), outputs, l2)
@@ -71,6 +81,7 @@ def measure_regression(
         outcome=lambda size, found: Regressed(size, found, targets),
         of_others=lambda size: None,
         seed=seed,
+        recipe=recipe,
     )
 
 
@@ -82,6 +93,7 @@ def _measured(
     outcome: Callable[[float, Outputs], Outcome],
     of_others: Callable[[float], Outcome | None],
     seed: int,
+    recipe: Recipe,
 ) -> Evidence:
     copies = copies_of_rows(features)
     groups = None if copies is None else copies.together
@@ -100,4 +112,6 @@ def _measured(
         head=head,
         penalty=head.penalty,
         copies=copies,
+        recipe=recipe,
+        penalties=() if recipe == "fixed" else along_penalties(head, strata, free, samples, seed, groups),
     )

@@ -1,0 +1,110 @@
+"""Forecasts with a penalty that changes with the size, against retrainings with that penalty."""
+
+import numpy as np
+import pytest
+
+from suffice import InputError, forecast_head
+from suffice.forecasting.penalty import choose_penalty, choose_penalty_of_regression
+
+COLUMNS = 40
+PILOT, AHEAD = 120, 960
+
+
+def of_numbers(samples, seed):
+    """A linear function of features of falling variance, and noise: the best penalty falls with the samples."""
+    random = np.random.default_rng(seed)
+    scales = np.arange(1, COLUMNS + 1) ** -0.5
+    x = random.normal(size=(samples, COLUMNS)) * scales
+    weights = np.random.default_rng(0).normal(size=COLUMNS)
+    return x, x @ weights + 2 * random.normal(size=samples)
+
+
+def of_classes(samples, seed):
+    x, y = of_numbers(samples, seed)
+    return x, (y > 0).astype(np.int64)
+
+
+def mean_squared_error(penalty_of, samples, retrainings=60):
+    """The expected squared error of ridge regression with an intercept, over trainings on so many samples."""
+    scales, weights = np.arange(1, COLUMNS + 1) ** -0.5, np.random.default_rng(0).normal(size=COLUMNS)
+    found = []
+    for seed in range(retrainings):
+        x, y = of_numbers(samples, seed)
+        with_ones, mean = np.hstack([x, np.ones((samples, 1))]), y.mean()
+        penalty = penalty_of(with_ones, (y - mean) / y.std())
+        system = with_ones.T @ with_ones / samples + penalty / 2 * np.eye(COLUMNS + 1)
+        *found_weights, constant = np.linalg.solve(system, with_ones.T @ (y - mean) / samples)
+        found.append(np.square((found_weights - weights) * scales).sum() + (constant + mean) ** 2 + 4)
+    return np.mean(found)
+
+
+def gain(curve):
+    return float(np.median(curve.loss.samples[:, 0] - curve.loss.samples[:, -1]))
+
+
+@pytest.mark.parametrize("recipe", ["fixed", "tuned", "per-sample"])
+def test_forecasts_of_ridge_regression_are_those_of_retrainings_with_each_recipe(recipe):
+    """Pilots of three samples a weight, to 8 times as many; the penalty at hand is chosen by folds."""
+    pilots = [of_numbers(PILOT, 1000 + seed) for seed in range(8)]
+    told, true = [], []
+    for x, y in pilots:
+        at_hand = choose_penalty_of_regression(np.hstack([x, np.ones((PILOT, 1))]), ((y - y.mean()) / y.std())[:, None])
+        told.append(gain(forecast_head(x, y, [PILOT, AHEAD], loss="squared", recipe=recipe)))
+        later = {
+            "fixed": lambda x, y, at_hand=at_hand: at_hand,
+            "tuned": lambda x, y: choose_penalty_of_regression(x, y[:, None]),
+            "per-sample": lambda x, y, at_hand=at_hand: at_hand * PILOT / AHEAD,
+        }[recipe]
+        before = mean_squared_error(lambda x, y, at_hand=at_hand: at_hand, PILOT)
+        true.append(before - mean_squared_error(later, AHEAD, 10))
+    assert np.median(told) == pytest.approx(np.median(true), rel=0.25)
+
+
+@pytest.mark.parametrize("recipe", ["tuned", "per-sample"])
+def test_every_recipe_begins_where_the_fixed_one_is_and_a_tuned_penalty_is_not_worse(recipe):
+    x, y = of_classes(PILOT, 0)
+    fixed, other = (
+        forecast_head(x, y, [PILOT, 2 * PILOT, AHEAD], recipe=recipe, metrics=["AUROC"]) for recipe in ("fixed", recipe)
+    )
+    assert other.recipe == recipe
+    assert other.penalty == fixed.penalty
+    np.testing.assert_array_equal(other.loss.samples[:, 0], fixed.loss.samples[:, 0])
+    if recipe == "tuned":
+        assert (other.loss.mean <= fixed.loss.mean).all()
+        assert (other.accuracy.mean >= fixed.accuracy.mean).all()
+        assert (other.metrics["AUROC"].mean >= fixed.metrics["AUROC"].mean).all()
+        assert other.loss.limit.mean < fixed.loss.limit.mean
+    widths = [
+        np.diff(np.quantile(np.log(curve.loss.samples[:, 0] - curve.loss.samples[:, 2]), [0.05, 0.95]))
+        for curve in (fixed, other)
+    ]
+    assert widths[1] > widths[0]
+
+
+def test_a_curve_that_falls_farther_reaches_targets_with_fewer_samples_and_its_limit_later():
+    x, y = of_classes(PILOT, 0)
+    fixed, tuned = (forecast_head(x, y, [PILOT, AHEAD], recipe=recipe) for recipe in ("fixed", "tuned"))
+    target = float(fixed.loss.mean[-1])
+    assert tuned.sufficient_size(target_loss=target).size <= fixed.sufficient_size(target_loss=target).size
+    assert tuned.sufficient_size(excess=0.01).size >= fixed.sufficient_size(excess=0.01).size
+    assert tuned.explanation.endswith("with the penalty tuned again at each size.")
+
+
+def test_the_penalty_that_none_was_given_is_the_one_that_folds_choose():
+    x, y = of_classes(PILOT, 1)
+    chosen = choose_penalty(np.hstack([x, np.ones((PILOT, 1))]), y)
+    assert forecast_head(x, y, [AHEAD]).penalty == chosen
+    assert forecast_head(x, y, [AHEAD], l2=0.02, recipe="per-sample").penalty == 0.02
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"recipe": "tuned", "l2": 0.1}, "the recipe tuned chooses the penalty at each size: leave l2 out"),
+        ({"recipe": "tunned"}, 'recipe = "tunned": must be one of fixed, tuned, per-sample'),
+        ({"recipe": "tuned", "estimator": object()}, "the recipe tuned goes with the name of an estimator"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given, said):
+    with pytest.raises(InputError, match=said):
+        forecast_head(*of_classes(60, 0), [120], **given)
