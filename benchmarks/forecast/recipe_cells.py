@@ -4,17 +4,17 @@ Run as ``PYTHONPATH=benchmarks/forecast python benchmarks/forecast/recipe_cells.
 one file for each cell, a data set with a pilot size, ``FOLDER/recipes/NAME__SIZE.npz``, and goes on where it was
 stopped; `recipes` judges the forecasts by them. The held-out part is left alone.
 
-A pilot is drawn as in `outside_heads`. The truth comes from random splits of the data set: up to four fifths are to
-train on, and heads of each size are fitted to up to four disjoint parts of these, with penalties half a decade apart.
-From these the loss of a recipe with given penalties is read. In the first splits `choose_penalty` chooses the penalty
-of one training of each size as well: the recipe that tunes again.
+The pilots are those of `outside_heads`, which this goes with, and the penalty is that of its cells: the one that folds
+choose on another pilot. Here is the truth, from random splits of the data set: up to four fifths are to train on, and
+heads of each size are fitted to up to four disjoint parts of these, with penalties half a decade apart. From these the
+loss of a recipe with given penalties is read. In the first splits `choose_penalty` chooses the penalty of one training
+of each size as well: the recipe that tunes again.
 
-With P pilots, R splits, S sizes (k_0, and 2, 4, 8 times k_0 where there are so many) and G penalties, a cell has
+With R splits, S sizes (k_0, and 2, 4, 8 times k_0 where there are so many) and G penalties, a cell has
 
 - ``about``: JSON of data_set, part, columns, classes, size, samples;
 - ``sizes`` (S,); ``penalties`` (G,), falling; ``loss``, ``error`` (R, S, G), means over the trainings of a split;
-- ``tuned_loss``, ``tuned_error``, ``tuned_penalty`` (T, S): of one training with the penalty that its folds choose;
-- ``chosen`` (P,): the penalty that the folds of a pilot choose; ``rows`` (P, k_0) of the data set.
+- ``tuned_loss``, ``tuned_error``, ``tuned_penalty`` (T, S): of one training with the penalty that its folds choose.
 """
 
 import argparse
@@ -26,14 +26,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from outside_heads import PARTS, TEST_SHARE, TESTED, TIMES, drawn, fitted, pilot_sizes
+from outside_heads import PARTS, PILOTS, TEST_SHARE, TESTED, TIMES, drawn, fitted, pilot_sizes
 from outside_tasks import DEVELOPMENT, TUNING, OutsideTask, makers, outside_task, part_of
 
 from suffice.forecasting import choose_penalty
 from suffice.forecasting.head import refit
 from suffice.training.predictions import Predictions
-
-PILOTS = 5
 
 STEPS = np.arange(1.5, -3.01, -0.5)
 """Decades from the penalty that folds choose on another pilot."""
@@ -47,8 +45,6 @@ WORK, SPLITS, TUNED = 4e6, (4, 16), 6
 
 def cell(task: OutsideTask, part: str, size: int) -> dict[str, Any]:
     sizes = [size * more for more in TIMES if size * more <= (1 - TEST_SHARE) * len(task.labels)]
-    rows = [drawn(task, size, seed) for seed in range(PILOTS)]
-    chosen = [choose_penalty(task.features[of], task.labels[of], seed) for seed, of in enumerate(rows)]
     other = drawn(task, size, PILOTS)
     penalties = choose_penalty(task.features[other], task.labels[other]) * 10**STEPS
     parts = [min(PARTS, sizes[-1] // of) for of in sizes]
@@ -81,8 +77,6 @@ def cell(task: OutsideTask, part: str, size: int) -> dict[str, Any]:
         "tuned_loss": by_folds[..., 0],
         "tuned_error": by_folds[..., 1],
         "tuned_penalty": by_folds[..., 2],
-        "chosen": np.array(chosen),
-        "rows": np.stack(rows),
     }
 
 

@@ -1,144 +1,257 @@
-"""Judges forecasts of recipes of the penalty by what `recipe_cells` has collected.
+"""Judges forecasts of recipes of the penalty by what `outside_heads` and `recipe_cells` have collected.
 
-Run as ``PYTHONPATH=benchmarks:benchmarks/forecast python benchmarks/forecast/recipes.py SHARED --cache FOLDER``. With
-``--fit`` the constants that suffice ships, ``src/suffice/forecasting/recipes.json``, are made from the tuning part
-first. What the pilots measured is kept in ``FOLDER/recipes/NAME__SIZE.pickle``.
+Run as ``PYTHONPATH=benchmarks:benchmarks/forecast python benchmarks/forecast/recipes.py --cache FOLDER``, which writes
+``benchmarks/results/forecast_recipes.json``. With ``--fit`` the constants that suffice ships,
+``src/suffice/forecasting/recipes.json``, are made first: the exponent was chosen on the tuning part, the deviations are
+measured on both.
 
-The truth of a recipe is read from the mean losses of a cell, between its penalties a smooth curve in log lambda: for
-the fixed penalty at the one that the folds of the pilot choose, for per-sample at k_0 / k times that, and for tuned at
-those that folds choose at size k, whose mean it is. All gains are from the same loss, at the pilot's penalty with k_0
-samples.
+A pilot forecasts the fall of the loss from k_0 samples and the penalty lambda at hand. The truth is read from the mean
+losses of a cell, between its penalties a smooth curve in log lambda: at lambda for the fixed recipe, at lambda k_0 / k
+for per-sample, and for tuned at the penalties that folds choose at size k, of which the mean is taken. The last may so
+bring more than a better shape of the curve: what lambda was off at hand.
 """
 
+import argparse
 import json
-import pickle
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
+from environment import save
+from intervals import WIDTH
 from jaxtyping import Float64
-from outside_tasks import outside_task
+from outside_cells import DRAWS, Cell, Pilot, of_exponent
+from outside_tasks import DEVELOPMENT, TUNING
 from scipy.interpolate import PchipInterpolator
 
-from suffice.forecasting import Evidence, curve_of, measure_head
-from suffice.forecasting.recipes import relative_falls
-from suffice.results import Curve, Recipe
+from suffice.forecasting.recipes import MEASURED, TENFOLD, AtPenalty, Bend, bend_of, measured_of_recipes
+from suffice.forecasting.slopes.calibrated import FAR, TOO_NOISY, measured_of_heads, share_of_slope
+from suffice.results import Recipe
 
-RECIPES: tuple[Recipe, ...] = ("fixed", "tuned", "per-sample")
+CONSTANTS = Path(__file__).parents[2] / "src" / "suffice" / "forecasting" / MEASURED
 
-CONSTANTS = Path(__file__).parents[2] / "src" / "suffice" / "forecasting" / "recipes.json"
+CHANGING: tuple[Recipe, ...] = ("tuned", "per-sample")
+
+EXPONENT = 0.7
+"""With which the loss falls at least. On the tuning part the root mean square of the log ratio differs by less than 5%
+between 0.5 and 1 where the penalty is tuned, and the bias is smaller the smaller the exponent."""
+
+CLEAR = 0.01
+"""Part of the loss at hand that a true gain has at least to be compared with."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The mean losses, or errors, of one cell."""
+    """What `recipe_cells` has collected of one data set and size."""
 
-    sizes: Float64[np.ndarray, " sizes"]
-    penalties: Float64[np.ndarray, " penalties"]
-    means: Float64[np.ndarray, "sizes penalties"]
-    errors: Float64[np.ndarray, "sizes penalties"]
-    tuned: Float64[np.ndarray, "trainings sizes"]
+    file: Path
 
-    def at(self, size: int, penalties: Any, of: str = "means") -> float:
-        """At some penalties, their mean; the nearest measured ones beyond these."""
-        values = getattr(self, of)[size]
-        curve = PchipInterpolator(np.log(self.penalties[::-1]), values[::-1])
-        inside = np.clip(penalties, self.penalties[-1], self.penalties[0])
-        return float(np.nanmean(curve(np.log(inside))))
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        with np.load(self.file) as arrays:
+            return {name: arrays[name] for name in arrays.files}
 
-    def gains(self, recipe: Recipe, penalty: float) -> Float64[np.ndarray, " later"]:
-        later = []
-        for size, count in enumerate(self.sizes):
-            used: Any = {
-                "fixed": penalty,
-                "tuned": self.tuned[:, size],
-                "per-sample": penalty * self.sizes[0] / count,
-            }[recipe]
-            later.append(self.at(size, used))
-        return self.at(0, penalty) - np.array(later[1:])
+    @property
+    def sizes(self) -> list[int]:
+        return [int(size) for size in self.kept["sizes"]]
+
+    def loss(self, place: int, penalties: Any) -> float:
+        """The mean at some penalties, of those that were measured the nearest beyond them."""
+        known, losses = self.kept["penalties"][::-1], self.kept["loss"].mean(0)[place, ::-1]
+        inside = np.clip(penalties, known[0], known[-1])
+        return float(np.nanmean(PchipInterpolator(np.log(known), losses)(np.log(inside))))
+
+    def gain(self, place: int, recipe: Recipe, penalty: float) -> float:
+        """From the first size at a penalty to another one."""
+        used = {
+            "fixed": penalty,
+            "tuned": self.kept["tuned_penalty"][:, place],
+            "per-sample": penalty * self.sizes[0] / self.sizes[place],
+        }
+        return self.loss(0, penalty) - self.loss(place, used[recipe])
 
 
 @dataclass(frozen=True)
-class Row:
-    """One pilot's forecast of one recipe at one size."""
+class Judged:
+    """A pilot, and the true gain of one recipe to one size."""
 
-    data_set: str
-    part: str
-    size: int
+    pilots: tuple[Pilot, ...]
     recipe: Recipe
     ratio: float
     gain: float
-    rise: float
-    told: float
-    low: float
-    high: float
-    by_fixed: float
-    told_rise: float
-    true_fixed: float
-    farther: float
 
+    @property
+    def pilot(self) -> Pilot:
+        return self.pilots[TENFOLD.index(1.0)]
 
-def cells(cache: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any], Path]]:
-    for file in sorted((cache / "recipes").glob("*.npz")):
-        if "unfinished" not in file.name:
-            with np.load(file) as kept:
-                arrays = {name: kept[name] for name in kept.files}
-            yield json.loads(str(arrays["about"])), arrays, file
+    @property
+    def data_set(self) -> str:
+        return str(self.pilot.cell.about["data_set"])
 
+    @property
+    def fall(self) -> float:
+        """To 8 times the samples at the fixed penalty, by the calibrated slope."""
+        slope = np.exp(self.pilot.log_slope(measured_of_heads().per_temperature))
+        return float(slope / self.pilot.size * share_of_slope(FAR, 1.0))
 
-def evidence_of(shared: Path, cache: Path, about: dict[str, Any], cell: dict[str, Any], file: Path) -> list[Evidence]:
-    """Of each pilot, with its path of penalties."""
-    kept = file.with_suffix(".pickle")
-    if not kept.exists():
-        task = outside_task(shared, cache, about["data_set"])
-        made = [
-            measure_head(task.features[rows], task.labels[rows], float(penalty), seed, recipe="tuned")
-            for seed, (rows, penalty) in enumerate(zip(cell["rows"], cell["chosen"], strict=True))
+    @cached_property
+    def penalties(self) -> list[AtPenalty]:
+        free = self.pilot.size * (self.pilot.cell.about["classes"] - 1)
+        return [
+            AtPenalty(
+                of.cell.about["penalty"],
+                of.level,
+                of.numbers["own"],
+                of.numbers["first"] / free,
+                of.numbers["second"] / free,
+            )
+            for of in self.pilots
         ]
-        kept.write_bytes(pickle.dumps(made))
-        print(file.stem, flush=True)
-    return cast(list[Evidence], pickle.loads(kept.read_bytes()))  # noqa: S301 - written above
+
+    def bend(self) -> Bend | None:
+        return bend_of(self.penalties, self.recipe, self.fall)
+
+    def log_error(self, bend: Bend | None) -> tuple[float, float]:
+        """Log of predicted over true gain, and the standard deviation that the forecast gives it."""
+        assert bend is not None  # such pilots are left out
+        measured = measured_of_heads()
+        exponent = measured.exponent * bend.exponent
+        shift, of_shape = of_exponent(self.ratio, exponent, measured.exponent_deviation)
+        told = np.log(self.fall * bend.times * (1 - 1 / self.ratio) / (1 - 1 / FAR)) + shift
+        noise = measured.per_noise * self.pilot.noise_of_slope
+        return float(told - np.log(self.gain)), float(np.hypot(np.hypot(measured.between, noise), of_shape))
 
 
-def truth_of(cell: dict[str, Any]) -> Truth:
-    return Truth(
-        cell["sizes"].astype(float),
-        cell["penalties"],
-        cell["loss"].mean(0),
-        cell["error"].mean(0),
-        cell["tuned_penalty"],
+def collected(cache: Path) -> dict[str, list[Judged]]:
+    """By part: all pilots that can tell, with gains that are clear."""
+    found: dict[str, list[Judged]] = {TUNING: [], DEVELOPMENT: []}
+    for file in sorted((cache / "recipes").glob("*.npz")):
+        if "unfinished" in file.name:
+            continue
+        truth = Truth(file)
+        at = [Cell(cache / "cells" / f"{file.stem}__{times:g}.npz") for times in TENFOLD]
+        for pilots in zip(*(cell.pilots() for cell in at), strict=True):
+            pilot, penalty = pilots[1], pilots[1].cell.about["penalty"]
+            if pilot.noise > TOO_NOISY:
+                continue
+            for place, size in enumerate(truth.sizes[1:], 1):
+                for recipe in ("fixed", *CHANGING):
+                    gain = truth.gain(place, recipe, penalty)
+                    judged = Judged(pilots, recipe, size / truth.sizes[0], gain)
+                    if gain > CLEAR * truth.loss(0, penalty) and judged.bend() is not None:
+                        found[str(pilot.cell.about["part"])].append(judged)
+    return found
+
+
+Told = Callable[[Judged], Bend | None]
+
+
+def by_exponent(exponent: float) -> Told:
+    """A curve with the slope of the fixed penalty at hand, and one exponent for all."""
+    times = (1 - FAR**-exponent) / exponent / (1 - 1 / FAR)
+    return lambda judged: Bend(float(times), exponent, 0.0)
+
+
+def mean_of(
+    of: Sequence[Judged], values: Float64[np.ndarray, " judged"], power: float = 1.0
+) -> tuple[float, float, float]:
+    """The mean to a power, each data set counting the same, and its 90% interval when these are drawn again."""
+    names = np.array([one.data_set for one in of])
+    means = np.array([values[names == name].mean() for name in np.unique(names)])
+    counts = np.random.default_rng(0).multinomial(len(means), np.full(len(means), 1 / len(means)), DRAWS)
+    ends = np.quantile(counts @ means / len(means), [0.05, 0.95])
+    mean, low, high = (float(np.sign(value) * abs(value) ** power) for value in (means.mean(), *ends))
+    return round(mean, 3), round(low, 3), round(high, 3)
+
+
+def fitted(of: Sequence[Judged], recipe: Recipe) -> dict[str, float]:
+    """The exponent, and what is left of the error beyond that of the slope and the shape."""
+    set_constants({recipe: {"exponent": EXPONENT, "deviation": 0.0}})
+    both = np.array([one.log_error(one.bend()) for one in of])
+    beyond = mean_of(of, both[:, 0] ** 2 - both[:, 1] ** 2)[0]
+    return {"exponent": EXPONENT, "deviation": round(float(np.sqrt(max(beyond, 0.0))), 2)}
+
+
+def set_constants(of: dict[Recipe, dict[str, float]], about: dict[str, Any] | None = None) -> None:
+    stored = json.loads(CONSTANTS.read_text())
+    stored["recipes"] |= of
+    CONSTANTS.write_text(json.dumps(stored | ({} if about is None else {"about": about}), indent=1) + "\n")
+    measured_of_recipes.cache_clear()
+
+
+def judged(of: Sequence[Judged], told: Told) -> dict[str, Any]:
+    bends = [told(one) for one in of]
+    found = np.array([one.log_error(bend) for one, bend in zip(of, bends, strict=True)])
+    spread = np.hypot(found[:, 1], [0.0 if bend is None else bend.deviation for bend in bends])
+    held = np.abs(found[:, 0]) < WIDTH * spread
+    return {
+        "rms_log_ratio": mean_of(of, found[:, 0] ** 2, 0.5),
+        "bias": mean_of(of, found[:, 0]),
+        "coverage": mean_of(of, held.astype(float)),
+        "data_sets": len({one.data_set for one in of}),
+    }
+
+
+def summary(of: Sequence[Judged], recipe: Recipe) -> dict[str, Any]:
+    fixed: Told = lambda one: Bend(1.0, 1.0, 0.0)  # noqa: E731
+    by = {"as at a fixed penalty": fixed}
+    if recipe != "fixed":
+        by |= {"exponent alone": by_exponent(measured_of_recipes()[recipe].exponent), "suffice": Judged.bend}
+    return {name: judged(of, told) for name, told in by.items()}
+
+
+def gains_of(found: dict[str, list[Judged]]) -> list[dict[str, Any]]:
+    """The true gains of each cell, for the reader."""
+    table: dict[tuple[str, int], dict[str, Any]] = {}
+    for part, of in found.items():
+        for one in of:
+            about = one.pilot.cell.about
+            row = table.setdefault(
+                (one.data_set, one.pilot.size), {"data_set": one.data_set, "part": part, "size": one.pilot.size}
+            )
+            row["penalty"] = about["penalty"]
+            row.setdefault(one.recipe, {})[f"{one.ratio:g}"] = round(one.gain, 4)
+    return list(table.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=Path, default=Path("runs/forecast-benchmark/outside"))
+    parser.add_argument("--fit", action="store_true", help="make the constants that suffice ships")
+    arguments = parser.parse_args()
+    found = collected(arguments.cache)
+
+    def of(part: str, recipe: Recipe, *ratios: float) -> list[Judged]:
+        return [one for one in found[part] if one.recipe == recipe and (not ratios or one.ratio in ratios)]
+
+    if arguments.fit:
+        about = {
+            "what": "Falls of the loss with penalties that change with the size: see suffice.forecasting.recipes",
+            "made by": "benchmarks/forecast/recipes.py --fit, ",
+            "exponent": "chosen on the tuning part",
+            "deviation": "measured on both parts",
+            "data sets": {part: sorted({one.data_set for one in of_part}) for part, of_part in found.items()},
+        }
+        both = {recipe: of(TUNING, recipe) + of(DEVELOPMENT, recipe) for recipe in CHANGING}
+        set_constants({recipe: fitted(both[recipe], recipe) for recipe in CHANGING}, about)
+    results = {
+        part: {
+            recipe: {
+                "all": summary(of(part, recipe), recipe),
+                **{f"{ratio} times": summary(of(part, recipe, ratio), recipe) for ratio in (2, 4, 8)},
+            }
+            for recipe in ("fixed", *CHANGING)
+        }
+        for part in found
+    }
+    save(
+        "forecast_recipes",
+        {"constants": json.loads(CONSTANTS.read_text())["recipes"], **results, "gains": gains_of(found)},
     )
 
 
-def rows(shared: Path, cache: Path) -> list[Row]:
-    found = []
-    for about, cell, file in cells(cache):
-        truth = truth_of(cell)
-        sizes = [int(size) for size in cell["sizes"]]
-        for seed, evidence in enumerate(evidence_of(shared, cache, about, cell, file)):
-            penalty = float(cell["chosen"][seed])
-            true_fixed, by_fixed = truth.gains("fixed", penalty), np.full(len(sizes) - 1, np.nan)
-            for recipe in RECIPES:
-                curve = curve_of(replace(evidence, recipe=recipe), sizes, seed=seed)
-                if not isinstance(curve.loss, Curve) or not isinstance(curve.accuracy, Curve):
-                    continue
-                draws = curve.loss.samples[:, :1] - curve.loss.samples[:, 1:]
-                low, told, high = np.quantile(draws, [0.05, 0.5, 0.95], axis=0)
-                rises = np.median(curve.accuracy.samples[:, 1:] - curve.accuracy.samples[:, :1], axis=0)
-                by_fixed = told if recipe == "fixed" else by_fixed
-                gains = truth.gains(recipe, penalty)
-                errors = replace(truth, means=truth.errors).gains(recipe, penalty)
-                ratios = np.array(sizes[1:]) / sizes[0]
-                farther = (
-                    np.ones(len(ratios)) if recipe == "fixed" else relative_falls(evidence.penalties, recipe, ratios)
-                )
-                found += [
-                    Row(
-                        about["data_set"], about["part"], about["size"], recipe, float(ratios[at]), gains[at], errors[at],
-                        told[at], low[at], high[at], by_fixed[at], rises[at], true_fixed[at], farther[at],
-                    )
-                    for at in range(len(ratios))
-                ]  # fmt: skip
-    return found
+if __name__ == "__main__":
+    main()

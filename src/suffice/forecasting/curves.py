@@ -23,7 +23,7 @@ from suffice.forecasting.doubts import error_of_mean, gap_of
 from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.metrics import Metric, Rates, metric_now
-from suffice.forecasting.recipes import bend_of
+from suffice.forecasting.recipes import STRAIGHT, Bend
 from suffice.forecasting.regression import Regressed, r_squared_curve, target_variance
 from suffice.forecasting.slopes import (
     FirstOrder,
@@ -86,7 +86,12 @@ def shape_of(evidence: Evidence, slope: float, seed: int = 0) -> Shape:
 
 
 def loss_curve(
-    evidence: Evidence, estimator: Estimator, error: float, sizes: Float64[np.ndarray, " sizes"], seed: int = 0
+    evidence: Evidence,
+    estimator: Estimator,
+    error: float,
+    sizes: Float64[np.ndarray, " sizes"],
+    seed: int = 0,
+    bend: Bend = STRAIGHT,
 ) -> Curve:
     """The expected loss on unseen samples.
 
@@ -96,6 +101,7 @@ def loss_curve(
         error: standard error of the logarithm of its slope.
         sizes: k.
         seed: random seed of the traces.
+        bend: what the recipe of the penalty makes of the curve, where the estimator is of first order.
     """
     unseen, scores = evidence.unseen, _scores()
     shape = shape_of(evidence, slope_of(estimator), seed)
@@ -114,12 +120,10 @@ def loss_curve(
         exponent = shape.exponent * np.exp(shape.deviation * scores["exponent"])
         slope = _fall_at_hand(estimator.slope.value / evidence.samples * share, exponent)
         level = np.maximum(at_fold + slope * fall(unseen.samples / evidence.samples, exponent, 0.0), 0.0)
-        if evidence.recipe != "fixed":
-            # the level is that of the penalty at hand: the recipes part from there on
-            bend = bend_of(evidence.penalties, evidence.recipe)
-            share = bend.times * np.exp(math.hypot(error, bend.deviation) * score)
-            exponent = bend.exponent * exponent
-            slope = _fall_at_hand(estimator.slope.value / evidence.samples * share, exponent)
+        # the level is that of the penalty at hand: the recipes part from there on
+        share = bend.times * np.exp(math.hypot(error, bend.deviation) * score)
+        exponent = bend.exponent * exponent
+        slope = _fall_at_hand(estimator.slope.value / evidence.samples * share, exponent)
         draws = Draws(**common, level=level, slope=slope, exponent=exponent)
     else:
         gains = estimator.gain(np.append(unseen.samples, evidence.samples * 2.0**KNOTS))

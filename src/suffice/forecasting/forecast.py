@@ -30,9 +30,10 @@ from suffice.forecasting.inputs import (
 from suffice.forecasting.levels import Refit
 from suffice.forecasting.metrics import Accuracy, Metric, metric_named
 from suffice.forecasting.penalty import choose_penalty, choose_penalty_of_regression
-from suffice.forecasting.recipes import IN_WORDS, check_recipe
+from suffice.forecasting.recipes import IN_WORDS, bend_of, check_recipe
 from suffice.forecasting.regression import Regressed, in_units, rmse_curve
 from suffice.forecasting.slopes import FirstOrder
+from suffice.forecasting.slopes.calibrated import FAR
 from suffice.problem import Problem, Samples
 from suffice.results import CONFIDENCE, Band, LearningCurve, Recipe
 
@@ -235,7 +236,14 @@ def curve_of(
     findings = by_severity([*findings, *findings_of_estimator(evidence, used, error * slope)])
     if _is_stopped(findings):
         return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
-    loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64), seed)
+    bend = bend_of(evidence.penalties, evidence.recipe, float(used.gain(np.array([FAR * evidence.samples]))[0]))
+    if bend is None:
+        reason = (
+            "With the penalty in proportion to 1/k the loss hardly falls, or rises: the penalty at hand is too small "
+            "already. Take a larger one, or the recipe tuned."
+        )
+        return _cannot_tell(evidence, asked, reason, findings)
+    loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64), seed, bend)
     if isinstance(evidence.unseen, Regressed):
         accuracy, others = curve_of_r_squared(evidence.unseen, loss), {"RMSE": rmse_curve(loss)}
     else:

@@ -43,7 +43,9 @@ class LearningCurve(Value):
     )
     samples: int | None = Field(default=None, description="k_0: samples at hand, from which the curve is predicted")
     level: float | None = Field(default=None, description="expected test loss with k_0 samples")
-    slope: float | None = Field(default=None, description="-dL/d(1/k) at k_0: the loss falls by slope (1/k_0 - 1/k)")
+    slope: float | None = Field(
+        default=None, description="-dL/d(1/k) at k_0: at a fixed penalty the loss falls by slope (1/k_0 - 1/k)"
+    )
     slope_error: float | None = Field(default=None, description="standard error of the slope")
     loss_limit: Limit | None = Field(default=None, description="limit of the test loss")
     accuracy_limit: Limit | None = Field(default=None, description="limit of the test accuracy")
