@@ -24,40 +24,49 @@ def of_classes(samples, seed):
     return x, (y > 0).astype(np.int64)
 
 
-def mean_squared_error(penalty_of, samples, retrainings=60):
+def mean_squared_error(samples, penalty_of, retrainings):
     """The expected squared error of ridge regression with an intercept, over trainings on so many samples."""
     scales, weights = np.arange(1, COLUMNS + 1) ** -0.5, np.random.default_rng(0).normal(size=COLUMNS)
     found = []
     for seed in range(retrainings):
         x, y = of_numbers(samples, seed)
-        with_ones, mean = np.hstack([x, np.ones((samples, 1))]), y.mean()
-        penalty = penalty_of(with_ones, (y - mean) / y.std())
-        system = with_ones.T @ with_ones / samples + penalty / 2 * np.eye(COLUMNS + 1)
-        *found_weights, constant = np.linalg.solve(system, with_ones.T @ (y - mean) / samples)
-        found.append(np.square((found_weights - weights) * scales).sum() + (constant + mean) ** 2 + 4)
+        with_ones, mean = with_intercept(x), y.mean()
+        system = with_ones.T @ with_ones / samples + penalty_of(with_ones, y) / 2 * np.eye(COLUMNS + 1)
+        *fitted, constant = np.linalg.solve(system, with_ones.T @ (y - mean) / samples)
+        found.append(np.square((fitted - weights) * scales).sum() + (constant + mean) ** 2 + 4)
     return np.mean(found)
+
+
+def with_intercept(x):
+    return np.hstack([x, np.ones((len(x), 1))])
+
+
+def tuned(x, y):
+    return choose_penalty_of_regression(x, ((y - y.mean()) / y.std())[:, None])
 
 
 def gain(curve):
     return float(np.median(curve.loss.samples[:, 0] - curve.loss.samples[:, -1]))
 
 
-@pytest.mark.parametrize("recipe", ["fixed", "tuned", "per-sample"])
-def test_forecasts_of_ridge_regression_are_those_of_retrainings_with_each_recipe(recipe):
+def test_forecasts_of_ridge_regression_are_those_of_retrainings_with_each_recipe():
     """Pilots of three samples a weight, to 8 times as many; the penalty at hand is chosen by folds."""
-    pilots = [of_numbers(PILOT, 1000 + seed) for seed in range(8)]
-    told, true = [], []
-    for x, y in pilots:
-        at_hand = choose_penalty_of_regression(np.hstack([x, np.ones((PILOT, 1))]), ((y - y.mean()) / y.std())[:, None])
-        told.append(gain(forecast_head(x, y, [PILOT, AHEAD], loss="squared", recipe=recipe)))
-        later = {
-            "fixed": lambda x, y, at_hand=at_hand: at_hand,
-            "tuned": lambda x, y: choose_penalty_of_regression(x, y[:, None]),
-            "per-sample": lambda x, y, at_hand=at_hand: at_hand * PILOT / AHEAD,
-        }[recipe]
-        before = mean_squared_error(lambda x, y, at_hand=at_hand: at_hand, PILOT)
-        true.append(before - mean_squared_error(later, AHEAD, 10))
-    assert np.median(told) == pytest.approx(np.median(true), rel=0.25)
+    recipes = ("fixed", "tuned", "per-sample")
+    with_tuned = mean_squared_error(AHEAD, tuned, 6)
+    told, true = {recipe: [] for recipe in recipes}, {recipe: [] for recipe in recipes}
+    for seed in range(6):
+        x, y = of_numbers(PILOT, 1000 + seed)
+        at_hand = tuned(with_intercept(x), y)
+        before, fixed, per_sample = (
+            mean_squared_error(samples, lambda *_, penalty=penalty: penalty, 60)
+            for samples, penalty in ((PILOT, at_hand), (AHEAD, at_hand), (AHEAD, at_hand * PILOT / AHEAD))
+        )
+        for recipe, after in zip(recipes, (fixed, with_tuned, per_sample), strict=True):
+            told[recipe].append(gain(forecast_head(x, y, [PILOT, AHEAD], loss="squared", recipe=recipe)))
+            true[recipe].append(before - after)
+    for recipe in recipes:
+        assert np.median(told[recipe]) == pytest.approx(np.median(true[recipe]), rel=0.3), recipe
+    assert np.median(true["tuned"]) > 1.1 * np.median(true["fixed"])
 
 
 @pytest.mark.parametrize("recipe", ["tuned", "per-sample"])
@@ -92,7 +101,7 @@ def test_a_curve_that_falls_farther_reaches_targets_with_fewer_samples_and_its_l
 
 def test_the_penalty_that_none_was_given_is_the_one_that_folds_choose():
     x, y = of_classes(PILOT, 1)
-    chosen = choose_penalty(np.hstack([x, np.ones((PILOT, 1))]), y)
+    chosen = choose_penalty(with_intercept(x), y)
     assert forecast_head(x, y, [AHEAD]).penalty == chosen
     assert forecast_head(x, y, [AHEAD], l2=0.02, recipe="per-sample").penalty == 0.02
 

@@ -19,8 +19,8 @@ The leverage :math:`\tau` is that of the losses also for other losses, where the
 has too few degrees of freedom; q is in proportion to it. Between penalties L is linear in :math:`\log \lambda`. What is
 taken from L is the distance of the recipes with x times the samples: to the smallest :math:`L_j(x)` where the penalty
 is tuned, less that distance at hand, and to :math:`L(x; \lambda_0 / x)` where it is in proportion to 1/k. It is added
-to the calibrated fall at the fixed penalty. Where the penalty at hand is not too small already, the sum is at least what
-was common on other people's data (`measured_of_recipes`), whose error the answer has.
+to the calibrated fall at the fixed penalty. Where the penalty at hand is not too small already, the sum is at least
+what was common on other people's data (`measured_of_recipes`), whose error the answer has.
 
 Source: A. Wei, W. Hu, J. Steinhardt, "More Than a Toy", ICML 2022; T. Hastie, A. Montanari, S. Rosset, R. Tibshirani,
 "Surprises in high-dimensional ridgeless least squares interpolation", Annals of Statistics 50 (2022).
