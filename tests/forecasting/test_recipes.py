@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from suffice import InputError, forecast_head
+from suffice.forecasting import NoImprovement
 from suffice.forecasting.penalty import choose_penalty, choose_penalty_of_regression
+from suffice.forecasting.recipes import TENFOLD, AtPenalty, check_recipe
 
 COLUMNS = 40
 PILOT, AHEAD = 120, 960
@@ -109,11 +112,43 @@ def test_the_penalty_that_none_was_given_is_the_one_that_folds_choose():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"recipe": "tuned", "l2": 0.1}, "the recipe tuned chooses the penalty at each size: leave l2 out"),
-        ({"recipe": "tunned"}, 'recipe = "tunned": must be one of fixed, tuned, per-sample'),
-        ({"recipe": "tuned", "estimator": object()}, "the recipe tuned goes with the name of an estimator"),
+        (("tuned", 0.1, "auto"), "the recipe tuned chooses the penalty at each size: leave l2 out"),
+        (("tunned", None, "auto"), 'recipe = "tunned": must be one of fixed, tuned, per-sample; did you mean "tuned"'),
+        (("per-sample", 0.1, NoImprovement(60)), "the recipe per-sample goes with the name of an estimator"),
     ],
 )
 def test_what_does_not_go_together_is_refused(given, said):
     with pytest.raises(InputError, match=said):
-        forecast_head(*of_classes(60, 0), [120], **given)
+        check_recipe(*given)
+    check_recipe("fixed", 0.1, NoImprovement(60))
+    with pytest.raises(InputError, match="leave l2 out"):
+        forecast_head(*of_classes(60, 0), [120], l2=0.1, recipe="tuned")
+
+
+def test_where_the_penalty_at_hand_is_too_small_already_a_smaller_one_is_not_said_to_help():
+    x, y = of_classes(PILOT, 0)
+    fixed, falling = (forecast_head(x, y, [PILOT, AHEAD], l2=2e-4, recipe=recipe) for recipe in ("fixed", "per-sample"))
+    assert falling.status == "cannot_tell" or gain(falling) < 1.05 * gain(fixed)
+
+
+def test_the_losses_of_a_known_curve_tell_how_much_farther_a_recipe_falls():
+    """Losses of the deterministic equivalent with equal features: L(k, lambda) is known in closed form."""
+
+    def loss(kappa, samples, noise=1.0, features=30.0):
+        share = 1 / (1 + kappa)
+        first, second = features * share, features * share**2
+        risk = (kappa * share) ** 2 + noise
+        return kappa * (1 - first / samples), risk / (1 - second / samples), first / samples, second / samples
+
+    at_hand, found = 100.0, []
+    penalty = loss(1.0, at_hand)[0]
+    for times in TENFOLD:
+        kappa = brentq(lambda kappa, times=times: loss(kappa, at_hand)[0] - times * penalty, 1e-6, 1e6)
+        lambda_, expected, first, second = loss(kappa, at_hand)
+        # what the samples have in place of the population: h, of which q is made
+        own_second = (second * (1 - 2 * first) + first**2) / (1 - second)
+        found.append(AtPenalty(lambda_, expected, expected * (1 - first) ** 2, first, own_second))
+    for at, times in zip(found, TENFOLD, strict=True):
+        assert at.penalty == pytest.approx(times * penalty)
+        kappa = brentq(lambda kappa, at=at: loss(kappa, 800.0)[0] - at.ahead(8.0)[0], 1e-6, 1e6)
+        assert at.ahead(8.0)[1] == pytest.approx(loss(kappa, 800.0)[1], rel=1e-9)
