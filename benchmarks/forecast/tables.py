@@ -17,6 +17,9 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "forecast_measured.md"
 
+START = 0.05
+"""q0 of ``collect.py``, over the pool."""
+
 CURVES = ("power law", "power law with limit", "logarithm", "arctan", "algebraic root")
 
 
@@ -64,6 +67,24 @@ def outside() -> str:
     rows.append(["data sets", *(str(part["data_sets"]) for part in parts.values())])
     rows.append(["pilots that cannot tell", *(percent(part["cannot_tell"]) for part in parts.values())])
     return table(["", *parts], rows)
+
+
+def recipes() -> str:
+    """Recipes of the penalty: errors of the predicted gain by part and size, each data set counting the same."""
+    found = read("forecast_recipes")
+    rows = []
+    for part in ("tuning", "development"):
+        for recipe, of in found[part].items():
+            for ahead, by in of.items():
+                for name, one in by.items():
+                    rms, bias = one["rms_log_ratio"], one["bias"]
+                    numbers = (
+                        f"{rms[0]:.2f} ({rms[1]:.2f} to {rms[2]:.2f})",
+                        f"{bias[0]:+.2f} ({bias[1]:+.2f} to {bias[2]:+.2f})",
+                        within(one["coverage"]),
+                    )
+                    rows.append([f"{part}, {recipe}, {ahead}", str(one["data_sets"]), name, *numbers])
+    return table(["", "data sets", "predicted", "RMS log ratio", "bias", "90% interval holds"], rows)
 
 
 def _of_chosen(part: dict[str, Any]) -> str:
@@ -328,6 +349,26 @@ def collect_assurances() -> str:
     return table(["assurance", *COLLECTED], rows)
 
 
+def computation() -> str:
+    """Of one round, what q0 and the size that was asked for take to train, over one training on the whole pool.
+
+    In epochs a training takes as long as it has samples, and the median follows from that of the cost ratio; with a
+    budget of steps each training takes the same.
+    """
+    rows = []
+    for row in read("forecast_collect")["table"]:
+        if row["level"] != "mean" or row["rounds"] != 1 or row["method"] not in ("suffice, 0.5", "suffice, 0.9"):
+            continue
+        asked = [1 + (int(times) - 1) * (1 + cost) for times, cost in row["median_cost_ratio_of"].items()]
+        enough = [START * (1 + int(times)) for times in row["median_cost_ratio_of"]]
+        saved = [
+            f"{1 - START * (1 + size):.0%} (of {1 - least:.0%})" for size, least in zip(asked, enough, strict=True)
+        ]
+        rows.append([row["method"].removeprefix("suffice, "), row["tasks"], percent(row["failure_rate"]), *saved])
+    head = ["assurance", "tasks", "failure rate", *(f"saved, epochs, to {times} times" for times in (2, 4, 8))]
+    return table(head, sorted(rows))
+
+
 COLLECTED = ("rounds T", "tasks", "runs", "failure rate", "missed", "median cost ratio", "to 2, 4, 8 times")
 
 
@@ -415,6 +456,7 @@ def main() -> None:
     text = PAGE.read_text()
     for make in (
         outside,
+        recipes,
         metrics,
         heads,
         times,
@@ -424,6 +466,7 @@ def main() -> None:
         layers,
         collect,
         collect_assurances,
+        computation,
         collect_layers,
         classes,
     ):

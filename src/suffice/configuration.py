@@ -410,7 +410,12 @@ class ForecastConfig(TrainingConfig, FineTunedConfig):
     l2: float | None = Field(
         default=None,
         gt=0,
-        description="penalty l2/2 ||W||^2 of the head, the same at all sizes; by default chosen by cross-validation",
+        description="penalty l2/2 ||W||^2 of the head with the samples at hand; by default chosen by cross-validation",
+    )
+    recipe: Literal["fixed", "tuned", "per-sample"] = Field(
+        default="fixed",
+        description="penalty of the head at other sizes: fixed, the same; tuned, chosen by cross-validation again; or "
+        "per-sample, in proportion to 1/k, as one C of scikit-learn is",
     )
 
     @field_validator("sizes", "metrics", mode="before")

@@ -12,6 +12,7 @@ from suffice.forecasting import choose_penalty, forecast_head
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy
 from suffice.models import load_classifier
+from suffice.report.answers.forecast import forecast_answer
 from suffice.results import ForecastResult
 from suffice.runs.forecast import forecast
 from suffice.training import FrozenFeatures, learner
@@ -132,6 +133,19 @@ def test_the_penalty_is_chosen_by_the_samples_left_out(tmp_path):
     assert result.forecast.level < forecast(config_of(l2=1e-5), tmp_path / "third").forecast.level
 
 
+def test_the_recipe_of_the_penalty_is_a_setting_that_needs_no_new_features(tmp_path, monkeypatch):
+    fixed = forecast(config_of(l2=None, sizes=[2400]), tmp_path / "run")
+    monkeypatch.setattr(FrozenFeatures, "run", lambda *_: pytest.fail("the features are there"))
+    tuned = forecast(config_of(l2=None, sizes=[2400], recipe="tuned"), tmp_path / "run")
+    assert (fixed.forecast.recipe, tuned.forecast.recipe) == ("fixed", "tuned")
+    assert (tuned.l2, tuned.forecast.level) == (fixed.l2, fixed.forecast.level)
+    assert tuned.forecast.loss.mean[-1] < fixed.forecast.loss.mean[-1]
+    assert tuned.gains[0].loss.value >= fixed.gains[0].loss.value
+    words = forecast_answer(tuned)[-1]
+    assert words.startswith("This is with the penalty tuned again at each size; with the 300 at hand it is 0.0")
+    assert not any("penalty" in sentence for sentence in forecast_answer(fixed))
+
+
 def test_the_largest_size_need_not_be_given(tmp_path):
     assert forecast(config_of(), tmp_path / "run").forecast.sizes == [300, 600, 1200, 2400, 4800, 9600]
 
@@ -145,6 +159,9 @@ def test_the_largest_size_need_not_be_given(tmp_path):
         ({"target_accuracy": 1.2}, "target_accuracy"),
         ({"cost_per_sample": 0.0}, "cost_per_sample = 0.0"),
         ({"classes": ["1"]}, "class"),
+        ({"recipe": "tuned"}, "--recipe tuned chooses the penalty at each size: leave --l2 out"),
+        ({"recipe": "tunde"}, "recipe = 'tunde'"),
+        ({"recipe": "tuned", "l2": None, "method": "full"}, "--recipe is of the penalty of a head: leave it out with"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(values, said, tmp_path):

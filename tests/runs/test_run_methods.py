@@ -104,6 +104,10 @@ def test_a_folder_of_one_method_is_not_one_of_several(made, tmp_path):
     [
         ({"method": "head,first_layers(1)"}, "is not a way to fine-tune"),
         ({"method": "head,last_layers(40)"}, "this model has"),
+        (
+            {"method": "last_layers(1),full", "l2": None, "recipe": "tuned"},
+            "--recipe is of the penalty of a head, and the methods are last_layers",
+        ),
         ({"method": "last_layers(1),full"}, "--l2 is the penalty of a head, and the methods are last_layers"),
         ({"trained": True}, "--trained is for one method"),
         ({"estimator": "noise"}, r"--method last_layers\(1\) has auto"),

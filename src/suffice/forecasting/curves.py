@@ -23,6 +23,7 @@ from suffice.forecasting.doubts import error_of_mean, gap_of, skewed
 from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.metrics import Metric, Rates, metric_now
+from suffice.forecasting.recipes import STRAIGHT, Bend
 from suffice.forecasting.regression import Regressed, r_squared_curve, target_variance
 from suffice.forecasting.slopes import (
     FirstOrder,
@@ -85,7 +86,12 @@ def shape_of(evidence: Evidence, slope: float, seed: int = 0) -> Shape:
 
 
 def loss_curve(
-    evidence: Evidence, estimator: Estimator, error: float, sizes: Float64[np.ndarray, " sizes"], seed: int = 0
+    evidence: Evidence,
+    estimator: Estimator,
+    error: float,
+    sizes: Float64[np.ndarray, " sizes"],
+    seed: int = 0,
+    bend: Bend = STRAIGHT,
 ) -> Curve:
     """The expected loss on unseen samples.
 
@@ -95,6 +101,7 @@ def loss_curve(
         error: standard error of the logarithm of its slope.
         sizes: k.
         seed: random seed of the traces.
+        bend: what the recipe of the penalty makes of the curve, where the estimator is of first order.
     """
     unseen, scores = evidence.unseen, _scores()
     normals = _level_scores(evidence)
@@ -115,11 +122,12 @@ def loss_curve(
     }
     if isinstance(estimator, FirstOrder):
         exponent = shape.exponent * np.exp(shape.deviation * scores["exponent"])
-        # the slope is that of the line to 8 times as many samples
-        slope = (
-            estimator.slope.value / evidence.samples * share * share_of_slope(FAR, exponent) / fall(FAR, exponent, 0.0)
-        )
+        slope = _fall_at_hand(estimator.slope.value / evidence.samples * share, exponent)
         level = np.maximum(at_fold + slope * fall(unseen.samples / evidence.samples, exponent, 0.0), 0.0)
+        # the level is that of the penalty at hand: the recipes part from there on
+        share = bend.times * np.exp(math.hypot(error, bend.deviation) * score)
+        exponent = bend.exponent * exponent
+        slope = _fall_at_hand(estimator.slope.value / evidence.samples * share, exponent)
         draws = Draws(**common, level=level, slope=slope, exponent=exponent)
     else:
         gains = estimator.gain(np.append(unseen.samples, evidence.samples * 2.0**KNOTS))
@@ -138,6 +146,13 @@ def _level_scores(evidence: Evidence) -> Float64[np.ndarray, " draws"]:
     """What the level's standard error is multiplied by: standard normal, of regressions with a longer upper side."""
     scores = _scores()["level"]
     return skewed(scores, evidence.unseen.losses) if isinstance(evidence.unseen, Regressed) else scores
+
+
+def _fall_at_hand(
+    far: Float64[np.ndarray, " draws"], exponent: Float64[np.ndarray, " draws"]
+) -> Float64[np.ndarray, " draws"]:
+    """The fall per e-fold of samples at k_0, of a curve that is known by the line to 8 times as many."""
+    return np.asarray(far * share_of_slope(FAR, exponent) / fall(FAR, exponent, 0.0))
 
 
 def _level_noise(evidence: Evidence, shape: Shape) -> float:

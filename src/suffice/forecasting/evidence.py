@@ -10,9 +10,11 @@ from jaxtyping import Float64, Int64
 
 from suffice.forecasting.doubts.copies import Copies, error_of_mean
 from suffice.forecasting.head import Head
+from suffice.forecasting.recipes import AtPenalty
 from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
 from suffice.forecasting.slopes.slope import Slope
+from suffice.results import Recipe
 from suffice.training.predictions import Predictions
 
 Outcome: TypeAlias = Predictions | Regressed
@@ -42,6 +44,8 @@ class Evidence:
         copies: which training samples are copies of others; None where none is.
         rows: where each training sample is in its source; None where they are in that order.
         names: of the classes, for findings; None where they have none.
+        recipe: which penalty heads of other sizes have.
+        penalties: what was measured at other penalties, of a head whose recipe is not fixed.
 
     Raises:
         ValueError: neither folds nor a hold-out.
@@ -64,6 +68,8 @@ class Evidence:
     copies: Copies | None = None
     rows: Int64[np.ndarray, " samples"] | None = None
     names: Sequence[str] | None = None
+    recipe: Recipe = "fixed"
+    penalties: tuple[AtPenalty, ...] = ()
 
     def __post_init__(self) -> None:
         if self.folds is None and self.holdout is None:

@@ -29,34 +29,39 @@ from suffice.forecasting.inputs import (
 )
 from suffice.forecasting.levels import Refit
 from suffice.forecasting.metrics import Accuracy, Metric, metric_named
+from suffice.forecasting.penalty import choose_penalty, choose_penalty_of_regression
+from suffice.forecasting.recipes import IN_WORDS, bend_of, check_recipe
 from suffice.forecasting.regression import Regressed, in_units, rmse_curve
 from suffice.forecasting.slopes import FirstOrder
+from suffice.forecasting.slopes.calibrated import FAR
 from suffice.problem import Problem, Samples
-from suffice.results import CONFIDENCE, Band, LearningCurve
+from suffice.results import CONFIDENCE, Band, LearningCurve, Recipe
 
 
 def forecast_head(
     features: Table,
     labels: Labels,
     sizes: Sequence[int],
-    l2: float,
+    l2: float | None = None,
     seed: int = 0,
     estimator: str | Estimator = AUTO,
     loss: Literal["cross_entropy", "squared"] = "cross_entropy",
     metrics: Sequence[str] = (),
+    recipe: Recipe = "fixed",
 ) -> LearningCurve:
     r"""The expected test loss and accuracy of a linear head fitted to k samples, from those at hand alone.
 
     The head, a softmax regression or one fitted by least squares, minimises the mean loss plus
-    :math:`\frac{l_2}{2} ||W||^2`, W of shape (columns + 1, outputs) with an intercept as a feature of ones, the same
-    :math:`l_2` at every size. With :math:`k_0` samples at hand and an exponent c close to 1
+    :math:`\frac{l_2}{2} ||W||^2`, W of shape (columns + 1, outputs) with an intercept as a feature of ones. With
+    the same :math:`l_2` at every size, :math:`k_0` samples at hand and an exponent c close to 1
 
     .. math:: L(k) = L(k_0) - \frac{s}{k_0} \, \frac{1 - (k / k_0)^{-c}}{c}
 
     The level :math:`L(k_0)` is estimated by ten-fold cross-validation, extended from nine tenths of the samples to all
     by the curve. The slope s needs one fit with its curvature and the losses of the folds, see
     `suffice.forecasting.slopes.calibrated_slope`. Metrics rise with the fall of the loss, see
-    `suffice.forecasting.metrics`.
+    `suffice.forecasting.metrics`. With a penalty that changes with the size the loss falls farther, and with a smaller
+    c, see `suffice.forecasting.recipes`.
 
     The intervals are for the expected value of a training on k samples. They combine the noise of the level with the
     errors of slope and shape, which were measured on other people's data sets.
@@ -66,7 +71,7 @@ def forecast_head(
         labels: classes 0 to K - 1, (n,); for least squares numbers, (n,) or (n, outputs), from which their mean is
             taken, since the intercept is penalised.
         sizes: k, at least 2; those below n are for comparison.
-        l2: the penalty.
+        l2: the penalty with the samples at hand; None for the one that folds choose.
         seed: random seed of the folds and the traces.
         estimator: of the slope: "calibrated" (the default, "auto"), "noise" (the sandwich), "information" (the
             effective dimension), "combined" (the geometric mean of these two), "symmetric" (the optimism), or any
@@ -74,11 +79,13 @@ def forecast_head(
         loss: "cross_entropy", or "squared", the mean over outputs: then "accuracy" of the result is :math:`R^2`, and
             "RMSE" is among its metrics; losses in findings are over the variance of the targets.
         metrics: others of a classifier: "balanced accuracy", "macro F1", "AUROC", "recall of class 2" and so on.
+        recipe: of the penalty at other sizes k: "fixed", the same; "tuned", the one that folds choose there, as they
+            do at hand; "per-sample", :math:`l_2 k_0 / k`, which is one and the same C of scikit-learn.
 
     Raises:
         InputError: features that are not finite, or scaled so that the head cannot be fitted, labels that are not 0 to
-            K - 1 with at least two samples each, sizes below 2, a penalty that is not positive, an unknown estimator
-            or metric.
+            K - 1 with at least two samples each, sizes below 2, a penalty that is not positive, or given where it is
+            tuned, an unknown estimator, metric or recipe.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -94,7 +101,8 @@ def forecast_head(
         raise InputError(f'loss = "{loss}": must be cross_entropy or squared')
     if loss == "squared" and len(metrics):
         raise InputError("metrics are of classifiers: with the loss squared there are R² and RMSE")
-    asked, penalty = whole_sizes(sizes), positive("l2", l2)
+    check_recipe(recipe, l2, estimator)
+    asked, penalty = whole_sizes(sizes), None if l2 is None else positive("l2", l2)
     numbers = dense_features(features)
     if not np.ptp(numbers, 0).any():
         raise InputError("all features are constant: give features that differ, and standardise them")
@@ -106,12 +114,18 @@ def forecast_head(
                 unit = float(targets.std(0).max())
                 if not 0 < unit**2 < math.inf:
                     raise InputError(f"the targets vary by {unit:.3g}: give them in other units")
-                evidence = measure_regression(with_intercept, (targets - targets.mean(0)) / unit, penalty, seed)
+                scaled = (targets - targets.mean(0)) / unit
+                if penalty is None:
+                    penalty = choose_penalty_of_regression(with_intercept, scaled, seed)
+                evidence = measure_regression(with_intercept, scaled, penalty, seed, recipe)
                 curve = in_units(curve_of(evidence, asked, estimator, seed), unit)
             else:
                 classes = class_labels(labels, len(numbers))
                 wanted = [metric_named(name, int(classes.max()) + 1) for name in metrics]
-                curve = curve_of(measure_head(with_intercept, classes, penalty, seed), asked, estimator, seed, wanted)
+                if penalty is None:
+                    penalty = choose_penalty(with_intercept, classes, seed)
+                evidence = measure_head(with_intercept, classes, penalty, seed, recipe=recipe)
+                curve = curve_of(evidence, asked, estimator, seed, wanted)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         raise InputError(f"the head cannot be fitted to these features ({error}): standardise them") from error
     is_finite = bool(np.isfinite([curve.loss.mean, curve.accuracy.mean]).all())
@@ -223,7 +237,14 @@ def curve_of(
     findings = by_severity([*findings, *of_estimator, *findings_of_sizes(evidence, asked)])
     if _is_stopped(findings):
         return _cannot_tell(evidence, asked, _sentences(findings[0]), findings)
-    loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64), seed)
+    bend = bend_of(evidence.penalties, evidence.recipe, float(used.gain(np.array([FAR * evidence.samples]))[0]))
+    if bend is None:
+        reason = (
+            "With the penalty in proportion to 1/k the loss hardly falls, or rises: the penalty at hand is too small "
+            "already. Take a larger one, or the recipe tuned."
+        )
+        return _cannot_tell(evidence, asked, reason, findings)
+    loss = loss_curve(evidence, used, error, np.array(asked, dtype=np.float64), seed, bend)
     if isinstance(evidence.unseen, Regressed):
         accuracy, others = curve_of_r_squared(evidence.unseen, loss), {"RMSE": rmse_curve(loss)}
     else:
@@ -242,11 +263,13 @@ def curve_of(
         loss_limit=limit,
         accuracy_limit=accuracy.limit,
         penalty=evidence.penalty,
+        recipe=evidence.recipe,
         estimator=used.name,
         status="extrapolated",
         explanation=(
             f"With {evidence.samples:,} samples the test loss is about {level:.3g}; with unlimited samples it "
-            f"approaches {limit.mean:.3g} ({CONFIDENCE:.0%} interval {limit.low:.3g} to {limit.high:.3g})."
+            f"approaches {limit.mean:.3g} ({CONFIDENCE:.0%} interval {limit.low:.3g} to {limit.high:.3g})"
+            f"{IN_WORDS[evidence.recipe]}."
         ),
         findings=[finding.value for finding in findings],
         doubts=[_sentences(finding) for finding in findings],

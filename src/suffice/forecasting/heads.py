@@ -10,8 +10,10 @@ from suffice.forecasting.evidence import Evidence, Outcome
 from suffice.forecasting.head import Head, fit_head
 from suffice.forecasting.levels.folds import FOLDS, WithoutFold, heads_without_fold, mean_outputs, outputs_out_of_fold
 from suffice.forecasting.losses import CrossEntropy, Outputs, SquaredError
+from suffice.forecasting.recipes import along_penalties
 from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
+from suffice.results import Recipe
 from suffice.training.predictions import Predictions
 
 Features = Float64[np.ndarray, "samples columns"]
@@ -27,6 +29,7 @@ def measure_head(
     l2: float,
     seed: int = 0,
     others: tuple[Float64[np.ndarray, "others columns"], Int64[np.ndarray, " others"]] | None = None,
+    recipe: Recipe = "fixed",
 ) -> Evidence:
     """Fits a softmax regression to all samples once, and from there to all but each fold and to each half.
 
@@ -38,6 +41,7 @@ def measure_head(
         l2: the penalty on the mean loss.
         seed: random seed of the folds.
         others: features and labels of unseen samples for the level, beside the folds.
+        recipe: which penalty heads of other sizes have; all but "fixed" need folds at other penalties as well.
     """
     classes = int(labels.max()) + 1
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
@@ -50,11 +54,16 @@ def measure_head(
         of_others=lambda size: None if others is None else Predictions(size, head.predict(others[0]), others[1]),
         folds=FOLDS,
         seed=seed,
+        recipe=recipe,
     )
 
 
 def measure_regression(
-    features: Features, targets: Float64[np.ndarray, "samples outputs"], l2: float, seed: int = 0
+    features: Features,
+    targets: Float64[np.ndarray, "samples outputs"],
+    l2: float,
+    seed: int = 0,
+    recipe: Recipe = "fixed",
 ) -> Evidence:
     r"""Fits a head by least squares to all samples, and to all but each fold and each half of them.
 
@@ -66,6 +75,7 @@ def measure_regression(
         targets: see `suffice.forecasting.inputs.regression_targets`.
         l2: the penalty.
         seed: random seed of the folds.
+        recipe: as for `measure_head`.
     """
     outputs = targets.shape[1]
     head = fit_head(features, SquaredError(targets), outputs, l2)
@@ -78,6 +88,7 @@ def measure_regression(
         of_others=lambda size: None,
         folds=folds_of_regression(degrees_of_freedom(head).second / outputs, len(targets)),
         seed=seed,
+        recipe=recipe,
     )
 
 
@@ -110,6 +121,7 @@ def _measured(
     of_others: Callable[[float], Outcome | None],
     folds: int,
     seed: int,
+    recipe: Recipe,
 ) -> Evidence:
     copies = copies_of_rows(features)
     groups = None if copies is None else copies.together
@@ -130,4 +142,6 @@ def _measured(
         head=head,
         penalty=head.penalty,
         copies=copies,
+        recipe=recipe,
+        penalties=() if recipe == "fixed" else along_penalties(head, strata, free, samples, seed, groups),
     )

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float64
 
+from suffice.forecasting.recipes import IN_WORDS
 from suffice.results import HORIZON, Curve, Draws, LearningCurve
 
 KNOTS = np.arange(-2.0, math.log2(HORIZON) + 0.25, 0.25)
@@ -168,7 +169,7 @@ def in_units(curve: LearningCurve, unit: float) -> LearningCurve:
             "explanation": (
                 f"With {curve.samples:,} samples the mean squared error is about {unit**2 * (curve.level or 0):.3g}; "
                 f"with unlimited samples it approaches {limit.mean:.3g} ({curve.confidence:.0%} interval "
-                f"{limit.low:.3g} to {limit.high:.3g})."
+                f"{limit.low:.3g} to {limit.high:.3g}){IN_WORDS[curve.recipe]}."
             ),
             **{
                 name: None if value is None else unit**2 * value

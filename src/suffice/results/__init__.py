@@ -19,7 +19,7 @@ from suffice.results.finding import FindingValue, Severity, Trust, Word
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
 from suffice.results.interval import Band, Estimate, Limit, Numbers
-from suffice.results.learning_curve import LearningCurve
+from suffice.results.learning_curve import LearningCurve, Recipe
 from suffice.results.methods import Chances, Comparison, Fewest, MethodsResult, OfMethod, Stretch, Takeover
 from suffice.results.mlp import MLPResult, Network, Surrounding
 from suffice.results.predicted import BOUNDS, CONFIDENCE, HORIZON, RISES, Curve, Metric, Of, sample_counts
@@ -78,6 +78,7 @@ __all__ = [
     "Probe",
     "ProblemSummary",
     "Reached",
+    "Recipe",
     "Result",
     "Retrained",
     "Settling",

@@ -12,6 +12,10 @@ from suffice.results.predicted import Curve, Of
 from suffice.results.sufficient_size import Status, SufficientSize, Target, interval_in_words
 from suffice.results.value import Value
 
+Recipe = Literal["fixed", "tuned", "per-sample"]
+"""Which penalty a head has at other sizes than that at hand: the same; the one that folds choose there; or one in
+proportion to 1/k, which is one and the same C of scikit-learn."""
+
 _WORDS = {"target_loss": "A test loss of {:.3g}", "target_accuracy": "An accuracy of {:.3g}"}
 
 
@@ -39,12 +43,19 @@ class LearningCurve(Value):
     )
     samples: int | None = Field(default=None, description="k_0: samples at hand, from which the curve is predicted")
     level: float | None = Field(default=None, description="expected test loss with k_0 samples")
-    slope: float | None = Field(default=None, description="-dL/d(1/k) at k_0: the loss falls by slope (1/k_0 - 1/k)")
+    slope: float | None = Field(
+        default=None, description="-dL/d(1/k) at k_0: at a fixed penalty the loss falls by slope (1/k_0 - 1/k)"
+    )
     slope_error: float | None = Field(default=None, description="standard error of the slope")
     loss_limit: Limit | None = Field(default=None, description="limit of the test loss")
     accuracy_limit: Limit | None = Field(default=None, description="limit of the test accuracy")
     penalty: float | None = Field(
         default=None, description="lambda of the penalty lambda/2 ||w||^2, or the effective one of the training"
+    )
+    recipe: Recipe = Field(
+        default="fixed",
+        description="which penalty heads of other sizes have: fixed, the same; tuned, chosen again at each size; "
+        "per-sample, in proportion to 1/k",
     )
     estimator: str | None = Field(default=None, description="estimator of a predicted curve; null for a measured one")
     status: Status = Field(

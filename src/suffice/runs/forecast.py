@@ -47,6 +47,7 @@ FREE = frozenset(
         "of",
         "metrics",
         "l2",
+        "recipe",
         "estimator",
     }
 )
@@ -138,6 +139,10 @@ def _check(config: ForecastConfig) -> None:
             f"--l2 is the penalty of a head: with --method {config.method} set --weight-decay, from which the "
             "effective penalty is estimated"
         )
+    if config.recipe != "fixed" and config.method != "head":
+        raise InputError(f"--recipe is of the penalty of a head: leave it out with --method {config.method}")
+    if config.recipe == "tuned" and config.l2 is not None:
+        raise InputError("--recipe tuned chooses the penalty at each size: leave --l2 out")
     if config.trained and config.method == "head":
         raise InputError(
             "--trained is for --method last_layers(n) or full: a head is always fitted, leave --trained out"
@@ -195,7 +200,7 @@ def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch:
     at_hand, others = of(task.parts.pool), of(task.parts.test) if len(task.parts.test) else None
     with watch.progress("fitting heads"):
         l2 = choose_penalty(*at_hand, config.seed) if config.l2 is None else config.l2
-        return measure_head(*at_hand, l2, config.seed, others), at_hand[0].shape[1] - 1
+        return measure_head(*at_hand, l2, config.seed, others, config.recipe), at_hand[0].shape[1] - 1
 
 
 def _result(

@@ -83,8 +83,11 @@ def _of_each(config: ForecastConfig) -> dict[str, ForecastConfig]:
         raise InputError("--trained is for one method, the one by which the model was trained: give only that one")
     if config.l2 is not None and "head" not in config.methods:
         raise InputError(f"--l2 is the penalty of a head, and the methods are {config.method}: leave it out")
+    if config.recipe != "fixed" and "head" not in config.methods:
+        raise InputError(f"--recipe is of the penalty of a head, and the methods are {config.method}: leave it out")
+    of_heads = {"l2": None, "recipe": "fixed"}
     return {
-        method: config.model_copy(update={"method": method, "l2": config.l2 if method == "head" else None})
+        method: config.model_copy(update={"method": method} | ({} if method == "head" else of_heads))
         for method in config.methods
     }
 

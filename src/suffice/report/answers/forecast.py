@@ -19,7 +19,7 @@ def forecast_answer(result: ForecastResult) -> list[str]:
     if result.forecast.status == "cannot_tell":
         return [f"No forecast: {result.forecast.explanation}"]
     targets = [sentence for answer in result.answers for sentence in _of_answer(result, answer)]
-    return [*targets, *map(_gain, result.gains), *_next_class(result), *_limits(result)]
+    return [*targets, *map(_gain, result.gains), *_next_class(result), *_limits(result), *_recipe(result)]
 
 
 def findings_in_words(forecast: LearningCurve) -> list[str]:
@@ -130,4 +130,15 @@ def _limits(result: ForecastResult) -> list[str]:
     return [
         f"With unlimited samples the accuracy approaches {accuracy.mean:.1%} ({accuracy.low:.1%} to "
         f"{accuracy.high:.1%}) and the loss {loss.mean:.3f} ({loss.low:.3f} to {loss.high:.3f})."
+    ]
+
+
+def _recipe(result: ForecastResult) -> list[str]:
+    """Which penalty heads of other sizes have, where it is not the one at hand."""
+    how = {"tuned": "tuned again at each size", "per-sample": "in proportion to 1/k (one C of scikit-learn)"}
+    if result.forecast.recipe == "fixed" or result.l2 is None:
+        return []
+    return [
+        f"This is with the penalty {how[result.forecast.recipe]}; with the {result.samples:,} at hand it is "
+        f"{result.l2:.3g}."
     ]
