@@ -420,8 +420,8 @@ FAR_BELOW = Kind(
     "note",
     "Sizes far below the samples at hand",
     "Sizes below a quarter of the samples at hand are asked for.",
-    "The curve is made for more samples. The loss at a quarter was off by 1 to 27%, at an eighth by up to 60%, and at a "
-    "sixteenth by a factor of 2 or more. The intervals there are wide and mostly hold.",
+    "The curve is made for more samples. The loss at a quarter was off by 1 to 27%, at an eighth by up to 60%, and at "
+    "a sixteenth by a factor of 2 or more. The intervals there are wide and mostly hold.",
     "Train on so few to see what they bring.",
 )
 
