@@ -61,7 +61,7 @@ def skewed(
         >>> skewed(np.array([-1.0, 1.0]), np.append(np.zeros(99), 1.0)).round(2)
         array([-1.  ,  2.98])
     """
-    return np.where(normals > 0, 1 + SKEW * math.sqrt(tail_noise(losses)), 1.0) * normals
+    return np.asarray(np.where(normals > 0, 1 + SKEW * math.sqrt(tail_noise(losses)), 1.0) * normals)
 
 
 def about_tails(
