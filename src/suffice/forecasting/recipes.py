@@ -100,7 +100,7 @@ def along_penalties(
 
     Args:
         head: at its own penalty.
-        strata: for stratified folds.
+        strata: classes, for the folds.
         free: F, free outputs of a sample.
         samples: k_0, where copies count once.
         seed: random seed of the folds and the traces.
