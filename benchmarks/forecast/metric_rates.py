@@ -206,7 +206,7 @@ def luck(one: Found) -> float:
 
 
 def is_within(one: Found, error: tuple[float, float]) -> bool:
-    normals = np.random.default_rng(0).normal(size=(2, DRAWS))
+    normals = np.random.default_rng(0).normal(size=(3, DRAWS))
     spread = np.sqrt(error[0] ** 2 + error[1] ** 2 * min(one.noise, 1.0))
     rates = one.rates["sharpness"] * np.exp(spread * normals[0])
     drawn = np.clip(one.now.draws(normals[1], normals[2]) + rates * one.fall_from_folds, 0, 1)[:, None]
