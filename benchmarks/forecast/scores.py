@@ -20,8 +20,8 @@ from outside_curves import AHEAD, LEARNERS, Part, Pilot, language_models, lcdb
 from plain_fits import plain_fits
 
 from suffice.errors import InputError
-from suffice.forecasting import Curve, forecast_scores
-from suffice.results import Metric
+from suffice.forecasting import forecast_scores
+from suffice.results import Curve, Metric
 
 RATIOS = np.array([1 / 8, 1 / 4, 1 / 2, 1])
 RESAMPLES = 1000
