@@ -20,6 +20,11 @@ PAGE = ROOT / "docs" / "forecast_measured.md"
 START = 0.05
 """q0 of ``collect.py``, over the pool."""
 
+PARTS = ("tuning", "development", "held out")
+"""Of other people's data sets."""
+
+ASSURED = "enough_at_assurance_0.8"
+
 CURVES = ("power law", "power law with limit", "logarithm", "arctan", "algebraic root")
 
 
@@ -54,7 +59,7 @@ def outside() -> str:
     found = read("forecast_outside_heads")
     parts = {
         f"{part}, {group}": found[part][group]
-        for part in ("tuning", "development")
+        for part in PARTS
         for group in ("24 a class or more", "fewer")
     }
     names = list(next(iter(parts.values()))["gain"])
@@ -67,6 +72,44 @@ def outside() -> str:
     rows.append(["data sets", *(str(part["data_sets"]) for part in parts.values())])
     rows.append(["pilots that cannot tell", *(percent(part["cannot_tell"]) for part in parts.values())])
     return table(["", *parts], rows)
+
+
+def forecasts() -> str:
+    """Whole forecasts of heads on other people's data: how often intervals hold, and sizes are enough."""
+    found = read("forecast_outside")
+    parts = {f"{part}, {group}": found[part][group] for part in PARTS for group in ("24 a class or more", "fewer")}
+    rows = []
+    for name, key in (("gain", "gain"), ("gain, penalty chosen by folds", "gain_penalty_chosen")):
+        numbers = ("{rms_log_ratio[0]:.2f} / {bias[0]:+.2f}".format(**of[key]) for of in parts.values())
+        rows.append([f"{name}: RMS log ratio / bias", *numbers])
+    rows += [
+        [f"{name}: 90% interval holds", *(within(of[name]["covered"]) for of in parts.values())]
+        for name in ("gain", "loss", "accuracy")
+    ]
+    rows += [
+        [f'size is enough at assurance 0.8, "{of_what}"', *(within(of[ASSURED][of_what]) for of in parts.values())]
+        for of_what in ("mean", "next")
+    ]
+    for score in ("ours", "no improvement", "two points", "ours, conformal"):
+        rows.append(
+            [f"interval score, {score}", *("{:.2f}".format(of["interval_score"][score][0]) for of in parts.values())]
+        )
+    for group in ("24 of the smallest class or more", "fewer of the smallest class"):
+        told = (of["status"].get(group) for of in parts.values())
+        rows.append([f"cannot tell, {group}", *("" if of is None else within(of["cannot_tell"]) for of in told)])
+    rows.append(["data sets", *(str(of["data_sets"]) for of in parts.values())])
+    return table(["", *parts], rows)
+
+
+def by_noise() -> str:
+    """The same by the relative standard error of the loss gap."""
+    found = read("forecast_outside")
+    rows = [
+        [f"{part}, {noise}", *(within(of[name]["covered"]) for name in ("gain", "loss", "accuracy"))]
+        for part in PARTS
+        for noise, of in found[part]["by_noise"].items()
+    ]
+    return table(["part, noise of the gap", "gain", "loss", "accuracy"], rows)
 
 
 def recipes() -> str:
@@ -456,6 +499,8 @@ def main() -> None:
     text = PAGE.read_text()
     for make in (
         outside,
+        forecasts,
+        by_noise,
         recipes,
         metrics,
         heads,

@@ -11,6 +11,10 @@ from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy, OutputLoss, SquaredError
 
+RISEN = 1.1
+"""A loss so many times the smallest has risen in earnest: while a penalty is so strong that a head knows little but the
+shares of the classes, the loss of folds can rise by a few percent before it falls."""
+
 PENALTIES = np.geomspace(1e-6, 1, 13)
 """Candidate penalties, relative to the mean squared norm of the features."""
 
@@ -20,7 +24,7 @@ def choose_penalty(
 ) -> float:
     """The penalty with the smallest cross-validated loss.
 
-    Candidates are tried from the largest on, each fit from where the last ended, until the loss rises.
+    Candidates are tried from the largest on, each fit from where the last ended, until the loss has risen by a tenth.
 
     Args:
         features: an intercept is a column of ones.
@@ -73,7 +77,7 @@ def _chosen(
     for penalty in scale * PENALTIES[::-1]:
         head = refit(replace(head, penalty=float(penalty)))
         found = float(loss.values(out_of_fold(head, strata, FOLDS // 2, seed, groups)).mean())
-        if found > best[0]:
+        if found > RISEN * best[0]:
             break
-        best = (found, head.penalty)
+        best = min(best, (found, head.penalty))
     return best[1]
