@@ -247,7 +247,10 @@ def curve_of(
     if isinstance(evidence.unseen, Regressed):
         accuracy, others = curve_of_r_squared(evidence.unseen, loss), {"RMSE": rmse_curve(loss)}
     else:
-        accuracy, *rest = (metric_curve(evidence, evidence.unseen, loss, one) for one in (Accuracy(), *metrics))
+        sharper = loss
+        if evidence.recipe != "fixed":
+            sharper = loss_curve(evidence, used, error, loss.sizes, seed, bend.of_metrics)
+        accuracy, *rest = (metric_curve(evidence, evidence.unseen, sharper, one) for one in (Accuracy(), *metrics))
         others = {str(curve.name): curve for curve in rest}
     level, limit = float(np.median(loss.draws.level)), loss.limit
     return LearningCurve(

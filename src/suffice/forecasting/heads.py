@@ -10,7 +10,7 @@ from suffice.forecasting.evidence import Evidence, Outcome
 from suffice.forecasting.head import Head, fit_head
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy, Outputs, SquaredError
-from suffice.forecasting.recipes import along_penalties
+from suffice.forecasting.recipes import AtPenalty, along_penalties
 from suffice.forecasting.regression import Regressed
 from suffice.results import Recipe
 from suffice.training.predictions import Predictions
@@ -102,16 +102,19 @@ def _measured(
     def left_out(folds: int) -> Outcome:
         return outcome(samples * (1 - 1 / folds), out_of_fold(head, strata, folds, seed, groups))
 
+    folds, penalties = left_out(min(FOLDS, samples)), tuple[AtPenalty, ...]()
+    if recipe != "fixed":
+        penalties = along_penalties(head, folds.outputs, strata, free, samples, seed, groups)
     return Evidence(
         samples=samples,
         directions=head.weights.size / free,
         own=outcome(samples, head.outputs),
-        folds=left_out(min(FOLDS, samples)),
+        folds=folds,
         halves=left_out(2),
         holdout=of_others(samples),
         head=head,
         penalty=head.penalty,
         copies=copies,
         recipe=recipe,
-        penalties=() if recipe == "fixed" else along_penalties(head, strata, free, samples, seed, groups),
+        penalties=penalties,
     )
