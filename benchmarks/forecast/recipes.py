@@ -27,7 +27,7 @@ from outside_cells import DRAWS, Cell, Pilot, of_exponent
 from outside_tasks import DEVELOPMENT, TUNING
 from scipy.interpolate import PchipInterpolator
 
-from suffice.forecasting.recipes import MEASURED, TENFOLD, AtPenalty, Bend, bend_of, measured_of_recipes
+from suffice.forecasting.recipes import MEASURED, SHARPER, TENFOLD, AtPenalty, Bend, bend_of, measured_of_recipes
 from suffice.forecasting.slopes.calibrated import FAR, TOO_NOISY, measured_of_heads, share_of_slope
 from suffice.results import Recipe
 
@@ -38,6 +38,9 @@ CHANGING: tuple[Recipe, ...] = ("tuned", "per-sample")
 EXPONENT = 0.7
 """With which the loss falls at least. On the tuning part the root mean square of the log ratio differs by less than 5%
 between 0.5 and 1 where the penalty is tuned, and the bias is smaller the smaller the exponent."""
+
+POINTS = 0.003
+"""Least rise in accuracy."""
 
 CLEAR = 0.01
 """Part of the loss at hand that a true gain has at least to be compared with."""
@@ -58,30 +61,31 @@ class Truth:
     def sizes(self) -> list[int]:
         return [int(size) for size in self.kept["sizes"]]
 
-    def loss(self, place: int, penalties: Any) -> float:
-        """The mean at some penalties, of those that were measured the nearest beyond them."""
-        known, losses = self.kept["penalties"][::-1], self.kept["loss"].mean(0)[place, ::-1]
+    def mean(self, place: int, penalties: Any, of: str = "loss") -> float:
+        """The mean loss or error at some penalties, of those that were measured the nearest beyond them."""
+        known, losses = self.kept["penalties"][::-1], self.kept[of].mean(0)[place, ::-1]
         inside = np.clip(penalties, known[0], known[-1])
         return float(np.nanmean(PchipInterpolator(np.log(known), losses)(np.log(inside))))
 
-    def gain(self, place: int, recipe: Recipe, penalty: float) -> float:
+    def gain(self, place: int, recipe: Recipe, penalty: float, of: str = "loss") -> float:
         """From the first size at a penalty to another one."""
         used = {
             "fixed": penalty,
             "tuned": self.kept["tuned_penalty"][:, place],
             "per-sample": penalty * self.sizes[0] / self.sizes[place],
         }
-        return self.loss(0, penalty) - self.loss(place, used[recipe])
+        return self.mean(0, penalty, of) - self.mean(place, used[recipe], of)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A pilot, and the true gain of one recipe to one size."""
+    """A pilot, and the true gain in loss and the rise in accuracy of one recipe to one size."""
 
     pilots: tuple[Pilot, ...]
     recipe: Recipe
     ratio: float
     gain: float
+    rise: float
 
     @property
     def pilot(self) -> Pilot:
@@ -140,8 +144,9 @@ def collected(cache: Path) -> dict[str, list[Judged]]:
             for place, size in enumerate(truth.sizes[1:], 1):
                 for recipe in ("fixed", *CHANGING):
                     gain = truth.gain(place, recipe, penalty)
-                    judged = Judged(pilots, recipe, size / truth.sizes[0], gain)
-                    if gain > CLEAR * truth.loss(0, penalty) and judged.bend() is not None:
+                    rise = truth.gain(place, recipe, penalty, "error")
+                    judged = Judged(pilots, recipe, size / truth.sizes[0], gain, rise)
+                    if gain > CLEAR * truth.mean(0, penalty) and judged.bend() is not None:
                         found[str(pilot.cell.about["part"])].append(judged)
     return found
 
@@ -217,6 +222,33 @@ def gains_of(found: dict[str, list[Judged]]) -> list[dict[str, Any]]:
     return list(table.values())
 
 
+def rises(of: Sequence[Judged]) -> dict[str, Any]:
+    """How much farther the error falls than at the fixed penalty, against how much farther the loss does, in logs.
+
+    Where both rises in accuracy to the largest size are at least `POINTS`; the slope is through the origin.
+    """
+    by: dict[tuple[str, int], dict[tuple[Recipe, float], Judged]] = {}
+    for one in of:
+        by.setdefault((one.data_set, one.pilot.size), {})[one.recipe, one.ratio] = one
+    farther = []
+    for cell in by.values():
+        ratio = max(ratio for _, ratio in cell)
+        fixed = cell.get(("fixed", ratio))
+        for recipe in CHANGING:
+            other = cell.get((recipe, ratio))
+            if fixed is not None and other is not None and min(fixed.rise, other.rise) > POINTS:
+                farther.append((np.log(other.gain / fixed.gain), np.log(other.rise / fixed.rise)))
+    of_loss, of_error = np.array(farther).T
+    return {
+        "cells": len(farther),
+        "slope": round(float(of_loss @ of_error / (of_loss @ of_loss)), 3),
+        "rms_log_ratio": {
+            f"{share:g} of that of the loss": round(float(np.sqrt(np.mean((share * of_loss - of_error) ** 2))), 3)
+            for share in (0.0, SHARPER, 1.0)
+        },
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, default=Path("runs/forecast-benchmark/outside"))
@@ -247,10 +279,9 @@ def main() -> None:
         }
         for part in found
     }
-    save(
-        "forecast_recipes",
-        {"constants": json.loads(CONSTANTS.read_text())["recipes"], **results, "gains": gains_of(found)},
-    )
+    metrics = {part: rises(found[part]) for part in found}
+    constants = json.loads(CONSTANTS.read_text())["recipes"]
+    save("forecast_recipes", {"constants": constants, **results, "metrics": metrics, "gains": gains_of(found)})
 
 
 if __name__ == "__main__":

@@ -57,11 +57,7 @@ def heads() -> str:
 def outside() -> str:
     """Heads on other people's data: errors of the predicted gain by estimator, each data set counted the same."""
     found = read("forecast_outside_heads")
-    parts = {
-        f"{part}, {group}": found[part][group]
-        for part in PARTS
-        for group in ("24 a class or more", "fewer")
-    }
+    parts = {f"{part}, {group}": found[part][group] for part in PARTS for group in ("24 a class or more", "fewer")}
     names = list(next(iter(parts.values()))["gain"])
     rows = [
         [name, *("{rms_log_ratio[0]:.2f} / {bias[0]:+.2f}".format(**part["gain"][name]) for part in parts.values())]

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from suffice.forecasting.head import STATIONARY, fit_head, refit
 from suffice.forecasting.levels.folds import fold_of, out_of_fold
 from suffice.forecasting.losses import CrossEntropy, SquaredError
+from suffice.forecasting.penalty import choose_penalty
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -127,3 +128,15 @@ def test_folds_do_not_know_what_they_left_out_however_small_losses_and_penalty_a
             fresh = fit_head(x[others], loss.take(others), outputs, l2)
             apart[held_out] = loss.take(held_out).values(fresh.predict(x[held_out]))
         assert found.mean() == pytest.approx(apart.mean(), rel=0.03)
+
+
+def test_a_first_small_rise_does_not_end_the_search_for_a_penalty():
+    """While a head knows the shares of the classes alone, the loss of folds rises; it falls where it learns more."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 10, 120)
+    centres = random.normal(size=(10, 40))
+    features = np.hstack([centres[labels] + 0.5 * random.normal(size=(120, 40)), np.full((120, 1), 30.0)])
+    chosen = choose_penalty(features, labels)
+    assert chosen < 0.01 * np.square(features).sum(1).mean()
+    head = fit_head(features, CrossEntropy(labels, 10), 10, chosen)
+    assert head.loss.values(out_of_fold(head, labels)).mean() < 0.5 * np.log(10)

@@ -81,6 +81,7 @@ def test_every_recipe_begins_where_the_fixed_one_is_and_a_tuned_penalty_is_not_w
     assert other.recipe == recipe
     assert other.penalty == fixed.penalty
     np.testing.assert_array_equal(other.loss.samples[:, 0], fixed.loss.samples[:, 0])
+    np.testing.assert_array_equal(other.accuracy.samples[:, 0], fixed.accuracy.samples[:, 0])
     if recipe == "tuned":
         assert (other.loss.mean <= fixed.loss.mean).all()
         assert (other.accuracy.mean >= fixed.accuracy.mean).all()

@@ -24,6 +24,10 @@ def forecast(
 
         suffice forecast ./dinov2-small ./images --image-size 56 --target-accuracy 0.85
 
+    The same with the penalty of the head tuned again at each size:
+
+        suffice forecast ./dinov2-small ./images --image-size 56 --target-accuracy 0.85 --recipe tuned
+
     The same for LoRA, with other images to test on:
 
         suffice forecast ./dinov2-small ./images --image-size 56 --method "lora(4)" --steps 300 --test ./others

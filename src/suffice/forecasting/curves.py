@@ -172,7 +172,7 @@ def _level_noise(evidence: Evidence, shape: Shape) -> float:
     return math.hypot(of_samples, shape.luck)
 
 
-def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: Metric) -> Curve:
+def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: Metric, straight: Curve) -> Curve:
     """The expected metric on unseen samples, which rises with the fall of the loss.
 
     Args:
@@ -180,6 +180,7 @@ def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: M
         unseen: its predictions for unseen samples.
         loss: the curve of the loss.
         metric: between 0 and 1, higher is better.
+        straight: the loss at the fixed penalty, by which the level is brought to k_0.
 
     Raises:
         InputError: a metric that is not defined for these samples.
@@ -188,7 +189,9 @@ def metric_curve(evidence: Evidence, unseen: Predictions, loss: Curve, metric: M
     now = metric_now(unseen, metric, evidence.groups if evidence.holdout is None else None)
     noise = gap_of(evidence.own.losses, evidence.apart.losses, evidence.folds is not None, evidence.groups).noise
     rates = Rates(unseen, noise).of(metric, now).draws(scores["rate"])
-    measured, at_hand = (of_loss.means(np.array([size]))[:, 0] for size in (float(unseen.samples), of_loss.largest))
+    measured, at_hand = (
+        straight.draws.means(np.array([size]))[:, 0] for size in (float(unseen.samples), of_loss.largest)
+    )
     draws = Draws(
         smallest=of_loss.smallest,
         largest=of_loss.largest,

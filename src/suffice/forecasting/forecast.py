@@ -30,7 +30,7 @@ from suffice.forecasting.inputs import (
 from suffice.forecasting.levels import Refit
 from suffice.forecasting.metrics import Accuracy, Metric, metric_named
 from suffice.forecasting.penalty import choose_penalty, choose_penalty_of_regression
-from suffice.forecasting.recipes import IN_WORDS, bend_of, check_recipe
+from suffice.forecasting.recipes import IN_WORDS, STRAIGHT, bend_of, check_recipe
 from suffice.forecasting.regression import Regressed, in_units, rmse_curve
 from suffice.forecasting.slopes import FirstOrder
 from suffice.forecasting.slopes.calibrated import FAR
@@ -248,7 +248,14 @@ def curve_of(
     if isinstance(evidence.unseen, Regressed):
         accuracy, others = curve_of_r_squared(evidence.unseen, loss), {"RMSE": rmse_curve(loss)}
     else:
-        accuracy, *rest = (metric_curve(evidence, evidence.unseen, loss, one) for one in (Accuracy(), *metrics))
+        sharper = straight = loss
+        if evidence.recipe != "fixed":
+            sharper, straight = (
+                loss_curve(evidence, used, error, loss.sizes, seed, of) for of in (bend.of_metrics, STRAIGHT)
+            )
+        accuracy, *rest = (
+            metric_curve(evidence, evidence.unseen, sharper, one, straight) for one in (Accuracy(), *metrics)
+        )
         others = {str(curve.name): curve for curve in rest}
     level, limit = float(np.median(loss.draws.level)), loss.limit
     return LearningCurve(

@@ -10,7 +10,7 @@ from suffice.forecasting.evidence import Evidence, Outcome
 from suffice.forecasting.head import Head, fit_head
 from suffice.forecasting.levels.folds import FOLDS, WithoutFold, heads_without_fold, mean_outputs, outputs_out_of_fold
 from suffice.forecasting.losses import CrossEntropy, Outputs, SquaredError
-from suffice.forecasting.recipes import along_penalties
+from suffice.forecasting.recipes import AtPenalty, along_penalties
 from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
 from suffice.results import Recipe
@@ -52,7 +52,7 @@ def measure_head(
         free=classes - 1,
         outcome=lambda size, outputs: Predictions(size, outputs, labels),
         of_others=lambda size: None if others is None else Predictions(size, head.predict(others[0]), others[1]),
-        folds=FOLDS,
+        count=FOLDS,
         seed=seed,
         recipe=recipe,
     )
@@ -86,7 +86,7 @@ def measure_regression(
         free=outputs,
         outcome=lambda size, found: Regressed(size, found, targets),
         of_others=lambda size: None,
-        folds=folds_of_regression(degrees_of_freedom(head).second / outputs, len(targets)),
+        count=folds_of_regression(degrees_of_freedom(head).second / outputs, len(targets)),
         seed=seed,
         recipe=recipe,
     )
@@ -119,7 +119,7 @@ def _measured(
     free: int,
     outcome: Callable[[float, Outputs], Outcome],
     of_others: Callable[[float], Outcome | None],
-    folds: int,
+    count: int,
     seed: int,
     recipe: Recipe,
 ) -> Evidence:
@@ -130,12 +130,15 @@ def _measured(
     def left_out(without: WithoutFold) -> Outcome:
         return outcome(samples * (1 - 1 / len(without)), outputs_out_of_fold(head, without))
 
-    nearly_all, half = (heads_without_fold(head, strata, count, seed, groups) for count in (min(folds, samples), 2))
+    nearly_all, half = (heads_without_fold(head, strata, number, seed, groups) for number in (min(count, samples), 2))
+    folds, penalties = left_out(nearly_all), tuple[AtPenalty, ...]()
+    if recipe != "fixed":
+        penalties = along_penalties(head, folds.outputs, len(nearly_all), strata, free, samples, seed, groups)
     return Evidence(
         samples=samples,
         directions=head.weights.size / free,
         own=outcome(samples, head.outputs),
-        folds=left_out(nearly_all),
+        folds=folds,
         halves=left_out(half),
         means=mean_outputs(head, nearly_all),
         holdout=of_others(samples),
@@ -143,5 +146,5 @@ def _measured(
         penalty=head.penalty,
         copies=copies,
         recipe=recipe,
-        penalties=() if recipe == "fixed" else along_penalties(head, strata, free, samples, seed, groups),
+        penalties=penalties,
     )

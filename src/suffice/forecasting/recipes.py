@@ -40,7 +40,8 @@ from scipy.optimize import brentq
 
 from suffice.errors import InputError, nearest
 from suffice.forecasting.head import Head, refit
-from suffice.forecasting.levels.folds import FOLDS, Groups, out_of_fold
+from suffice.forecasting.levels.folds import Groups, out_of_fold
+from suffice.forecasting.losses import Outputs
 from suffice.forecasting.slopes.calibrated import FAR, LEAST_TAU, share_of_slope
 from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
 from suffice.forecasting.slopes.optimism import optimism_slope
@@ -64,6 +65,10 @@ LEAST, MOST = 0.3, 6.0
 
 BENT, MOST_BENT = 0.5, 1.6
 """Part of the logarithm of that ratio which the exponent makes, not the slope at hand; and the most that it makes."""
+
+SHARPER = 0.25
+"""Part of the logarithm of that ratio by which errors fall farther as well, fitted to the tuning part. The rest of the
+loss is that outputs are no longer too unsure, which moves no class to the top."""
 
 CLEARLY = 0.02
 """Part of the loss by which a larger penalty is better at hand where the one at hand is too small."""
@@ -94,23 +99,34 @@ class AtPenalty(NamedTuple):
 
 
 def along_penalties(
-    head: Head, strata: Int64[np.ndarray, " samples"], free: int, samples: int, seed: int, groups: Groups | None
+    head: Head,
+    left_out: Outputs,
+    folds: int,
+    strata: Int64[np.ndarray, " samples"],
+    free: int,
+    samples: int,
+    seed: int,
+    groups: Groups | None,
 ) -> tuple[AtPenalty, ...]:
     """The head at its penalty, ten times that and a tenth, with the same folds.
 
     Args:
         head: at its own penalty.
+        left_out: its outputs out of the folds.
+        folds: their number.
         strata: classes, for the folds.
         free: F, free outputs of a sample.
         samples: k_0, where copies count once.
         seed: random seed of the folds and the traces.
         groups: copies.
     """
-    found, folds = [], min(FOLDS, samples)
+    found = []
     for times in TENFOLD:
-        at = head if times == 1 else refit(replace(head, penalty=head.penalty * times))
-        own = head.loss.values(at.outputs)
-        unseen = head.loss.values(out_of_fold(at, strata, folds, seed, groups))
+        at, outputs = head, left_out
+        if times != 1:
+            at = refit(replace(head, penalty=head.penalty * times))
+            outputs = out_of_fold(at, strata, folds, seed, groups)
+        own, unseen = head.loss.values(at.outputs), head.loss.values(outputs)
         trained_on = samples * (1 - 1 / folds)
         optimism = optimism_slope(own, unseen, samples, trained_on).value
         loss = float(unseen.mean()) - optimism * (1 / trained_on - 1 / samples)
@@ -180,6 +196,16 @@ class Bend(NamedTuple):
     exponent: float
     deviation: float
 
+    @property
+    def of_metrics(self) -> "Bend":
+        """The part of it that metrics of a classifier follow.
+
+        Example:
+            >>> round(Bend(times=4.0, exponent=0.5, deviation=0.2).of_metrics.times, 3)
+            1.414
+        """
+        return _bent(self.times**SHARPER, self.deviation)
+
 
 STRAIGHT = Bend(1.0, 1.0, 0.0)
 """Of the fixed penalty."""
@@ -202,9 +228,12 @@ def bend_of(penalties: Sequence[AtPenalty], recipe: Recipe, fall: float) -> Bend
         times = max(times, _fall_of(measured.exponent))
     if times < LEAST:
         return None
-    times = min(times, MOST)
+    return _bent(min(times, MOST), measured.deviation)
+
+
+def _bent(times: float, deviation: float) -> Bend:
     bent = min(times**BENT, MOST_BENT)
-    return Bend(times, float(brentq(lambda c: _fall_of(c) - bent, 0.1, 50.0)), measured.deviation)
+    return Bend(times, float(brentq(lambda c: _fall_of(c) - bent, 0.1, 50.0)), deviation)
 
 
 def _fall_of(exponent: float) -> float:
