@@ -7,7 +7,8 @@ tests that are marked so.
 import os
 import pathlib
 import shutil
-from typing import Literal
+import sys
+from typing import Literal, NamedTuple
 
 import typer
 from beartype import BeartypeConf, FrozenDict, beartype
@@ -161,6 +162,36 @@ def small_report(small_run, tmp_path_factory):
 def without_figure_files(monkeypatch):
     """Reports are written without the figures' files, which take longer than all else."""
     monkeypatch.setattr("suffice.report.pages._write_figures", lambda *_: None)
+
+
+class Done(NamedTuple):
+    """What a command ended with."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(name="suffice")
+def call_of_commands(monkeypatch, capsys):
+    """Calls the application in this process."""
+    from suffice.cli import main  # noqa: PLC0415
+
+    def call(*arguments) -> Done:
+        monkeypatch.setattr(sys, "argv", ["suffice", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main.app()
+        return Done(stop.value.code or 0, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def scores(tmp_path) -> pathlib.Path:
+    """Accuracies at four sizes, as a table."""
+    file = tmp_path / "scores.csv"
+    file.write_text("size,score\n100,0.70\n200,0.76\n400,0.80\n800,0.83\n")
+    return file
 
 
 WORDS_OF_REVIEWS = ("a", "bad", "but", "dull", "film", "good", "great", "long", "poor", "very")

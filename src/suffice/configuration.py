@@ -1,6 +1,7 @@
 """The settings of each command: read from YAML and flags, checked, and written back so that a run can be repeated."""
 
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -68,7 +69,9 @@ class Config(BaseModel):
         for key, value in values.items():
             name = names.get(key, key)
             if name in found and found[name] != value:
-                given = [f"{word} = {values[word]!r}" for word in (name, *cls.OTHER_NAMES[name]) if word in values]
+                given = [
+                    f"{word} = {_shown(values[word])}" for word in (name, *cls.OTHER_NAMES[name]) if word in values
+                ]
                 raise InputError(f"{' and '.join(given)}: these are two names of one setting; give one of them")
             found[name] = value
         return found
@@ -590,7 +593,16 @@ COMMANDS: Mapping[type[Config], str] = {
 """The command that each configuration is for."""
 
 SHOWN = 3
-"""Unknown keys of another command's configuration that a message names."""
+"""Unknown keys of another command's configuration that a message names, or problems of one of this command."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Stand for bytes that are not UTF-8, in names of files and in flags."""
+
+LONGEST_FILE = 1_000_000
+"""Bytes of a configuration file."""
+
+MOST_VALUES = 100_000
+"""Keys and values of a configuration file, each counted as often as an alias repeats it."""
 
 Kind = TypeVar("Kind", bound=Config)
 
@@ -602,35 +614,145 @@ def read_configuration(kind: type[Kind], values: dict[str, Any], file: Path | No
         InputError: a file that cannot be read, or whose keys are those of another command; an unknown key (suggests the
         nearest); a value of the wrong type or range.
     """
-    stored = _stored(file)
+    stored = {} if file is None else read_settings(file)
     where = "" if file is None else f"{file}: "
+    _check_values(where, stored | values)
     try:
         return kind.model_validate(kind.renamed(stored) | kind.renamed(values), strict=False)
     except ValidationError as error:
-        told = _of_another_command(kind, stored, file) or "; ".join(_plain(kind, problem) for problem in error.errors())
+        told = _of_another_command(kind, stored, file) or _problems(kind, error)
         raise InputError(where + told) from error
 
 
 def read_analysis(values: dict[str, Any], file: Path | None = None) -> "AnalyzeConfig | MLPConfig":
     """As `read_configuration`; the model ``builtin:mlp`` has a configuration of its own kind."""
-    model = (_stored(file) | values).get("model")
-    if model == MLP:
+    stored = {} if file is None else read_settings(file)
+    if (stored | values).get("model") == MLP:
         return read_configuration(MLPConfig, values, file)
     return read_configuration(AnalyzeConfig, values, file)
 
 
-def _stored(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
+def read_settings(file: Path) -> dict[str, Any]:
+    """The keys and values in a YAML file, whatever they are.
+
+    Raises:
+        InputError: a file that cannot be read, is not YAML, or holds something else.
+    """
     try:
-        stored = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from error
+        with file.open("rb") as stream:
+            content = stream.read(LONGEST_FILE + 1)
+        if len(content) > LONGEST_FILE:
+            raise InputError(f"{file}: longer than {LONGEST_FILE:,} bytes, so this is no configuration: check the file")
+        stored = _loaded(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: byte {error.start + 1:,} is not UTF-8: save the file as UTF-8") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{file}: cannot be read ({_printable(str(error))})") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(stored, dict):
+        raise InputError(f"{file}: not YAML ({_printable(str(error))})") from error
+    except RecursionError as error:
+        raise InputError(f"{file}: lists or mappings are nested too deep, or within themselves") from error
+    if not isinstance(stored, dict) or not stored.keys() <= {key for key in stored if isinstance(key, str)}:
         raise InputError(f"{file}: a configuration is a list of keys and values, such as 'radius: 0.1'")
     return stored
+
+
+def _loaded(text: str) -> Any:
+    """What is in a text of YAML, if it is of a size that a person may have written.
+
+    Aliases make of a few lines more values than there is memory for, or lists without end.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _count(node, {}) > MOST_VALUES:
+            raise yaml.YAMLError(f"its aliases stand for more than {MOST_VALUES:,} values")
+        return loader.construct_document(node)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        # PyYAML raises what it stumbles over: a date in month 13, !!bool x, a number of 5,000 digits
+        raise yaml.YAMLError(f"a value that YAML cannot make: {error}") from error
+    finally:
+        loader.dispose()
+
+
+def _count(node: yaml.Node, counts: dict[yaml.Node, int]) -> int:
+    """The nodes below one and itself, each as often as an alias repeats it; without end within itself."""
+    if node not in counts:
+        counts[node] = MOST_VALUES + 1  # until it is known
+        parts: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        elif isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        counts[node] = 1 + sum(_count(part, counts) for part in parts)
+    return counts[node]
+
+
+def _check_values(where: str, values: Mapping[str, Any]) -> None:
+    """Refuses numbers and characters at which what comes later stumbles.
+
+    Raises:
+        InputError: names the key.
+    """
+    for key, value in values.items():
+        inner = [value]
+        while inner:
+            part = inner.pop()
+            if isinstance(part, Mapping):
+                inner += [*part, *part.values()]
+            elif isinstance(part, list | tuple | set):
+                inner += part
+            elif isinstance(part, int) and part.bit_length() > 63:
+                raise InputError(f"{where}{_shown(key)} = {_shown(part)}: too large")
+            elif isinstance(part, str) and "\0" in part:
+                raise InputError(f"{where}{_shown(key)} = {_shown(part)}: has a NUL character, which no name has")
+            elif isinstance(part, str) and not part.isascii() and _SURROGATE.search(part):
+                raise InputError(f"{where}{_shown(key)} = {_shown(part)}: is not UTF-8; rename it")
+
+
+def _problems(kind: type[Config], error: ValidationError) -> str:
+    """What is wrong with a configuration, the first few things."""
+    problems = error.errors(include_url=False, include_context=False)
+    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return "; ".join(_plain(kind, problem) for problem in problems[:SHOWN]) + more
+
+
+def _printable(text: str, longest: int = 200) -> str:
+    """A text in one line that a terminal can show, cut where it is long.
+
+    Example:
+        >>> _printable("one\\n\\x07two"), _printable("long" * 9, 10)
+        ('one \\\\x07two', 'longlonglo…')
+    """
+    words = " ".join(text.split())
+    cut = f"{words[:longest]}…" if len(words) > longest else words
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in cut)
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, in a few words whatever it is.
+
+    Example:
+        >>> _shown(10**5000), _shown("x" * 100)[:5], _shown([[0] * 99])
+        ('a number of more than 19 digits', "'xxxx", '[[0, 0, 0, 0, 0, 0, ...]]')
+    """
+    return _printable(_Short().repr(value), 80)
+
+
+class _Short(reprlib.Repr):
+    """Values in a few words; numbers of thousands of digits cannot be written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 3, 60, 60
+
+    def repr_int(self, x: int, level: int) -> str:
+        """A number, or how long it is."""
+        return str(x) if x.bit_length() <= 63 else "a number of more than 19 digits"
 
 
 def _of_another_command(kind: type[Config], stored: Mapping[str, Any], file: Path | None) -> str:
@@ -643,7 +765,7 @@ def _of_another_command(kind: type[Config], stored: Mapping[str, Any], file: Pat
     )
     if not unknown or not others:
         return ""
-    first = ", ".join(repr(key) for key in sorted(unknown)[:SHOWN])
+    first = ", ".join(_shown(key) for key in sorted(unknown)[:SHOWN])
     more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
     return (
         f"this is a configuration of {' or '.join(others)}, not of {COMMANDS[kind]} (unknown "
@@ -654,7 +776,8 @@ def _of_another_command(kind: type[Config], stored: Mapping[str, Any], file: Pat
 def _plain(kind: type[Config], problem: Any) -> str:
     key = str(problem["loc"][0]) if problem["loc"] else "configuration"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{nearest(key, list(kind.model_fields))}"
+        return f"unknown key {_shown(key)}{nearest(key[:80], list(kind.model_fields))}"
     if problem["type"] == "missing":
         return f"{key} is missing: {kind.model_fields[key].description}"
-    return f"{key} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    said = _printable(problem["msg"])
+    return f"{key} = {_shown(problem['input'])}: {said[0].lower()}{said[1:]}"

@@ -1,4 +1,4 @@
-"""The one exception that is meant for a person to read, and what helps to word it."""
+"""The exception and the warning that are meant for a person to read, and what helps to word them."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,6 +8,13 @@ class InputError(ValueError):
     """Something given to suffice cannot be used; the message says what, where, and what to do.
 
     Every message fits one line. The command line prints it alone, without a stack trace.
+    """
+
+
+class InputWarning(UserWarning):
+    """Something given to suffice can be used, with a caveat; the message is one line.
+
+    The command line prints it as a note. Warnings of libraries, which mean little to a person, are of other classes.
     """
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
-from suffice.errors import InputError, nearest, reason
+from suffice.errors import InputError, InputWarning, nearest, reason
 from suffice.memory import Halving, has_run_out
 
 Batch: TypeAlias = Any
@@ -380,6 +380,7 @@ class Problem:
             warnings.warn(
                 "the model is in training mode and has dropout or batch normalisation: it is measured in "
                 "evaluation mode and put back afterwards",
+                InputWarning,
                 stacklevel=4,
             )
         fast_path, precision = torch.backends.mha.get_fastpath_enabled(), torch.get_float32_matmul_precision()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from suffice.engine import Workers
-from suffice.errors import InputError
+from suffice.errors import InputError, InputWarning
 
 
 def write(folder, task):
@@ -24,6 +25,15 @@ def write(folder, task):
     (Path(folder) / f"{task}.result").write_text(repr(torch.randn(50).sum().item()))
     (Path(folder) / f"{task}.process").write_text(f"{os.getpid()} {torch.get_num_threads()}")
     time.sleep(0.2)  # so that one process does not take all
+
+
+class WarningOfThisFile(FutureWarning):
+    """As a library has them, or the code of a checkpoint."""
+
+
+def warn(task):
+    warnings.warn("mask_token takes no part in the loss", InputWarning, stacklevel=1)
+    warnings.warn("soon to be removed", WarningOfThisFile, stacklevel=1)
 
 
 def fail_at_zero(folder, task):
@@ -160,3 +170,12 @@ def test_what_is_done_is_told_after_each_task_here():
     with Workers(1, threads=1) as workers:
         workers.run(lambda task: events.append(f"call {task}"), [0, 1], lambda task: events.append(f"done {task}"))
     assert events == ["call 0", "done 0", "call 1", "done 1"]
+
+
+def test_what_tasks_warn_of_is_warned_of_here_once():
+    with warnings.catch_warnings(record=True) as caught, Workers(2, threads=1) as workers:
+        warnings.simplefilter("always")
+        workers.run(warn, range(4))
+    told = {(str(one.message), one.category) for one in caught if one.filename == __file__}
+    assert told == {("mask_token takes no part in the loss", InputWarning), ("soon to be removed", FutureWarning)}
+    assert sum(one.filename == __file__ for one in caught) == 2

@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass
 
-from suffice.errors import InputError
+from suffice.errors import InputError, InputWarning
 from suffice.results import FindingValue, Severity
 
 
@@ -74,7 +74,7 @@ class Finding:
         """
         if self.severity == "error":
             raise InputError(str(self))
-        warnings.warn(str(self), stacklevel=1)  # its place is here: who measures is many calls above
+        warnings.warn(str(self), InputWarning, stacklevel=1)  # its place is here: who measures is many calls above
 
 
 UNSTABLE = Kind(

@@ -3,12 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis
 
 
+@with_terminal
 @with_flags(AnalyzeConfig, WRITTEN)
-def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: Overwrite = False, **flags: Any) -> None:
+def analyze(
+    terminal: Terminal,
+    out: Out = Path("runs/analyze"),
+    config: Config = None,
+    overwrite: Overwrite = False,
+    **flags: Any,
+) -> None:
     """Has the loss surface of an image or text classifier settled, and how many samples are enough?
 
     Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted.
@@ -41,14 +49,12 @@ def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: O
     """
     asked = read_analysis(flags, config)
     from suffice.cli.answer import finish
-    from suffice.cli.terminal import Terminal
 
-    terminal = Terminal()
     if isinstance(asked, MLPConfig):
         from suffice.runs.mlp import measure_mlps
 
-        finish(measure_mlps(asked, out, overwrite, terminal), out, terminal.console)
+        finish(measure_mlps(asked, out, overwrite, terminal), out, terminal)
     else:
         from suffice.runs.analyze import analyze as run
 
-        finish(run(asked, out, overwrite, terminal), out, terminal.console)
+        finish(run(asked, out, overwrite, terminal), out, terminal)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from suffice.cli.terminal import Terminal
 from suffice.report import write_report
 from suffice.report.answers import curve_answer, findings_in_words, forecast_answer, methods_answer, mlp_answer
 from suffice.report.answers.curve import next_in_words
@@ -29,16 +30,26 @@ from suffice.results import (
 COLORS = {"reached": "green", "extrapolated": "yellow", "unreachable": "red", "cannot_tell": "red"}
 
 
-def finish(result: Result, out: Path, console: Console) -> None:
+def finish(result: Result, out: Path, terminal: Terminal) -> None:
     """Writes the report of a run, prints its answer, and says where the report is."""
-    report = write_report(result, out)
-    print_answer(result, console)
-    print_report(report, console)
+    with terminal.progress("report"):
+        report = write_report(result, out)
+    print_answer(result, terminal.console)
+    _print_end(result, report, terminal)
 
 
-def print_report(report: Path, console: Console) -> None:
-    """Where the report is, on one line whatever the width."""
-    console.print(f"Report: {report}", markup=False, soft_wrap=True)
+def publish(result: Result, out: Path, terminal: Terminal) -> None:
+    """The same without the answer, for a result that was there before."""
+    with terminal.progress("report"):
+        report = write_report(result, out)
+    _print_end(result, report, terminal)
+
+
+def _print_end(result: Result, report: Path, terminal: Terminal) -> None:
+    """Where the report is, on one line whatever the width, and the result for programs."""
+    terminal.console.print(f"Report: {report}", markup=False, soft_wrap=True)
+    if terminal.as_json:
+        terminal.print_json(result.model_dump_json(indent=1))
 
 
 def print_answer(result: Result, console: Console) -> None:

@@ -3,13 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CurvatureConfig, read_configuration
 
 
+@with_terminal
 @with_flags(CurvatureConfig, WRITTEN)
 def curvature(
-    out: Out = Path("runs/curvature"), config: Config = None, overwrite: Overwrite = False, **flags: Any
+    terminal: Terminal,
+    out: Out = Path("runs/curvature"),
+    config: Config = None,
+    overwrite: Overwrite = False,
+    **flags: Any,
 ) -> None:
     """The curvature of a classifier's loss: top eigenvalues, their density, layers, and what one more sample changes.
 
@@ -39,8 +45,6 @@ def curvature(
     """
     asked = read_configuration(CurvatureConfig, flags, config)
     from suffice.cli.answer import finish
-    from suffice.cli.terminal import Terminal
     from suffice.runs.curvature import measure_curvature
 
-    terminal = Terminal()
-    finish(measure_curvature(asked, out, overwrite, terminal), out, terminal.console)
+    finish(measure_curvature(asked, out, overwrite, terminal), out, terminal)

@@ -3,12 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, FailIf, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CurveConfig, read_configuration
 
 
+@with_terminal
 @with_flags(CurveConfig, WRITTEN)
-def curve(out: Out = Path("runs/curve"), config: Config = None, overwrite: Overwrite = False, **flags: Any) -> None:
+def curve(
+    terminal: Terminal,
+    out: Out = Path("runs/curve"),
+    config: Config = None,
+    overwrite: Overwrite = False,
+    fail_if: FailIf = None,
+    **flags: Any,
+) -> None:
     """How many samples reach a target, by the scores that you already have at a few sizes?
 
     Takes the scores of any trainer and any model at two sizes or more, better four, and continues their learning curve:
@@ -34,11 +43,17 @@ def curve(out: Out = Path("runs/curve"), config: Config = None, overwrite: Overw
     The arrays of scikit-learn's learning_curve, saved by numpy.savez("curve.npz", train_sizes=..., test_scores=...):
 
         suffice curve curve.npz --target 0.95 --sizes 5000,20000
+
+    In a script: is 90% to be expected from 2,000 samples? Ends with exit status 3 if not:
+
+        suffice curve scores.csv --quiet --fail-if "accuracy<0.9 at 2000"
     """
     asked = read_configuration(CurveConfig, flags, config)
     from suffice.cli.answer import finish
-    from suffice.cli.terminal import Terminal
-    from suffice.runs.curve import forecast_curve
+    from suffice.cli.gate import gates_of_curve, judge, prediction_of_scores
+    from suffice.runs.curve import curve_and_result
 
-    terminal = Terminal()
-    finish(forecast_curve(asked, out, overwrite, terminal), out, terminal.console)
+    gates = gates_of_curve(fail_if, asked)
+    there, result = curve_and_result(asked, out, overwrite, terminal)
+    finish(result, out, terminal)
+    judge(gates, {"curve": prediction_of_scores(there, result)}, terminal)

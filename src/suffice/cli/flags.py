@@ -9,11 +9,19 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from suffice import __version__
+from suffice.cli.terminal import Terminal
 from suffice.configuration import Config as Configuration
 
 POSITIONAL = ("model", "data", "scores")
 
 Command = Callable[..., None]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and all else on standard error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print when each step began, how long it took, and all warnings.")
+]
 
 
 def with_flags(configuration: type[Configuration], written: Set[str]) -> Callable[[Command], Command]:
@@ -89,6 +97,41 @@ def _flag_type(annotation: Any) -> Any:
     return str if get_origin(annotation) is Literal else annotation
 
 
+def with_terminal(command: Command) -> Command:
+    """Gives a command of ``terminal`` the flags ``--json``, ``--quiet`` and ``--verbose`` in its place.
+
+    While the command runs, its terminal shows the caveats of which suffice warns.
+    """
+
+    def called(as_json: AsJson, quiet: Quiet, verbose: Verbose, **given: Any) -> None:
+        terminal = Terminal(as_json, quiet, verbose)
+        if verbose:
+            terminal.say(f"suffice {__version__}: reading the settings, loading libraries")
+        with terminal.listening():
+            command(terminal=terminal, **given)
+
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for name, annotation in (("as_json", AsJson), ("quiet", Quiet), ("verbose", Verbose))
+    ]
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in inspect.signature(command).parameters.values()
+        if parameter.name != "terminal"
+    ]
+    called.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    return called
+
+
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run; a run with the same settings is resumed.")]
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with the settings; flags override it.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder and start from scratch.")]
+FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if",
+        help='End with exit status 3 if this holds of the prediction, such as "accuracy<0.9 at 2000", "size>5000" or '
+        '"probability<0.8 at 2000"; repeat the flag for each condition.',
+    ),
+]

@@ -3,13 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, FailIf, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, ForecastConfig, read_configuration
 
 
+@with_terminal
 @with_flags(ForecastConfig, WRITTEN)
 def forecast(
-    out: Out = Path("runs/forecast"), config: Config = None, overwrite: Overwrite = False, **flags: Any
+    terminal: Terminal,
+    out: Out = Path("runs/forecast"),
+    config: Config = None,
+    overwrite: Overwrite = False,
+    fail_if: FailIf = None,
+    **flags: Any,
 ) -> None:
     """How good would a model be with more samples, how many more would reach a target, and which method is best?
 
@@ -51,13 +58,18 @@ def forecast(
     The embedded Vision Transformer on handwritten digits:
 
         suffice forecast builtin:tiny-vit builtin:digits --samples 400 --target-loss 0.5
+
+    In a script: the result as JSON, and exit status 3 if 2,000 sentences are too few for 85%:
+
+        suffice forecast ./minilm ./reviews.csv --json --fail-if "accuracy<0.85 at 2000" > result.json
     """
     asked = read_configuration(ForecastConfig, flags, config)
     from suffice.cli.answer import finish
-    from suffice.cli.terminal import Terminal
+    from suffice.cli.gate import gates_of_forecast, judge, predictions_of
     from suffice.runs.forecast import forecast as run
     from suffice.runs.methods import forecast_methods
 
-    terminal = Terminal()
+    gates = gates_of_forecast(fail_if, asked)
     made = (run if len(asked.methods) == 1 else forecast_methods)(asked, out, overwrite, terminal)
-    finish(made, out, terminal.console)
+    finish(made, out, terminal)
+    judge(gates, predictions_of(made), terminal)

@@ -3,12 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, HessianConfig, read_configuration
 
 
+@with_terminal
 @with_flags(HessianConfig, WRITTEN)
-def hessian(out: Out = Path("runs/hessian"), config: Config = None, overwrite: Overwrite = False, **flags: Any) -> None:
+def hessian(
+    terminal: Terminal,
+    out: Out = Path("runs/hessian"),
+    config: Config = None,
+    overwrite: Overwrite = False,
+    **flags: Any,
+) -> None:
     """The exact Hessian of a small transformer block on real images, at initialisation and along its training.
 
     Writes OUT/report.html with heat maps of |H| and of its parts H_o and H_f, the norm of every block and the spectrum
@@ -30,8 +38,6 @@ def hessian(out: Out = Path("runs/hessian"), config: Config = None, overwrite: O
     """
     asked = read_configuration(HessianConfig, flags, config)
     from suffice.cli.answer import finish
-    from suffice.cli.terminal import Terminal
     from suffice.runs.hessian import measure_hessian
 
-    terminal = Terminal()
-    finish(measure_hessian(asked, out, overwrite, terminal), out, terminal.console)
+    finish(measure_hessian(asked, out, overwrite, terminal), out, terminal)

@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 import typer
@@ -17,23 +19,26 @@ from suffice.cli.forecast import forecast
 from suffice.cli.hessian import hessian
 from suffice.cli.report import report
 from suffice.cli.study import study
+from suffice.cli.terminal import leave
 from suffice.errors import InputError
+
+STATUSES = (
+    "Exit status: 0 answered; 1 an error of suffice itself, with its trace; 2 wrong usage or input; "
+    "3 a --fail-if condition holds; 130 interrupted."
+)
 
 commands = typer.Typer(
     name="suffice",
     help="How many samples are enough? Measures how the loss surface of a model settles as the data set grows.",
-    add_completion=False,
+    epilog=STATUSES,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-commands.command()(demo)
-commands.command()(analyze)
-commands.command()(curvature)
-commands.command()(hessian)
-commands.command()(study)
-commands.command()(forecast)
-commands.command()(curve)
-commands.command()(report)
+for command in (demo, analyze, curvature, hessian, study, forecast, curve, report):
+    commands.command(epilog=STATUSES)(command)
+
+LONGEST = 1500
+"""Characters of an error: what was given may be a file's whole content."""
 
 INTERRUPTED = 130
 """The exit status that Typer gives after Ctrl-C."""
@@ -51,12 +56,33 @@ def main(
 
 
 def app() -> None:
-    """Runs a command; bad input ends with one line on standard error and exit status 2."""
-    with one_line_errors():
+    """Runs a command; bad input ends with one line on standard error and exit status 2.
+
+    Raises:
+        SystemExit: always, with the exit status.
+    """
+    with one_line_errors(), _terminated_as_interrupted():
         status = commands(standalone_mode=False)
     if status == INTERRUPTED:
         _print_error("stopped; finished work is kept, and the same command resumes the run", INTERRUPTED)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        leave(sys.stdout)
     sys.exit(status)
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """A request to terminate, as schedulers send it, ends a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -87,5 +113,6 @@ def _fixable(error: BaseException | None) -> str | None:
 
 
 def _print_error(message: str, status: int) -> int:
-    print(f"suffice: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split())
+    print(f"suffice: {line if len(line) <= LONGEST else f'{line[:LONGEST]} …'}", file=sys.stderr)
     return status

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.terminal import Terminal
 from suffice.configuration import NO_FLAGS, StudyConfig, read_configuration
 
 Workers = Annotated[
@@ -14,8 +15,10 @@ Workers = Annotated[
 ]
 
 
+@with_terminal
 @with_flags(StudyConfig, NO_FLAGS)
 def study(
+    terminal: Terminal,
     out: Out = Path("runs/study"),
     config: Config = None,
     workers: Workers = None,
@@ -45,8 +48,6 @@ def study(
     """
     asked = read_configuration(StudyConfig, flags, config)
     from suffice.cli.answer import finish
-    from suffice.cli.terminal import Terminal
     from suffice.runs.study import study as run
 
-    terminal = Terminal()
-    finish(run(asked, out, workers, overwrite, terminal), out, terminal.console)
+    finish(run(asked, out, workers, overwrite, terminal), out, terminal)

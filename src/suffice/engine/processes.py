@@ -4,16 +4,20 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import torch
 
-from suffice.errors import InputError
+from suffice.errors import InputError, InputWarning
 
 T = TypeVar("T")
+
+Told: TypeAlias = tuple[str, type[Warning], str, int]
+"""A warning: its message, category, file and line."""
 
 
 class Workers:
@@ -64,7 +68,8 @@ class Workers:
             done: called in this process when a task is finished.
 
         Raises:
-            InputError: a process was killed, as happens where memory is short. What a call raises comes through.
+            InputError: a process was killed, as happens where memory is short. What a call raises comes through, and
+                what the calls warn of is warned of here, each once.
         """
         if self._count == 1 or not tasks:
             self._run_here(call, tasks, done)
@@ -73,10 +78,13 @@ class Workers:
             self._others = multiprocessing.active_children()
             context = multiprocessing.get_context("spawn")
             self._executor = ProcessPoolExecutor(self._count, context, _begin, (self._threads,))
-        futures = {self._executor.submit(call, task): task for task in tasks}
+        futures = {self._executor.submit(_call, call, task): task for task in tasks}
+        told: set[Told] = set()
         try:
             for future in as_completed(futures):
-                future.result()
+                for warning in set(future.result()) - told:
+                    warnings.warn_explicit(*warning)
+                    told.add(warning)
                 done(futures[future])
         except BrokenProcessPool as error:
             raise InputError(
@@ -93,6 +101,19 @@ class Workers:
                 done(task)
         finally:
             torch.set_num_threads(before)
+
+
+def _call(call: Callable[[T], None], task: T) -> list[Told]:
+    """Calls in a worker, and gives what the call has warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InputWarning)
+        call(task)
+    return [(str(one.message), _told_as(one.category), one.filename, one.lineno) for one in caught]
+
+
+def _told_as(category: type[Warning]) -> type[Warning]:
+    """The nearest category that every process knows: those of a checkpoint's own code cannot be sent."""
+    return next(kind for kind in category.__mro__ if kind is InputWarning or kind.__module__ == "builtins")
 
 
 def _begin(threads: int) -> None:

@@ -64,18 +64,26 @@ def forecast_curve(
         >>> result.predicted.sizes, result.answer.status
         ([800, 1600, 3200, 6400, 12800], 'extrapolated')
     """
+    return curve_and_result(config, out, overwrite, watch)[1]
+
+
+def curve_and_result(
+    config: CurveConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT
+) -> tuple[Curve, CurveResult]:
+    """The same with the curve itself, which can be asked at any size."""
     if config.assurance is not None and config.target is None:
         raise InputError("--assurance is the probability to reach a target: give --target as well, such as 0.9")
     scores = load_scores(config.scores, config.score_column, config.size_column, config.sizes_of())
     with watch.progress("curve"):
-        result = _result(config, scores)
+        curve = _curve(config, scores)
+        result = _result(config, scores, curve)
     with open_folder(out, config, scores.fingerprint(), overwrite, free=FREE):
         write_result(result, out, indent=1)
-    return result
+    return curve, result
 
 
-def _result(config: CurveConfig, scores: Scores) -> CurveResult:
-    curve = forecast_scores(
+def _curve(config: CurveConfig, scores: Scores) -> Curve:
+    return forecast_scores(
         scores.sizes,
         scores.scores,
         [1],
@@ -84,6 +92,9 @@ def _result(config: CurveConfig, scores: Scores) -> CurveResult:
         seed=config.seed,
         kind=config.kind,
     )
+
+
+def _result(config: CurveConfig, scores: Scores, curve: Curve) -> CurveResult:
     largest = round(scores.sizes.max())
     sizes = sorted(set([largest * times for times in AHEAD] if config.sizes is None else config.sizes))
     answer = next_trainings = None

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from suffice.configuration import Config
+from suffice.configuration import Config, read_settings
 from suffice.errors import InputError
 from suffice.results import RESULT, Result
 from suffice.storage import atomic_write, differences, locked
@@ -85,10 +85,10 @@ def open_folder(
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        stored = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        stored = None
-    if not isinstance(stored, dict) or "fingerprint" not in stored:
+        stored = read_settings(file)
+    except InputError:
+        stored = {}
+    if "fingerprint" not in stored:
         raise InputError(f"{file} is damaged, or another program's: give another --out")
     return stored
 
