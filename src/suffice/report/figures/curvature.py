@@ -38,7 +38,7 @@ def _spectrum(result: CurvatureResult) -> Figure:
         f"{density.width:.2g}; the band is one standard error. Circles: the {len(largest)} largest eigenvalues by "
         "magnitude, at the height that one eigenvalue alone has. Most of the eigenvalues lie at zero.",
         x_label="eigenvalue",
-        y_label="eigenvalues per unit",
+        y_label="number of eigenvalues per unit",
         curves=[
             *_parts_above(density, count, one / 1000),
             Curve("largest eigenvalues", largest, [one] * len(largest), ORANGE, "circles"),
@@ -75,8 +75,8 @@ def hessian_gap_figure(gaps: GapsAlongK, spectrum: Spectrum) -> Figure:
         "residual. Circles: the same from an independent random start. Each k shows one sample's Hessian, so the curve "
         "does not fall; what falls is its share in the mean, 1/(k + 1). Dotted: the norm of the mean over all "
         f"samples, {norm:.3g}.",
-        x_label="k, samples so far",
-        y_label="spectral norm",
+        x_label="number of samples k",
+        y_label="spectral norm, ‖h_{k+1} − H_k‖",
         curves=[
             Curve("||h_{k+1} - H_k||", gaps.sizes, gaps.hessian, BLUE, "joined", low=gaps.hessian, high=above),
             Curve(
@@ -100,7 +100,7 @@ def bound_figure(
         caption=f"Bound on |L_(k+1) - L_k| at distance {radius:g} ||w*|| from w*, to second order: gaps of "
         "losses, of gradients times the distance, and of Hessians times half its square, each over k + 1. All three "
         f"are worst cases over directions.{largest}",
-        x_label="k, samples so far",
+        x_label="number of samples k",
         y_label="change of the mean loss",
         curves=[
             Curve("bound", sizes, total, BLACK, "joined"),

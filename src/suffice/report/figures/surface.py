@@ -102,8 +102,8 @@ def distance_figure(surface: SurfaceAlongK) -> Figure:
         caption=f"|L_k - L_m| with m = {surface.sizes[-1]:,}: root mean square over the plane, and at w*. Dotted: what "
         "that of the plane is in expectation if the samples come in random order, S √(1/k - 1/m), with S the spread of "
         "the losses on the plane.",
-        x_label="k, samples so far",
-        y_label="|L_k - L_m|",
+        x_label="number of samples k",
+        y_label="change of the mean loss, |L(k) − L(m)|",
         curves=curves,
         log="xy" if any(curve.y for curve in curves) else "",  # there is nothing to draw where all surfaces are one
     )
