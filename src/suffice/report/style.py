@@ -3,7 +3,8 @@
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
-from matplotlib import cycler, rc_context
+from matplotlib import rc_context
+from matplotlib.rcsetup import cycler
 
 from suffice.report.figures.figure import AMBER, BLUE, GREEN, ORANGE, PURPLE, SKY
 
@@ -16,7 +17,7 @@ INCHES: dict[int, tuple[float, float]] = {1: (3.35, 2.5), 2: (7.0, 4.4)}
 POINTS: dict[int, float] = {1: 8.0, 2: 10.0}
 """Size of the letters."""
 
-LOOK: dict[str, Any] = {
+LOOK: dict[Any, Any] = {
     "axes.grid": True,
     "axes.prop_cycle": cycler(color=PALETTE),
     "axes.spines.right": False,

@@ -11,11 +11,12 @@ from suffice.results.interval import Band, Limit, Numbers
 from suffice.results.predicted import Curve, Of
 from suffice.results.sufficient_size import Status, SufficientSize, Target, interval_in_words
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 _WORDS = {"target_loss": "A test loss of {:.3g}", "target_accuracy": "An accuracy of {:.3g}"}
 
 
-class LearningCurve(Value):
+class LearningCurve(Value, Shown):
     """Test loss and accuracy against the number of training samples, measured or predicted.
 
     A predicted curve is a `Curve`, which can be asked at any size; a measured one is a `Band`, and a straight line in

@@ -63,18 +63,41 @@ def _parts_above(density: Density, count: int, least: float) -> list[Curve]:
     return curves
 
 
-def hessian_gap_figure(gaps: GapsAlongK, spectrum: Spectrum) -> Figure:
-    """The gap of Hessians along k, beside the norm of the Hessian of all samples."""
+def density_figure(density: Density) -> Figure:
+    """The density as the share of the eigenvalues."""
+    pairs = list(zip(density.density, density.error, strict=True))
+    return Figure(
+        name="density",
+        title="Where the eigenvalues lie",
+        caption=f"Each eigenvalue is a Gaussian of standard deviation {density.width:.2g}; the band is one standard "
+        "error.",
+        x_label="eigenvalue",
+        y_label="share of the eigenvalues per unit",
+        curves=[
+            Curve(
+                "", density.grid, density.density, BLUE, "solid",
+                [max(0.0, value - error) for value, error in pairs], [value + error for value, error in pairs],
+            ),
+        ],
+        log="",
+    )  # fmt: skip
+
+
+def hessian_gap_figure(gaps: GapsAlongK, spectrum: Spectrum | None = None) -> Figure:
+    """The gap of Hessians along k, beside the norm of the Hessian of all samples where that is known."""
     above = [value + residual for value, residual in zip(gaps.hessian, gaps.residual, strict=True)]
     checked = [(size, value) for size, value in zip(gaps.sizes, gaps.independent, strict=True) if value is not None]
-    norm = max(abs(eigenvalue.value) for eigenvalue in spectrum.eigenvalues)
+    whole, said = [], ""
+    if spectrum is not None:
+        norm = max(abs(eigenvalue.value) for eigenvalue in spectrum.eigenvalues)
+        whole = [Curve("||H||, all samples", gaps.sizes, [norm] * len(gaps.sizes), GREY, "dotted")]
+        said = f" Dotted: the norm of the mean over all samples, {norm:.3g}."
     return Figure(
         name="hessian_gap",
         title="How far the next sample's Hessian is from the mean of those before it",
         caption="Spectral norm of h_{k+1} - H_k at w*, from both ends of its spectrum; the band reaches to norm plus "
         "residual. Circles: the same from an independent random start. Each k shows one sample's Hessian, so the curve "
-        "does not fall; what falls is its share in the mean, 1/(k + 1). Dotted: the norm of the mean over all "
-        f"samples, {norm:.3g}.",
+        f"does not fall; what falls is its share in the mean, 1/(k + 1).{said}",
         x_label="number of samples k",
         y_label="spectral norm, ‖h_{k+1} − H_k‖",
         curves=[
@@ -82,7 +105,7 @@ def hessian_gap_figure(gaps: GapsAlongK, spectrum: Spectrum) -> Figure:
             Curve(
                 "independent start", [size for size, _ in checked], [value for _, value in checked], BLACK, "circles"
             ),
-            Curve("||H||, all samples", gaps.sizes, [norm] * len(gaps.sizes), GREY, "dotted"),
+            *whole,
         ],
     )
 

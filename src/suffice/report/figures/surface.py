@@ -19,6 +19,7 @@ UNIT = "‖w − w*‖ / ‖w*‖"
 MADE_OF = {
     "random": "two random directions, of which every filter is as long as that filter of w* (H. Li et al., 2018)",
     "eigenvectors": "the eigenvectors of the two eigenvalues of the Hessian that are largest by magnitude",
+    "given": "two directions that were given",
     "minima": "the directions towards the weights that were trained on fewer samples",
 }
 
