@@ -8,7 +8,7 @@ import pytest
 
 import suffice
 
-HEAVY = ("torch", "scipy", "matplotlib", "plotly", "transformers", "peft", "sklearn", "zarr")
+HEAVY = ("torch", "scipy", "matplotlib", "pandas", "plotly", "transformers", "peft", "sklearn", "zarr")
 COMMANDS = ("demo", "analyze", "curvature", "hessian", "study", "forecast", "curve", "report")
 
 

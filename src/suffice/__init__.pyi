@@ -28,6 +28,7 @@ from .landscape import Probes as Probes
 from .landscape import record as record
 from .landscape import surface as surface
 from .problem import Problem as Problem
+from .report.style import style as style
 from .results import LearningCurve as LearningCurve
 from .results import SufficientSize as SufficientSize
 from .runs.learning_curves import study as study

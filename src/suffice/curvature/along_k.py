@@ -11,10 +11,12 @@ from suffice.curvature.eigenpairs import Eigenpairs, top_eigenpairs
 from suffice.curvature.hessian import GRAPH_MEMORY, Hessian
 from suffice.errors import InputError
 from suffice.problem import Problem
+from suffice.results import EigenvaluesAlongK
+from suffice.shown import Shown
 
 
 @dataclass(frozen=True, eq=False)
-class AlongK:
+class AlongK(Shown):
     r"""The eigenpairs of :math:`H_k` that are largest by magnitude, at some k along some orders of the samples.
 
     Attributes:
@@ -31,6 +33,15 @@ class AlongK:
     residuals: Float64[np.ndarray, "orders sizes count"]
     overlap: Float64[np.ndarray, "orders sizes"]
     whole: Eigenpairs
+
+    def plain(self) -> EigenvaluesAlongK:
+        """The eigenvalues and overlaps, without the vectors."""
+        return EigenvaluesAlongK(
+            sizes=self.sizes.tolist(),
+            values=self.values.tolist(),
+            residuals=self.residuals.tolist(),
+            overlap=self.overlap.tolist(),
+        )
 
 
 def along_k(

@@ -12,6 +12,8 @@ from suffice.curvature.basis import MEMORY
 from suffice.curvature.lanczos import Lanczos
 from suffice.curvature.operator import SymmetricOperator, random_signs
 from suffice.errors import InputError
+from suffice.results import Density
+from suffice.shown import Shown
 
 TAIL = 6.0
 """The grid goes so many widths beyond the nodes: the density leaves out less than 1e-8."""
@@ -23,7 +25,7 @@ LARGEST_GRID = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class SpectralDensity:
+class SpectralDensity(Shown):
     r"""The density of the eigenvalues, smoothed: P times its integral over an interval is the number of them there.
 
     Attributes:
@@ -41,6 +43,12 @@ class SpectralDensity:
     width: float
     nodes: Float64[np.ndarray, "draws steps"]
     weights: Float64[np.ndarray, "draws steps"]
+
+    def plain(self) -> Density:
+        """The density on the grid, without the nodes."""
+        return Density(
+            grid=self.grid.tolist(), density=self.density.tolist(), error=self.error.tolist(), width=self.width
+        )
 
 
 def spectral_density(

@@ -14,10 +14,12 @@ from suffice.curvature.missing import longest_probe
 from suffice.curvature.operator import SymmetricOperator
 from suffice.curvature.search import EigenpairSearch
 from suffice.errors import InputError
+from suffice.results import Eigenvalue, Eigenvalues
+from suffice.shown import Shown
 
 
 @dataclass(frozen=True, eq=False)
-class Eigenpairs:
+class Eigenpairs(Shown):
     r"""Eigenvalues and eigenvectors. It unpacks into values, vectors, residuals.
 
     Attributes:
@@ -34,6 +36,21 @@ class Eigenpairs:
 
     def __iter__(self) -> Iterator[Tensor]:
         yield from (self.values, self.vectors, self.residuals)
+
+    def plain(self) -> Eigenvalues:
+        """The eigenvalues and residuals, without the vectors.
+
+        Example:
+            >>> from suffice.curvature.operator import SymmetricMatrix
+            >>> pairs = top_eigenpairs(SymmetricMatrix(torch.diag(torch.tensor([1.0, -4.0, 2.0]))), 2)
+            >>> pairs.to_dataframe()["eigenvalue"].round(3).tolist()
+            [-4.0, 2.0]
+        """
+        pairs = zip(self.values.tolist(), self.residuals.tolist(), strict=True)
+        return Eigenvalues(
+            parameters=len(self.vectors),
+            eigenvalues=[Eigenvalue(value=value, residual=residual) for value, residual in pairs],
+        )
 
 
 class EigenpairsMemory(NamedTuple):

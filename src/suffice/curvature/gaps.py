@@ -1,5 +1,6 @@
 """Gaps between the next sample and the mean of those before it: of losses, gradients and Hessians."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -17,6 +18,8 @@ from suffice.curvature.prefix import without_frozen_prefix
 from suffice.curvature.spectral_norm import spectral_norm
 from suffice.errors import InputError
 from suffice.problem import Problem, norm
+from suffice.results import GapsAlongK
+from suffice.shown import Shown
 
 CHUNK = 32
 """Samples of a graph: those before a size that is no multiple of it are a graph of their own."""
@@ -26,7 +29,7 @@ CHECKED = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Gaps:
+class Gaps(Shown):
     r"""How far sample k + 1 is from the mean of the first k, at fixed weights.
 
     Attributes:
@@ -48,6 +51,17 @@ class Gaps:
     independent: Float64[np.ndarray, " sizes"]
     center_norm: float
     products: float
+
+    def plain(self) -> GapsAlongK:
+        """The gaps, without what they cost."""
+        return GapsAlongK(
+            sizes=self.sizes.tolist(),
+            loss=self.loss.tolist(),
+            gradient=self.gradient.tolist(),
+            hessian=self.hessian.tolist(),
+            residual=self.residual.tolist(),
+            independent=[None if math.isnan(value) else value for value in self.independent.tolist()],
+        )
 
 
 def gaps(

@@ -25,15 +25,22 @@ from suffice.errors import InputError
 from suffice.landscape.bound import Bound, bound, typical_bound
 from suffice.landscape.ledger import Ledger
 from suffice.landscape.spread import Spread
-from suffice.results import Criterion, SufficientSize
+from suffice.results import Criterion, SettlingCurves, SufficientSize
+from suffice.shown import Shown
 
 Curve: TypeAlias = Float64[np.ndarray, " sizes"]
+
+CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
+"""The headline first."""
+
+TOLERANCE = 0.05
+"""Share of the loss at w* for which the sizes are shown where nobody asks for another."""
 
 LARGEST_EXACT = 2**52
 """Above this, float64 does not separate consecutive integers."""
 
 
-class Convergence:
+class Convergence(Shown):
     """The curves of one ledger, their intervals, and the sufficient sizes.
 
     Args:
@@ -77,6 +84,32 @@ class Convergence:
         self.seed = seed
         self.sample = Spread(ledger.losses, resamples, seed)
         self.population = self.sample if held_out is None else Spread(held_out.losses, resamples, seed)
+
+    def plain(self) -> SettlingCurves:
+        """The curves at `log_sizes` with their intervals, and the sizes to 5% of the loss at w* by both criteria.
+
+        Example:
+            >>> import torch, suffice
+            >>> data = torch.utils.data.TensorDataset(torch.randn(50, 5), torch.randint(3, (50,)))
+            >>> problem = suffice.Problem(torch.nn.Linear(5, 3), data)
+            >>> curves = suffice.Convergence(suffice.record(problem, suffice.Probes.sphere(problem)))
+            >>> curves.to_dataframe()["samples k"].max()
+            np.int64(49)
+        """
+        sizes = self.log_sizes()
+        difference, population = self.difference(sizes), self.remaining(sizes, population=True)
+        return SettlingCurves(
+            samples=self.sample.size,
+            sizes=sizes.tolist(),
+            difference=difference.tolist(),
+            difference_interval=bounded(self.interval(difference)),
+            remaining=self.remaining(sizes).tolist(),
+            remaining_population=population.tolist(),
+            remaining_population_interval=bounded(self.interval(population, population=True)),
+            null=self.null(sizes).tolist(),
+            sufficient_sizes=[self.sufficient_size(TOLERANCE, criterion) for criterion in CRITERIA],
+            confidence=self.confidence,
+        )
 
     def difference(self, sizes: ArrayLike) -> Curve:
         r"""Typical change by one more sample: :math:`\sqrt{\bar S^2 / (k (k+1))}`."""
@@ -309,6 +342,11 @@ class Convergence:
         if k.min() < 1 or k.max() >= self.sample.size:
             raise InputError(f"sizes must be 1 to {self.sample.size - 1}, less than the {self.sample.size} samples")
         return k.astype(np.int64)
+
+
+def bounded(interval: Float64[np.ndarray, "2 sizes"]) -> tuple[list[float], list[float]] | None:
+    """An interval as lists, low and high; None if it has no upper end."""
+    return (interval[0].tolist(), interval[1].tolist()) if np.isfinite(interval).all() else None
 
 
 def root_mean_square(steps: Float64[np.ndarray, "sizes probes"]) -> Curve:

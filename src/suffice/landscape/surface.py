@@ -12,13 +12,14 @@ from suffice.landscape.plane import Plane
 from suffice.landscape.probes import Probes
 from suffice.problem import Problem
 from suffice.results import SurfaceAlongK
+from suffice.shown import Shown
 
 SIZES = 12
 """Sizes for which a result has the surface; a store has the losses of all."""
 
 
 @final
-class Surface:
+class Surface(Shown):
     r""":math:`L_k(w) = \frac1k \sum_{i \le k} l_i(w)` on the grid of a plane, in the order of the problem.
 
     The losses of all samples at all points are measured once; any k is then a sum over them. Made by `surface`.
@@ -68,9 +69,13 @@ class Surface:
         left = 1 / checked_sizes(sizes, samples) - 1 / samples
         return np.asarray(np.sqrt(variance * left))
 
+    def plain(self) -> SurfaceAlongK:
+        """The surfaces of some sizes."""
+        return self.result("given")
+
     def result(
         self,
-        directions: Literal["random", "eigenvectors", "minima"],
+        directions: Literal["random", "eigenvectors", "minima", "given"],
         minima: Mapping[int, tuple[float, float]] | None = None,
     ) -> SurfaceAlongK:
         """The surfaces of `SIZES` sizes on a log axis, to be written and drawn.

@@ -1,5 +1,8 @@
-"""From a result to what people look at: figures, and ``report.html``. Needs no torch and no model."""
+"""From a result to what people look at: figures, tables, and ``report.html``. Needs no torch and no model.
 
-from suffice.report.pages import write_report
+Names are imported when they are used, since a table needs nothing that draws.
+"""
 
-__all__ = ["write_report"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

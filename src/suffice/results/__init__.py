@@ -1,11 +1,20 @@
 """Plain values that a run answers with, to and from JSON. The report shows their descriptions."""
 
-from suffice.results.analysis import AnalysisResult, Landscape, Probe, ProblemSummary, Settling
+from suffice.results.analysis import (
+    AnalysisResult,
+    Landscape,
+    Probe,
+    ProblemSummary,
+    Settling,
+    SettlingCurves,
+)
 from suffice.results.curvature import (
     CurvatureAtRadius,
     CurvatureResult,
     Density,
     Eigenvalue,
+    Eigenvalues,
+    EigenvaluesAlongK,
     GapsAlongK,
     Layer,
     Spectrum,
@@ -50,6 +59,8 @@ __all__ = [
     "Density",
     "Draws",
     "Eigenvalue",
+    "Eigenvalues",
+    "EigenvaluesAlongK",
     "Estimate",
     "Fewest",
     "FindingValue",
@@ -82,6 +93,7 @@ __all__ = [
     "Result",
     "Retrained",
     "Settling",
+    "SettlingCurves",
     "Severity",
     "Spectrum",
     "Stretch",

@@ -8,6 +8,7 @@ from suffice.results.curvature import CurvatureAtRadius
 from suffice.results.interval import Estimate
 from suffice.results.sufficient_size import Criterion, SufficientSize
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 Interval = tuple[list[float], list[float]] | None
 
@@ -73,7 +74,22 @@ class Settling(Value):
     loss: float = Field(description="mean loss at w* of the samples whose spread this is")
 
 
-class AnalysisResult(Value):
+class SettlingCurves(Value, Shown):
+    """The curves in k by themselves, without those along an order. Sizes and curves have the same length."""
+
+    samples: int = Field(description="m: the samples that the curves run over")
+    sizes: list[int] = Field(description="k: how many samples are taken")
+    difference: list[float] = Field(description="typical |L_{k+1} - L_k|: the change by one more sample")
+    difference_interval: Interval = Field(description="interval of it, low and high; null if it has no upper end")
+    remaining: list[float] = Field(description="typical |L_k - L_m|: the change by the rest of the samples")
+    remaining_population: list[float] = Field(description="typical |L_k - L_infinity|: the change by unlimited data")
+    remaining_population_interval: Interval = Field(description="interval of it, likewise")
+    null: list[float] = Field(description="S(w*) / sqrt(k (k+1)): the difference at w* alone, which is arithmetic")
+    sufficient_sizes: list[SufficientSize] = Field(description="by each criterion, to 5% of the loss at w*")
+    confidence: float = Field(description="confidence of all intervals")
+
+
+class AnalysisResult(Value, Shown):
     """The content of ``result.json`` of ``suffice analyze``."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")

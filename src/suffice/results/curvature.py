@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from pydantic import Field
 
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 MOST = 7
 """Decimals at most."""
@@ -40,7 +41,25 @@ class Eigenvalue(Value):
     residual: float = Field(description="||H v - value v||: an eigenvalue of H is at most so far from the value")
 
 
-class Spectrum(Value):
+class Eigenvalues(Value, Shown):
+    """Eigenvalues of a symmetric matrix, the largest by magnitude."""
+
+    parameters: int = Field(description="P: how many eigenvalues there are")
+    eigenvalues: list[Eigenvalue] = Field(min_length=1, description="the largest by magnitude")
+
+
+class EigenvaluesAlongK(Value, Shown):
+    """The eigenvalues of the Hessian of the first k samples, along some orders of the samples."""
+
+    sizes: list[int] = Field(description="k")
+    values: list[list[list[float]]] = Field(description="for each order and size the largest by magnitude")
+    residuals: list[list[list[float]]] = Field(description="theirs")
+    overlap: list[list[float]] = Field(
+        description="overlap of their subspace with that of all samples, for each order and size; 1 for the same"
+    )
+
+
+class Spectrum(Value, Shown):
     """The ends of the spectrum of the Hessian, and what all eigenvalues add up to."""
 
     loss: float = Field(description="mean loss of the samples at w*")
@@ -49,7 +68,7 @@ class Spectrum(Value):
     frobenius: WithError = Field(description="root of the sum of the squares of all eigenvalues")
 
 
-class Density(Value):
+class Density(Value, Shown):
     """The spectral density of the Hessian, smoothed. All lists have the same length."""
 
     grid: list[float] = Field(description="eigenvalues")
@@ -67,7 +86,7 @@ class Layer(Value):
     largest: Eigenvalue = Field(description="eigenvalue of the block that is largest by magnitude")
 
 
-class GapsAlongK(Value):
+class GapsAlongK(Value, Shown):
     """How far sample k + 1 is from the mean of the first k, at w*. All lists have the same length."""
 
     sizes: list[int] = Field(description="k")
@@ -87,13 +106,13 @@ class CurvatureAtRadius(Value):
     measured: list[float] = Field(description="largest |L_{k+1} - L_k| over the probes, at the sizes of the gaps")
 
 
-class SurfaceAlongK(Value):
+class SurfaceAlongK(Value, Shown):
     """The surface of the mean loss of the first k samples on a plane through w*. All lists of sizes have one length.
 
     Surfaces are packed, so that they stay small: ``losses`` unpacks them.
     """
 
-    directions: Literal["random", "eigenvectors", "minima"] = Field(description="what spans the plane")
+    directions: Literal["random", "eigenvectors", "minima", "given"] = Field(description="what spans the plane")
     labels: tuple[str, str] = Field(description="the two directions, in words")
     x: list[float] = Field(description="points along the first direction: distance from w* over ||w*||")
     y: list[float] = Field(description="points along the second direction, likewise")
@@ -133,7 +152,7 @@ class SurfaceAlongK(Value):
         return np.concatenate([last + self.scale * deltas, last])
 
 
-class CurvatureResult(Value):
+class CurvatureResult(Value, Shown):
     """The content of ``result.json`` of ``suffice curvature``."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")

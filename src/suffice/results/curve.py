@@ -8,6 +8,7 @@ from suffice.results.interval import Band, Numbers
 from suffice.results.predicted import Metric
 from suffice.results.sufficient_size import SufficientSize
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 
 class Training(Value):
@@ -53,7 +54,7 @@ class Costs(Value):
     next_trainings: float | None = Field(description="of all that should be trained next; null without that")
 
 
-class CurveResult(Value):
+class CurveResult(Value, Shown):
     """The content of ``result.json`` of ``suffice curve``."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")

@@ -9,6 +9,7 @@ from suffice.results.interval import Estimate
 from suffice.results.learning_curve import LearningCurve
 from suffice.results.sufficient_size import SufficientSize
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 
 class Measured(Value):
@@ -48,7 +49,7 @@ class ClassGain(Value):
     )
 
 
-class ForecastResult(Value):
+class ForecastResult(Value, Shown):
     """The content of ``result.json`` of ``suffice forecast``."""
 
     schema_version: Literal[3] = Field(

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 PartName = Literal["full", "outer", "functional"]
 BoundName = Literal["data", "a_priori"]
@@ -43,7 +44,7 @@ class Moment(Value):
     outliers: int = Field(description="eigenvalues before the widest gap, the largest ratio of one to the next")
 
 
-class HessianResult(Value):
+class HessianResult(Value, Shown):
     """The content of ``result.json`` of ``suffice hessian``."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")

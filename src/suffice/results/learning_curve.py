@@ -11,6 +11,7 @@ from suffice.results.interval import Band, Limit, Numbers
 from suffice.results.predicted import Curve, Of
 from suffice.results.sufficient_size import Status, SufficientSize, Target, interval_in_words
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 Recipe = Literal["fixed", "tuned", "per-sample"]
 """Which penalty a head has at other sizes than that at hand: the same; the one that folds choose there; or one in
@@ -19,7 +20,7 @@ proportion to 1/k, which is one and the same C of scikit-learn."""
 _WORDS = {"target_loss": "A test loss of {:.3g}", "target_accuracy": "An accuracy of {:.3g}"}
 
 
-class LearningCurve(Value):
+class LearningCurve(Value, Shown):
     """Test loss and accuracy against the number of training samples, measured or predicted.
 
     A predicted curve is a `Curve`, which can be asked at any size; a measured one is a `Band`, and a straight line in

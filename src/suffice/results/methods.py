@@ -8,6 +8,7 @@ from suffice.results.finding import Trust
 from suffice.results.learning_curve import LearningCurve
 from suffice.results.sufficient_size import SufficientSize, Target
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 
 class OfMethod(Value):
@@ -94,7 +95,7 @@ class Comparison(Value):
     fewest: list[Fewest] = Field(description="for each target, the method that reaches it with the fewest samples")
 
 
-class MethodsResult(Value):
+class MethodsResult(Value, Shown):
     """The content of ``result.json`` of ``suffice forecast`` with several methods."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")

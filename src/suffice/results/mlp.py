@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 
 class Surrounding(Value):
@@ -43,7 +44,7 @@ class Network(Value):
     surroundings: list[Surrounding] = Field(description="the curves, those at w* first")
 
 
-class MLPResult(Value):
+class MLPResult(Value, Shown):
     """The content of ``result.json`` of ``suffice analyze builtin:mlp``, the MLP experiment."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")

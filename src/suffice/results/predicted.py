@@ -13,6 +13,7 @@ from suffice.results.draws import Draws
 from suffice.results.interval import Limit, Numbers
 from suffice.results.sufficient_size import SufficientSize, Target, interval_in_words
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 Metric = Literal["error", "accuracy", "loss", "score"]
 Of = Literal["mean", "next"]
@@ -53,7 +54,7 @@ _WORDS: dict[Metric, str] = {
 }
 
 
-class Curve(Value):
+class Curve(Value, Shown):
     """A learning curve and its error, which can be asked at any size.
 
     Raises:

@@ -9,6 +9,7 @@ from suffice.results.interval import Estimate
 from suffice.results.learning_curve import LearningCurve
 from suffice.results.sufficient_size import Criterion, SufficientSize
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 
 class Cell(Value):
@@ -119,7 +120,7 @@ class Study(Value):
     agreement: list[Agreement] = Field(description="summary of the checks")
 
 
-class StudyResult(Value):
+class StudyResult(Value, Shown):
     """The content of ``result.json`` of ``suffice study``."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")

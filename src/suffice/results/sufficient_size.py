@@ -5,13 +5,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from suffice.results.value import Value
+from suffice.shown import Shown
 
 Criterion = Literal["remaining", "difference"]
 Status = Literal["reached", "extrapolated", "cannot_tell"]
 Target = Literal["target_loss", "target_accuracy", "target_error", "target_score", "excess", "cost_per_sample"]
 
 
-class SufficientSize(Value):
+class SufficientSize(Value, Shown):
     """k*: the smallest number of samples from which on a criterion stays within a tolerance.
 
     Raises:

@@ -13,6 +13,7 @@ from suffice.configuration import AnalyzeConfig, CurvatureConfig, MeasuredConfig
 from suffice.data import LabelledSamples
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, root_mean_square
+from suffice.landscape.convergence import CRITERIA, bounded
 from suffice.models import Classifier
 from suffice.problem import Batch, Problem, fastest_batch_size, norm
 from suffice.results import (
@@ -29,9 +30,6 @@ from suffice.runs.classified import load, problem_of, read_all, taken_rows, trai
 from suffice.runs.curvature import spectrum_and_gaps
 from suffice.runs.folder import open_folder, versions, write_result
 from suffice.runs.watch import SILENT, Watch, counted, duration
-
-CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
-"""The headline first."""
 
 DRAWN = frozenset({"tolerance", "points", "curvature"})
 """Settings that may change without a new measurement of the losses."""
@@ -227,10 +225,10 @@ def _landscape(curves: Convergence, count: int) -> Landscape:
     return Landscape(
         sizes=sizes.tolist(),
         difference=difference.tolist(),
-        difference_interval=_bounded(curves.interval(difference)),
+        difference_interval=bounded(curves.interval(difference)),
         remaining=curves.remaining(sizes).tolist(),
         remaining_population=population.tolist(),
-        remaining_population_interval=_bounded(curves.interval(population, population=True)),
+        remaining_population_interval=bounded(curves.interval(population, population=True)),
         null=curves.null(sizes).tolist(),
         in_order=root_mean_square(curves.in_order(sizes)).tolist(),
         source_order=root_mean_square(curves.in_order(sizes, curves.source_order())).tolist(),
@@ -263,7 +261,3 @@ def _settling(curves: Convergence, criterion: Criterion) -> Settling:
 
 def _ends(interval: Float64[np.ndarray, "2 sizes"]) -> tuple[list[float], list[float]]:
     return interval[0].tolist(), interval[1].tolist()
-
-
-def _bounded(interval: Float64[np.ndarray, "2 sizes"]) -> tuple[list[float], list[float]] | None:
-    return _ends(interval) if np.isfinite(interval).all() else None

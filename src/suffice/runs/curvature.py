@@ -311,12 +311,7 @@ def _layers(
 def _density(hessian: Hessian, config: CurvatureConfig, watch: Watch) -> Density:
     with watch.progress("spectral density", config.draws * min(DENSITY_STEPS, hessian.shape[0])) as progress:
         found = spectral_density(_Watched(hessian, progress), config.draws, config.seed, DENSITY_STEPS)
-    return Density(
-        grid=found.grid.tolist(),
-        density=found.density.tolist(),
-        error=found.error.tolist(),
-        width=found.width,
-    )
+    return found.plain()
 
 
 def _sizes(problem: Problem, config: CurvatureConfig) -> list[int]:
@@ -328,14 +323,7 @@ def _gaps(problem: Problem, hessian: Hessian, config: CurvatureConfig, watch: Wa
     sizes = _sizes(problem, config)
     with watch.progress("gaps along k", len(sizes)) as progress:
         found = gaps(problem, sizes, seed=config.seed, memory=round(config.memory * GIGABYTE), progress=progress)
-    return GapsAlongK(
-        sizes=sizes,
-        loss=found.loss.tolist(),
-        gradient=found.gradient.tolist(),
-        hessian=found.hessian.tolist(),
-        residual=found.residual.tolist(),
-        independent=[None if math.isnan(value) else value for value in found.independent.tolist()],
-    )
+    return found.plain()
 
 
 def _surface_or_none(

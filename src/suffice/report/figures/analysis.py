@@ -83,7 +83,7 @@ def _order(result: AnalysisResult) -> Figure:
             f"data set's own order gives p = {landscape.exchangeability:.3g}."
         ),
         x_label="number of samples k",
-        y_label="|L(k+1) − L(k)|",
+        y_label="change of the mean loss, |L(k+1) − L(k)|",
         curves=[
             Curve(
                 "expected, with random orders",
@@ -110,8 +110,8 @@ def _geometry(result: AnalysisResult) -> Figure:
             f"{probes[-1].distance:.3g} away. Only a spread that grows away from w* makes the surface settle more "
             "slowly than the null."
         ),
-        x_label="probe (0 is w*)",
-        y_label="loss",
+        x_label="number of the probe; 0 is w*",
+        y_label="loss of a sample: mean, and spread",
         curves=[
             Curve("spread S(w)", numbers, [probe.spread for probe in probes], ORANGE, "points"),
             Curve("mean loss L(w)", numbers, [probe.loss for probe in probes], BLUE, "points"),

@@ -38,7 +38,7 @@ def _spectrum(result: CurvatureResult) -> Figure:
         f"{density.width:.2g}; the band is one standard error. Circles: the {len(largest)} largest eigenvalues by "
         "magnitude, at the height that one eigenvalue alone has. Most of the eigenvalues lie at zero.",
         x_label="eigenvalue",
-        y_label="eigenvalues per unit",
+        y_label="number of eigenvalues per unit",
         curves=[
             *_parts_above(density, count, one / 1000),
             Curve("largest eigenvalues", largest, [one] * len(largest), ORANGE, "circles"),
@@ -63,26 +63,49 @@ def _parts_above(density: Density, count: int, least: float) -> list[Curve]:
     return curves
 
 
-def hessian_gap_figure(gaps: GapsAlongK, spectrum: Spectrum) -> Figure:
-    """The gap of Hessians along k, beside the norm of the Hessian of all samples."""
+def density_figure(density: Density) -> Figure:
+    """The density as the share of the eigenvalues."""
+    pairs = list(zip(density.density, density.error, strict=True))
+    return Figure(
+        name="density",
+        title="Where the eigenvalues lie",
+        caption=f"Each eigenvalue is a Gaussian of standard deviation {density.width:.2g}; the band is one standard "
+        "error.",
+        x_label="eigenvalue",
+        y_label="share of the eigenvalues per unit",
+        curves=[
+            Curve(
+                "", density.grid, density.density, BLUE, "solid",
+                [max(0.0, value - error) for value, error in pairs], [value + error for value, error in pairs],
+            ),
+        ],
+        log="",
+    )  # fmt: skip
+
+
+def hessian_gap_figure(gaps: GapsAlongK, spectrum: Spectrum | None = None) -> Figure:
+    """The gap of Hessians along k, beside the norm of the Hessian of all samples where that is known."""
     above = [value + residual for value, residual in zip(gaps.hessian, gaps.residual, strict=True)]
     checked = [(size, value) for size, value in zip(gaps.sizes, gaps.independent, strict=True) if value is not None]
-    norm = max(abs(eigenvalue.value) for eigenvalue in spectrum.eigenvalues)
+    whole, said = [], ""
+    if spectrum is not None:
+        norm = max(abs(eigenvalue.value) for eigenvalue in spectrum.eigenvalues)
+        whole = [Curve("||H||, all samples", gaps.sizes, [norm] * len(gaps.sizes), GREY, "dotted")]
+        said = f" Dotted: the norm of the mean over all samples, {norm:.3g}."
     return Figure(
         name="hessian_gap",
         title="How far the next sample's Hessian is from the mean of those before it",
         caption="Spectral norm of h_{k+1} - H_k at w*, from both ends of its spectrum; the band reaches to norm plus "
         "residual. Circles: the same from an independent random start. Each k shows one sample's Hessian, so the curve "
-        "does not fall; what falls is its share in the mean, 1/(k + 1). Dotted: the norm of the mean over all "
-        f"samples, {norm:.3g}.",
-        x_label="k, samples so far",
-        y_label="spectral norm",
+        f"does not fall; what falls is its share in the mean, 1/(k + 1).{said}",
+        x_label="number of samples k",
+        y_label="spectral norm, ‖h_{k+1} − H_k‖",
         curves=[
             Curve("||h_{k+1} - H_k||", gaps.sizes, gaps.hessian, BLUE, "joined", low=gaps.hessian, high=above),
             Curve(
                 "independent start", [size for size, _ in checked], [value for _, value in checked], BLACK, "circles"
             ),
-            Curve("||H||, all samples", gaps.sizes, [norm] * len(gaps.sizes), GREY, "dotted"),
+            *whole,
         ],
     )
 
@@ -100,7 +123,7 @@ def bound_figure(
         caption=f"Bound on |L_(k+1) - L_k| at distance {radius:g} ||w*|| from w*, to second order: gaps of "
         "losses, of gradients times the distance, and of Hessians times half its square, each over k + 1. All three "
         f"are worst cases over directions.{largest}",
-        x_label="k, samples so far",
+        x_label="number of samples k",
         y_label="change of the mean loss",
         curves=[
             Curve("bound", sizes, total, BLACK, "joined"),

@@ -97,8 +97,8 @@ class HeatMaps:
 class Surfaces:
     """Surfaces of the loss over one plane, one for each size k, on one loss axis from ``low`` to ``high``.
 
-    ``losses`` have a row for each y and a column for each x; what is above ``high`` is drawn there. ``minima`` are the
-    points of the plane that trainings on so many samples reached.
+    ``losses`` have a row for each y and a column for each x; what is above ``high`` is drawn there. ``label`` is the
+    name of that axis. ``minima`` are the points of the plane that trainings on so many samples reached.
     """
 
     name: str
@@ -110,6 +110,7 @@ class Surfaces:
     high: float
     x_label: str
     y_label: str
+    label: str = "mean loss"
     minima: Mapping[int, tuple[float, float]] = field(default_factory=dict)
 
 

@@ -96,8 +96,8 @@ def _spectrum(result: HessianResult) -> Figure:
             "values of negative ones from the most negative up (dashed). Outliers (points) are those before the widest "
             f"gap among the largest {4 * result.classes} (the largest ratio of one to the next)."
         ),
-        x_label="rank",
-        y_label="eigenvalue",
+        x_label="rank of the eigenvalue",
+        y_label="eigenvalue; of negative ones the absolute value",
         curves=curves,
     )
 
@@ -113,8 +113,8 @@ def _norms(result: HessianResult) -> Figure:
         name="norms",
         title="Norms of the blocks along the training",
         caption="Spectral norms of the Hessian and of its blocks on the diagonal, of the mean cross-entropy.",
-        x_label="epoch",
-        y_label="spectral norm",
+        x_label="training, epochs",
+        y_label="spectral norm of the block",
         curves=[Curve("the whole", epochs, whole, BLACK), *curves],
         log="y",
     )
@@ -139,8 +139,8 @@ def _bounds(result: HessianResult) -> Figure:
             "of the samples; dashed: from the norms of weights and inputs alone. A bound is the mean over the samples "
             "of bounds, so that part of its excess is that of the mean of norms over the norm of the mean."
         ),
-        x_label="epoch",
-        y_label="bound / measured",
+        x_label="training, epochs",
+        y_label="bound over measured norm",
         curves=curves,
         log="y",
     )

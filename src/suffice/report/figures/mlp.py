@@ -73,7 +73,7 @@ def _figure_1(result: MLPResult, target: str) -> Figure:
             "probes at each distance."
         ),
         x_label="number of samples k",
-        y_label="|L(k+1) − L(k)|",
+        y_label="change of the mean loss, |L(k+1) − L(k)|",
         curves=curves,
     )
 
@@ -112,7 +112,7 @@ def _family(result: MLPResult, members: Sequence[tuple[str, Network]], name: str
             "lines are parallel: a network moves the height and nothing else."
         ),
         x_label="number of samples k",
-        y_label="|L(k+1) − L(k)|",
+        y_label="change of the mean loss, |L(k+1) − L(k)|",
         curves=curves,
     )
 
@@ -146,8 +146,8 @@ def _heights(result: MLPResult) -> Figure:
             "S(w)/S(w*) against the distance from w*, relative to ||w*||: the spread of the loss from sample to sample "
             "on spheres around w*, root mean square over the probes. Lines in colour: medians over the widths."
         ),
-        x_label="||w − w*|| / ||w*||",
-        y_label="S(w) / S(w*)",
+        x_label="distance from w*, ‖w − w*‖ / ‖w*‖",
+        y_label="spread of the loss, S(w) / S(w*)",
         curves=curves,
     )
 
@@ -174,8 +174,8 @@ def _spreads(result: MLPResult, target: str) -> Figure:
             "and over fresh ones (dotted). A network that fits its own samples closely has a low curve on them "
             "and a higher one on fresh samples: a low curve is no sign of enough samples."
         ),
-        x_label="width",
-        y_label="S(w*)",
+        x_label="width, neurons of a hidden layer",
+        y_label="spread of the loss, S(w*)",
         curves=curves,
     )
 
@@ -194,7 +194,7 @@ def _ema(result: MLPResult) -> Figure:
             "curve S/k has the same shape: plateau and steep fall come from the average, and not from the network."
         ),
         x_label="number of samples k",
-        y_label="|L(k+1) − L(k)|",
+        y_label="change of the mean loss, |L(k+1) − L(k)|",
         curves=[
             Curve("as the samples came", result.sizes, center.in_order, BLUE, "points"),
             Curve("expected: S/√(k(k+1))", result.sizes, center.expected, BLUE),
@@ -219,7 +219,7 @@ def _ratio(result: MLPResult) -> Figure:
             "of absolute values is below their root mean square."
         ),
         x_label="number of samples k",
-        y_label="moving average / true",
+        y_label="moving average over true curve",
         curves=[
             Curve(f"exact 1/k: {known}" if known else "exact 1/k", result.sizes, exact, BLACK, "dashed"),
             Curve("networks at w*: median and 80% of them", result.sizes, middle, ORANGE, low=low, high=high),

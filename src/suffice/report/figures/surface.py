@@ -19,6 +19,7 @@ UNIT = "‖w − w*‖ / ‖w*‖"
 MADE_OF = {
     "random": "two random directions, of which every filter is as long as that filter of w* (H. Li et al., 2018)",
     "eigenvectors": "the eigenvectors of the two eigenvalues of the Hessian that are largest by magnitude",
+    "given": "two directions that were given",
     "minima": "the directions towards the weights that were trained on fewer samples",
 }
 
@@ -102,8 +103,8 @@ def distance_figure(surface: SurfaceAlongK) -> Figure:
         caption=f"|L_k - L_m| with m = {surface.sizes[-1]:,}: root mean square over the plane, and at w*. Dotted: what "
         "that of the plane is in expectation if the samples come in random order, S √(1/k - 1/m), with S the spread of "
         "the losses on the plane.",
-        x_label="k, samples so far",
-        y_label="|L_k - L_m|",
+        x_label="number of samples k",
+        y_label="change of the mean loss, |L(k) − L(m)|",
         curves=curves,
         log="xy" if any(curve.y for curve in curves) else "",  # there is nothing to draw where all surfaces are one
     )

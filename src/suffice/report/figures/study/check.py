@@ -36,7 +36,7 @@ def check_figure(result: StudyResult) -> Figure:
             "from which on test loss stays near its last value, from all trainings. Empty circles have no plateau: "
             "their test loss still gains more at the largest size, so that they belong further to the right."
         ),
-        x_label="size at which test loss settles",
-        y_label="k*",
+        x_label="training samples at which test loss settles",
+        y_label="k*, training samples",
         curves=curves,
     )

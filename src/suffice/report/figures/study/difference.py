@@ -33,6 +33,6 @@ def difference_figure(result: StudyResult) -> Figure:
             f"height, and over the null it is what the geometry around w*_m adds: {', '.join(ratios)} times the null."
         ),
         x_label="number of samples k",
-        y_label="|L(k+1) − L(k)|",
+        y_label="change of the mean loss, |L(k+1) − L(k)|",
         curves=curves,
     )

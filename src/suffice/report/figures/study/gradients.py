@@ -27,7 +27,7 @@ def gradients_figure(result: StudyResult) -> Figure:
             "takes it as 0 at w*_m for every k. At w*_k it is 0 where the training has ended at a stationary point."
         ),
         x_label="number of samples k",
-        y_label="||G_k||",
+        y_label="norm of the mean gradient, ‖G_k‖",
         curves=curves,
         ticks=size_ticks(curves),
     )

@@ -51,6 +51,6 @@ def minima_figure(result: StudyResult) -> Figure:
             "in any order; the null √(S²(1/k − 1/m)) is pure arithmetic. Points: all seeds; lines: the first."
         ),
         x_label="number of samples k",
-        y_label="|L(k) − L(m)|",
+        y_label="change of the mean loss, |L(k) − L(m)|",
         curves=curves,
     )

@@ -24,7 +24,7 @@ def moved_figure(result: StudyResult) -> Figure:
             "seed. The paper holds the weights fixed while samples are added; here one sees how far they go."
         ),
         x_label="number of samples k",
-        y_label="||w*_k − w*_m||",
+        y_label="distance of the minima, ‖w*_k − w*_m‖",
         curves=curves,
         log="x",
         ticks=size_ticks(curves),

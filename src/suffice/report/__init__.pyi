@@ -1,0 +1,1 @@
+from .pages import write_report as write_report
