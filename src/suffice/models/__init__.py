@@ -4,7 +4,6 @@ from typing import cast
 
 from suffice.data import LabelledSamples
 from suffice.errors import InputError
-from suffice.models.checkpoint import TINY_VIT
 from suffice.models.classifier import Classifier, Inputs
 from suffice.models.execution import execution_of, layers_of
 from suffice.models.frozen import Split, split
@@ -12,6 +11,7 @@ from suffice.models.images import ImageClassifier, ImageInputs, load_image_class
 from suffice.models.labels import LabelMap, read_label_map
 from suffice.models.mlp import mlp
 from suffice.models.moving import METHODS, adapted, last_layers, moving_parameters, renew_head
+from suffice.models.source import TINY_VIT
 from suffice.models.texts import TextClassifier, TextInputs, load_text_classifier
 
 __all__ = [

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftModel
 from peft.utils import load_peft_weights
 from torch import nn
 from transformers import AutoConfig
@@ -17,13 +16,7 @@ from transformers import logging as transformers_logging
 from suffice.errors import InputError
 from suffice.models.labels import LabelMap, Matching, match_labels
 from suffice.models.moving import heads_of, renew_head
-
-TINY_VIT = "builtin:tiny-vit"
-"""Names the embedded Vision Transformer: 205,066 parameters, pretrained on Fashion-MNIST at 28 x 28 pixels."""
-
-
-ADAPTER = "adapter_config.json"
-"""PEFT's file that describes an adapter."""
+from suffice.models.source import TINY_VIT, adapter_and_base
 
 
 @dataclass(frozen=True)
@@ -105,9 +98,7 @@ def read_checkpoint(
         InputError: a folder or name that leads to no checkpoint, a model of another kind, weights that are missing, a
         head that cannot be used, or a label map that does not fit.
     """
-    path = _path(source)
-    adapter = path if (Path(path) / ADAPTER).exists() else None
-    base = path if adapter is None else str(PeftConfig.from_pretrained(adapter).base_model_name_or_path)
+    adapter, base = adapter_and_base(source)
     config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
     if type(config) not in modality.configurations and not hasattr(config, "auto_map"):
         raise InputError(
@@ -197,28 +188,6 @@ def _other_loss(config: Any) -> str | None:
     return "regression (it has one output)" if config.num_labels == 1 else None
 
 
-def _path(source: str) -> str:
-    """The folder that a source means, or else the source itself, which then is a name on the hub."""
-    if source == TINY_VIT:
-        return str(files("suffice.models") / "tiny_vit")
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        _check_adapters(folder)
-        return str(folder)
-    if source.startswith(("/", ".", "~")):
-        raise InputError(f"{source}: no such folder")
-    return source
-
-
-def _check_adapters(folder: Path) -> None:
-    """Refuses a folder of several adapters, of which none has been chosen."""
-    if (folder / "config.json").exists() or (folder / ADAPTER).exists():
-        return
-    adapters = sorted(file.parent.name for file in folder.glob(f"*/{ADAPTER}"))
-    if adapters:
-        raise InputError(f"{folder}: holds the adapters {', '.join(adapters)}: give {folder / adapters[0]}, or another")
-
-
 @dataclass(frozen=True)
 class _Loaded:
     """What was found in reading the weights.
@@ -277,8 +246,8 @@ def reading(source: str, samples: str) -> Iterator[None]:
         if Path(source).expanduser().is_dir():
             raise InputError(f"{source}: this folder holds no usable {samples} classifier ({reason})") from error
         raise InputError(
-            f"{source}: no such folder here, and the hub gave no such model ({reason}); "
-            "check the name and the network, or give a local folder"
+            f"{source}: the hub gave no usable {samples} classifier of this name ({reason}); check the network, or give "
+            "a local folder"
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
