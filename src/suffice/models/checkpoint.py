@@ -1,10 +1,11 @@
 """Hugging Face checkpoints, PEFT-wrapped too: a model with a head for given classes, and what was found on the way."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import PeftModel
@@ -14,9 +15,23 @@ from transformers import AutoConfig
 from transformers import logging as transformers_logging
 
 from suffice.errors import InputError
+from suffice.models.encoder import (
+    EncoderClassifier,
+    EncoderImageClassifier,
+    EncoderTextClassifier,
+    ImageEncoder,
+    TextEncoder,
+    encoder_class,
+)
 from suffice.models.labels import LabelMap, Matching, match_labels
 from suffice.models.moving import heads_of, renew_head
+from suffice.models.sentences import Sentences, read_sentences
 from suffice.models.source import TINY_VIT, adapter_and_base
+
+MEAN_OF_TOKENS = "Features of a text: the mean of the last hidden states of its tokens, as the checkpoint has no head."
+MEAN_OF_PATCHES = (
+    "Features of an image: the mean of its last hidden states, as the checkpoint has neither head nor pooler."
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,7 @@ class Modality:
         configurations: the configuration classes that it makes one from.
     """
 
-    samples: str
+    samples: Literal["text", "image"]
     model: Any
     configurations: Any
 
@@ -45,6 +60,7 @@ class Checkpoint:
         matched_by_name: the labels were matched by name or by a label map; else in order.
         has_new_head: the head is random, as the checkpoint has none for these classes and this loss.
         notes: what a person should know of how the checkpoint was read.
+        sentences: what is done around the transformer, of a folder of sentence-transformers.
     """
 
     model: nn.Module
@@ -53,6 +69,7 @@ class Checkpoint:
     matched_by_name: bool
     has_new_head: bool
     notes: tuple[str, ...]
+    sentences: Sentences | None = None
 
     @property
     def bare(self) -> Any:
@@ -99,8 +116,11 @@ def read_checkpoint(
         head that cannot be used, or a label map that does not fit.
     """
     adapter, base = adapter_and_base(source)
+    sentences = read_sentences(base) if modality.samples == "text" else None
+    base = base if sentences is None else sentences.transformer
     config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
-    if type(config) not in modality.configurations and not hasattr(config, "auto_map"):
+    has_classifier = type(config) in modality.configurations or hasattr(config, "auto_map")
+    if not has_classifier and encoder_class(config, modality.samples) is None:
         raise InputError(
             f"{source}: the data are {modality.samples}s, and {config.model_type!r} models take none; give another "
             "model"
@@ -112,13 +132,15 @@ def read_checkpoint(
     is_paired = len(classes) == config.num_labels or matching.matches_some
     if matching.labels is None:
         config.num_labels = len(classes)
-    model, loaded = _load(base, config, modality, seed, trust_remote_code)
-    heads = heads_of(model)
-    base_weights = f"{model.base_model_prefix}."
-    head = [
-        key for key in loaded.new if (key.partition(".")[0] in heads if heads else not key.startswith(base_weights))
-    ]
-    stray = sorted(set(loaded.new) - set(head))
+    if sentences is None and has_classifier:
+        model, loaded = _load(base, config, modality, seed, trust_remote_code)
+        head, stray = _new_parts(model, loaded)
+        if adapter is None and head and stray and all(_is_of_pooler(key) for key in stray):
+            model, loaded = _load_encoder(base, config, modality, seed, None)
+            head, stray = _new_parts(model, loaded)
+    else:
+        model, loaded = _load_encoder(base, config, modality, seed, sentences)
+        head, stray = _new_parts(model, loaded)
     if adapter is not None:
         _check_classes(source, adapter, model, classes)
         model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
@@ -153,7 +175,19 @@ def read_checkpoint(
         matched_by_name=matching.labels is not None,
         has_new_head=bool(head) or (has_head and other_loss is not None),
         notes=notes,
+        sentences=sentences,
     )
+
+
+def _new_parts(model: Any, loaded: "_Loaded") -> tuple[list[str], list[str]]:
+    """The random weights of the head, and those of the rest, of which there should be none."""
+    heads, base = heads_of(model), f"{model.base_model_prefix}."
+    head = [key for key in loaded.new if (key.partition(".")[0] in heads if heads else not key.startswith(base))]
+    return head, sorted(set(loaded.new) - set(head))
+
+
+def _is_of_pooler(key: str) -> bool:
+    return "pooler" in key.split(".")
 
 
 def _check_classes(source: str, adapter: str, model: nn.Module, classes: Sequence[str]) -> None:
@@ -227,6 +261,48 @@ def _load(base: str, config: Any, modality: Modality, seed: int, trust_remote_co
     )
 
 
+def _load_encoder(
+    base: str, config: Any, modality: Modality, seed: int, sentences: Sentences | None
+) -> tuple[Any, _Loaded]:
+    """A model without a head, and a new linear one on what it makes of a sample."""
+    kind = encoder_class(config, modality.samples)
+    if kind is None:
+        raise InputError(f"{base}: {config.model_type!r} models take no {modality.samples}s")
+
+    def load(with_pooler: bool) -> tuple[Any, list[str]]:
+        is_asked = "add_pooling_layer" in inspect.signature(kind.__init__).parameters
+        model, info = kind.from_pretrained(
+            base,
+            config=config,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **({"add_pooling_layer": with_pooler} if is_asked else {}),
+        )
+        if not (with_pooler or is_asked) and isinstance(getattr(model, "pooler", None), nn.Module):
+            model.pooler = nn.Identity()
+        new = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
+        return model, sorted(key for key in new if with_pooler or not _is_of_pooler(key))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if modality.samples == "text":
+            transformer, new = load(with_pooler=False)
+            modes, after = (("mean",), ()) if sentences is None else (sentences.modes, sentences.after)
+            notes = (MEAN_OF_TOKENS,) if sentences is None else sentences.notes
+            model: EncoderClassifier = EncoderTextClassifier(TextEncoder(transformer, modes, after), config.num_labels)
+        else:
+            transformer, new = load(with_pooler=True)
+            has_pooler = not any(map(_is_of_pooler, new))
+            if not has_pooler:
+                transformer, new = load(with_pooler=False)
+            encoder = ImageEncoder(transformer, has_pooler)
+            notes = () if encoder.is_pooled else (MEAN_OF_PATCHES,)
+            model = EncoderImageClassifier(encoder, config.num_labels)
+    head = [f"classifier.{name}" for name, _ in model.classifier.named_parameters()]
+    return model, _Loaded(head, sorted([*head, *(f"encoder.transformer.{key}" for key in new)]), notes)
+
+
 @contextmanager
 def reading(source: str, samples: str) -> Iterator[None]:
     """Without the libraries' own progress bars and warnings, and with one line for what they raise in many."""
@@ -246,8 +322,8 @@ def reading(source: str, samples: str) -> Iterator[None]:
         if Path(source).expanduser().is_dir():
             raise InputError(f"{source}: this folder holds no usable {samples} classifier ({reason})") from error
         raise InputError(
-            f"{source}: the hub gave no usable {samples} classifier of this name ({reason}); check the network, or give "
-            "a local folder"
+            f"{source}: the hub gave no usable {samples} classifier ({reason}); check the network, or give a local "
+            "folder"
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from jaxtyping import Int64
+from tokenizers import normalizers
 from torch import Tensor, nn
 from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
@@ -183,6 +184,9 @@ def load_text_classifier(
         # where its files are missing, the library makes one that knows nothing, and says so nowhere
         if len(tokenizer) <= len(tokenizer.all_special_ids):
             raise InputError(f"{source}: has no tokenizer; put tokenizer.json there, as its makers published it")
+        sentences = checkpoint.sentences
+        if sentences is not None and sentences.is_lower_case:
+            _lower_case(source, tokenizer)
         padding = padding_of(checkpoint.bare, tokenizer, _used(tokenizer, texts))
     notes = checkpoint.notes
     if tokenizer.pad_token_id is None and not padding.is_models_own:
@@ -208,6 +212,16 @@ def _used(tokenizer: Any, texts: Iterable[str]) -> Iterator[int]:
             yield from tokens
 
 
+def _lower_case(source: str, tokenizer: Any) -> None:
+    """Makes a tokenizer put texts into lower case first."""
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{source}: needs its texts in lower case: put tokenizer.json there, as its makers published it"
+        )
+    own = tokenizer.backend_tokenizer.normalizer
+    tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *([own] if own else [])])
+
+
 def _tokenizer_folder(checkpoint: Checkpoint) -> str:
     """The folder of the adapter if it has a tokenizer, else that of the base model."""
     first = checkpoint.folders[0]
@@ -216,7 +230,7 @@ def _tokenizer_folder(checkpoint: Checkpoint) -> str:
 
 def _longest(checkpoint: Checkpoint, tokenizer: Any) -> int | None:
     """The smaller of the tokenizer's limit and that of the position embeddings; None if neither is stated."""
-    limits = [tokenizer.model_max_length]
+    limits = [tokenizer.model_max_length, None if checkpoint.sentences is None else checkpoint.sentences.longest]
     positions = getattr(checkpoint.bare.config.get_text_config(), "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
         # RoBERTa and similar models count positions from behind that of the padding
