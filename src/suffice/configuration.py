@@ -102,6 +102,16 @@ class ModelConfig(Config):
     classes: list[str] | None = Field(
         default=None, description="use the samples of these classes only; repeat the flag for each"
     )
+    task: Literal["classification", "regression", "multi-label"] = Field(
+        default="classification",
+        description="what the labels are: classes (classification), numbers (regression), or any number of labels for "
+        "each sample (multi-label)",
+    )
+    label_delimiter: str = Field(
+        default="|",
+        min_length=1,
+        description="for --task multi-label: stands between the labels of a sample; lists of .jsonl need none",
+    )
     label_map: list[str] | None = Field(
         default=None,
         description="CLASS=LABEL, a class of the data and the checkpoint's label for it, by name or index; needed "

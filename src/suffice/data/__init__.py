@@ -13,6 +13,7 @@ from suffice.data.samples import ClassSubset, LabelledSamples
 from suffice.data.scores import Score, Scores, load_scores
 from suffice.data.synthetic import SyntheticRegression, Target
 from suffice.data.tables import TABLES
+from suffice.data.tasks import Numbers, Sets, TaskKind, as_task, task_of
 from suffice.data.texts import LabelledTexts, holds_texts, read_texts
 from suffice.errors import InputError
 
@@ -24,16 +25,21 @@ __all__ = [
     "Joined",
     "LabelledSamples",
     "LabelledTexts",
+    "Numbers",
     "Score",
     "Scores",
+    "Sets",
     "SyntheticRegression",
     "Target",
+    "TaskKind",
+    "as_task",
     "load_images",
     "load_samples",
     "load_scores",
     "read_idx",
     "read_idx_images",
     "read_texts",
+    "task_of",
 ]
 
 DIGITS = "builtin:digits"
@@ -46,6 +52,8 @@ def load_samples(
     label_column: str = "label",
     threshold: float | None = None,
     classes: Sequence[str] | None = None,
+    task: TaskKind = "classification",
+    label_delimiter: str = "|",
 ) -> LabelledSamples:
     """Labelled images (see `load_images`), or labelled texts from a table.
 
@@ -56,22 +64,28 @@ def load_samples(
         label_column: the column of labels of a table.
         threshold: makes two classes of the labels of a table that are numbers.
         classes: keep the samples of these classes only.
+        task: what the labels are: classes, numbers, or sets of labels.
+        label_delimiter: stands between the labels of a sample, for the task multi-label.
 
     Raises:
-        InputError: no usable data, a threshold for images, or unknown classes.
+        InputError: no usable data, a threshold for images, unknown classes, or labels that do not fit the task.
 
     Example:
         >>> digits = load_samples("builtin:digits")
         >>> len(digits), digits[0].size, int(digits.labels[0])
         (1797, (8, 8), 0)
     """
+    if task != "classification" and (threshold is not None or classes is not None):
+        raise InputError(f"--task {task} has no classes that --threshold or --classes could choose: leave them out")
     if holds_texts(Path(source)):
-        samples: LabelledSamples = read_texts(Path(source), text_column, label_column, threshold)
+        samples: LabelledSamples = read_texts(
+            Path(source), text_column, label_column, threshold, task == "classification"
+        )
     elif threshold is not None:
         raise InputError(f"{source}: --threshold is for tables of texts whose labels are numbers")
     else:
         samples = load_images(source)
-    return samples if classes is None else ClassSubset(samples, classes)
+    return as_task(samples, task, label_delimiter) if classes is None else ClassSubset(samples, classes)
 
 
 def load_images(source: str) -> ImageArray | ImageFolder:

@@ -13,6 +13,9 @@ from suffice.data.tables import JSON_LINES, TABLES, fields_of, objects_of, read_
 from suffice.digest import digest
 from suffice.errors import InputError, nearest
 
+LABEL_DELIMITER = "|"
+"""Stands between the labels of a sample that has a list of them."""
+
 
 class LabelledTexts:
     """Texts in memory.
@@ -59,7 +62,11 @@ def holds_texts(path: Path) -> bool:
 
 
 def read_texts(
-    path: Path, text_column: str = "text", label_column: str = "label", threshold: float | None = None
+    path: Path,
+    text_column: str = "text",
+    label_column: str = "label",
+    threshold: float | None = None,
+    are_classes: bool = True,
 ) -> LabelledTexts:
     r"""The texts and labels in two columns of a table: .csv (commas), .tsv or .txt (tabs), or .jsonl (JSON lines).
 
@@ -72,6 +79,7 @@ def read_texts(
         label_column: name or number of the column of labels.
         threshold: makes two classes of labels that are numbers: below it, and equal or above. By default each distinct
             label is a class; classes are sorted by value if all are whole numbers, else alphabetically.
+        are_classes: refuse labels that can be none: fewer than two, or as many as samples.
 
     Raises:
         InputError: a file that cannot be read, an unknown column, a row with too few or too many fields, an empty text
@@ -97,7 +105,9 @@ def read_texts(
     ]
     if not rows:
         raise InputError(f"{path}: holds no samples")
-    labels, classes = _classes(rows, path) if threshold is None else _sides(rows, path, threshold)
+    if are_classes and threshold is None:
+        _check_classes(rows, path)
+    labels, classes = _classes(rows) if threshold is None else _sides(rows, path, threshold)
     return LabelledTexts([row.text for row in rows], labels, classes, [row.line for row in rows], str(path))
 
 
@@ -123,6 +133,8 @@ def _json_rows(path: Path, content: str, text_column: str, label_column: str) ->
         text, label = row[text_column], row[label_column]
         if not isinstance(text, str):
             raise InputError(f"{path}, line {number}: {text_column!r} is not a text in quotes")
+        if isinstance(label, list):
+            label = LABEL_DELIMITER.join(map(str, label)) or LABEL_DELIMITER
         if not isinstance(label, (str, int, float)):
             raise InputError(f"{path}, line {number}: {label_column!r} is neither a text nor a number")
         try:
@@ -173,14 +185,19 @@ def _numbered(path: Path, column: str, first: list[str]) -> int:
     return int(column) - 1
 
 
-def _classes(rows: list[_Row], path: Path) -> tuple[Int64[np.ndarray, " samples"], list[str]]:
+def _check_classes(rows: list[_Row], path: Path) -> None:
     names = {row.label for row in rows}
     if len(names) < 2:
         raise InputError(f"{path}: the only label is {rows[0].label!r}; at least two classes are needed")
     if len(names) == len(rows):
         raise InputError(
-            f"{path}: all {len(rows)} labels differ; if they are numbers, make two classes of them with --threshold"
+            f"{path}: all {len(rows)} labels differ; if they are numbers, predict them with --task regression, or make "
+            "two classes of them with --threshold"
         )
+
+
+def _classes(rows: list[_Row]) -> tuple[Int64[np.ndarray, " samples"], list[str]]:
+    names = {row.label for row in rows}
     classes = in_order(names)
     numbers = {name: number for number, name in enumerate(classes)}
     return np.array([numbers[row.label] for row in rows], dtype=np.int64), classes

@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 from suffice.forecasting.doubts import copies_of_rows
 from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
-from suffice.forecasting.losses import CrossEntropy
+from suffice.forecasting.losses import CrossEntropy, OutputLoss, SquaredError
 
 PENALTIES = np.geomspace(1e-6, 1, 13)
 """Candidate penalties, relative to the mean squared norm of the features."""
@@ -35,15 +35,45 @@ def choose_penalty(
         True
     """
     classes = int(labels.max()) + 1
-    loss = CrossEntropy(labels, classes)
+    return _chosen(features, CrossEntropy(labels, classes), classes, labels, seed)
+
+
+def choose_regression_penalty(
+    features: Float64[np.ndarray, "samples columns"], targets: Float64[np.ndarray, "samples outputs"], seed: int = 0
+) -> float:
+    """The penalty of a head that is fitted by least squares, likewise; the folds are random.
+
+    Args:
+        features: an intercept is a column of ones.
+        targets: less their mean, and of about unit variance.
+        seed: random seed of the folds.
+
+    Example:
+        >>> random = np.random.default_rng(0)
+        >>> x = random.normal(size=(60, 20))
+        >>> y = x[:, :1] + random.normal(size=(60, 1))
+        >>> 0.0001 < choose_regression_penalty(x, y) / 20 < 0.1
+        True
+    """
+    strata = np.zeros(len(targets), dtype=np.int64)
+    return _chosen(features, SquaredError(targets), targets.shape[1], strata, seed)
+
+
+def _chosen(
+    features: Float64[np.ndarray, "samples columns"],
+    loss: OutputLoss,
+    outputs: int,
+    strata: Int64[np.ndarray, " samples"],
+    seed: int,
+) -> float:
     copies = copies_of_rows(features)
     groups = None if copies is None else copies.together
     scale = float(np.square(features).sum(1).mean())
-    head = fit_head(features, loss, classes, scale * PENALTIES[-1])
+    head = fit_head(features, loss, outputs, scale * PENALTIES[-1])
     best = (math.inf, head.penalty)
     for penalty in scale * PENALTIES[::-1]:
         head = refit(replace(head, penalty=float(penalty)))
-        found = float(loss.values(out_of_fold(head, labels, FOLDS // 2, seed, groups)).mean())
+        found = float(loss.values(out_of_fold(head, strata, FOLDS // 2, seed, groups)).mean())
         if found > best[0]:
             break
         best = (found, head.penalty)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from torch import nn
 from transformers import AutoConfig
 from transformers import logging as transformers_logging
 
+from suffice.data import TaskKind
 from suffice.errors import InputError
 from suffice.models.encoder import (
     EncoderClassifier,
@@ -24,14 +25,26 @@ from suffice.models.encoder import (
     encoder_class,
 )
 from suffice.models.labels import LabelMap, Matching, match_labels
-from suffice.models.moving import heads_of, renew_head
+from suffice.models.moving import heads_of, is_within, renew_head
 from suffice.models.sentences import Sentences, read_sentences
 from suffice.models.source import TINY_VIT, adapter_and_base
 
 MEAN_OF_TOKENS = "Features of a text: the mean of the last hidden states of its tokens, as the checkpoint has no head."
-MEAN_OF_PATCHES = (
-    "Features of an image: the mean of its last hidden states, as the checkpoint has neither head nor pooler."
-)
+MEAN_OF_PATCHES = "Features of an image: the mean of its last hidden states, as the checkpoint has no head or pooler."
+
+
+PROBLEM_TYPES: dict[TaskKind, str] = {
+    "classification": "single_label_classification",
+    "regression": "regression",
+    "multi-label": "multi_label_classification",
+}
+"""What transformers calls the tasks."""
+
+HEAD_FOR: dict[TaskKind, str] = {
+    "classification": "one class out of several",
+    "regression": "a number",
+    "multi-label": "any of several labels",
+}
 
 
 @dataclass(frozen=True)
@@ -56,11 +69,12 @@ class Checkpoint:
     Attributes:
         model: the module, in evaluation mode, in float32.
         folders: where its files are, or names on the hub: the adapter's first, if there is one.
-        labels: the model's label for each class of the data.
+        labels: the model's label for each class of the data; none for a regression.
         matched_by_name: the labels were matched by name or by a label map; else in order.
         has_new_head: the head is random, as the checkpoint has none for these classes and this loss.
         notes: what a person should know of how the checkpoint was read.
         sentences: what is done around the transformer, of a folder of sentence-transformers.
+        task: what the head is for.
     """
 
     model: nn.Module
@@ -70,6 +84,7 @@ class Checkpoint:
     has_new_head: bool
     notes: tuple[str, ...]
     sentences: Sentences | None = None
+    task: TaskKind = "classification"
 
     @property
     def bare(self) -> Any:
@@ -85,6 +100,7 @@ def read_checkpoint(
     trust_remote_code: bool,
     label_map: LabelMap | None = None,
     keep_head: bool = True,
+    task: TaskKind = "classification",
 ) -> Checkpoint:
     """A classifier for given classes, in float32, from a folder, from the hub, or the embedded one.
 
@@ -96,8 +112,9 @@ def read_checkpoint(
     A head is made anew, by ``seed``, if the checkpoint lacks it, or if it is one for another number of classes, none of
     which has the name of a class of the data. What happens to any other head depends on ``keep_head``:
 
-    - A head that is kept decides the result as it is. It has to be a softmax over single labels, and which label is
-      which class has to be certain: a head of another loss, and names that do not match, are refused.
+    - A head that is kept decides the result as it is. It has to be one for the task (a softmax over single labels, one
+      number, or several labels at once), and which label is which class has to be certain: a head of another loss, and
+      names that do not match, are refused.
     - A head that is to be trained is a beginning and no more. Labels whose names do not match are taken in order, and
       `suffice.models.renew_head` may follow. A head of another loss is made anew here, so that nothing of that loss is
       left. The head of an adapter cannot be, and is refused.
@@ -110,6 +127,7 @@ def read_checkpoint(
         trust_remote_code: run the code in a checkpoint.
         label_map: labels of classes that are not to be matched by their names.
         keep_head: the head is measured as it is; else it is trained first.
+        task: what the head is to be for; of a regression there are no classes, and it has one output.
 
     Raises:
         InputError: a folder or name that leads to no checkpoint, a model of another kind, weights that are missing, a
@@ -119,28 +137,21 @@ def read_checkpoint(
     sentences = read_sentences(base) if modality.samples == "text" else None
     base = base if sentences is None else sentences.transformer
     config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
-    has_classifier = type(config) in modality.configurations or hasattr(config, "auto_map")
-    if not has_classifier and encoder_class(config, modality.samples) is None:
-        raise InputError(
-            f"{source}: the data are {modality.samples}s, and {config.model_type!r} models take none; give another "
-            "model"
-        )
-    matching = _match(config, classes, label_map)
-    other_loss = _other_loss(config)
+    has_classifier = _has_classifier(source, config, modality)
+    matching = _match(source, config, classes, label_map, task)
+    other_loss = _other_loss(config, task)
     # the embedded model tells kinds of clothing apart; on the embedded digits it is there to try the commands out
     is_example = source == TINY_VIT and all(name.isdecimal() for name in classes)
     is_paired = len(classes) == config.num_labels or matching.matches_some
     if matching.labels is None:
-        config.num_labels = len(classes)
+        config.num_labels = 1 if task == "regression" else len(classes)
     if sentences is None and has_classifier:
         model, loaded = _load(base, config, modality, seed, trust_remote_code)
-        head, stray = _new_parts(model, loaded)
-        if adapter is None and head and stray and all(_is_of_pooler(key) for key in stray):
+        if adapter is None and _lacks_pooler(model, loaded):
             model, loaded = _load_encoder(base, config, modality, seed, None)
-            head, stray = _new_parts(model, loaded)
     else:
         model, loaded = _load_encoder(base, config, modality, seed, sentences)
-        head, stray = _new_parts(model, loaded)
+    head, stray = _new_parts(model, loaded)
     if adapter is not None:
         _check_classes(source, adapter, model, classes)
         model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
@@ -158,8 +169,8 @@ def read_checkpoint(
     if has_head and other_loss is not None:
         if keep_head or adapter is not None:
             raise InputError(
-                f"{source}: its head is one for {other_loss}, not for one class out of several; train a new head, or "
-                "give a checkpoint with problem_type single_label_classification"
+                f"{source}: its head is one for {other_loss}, not for {HEAD_FOR[task]}; train a new head, or give a "
+                f"checkpoint with problem_type {PROBLEM_TYPES[task]}"
             )
         renew_head(model, seed)
         notes += (f"The checkpoint's head is one for {other_loss}: training starts from a new one.",)
@@ -172,18 +183,36 @@ def read_checkpoint(
         model=model.eval(),
         folders=(base,) if adapter is None else (adapter, base),
         labels=tuple(range(len(classes))) if matching.labels is None else matching.labels,
-        matched_by_name=matching.labels is not None,
+        matched_by_name=matching.labels is not None or task == "regression",
         has_new_head=bool(head) or (has_head and other_loss is not None),
         notes=notes,
         sentences=sentences,
+        task=task,
     )
+
+
+def _has_classifier(source: str, config: Any, modality: Modality) -> bool:
+    """Whether the library makes classifiers of such a model; else it makes an encoder."""
+    has_classifier = type(config) in modality.configurations or hasattr(config, "auto_map")
+    if not has_classifier and encoder_class(config, modality.samples) is None:
+        raise InputError(
+            f"{source}: the data are {modality.samples}s, and {config.model_type!r} models take none; give another "
+            "model"
+        )
+    return has_classifier
 
 
 def _new_parts(model: Any, loaded: "_Loaded") -> tuple[list[str], list[str]]:
     """The random weights of the head, and those of the rest, of which there should be none."""
     heads, base = heads_of(model), f"{model.base_model_prefix}."
-    head = [key for key in loaded.new if (key.partition(".")[0] in heads if heads else not key.startswith(base))]
+    head = [key for key in loaded.new if (is_within(key, heads) if heads else not key.startswith(base))]
     return head, sorted(set(loaded.new) - set(head))
+
+
+def _lacks_pooler(model: Any, loaded: "_Loaded") -> bool:
+    """Whether the head and weights by which the encoder pools are all that is missing."""
+    head, stray = _new_parts(model, loaded)
+    return bool(head and stray) and all(map(_is_of_pooler, stray))
 
 
 def _is_of_pooler(key: str) -> bool:
@@ -196,15 +225,26 @@ def _check_classes(source: str, adapter: str, model: nn.Module, classes: Sequenc
     heads = heads_of(model)
     for key, value in load_peft_weights(adapter, device="cpu").items():
         name = str(key).removeprefix("base_model.model.")
-        if name.partition(".")[0] in heads and name in own and value.shape != own[name].shape:
+        if is_within(name, heads) and name in own and value.shape != own[name].shape:
             raise InputError(
                 f"{source}: its head is for {len(value):,} classes, and the data have {len(classes):,}: choose them "
                 "with --classes, or give another adapter"
             )
 
 
-def _match(config: Any, classes: Sequence[str], label_map: LabelMap | None) -> Matching:
+def _match(source: str, config: Any, classes: Sequence[str], label_map: LabelMap | None, task: TaskKind) -> Matching:
     """Which label each class has, unless the configuration contradicts itself."""
+    if task == "regression":
+        if label_map:
+            raise InputError(f"{source}: --task regression has no labels that --label-map could name; leave it out")
+        return Matching(None, None, False)
+    matching = _match_names(config, classes, label_map)
+    if task == "multi-label" and len(classes) != config.num_labels:
+        return replace(matching, labels=None)  # nothing is known of the labels that the data do not have
+    return matching
+
+
+def _match_names(config: Any, classes: Sequence[str], label_map: LabelMap | None) -> Matching:
     names = {int(label): str(name) for label, name in config.id2label.items()}
     matching = match_labels(classes, names, label_map)
     numbers = {str(name): int(label) for name, label in (config.label2id or {}).items()}
@@ -214,12 +254,16 @@ def _match(config: Any, classes: Sequence[str], label_map: LabelMap | None) -> M
     return Matching(None, f"id2label and label2id of its config.json have different numbers for {twice!r}", True)
 
 
-def _other_loss(config: Any) -> str | None:
-    """What the head is for, if not for one class out of several."""
+def _other_loss(config: Any, task: TaskKind) -> str | None:
+    """What the head is for, if not for the task; where the configuration does not say, it is for any of several."""
     kind = getattr(config, "problem_type", None)
-    if kind not in (None, "single_label_classification"):
-        return str(kind).replace("_", " ")
-    return "regression (it has one output)" if config.num_labels == 1 else None
+    if kind not in (None, PROBLEM_TYPES["classification"]):
+        return None if kind == PROBLEM_TYPES[task] else str(kind).replace("_", " ")
+    if config.num_labels == 1:
+        return None if task == "regression" else "regression (it has one output)"
+    if task == "regression" or (task == "multi-label" and kind is not None):
+        return HEAD_FOR["classification"]
+    return None
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Normalize(nn.Module):
     """Divides each vector by its norm."""
 
     def forward(self, x: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
-        return cast(Tensor, nn.functional.normalize(x, dim=-1))
+        return nn.functional.normalize(x, dim=-1)
 
 
 class TextEncoder(nn.Module):
@@ -179,7 +179,7 @@ def encoder_class(config: Any, samples: Literal["text", "image"]) -> Any:
     mappings = [MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING] if samples == "text" else [MODEL_MAPPING]
     for mapping in mappings:
         if type(config) in mapping:
-            found = mapping[type(config)]
+            found: Any = mapping[type(config)]
             first = found[0] if isinstance(found, tuple) else found
             return first if first.main_input_name == INPUTS[samples] else None
     return None

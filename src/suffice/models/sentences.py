@@ -131,7 +131,7 @@ def _modes(place: str, folder: str) -> tuple[PoolingMode, ...]:
     settings = _json(place, f"{folder}/config.json")
     named = settings.get("pooling_mode")
     if named is None:
-        modes = [mode for key, mode in OLD_MODES.items() if settings.get(key)] or ["mean"]
+        modes: list[Any] = [mode for key, mode in OLD_MODES.items() if settings.get(key)] or ["mean"]
     else:
         modes = [named] if isinstance(named, str) else list(named)
     for mode in modes:

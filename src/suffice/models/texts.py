@@ -17,7 +17,7 @@ from transformers import (
     AutoTokenizer,
 )
 
-from suffice.data import LabelledSamples
+from suffice.data import LabelledSamples, TaskKind
 from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.models.checkpoint import Checkpoint, Modality, read_checkpoint, reading
@@ -97,7 +97,7 @@ class TextInputs:
     def __init__(self, texts: LabelledSamples, rows: Int64[np.ndarray, " samples"], classifier: TextClassifier) -> None:
         self.texts = texts
         self.rows = rows
-        self._labels = [classifier.labels[label] for label in texts.labels[rows].tolist()]
+        self._labels = [classifier.target(texts, int(row)) for row in rows]
         self._items: list[dict[str, Tensor]] = []
         cut = 0
         for start in range(0, len(rows), TOGETHER):
@@ -161,6 +161,7 @@ def load_text_classifier(
     label_map: LabelMap | None = None,
     keep_head: bool = True,
     texts: Iterable[str] = (),
+    task: TaskKind = "classification",
 ) -> TextClassifier:
     """A text classifier for given classes; see `read_checkpoint`.
 
@@ -173,13 +174,14 @@ def load_text_classifier(
         keep_head: the head is measured as it is; otherwise it is trained first.
         texts: the texts to be classified; they are read only if the model has no token for padding, to find one that is
             in none of them.
+        task: what the head is to be for.
 
     Raises:
         InputError: no such checkpoint, one that needs remote code or lacks weights or a tokenizer, a head that cannot
         be used, a label map that does not fit, or no token for padding.
     """
     with reading(source, TEXTS.samples):
-        checkpoint = read_checkpoint(source, classes, TEXTS, seed, trust_remote_code, label_map, keep_head)
+        checkpoint = read_checkpoint(source, classes, TEXTS, seed, trust_remote_code, label_map, keep_head, task)
         tokenizer = AutoTokenizer.from_pretrained(_tokenizer_folder(checkpoint), trust_remote_code=trust_remote_code)
         # where its files are missing, the library makes one that knows nothing, and says so nowhere
         if len(tokenizer) <= len(tokenizer.all_special_ids):

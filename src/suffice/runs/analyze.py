@@ -28,6 +28,7 @@ from suffice.results import (
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.curvature import spectrum_and_gaps
 from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.held_out import held_out_metrics
 from suffice.runs.watch import SILENT, Watch, counted, duration
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
@@ -68,13 +69,16 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
             train(config, problems.at_hand, classifier, out / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
         ledger = _record(problems.at_hand, probes, out / "ledger", config, watch)
-        held_out, accuracy = None, None
+        held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
             held_out = _record(problems.held_out, probes, out / "held_out_ledger", config, watch)
-            accuracy = _accuracy(problems.held_out, classifier, out / "held_out_errors", config)
+            if classifier.task == "classification":
+                accuracy = _accuracy(problems.held_out, classifier, out / "held_out_errors", config)
+            else:
+                metrics = held_out_metrics(problems.held_out, classifier, list(samples.classes))
         curves = Convergence(ledger, held_out, seed=config.seed)
         curvature = _curvature(config, problems.at_hand, classifier, curves, out, watch) if config.curvature else None
-        result = _result(config, classifier, problems, curves, accuracy, curvature)
+        result = _result(config, classifier, problems, curves, accuracy, metrics, curvature)
         write_result(result, out, indent=2)
         return result
 
@@ -179,6 +183,7 @@ def _result(
     problems: _Problems,
     curves: Convergence,
     accuracy: float | None,
+    metrics: dict[str, float],
     curvature: CurvatureAtRadius | None,
 ) -> AnalysisResult:
     sample, population = curves.sample, curves.population
@@ -196,6 +201,7 @@ def _result(
         coefficient_of_variation=sample.coefficient_of_variation,
         held_out_loss=held_out_loss,
         held_out_accuracy=accuracy,
+        held_out_metrics=metrics,
         gap=None if held_out_loss is None else held_out_loss - sample.center_loss,
         batch_size=curves.ledger.batch_size,
         device=str(problems.at_hand.device),

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from suffice.configuration import MeasuredConfig
-from suffice.data import LabelledSamples, load_samples
+from suffice.configuration import MeasuredConfig, ModelConfig
+from suffice.data import LabelledSamples, load_samples, task_of
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.models import Classifier, adapted, load_classifier
@@ -23,7 +23,7 @@ def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
         InputError: data or a model that cannot be read; a model without a head that is not to be trained either; a
             method that does not fit the model.
     """
-    samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
+    samples = load_labelled(config, config.data)
     classifier = load_classifier(
         config.model,
         samples,
@@ -35,7 +35,7 @@ def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
     )
     if classifier.has_new_head and config.method is None:
         raise InputError(
-            f"{config.model} has no head for the {len(samples.classes)} classes of {config.data}: train one first with "
+            f"{config.model} has no head for the {_labels_in_words(samples)} of {config.data}: train one first with "
             "--method head, or give a model that was trained on them"
         )
     if config.method is not None:
@@ -43,6 +43,29 @@ def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
         classifier = replace(classifier, checkpoint=replace(classifier.checkpoint, model=model))
     classifier.model.to(choose_device(config.device))
     return samples, classifier
+
+
+def load_labelled(config: ModelConfig, source: str) -> LabelledSamples:
+    """The samples of a source, with labels for the task.
+
+    Raises:
+        InputError: data that cannot be read, or labels that do not fit the task.
+    """
+    return load_samples(
+        source,
+        config.text_column,
+        config.label_column,
+        config.threshold,
+        config.classes,
+        config.task,
+        config.label_delimiter,
+    )
+
+
+def _labels_in_words(samples: LabelledSamples) -> str:
+    words = {"classification": "classes", "multi-label": "labels"}
+    kind = task_of(samples)
+    return "numbers" if kind == "regression" else f"{len(samples.classes)} {words[kind]}"
 
 
 def taken_rows(config: MeasuredConfig, available: int) -> Int64[np.ndarray, " samples"]:
@@ -70,6 +93,7 @@ def problem_of(
     return Problem(
         classifier.model,
         inputs,
+        classifier.loss,
         predict=classifier.predict,
         parameters=config.parameters,
         seed=config.seed,
@@ -91,6 +115,7 @@ def train(config: MeasuredConfig, measured: Problem, classifier: Classifier, che
     problem = Problem(
         measured.model,
         measured.dataset,
+        classifier.loss,
         predict=measured.predict,
         seed=config.seed,
         collate=classifier.collate,

@@ -88,6 +88,10 @@ class StudySamples:
 
 
 def _load(config: StudyConfig, source: str) -> LabelledSamples:
+    if config.task != "classification":
+        raise InputError(
+            f"--task {config.task}: a study is of classes; leave it out, or take suffice analyze or forecast"
+        )
     return load_samples(source, config.text_column, config.label_column, config.threshold, config.classes)
 
 
