@@ -1,5 +1,7 @@
 """From files to labelled images and texts, and to scores of trainings."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from suffice.data.images import SUFFIXES, ImageArray, ImageFiles, ImageFolder, r
 from suffice.data.joined import Joined
 from suffice.data.labels import counts_of, refuse_alike
 from suffice.data.reading import Reading
-from suffice.data.samples import ClassSubset, LabelledSamples, RowSubset, contents_of, groups_of
+from suffice.data.samples import ClassSubset, LabelledSamples, RowSubset, contents_of, groups_of, header_of
 from suffice.data.scores import Score, Scores, load_scores
+from suffice.data.splits import TEST, TRAIN, VALIDATION
 from suffice.data.synthetic import SyntheticRegression, Target
 from suffice.data.tables import TABLES
 from suffice.data.texts import LabelledTexts
@@ -23,6 +26,9 @@ from suffice.errors import InputError
 
 __all__ = [
     "DIGITS",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
     "ClassSubset",
     "Collection",
     "EncodedImages",
@@ -41,10 +47,12 @@ __all__ = [
     "Target",
     "contents_of",
     "groups_of",
+    "header_of",
     "load_collection",
     "load_images",
     "load_samples",
     "load_scores",
+    "load_unseen",
     "read_idx",
     "read_idx_images",
     "read_texts",
@@ -81,6 +89,23 @@ def load_samples(source: str, reading: Reading = AS_IT_IS) -> LabelledSamples:
     return load_collection(source, reading).at_hand
 
 
+def load_unseen(source: str, reading: Reading, classes: Sequence[str]) -> LabelledSamples:
+    """Samples to test on: the test split of a source, else its validation split, else all.
+
+    Args:
+        source: see `load_collection`.
+        reading: of the samples at hand; where it leaves classes out, these are left out here too.
+        classes: those of the samples at hand.
+
+    Raises:
+        InputError: as `load_collection`.
+    """
+    has_filter = reading.classes is not None or reading.exclude or reading.min_per_class > 1
+    test = replace(reading, split=None, min_per_class=1, classes=list(classes) if has_filter else None)
+    data = load_collection(source, test)
+    return data.samples if data.unseen is None else data.part(data.unseen)
+
+
 def load_collection(source: str, reading: Reading = AS_IT_IS) -> Collection:
     """Labelled images or texts, all splits together, and what of the source was left out.
 
@@ -114,10 +139,9 @@ def load_images(source: str) -> ImageArray | ImageFolder:
 
 def _read(source: str, reading: Reading) -> Collection:
     path = Path(source)
-    chosen = chosen_split(reading.split)
     if source == DIGITS:
         reading.refuse_columns(source)
-        return Collection(source, _digits(), chosen=chosen)
+        return Collection(source, _digits(), chosen=chosen_split(reading.split))
     if "\0" in source or not _exists(path):
         if is_hub_name(source):
             reading.refuse_dialect(source)
@@ -129,14 +153,19 @@ def _read(source: str, reading: Reading) -> Collection:
     if holds_table(path):
         return read_columns(path, reading)
     reading.refuse_columns(source)
+    return _without_columns(path, reading)
+
+
+def _without_columns(path: Path, reading: Reading) -> Collection:
+    chosen = chosen_split(reading.split)
     if holds_idx(path):
         images = read_idx_images(path)
-        return Collection(source, images, notes=images.notes, chosen=chosen)
+        return Collection(str(path), images, notes=images.notes, chosen=chosen)
     if path.suffix.lower() == ".npz":
         return read_arrays(path, reading)
     if path.is_file():
-        image = "one image; give the folder with a sub-folder for each class" if path.suffix.lower() in SUFFIXES else ""
-        raise InputError(f"{shown(path)}: {image or 'neither an IDX file (*images-idx3-ubyte) nor ' + KINDS}")
+        one = "one image; give the folder with a sub-folder for each class" if path.suffix.lower() in SUFFIXES else ""
+        raise InputError(f"{shown(path)}: {one or 'neither an IDX file (*images-idx3-ubyte) nor ' + KINDS}")
     return read_folder(path, reading.exclude, chosen)
 
 
@@ -165,7 +194,7 @@ def _of_classes(read: Collection, reading: Reading) -> Collection:
     if reading.classes is not None:
         names = list(reading.classes)
     else:
-        at_hand = read.at_hand
+        at_hand = read.at_hand if read.chosen is not None or TRAIN in read.splits else samples
         counts = counts_of(at_hand.labels, samples.classes)
         excluded = {name for name in samples.classes if any(fnmatch(name, pattern) for pattern in reading.exclude)}
         left_out = any(reason.startswith("left out by") for _, reason in read.skipped)

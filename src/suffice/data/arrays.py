@@ -27,8 +27,8 @@ def read_arrays(path: Path, reading: Reading) -> Collection:
     """The samples of an NPZ file: arrays ``images`` or ``x``, and ``labels`` or ``y``, also by split.
 
     Images are (samples, height, width) or (samples, height, width, 1 or 3): bytes, truth values, or numbers from 0 to
-    1. An array of texts is (samples,). Labels are (samples,) or (samples, 1): whole numbers or texts. Objects that would
-    have to be unpickled are refused.
+    1. An array of texts is (samples,). Labels are (samples,) or (samples, 1): whole numbers or texts. Objects,
+    which would have to be unpickled, are refused.
 
     Raises:
         InputError: a file that cannot be read, or arrays that are missing or of other shapes.
@@ -120,7 +120,7 @@ def _pixels_or_texts(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype == np.uint16:
-        return (array // 257).astype(np.uint8)
+        return np.asarray(array // 257, dtype=np.uint8)
     if array.dtype.kind not in "iuf":
         raise InputError(f"{path}: {name} holds {array.dtype}; images are bytes, or numbers from 0 to 1")
     if array.size and not np.isfinite(array).all():

@@ -31,7 +31,7 @@ class Collection:
         chosen: the split to use; by default that to train on.
 
     Raises:
-        InputError: a split that is not there, or none to train on.
+        InputError: a chosen split that is not there.
     """
 
     source: str
@@ -46,11 +46,6 @@ class Collection:
         if self.chosen is not None and self.chosen not in names:
             there = f"there are {', '.join(names)}" if names else "the data are not divided"
             raise InputError(f"{self.source}: no split {self.chosen!r}{nearest(self.chosen, names)}; {there}")
-        if names and self.chosen is None and TRAIN not in names:
-            raise InputError(
-                f"{self.source}: no split to train on, there {'is' if len(names) == 1 else 'are'} "
-                f"{', '.join(names)}; choose one with --split"
-            )
 
     @property
     def splits(self) -> list[str]:
@@ -63,7 +58,17 @@ class Collection:
 
     @property
     def at_hand(self) -> LabelledSamples:
-        """The samples of the chosen split, else those to train on."""
+        """The samples of the chosen split, else those to train on.
+
+        Raises:
+            InputError: no split to train on.
+        """
+        names = self.splits
+        if names and self.chosen is None and TRAIN not in names:
+            raise InputError(
+                f"{self.source}: no split to train on, there {'is' if len(names) == 1 else 'are'} "
+                f"{', '.join(names)}; choose one with --split"
+            )
         return self.part(self.chosen or TRAIN) if self.splits else self.samples
 
     @property

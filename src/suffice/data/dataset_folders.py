@@ -14,10 +14,10 @@ from PIL import Image
 
 from suffice.data.collection import Collection
 from suffice.data.columns import IMAGE_COLUMNS, Rows, chosen_split
-from suffice.data.images import Header, read_header, read_image
+from suffice.data.images import read_header, read_image
 from suffice.data.labels import classes_of, refuse_many_numbers, sides_of
 from suffice.data.reading import Reading
-from suffice.data.samples import LabelledSamples
+from suffice.data.samples import Header, LabelledSamples
 from suffice.data.splits import split_named
 from suffice.data.tables import Table
 from suffice.data.texts import LabelledTexts
@@ -91,7 +91,7 @@ class EncodedImages:
         try:
             return encoded if isinstance(encoded, bytes) else encoded.read_bytes()
         except OSError as error:
-            raise InputError(f"{self.describe(row)}: {encoded} cannot be read ({error.strerror})") from error
+            raise InputError(f"{self.describe(row)}: {encoded!r} cannot be read ({error.strerror})") from error
 
     def _encoded(self, row: int) -> bytes | Path:
         held = self._dataset[int(row)][self._column]
@@ -173,7 +173,7 @@ def _collection(source: str, held: Any, reading: Reading) -> Collection:
     notes = []
     if hasattr(held, "keys"):
         for name, part in held.items():
-            split = split_named(name) or name
+            split = split_named(name) or str(name)
             if split_named(name) is None and split != chosen:
                 notes.append(
                     f"The split {name!r} ({len(part):,} rows) is neither train, validation nor test: left out."
@@ -192,7 +192,7 @@ def _collection(source: str, held: Any, reading: Reading) -> Collection:
         content, are_images = _content_column(source, dataset, reading)
         rows = _rows(source, dataset, content, are_images, reading)
         feature = dataset.features.get(reading.label_column)
-        names = feature.names if isinstance(feature, ClassLabel) else None
+        names: list[str] | None = feature.names if isinstance(feature, ClassLabel) else None
     if not rows.contents:
         raise InputError(f"{source}: holds no samples")
     labels, classes = _classes(source, rows, names, reading)

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from suffice.data.collection import Collection, Skipped
 from suffice.data.order import in_order
+from suffice.data.samples import Header
 from suffice.data.splits import split_named
 from suffice.digest import digest
 from suffice.errors import InputError
@@ -44,14 +45,6 @@ BROKEN = (
     struct.error,
 )
 """Pillow reports broken files by all of these."""
-
-
-class Header(NamedTuple):
-    """What the head of an image file says."""
-
-    mode: str
-    width: int
-    height: int
 
 
 class ImageFiles:

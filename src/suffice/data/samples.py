@@ -1,7 +1,7 @@
 """Labelled samples, images or texts, and subsets by class."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -58,6 +58,25 @@ def contents_of(samples: LabelledSamples) -> Sequence[Hashable]:
     return [digest(samples[row]) for row in range(len(samples))]
 
 
+class Header(NamedTuple):
+    """What the head of an image file says."""
+
+    mode: str
+    width: int
+    height: int
+
+
+def header_of(samples: Any, row: int) -> Header | None:
+    """Mode and size of an image, which is not decoded; None for a text.
+
+    Raises:
+        InputError: a file that is missing or no image.
+    """
+    own = getattr(samples, "header", None)
+    header: Header | None = None if own is None else own(row)
+    return header
+
+
 class RowSubset:
     """Some samples of a data set, with all its classes.
 
@@ -94,6 +113,9 @@ class RowSubset:
     def contents(self) -> Sequence[Hashable]:
         all_contents = contents_of(self._samples)
         return [all_contents[int(row)] for row in self.rows]
+
+    def header(self, row: int) -> Header | None:
+        return header_of(self._samples, int(self.rows[row]))
 
     def describe(self, row: int) -> str:
         return self._samples.describe(int(self.rows[row]))
@@ -152,6 +174,9 @@ class ClassSubset:
     def contents(self) -> Sequence[Hashable]:
         all_contents = contents_of(self._samples)
         return [all_contents[int(row)] for row in self.rows]
+
+    def header(self, row: int) -> Header | None:
+        return header_of(self._samples, int(self.rows[row]))
 
     def describe(self, row: int) -> str:
         return self._samples.describe(int(self.rows[row]))

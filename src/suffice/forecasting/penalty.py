@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from suffice.forecasting.doubts import copies_of_rows
+from suffice.forecasting.doubts import copies_of_rows, kept_together
 from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy
@@ -16,7 +16,10 @@ PENALTIES = np.geomspace(1e-6, 1, 13)
 
 
 def choose_penalty(
-    features: Float64[np.ndarray, "samples columns"], labels: Int64[np.ndarray, " samples"], seed: int = 0
+    features: Float64[np.ndarray, "samples columns"],
+    labels: Int64[np.ndarray, " samples"],
+    seed: int = 0,
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> float:
     """The penalty with the smallest cross-validated loss.
 
@@ -26,6 +29,7 @@ def choose_penalty(
         features: an intercept is a column of ones.
         labels: 0 to K - 1, each at least twice.
         seed: random seed of the folds.
+        groups: samples that stay in one fold.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -36,8 +40,7 @@ def choose_penalty(
     """
     classes = int(labels.max()) + 1
     loss = CrossEntropy(labels, classes)
-    copies = copies_of_rows(features)
-    groups = None if copies is None else copies.together
+    groups = kept_together(copies_of_rows(features), groups)
     scale = float(np.square(features).sum(1).mean())
     head = fit_head(features, loss, classes, scale * PENALTIES[-1])
     best = (math.inf, head.penalty)

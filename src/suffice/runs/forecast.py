@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 
 from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
-from suffice.data import Joined, LabelledSamples, load_samples
+from suffice.data import Joined, Reading, load_collection, load_unseen
 from suffice.errors import InputError, nearest
 from suffice.forecasting import Evidence, choose_penalty, class_slopes_of, curve_of, measure_head
 from suffice.forecasting.doubts import confidence_of
@@ -30,6 +30,7 @@ from suffice.results import (
 )
 from suffice.runs.evidence import measure_trained
 from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
 from suffice.training import ALL, Learners, Parts, Predictions, Task
 
@@ -86,10 +87,18 @@ def forecast(
 
 
 def forecast_and_evidence(
-    config: ForecastConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT
+    config: ForecastConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT, is_told: bool = False
 ) -> tuple[ForecastResult, Evidence]:
-    """The same with what the forecast is made from, which a comparison of methods takes."""
-    task, learners = prepare(config, out)
+    """The same with what the forecast is made from, which a comparison of methods takes.
+
+    Args:
+        config: as of `forecast`, and so the others.
+        out: the run's folder.
+        overwrite: replace a run with other settings.
+        watch: told what is done.
+        is_told: whether it has been told of the samples.
+    """
+    task, learners = prepare(config, out, SILENT if is_told else watch)
     with open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE):
         if not (out / "result.json").exists():
             _check_apart(task)
@@ -110,14 +119,19 @@ def forecast_and_evidence(
         return result, evidence
 
 
-def prepare(config: ForecastConfig, out: Path) -> tuple[Task, Learners]:
+def prepare(config: ForecastConfig, out: Path, watch: Watch = SILENT) -> tuple[Task, Learners]:
     """The samples and the models of a run, checked before anything is written or trained.
+
+    Args:
+        config: the settings.
+        out: the run's folder.
+        watch: told what the data hold.
 
     Raises:
         InputError: settings that do not go together, bad samples, or a method that the model does not have.
     """
     _check(config)
-    task = _task(config)
+    task = _task(config, watch)
     learners = Learners(config, {ALL: task}, out, config.trained)
     learners.check(config.method)
     return task, learners
@@ -142,26 +156,28 @@ def _check(config: ForecastConfig) -> None:
         )
     if config.trained and config.method.startswith("lora"):
         raise InputError("--trained with a checkpoint that has an adapter: give --method full, which moves the adapter")
-    if config.trained and config.test is None:
-        raise InputError("--trained needs --test: unseen samples for the test loss")
 
 
-def _task(config: ForecastConfig) -> Task:
-    """The samples at hand as the pool, and the test data as the test part."""
-    samples, test = _load(config, config.data), np.arange(0)
+def _task(config: ForecastConfig, watch: Watch) -> Task:
+    """The samples at hand as the pool, and the test data, or the split of them, as the test part."""
+    data, test = load_collection(config.data, Reading.of(config)), np.arange(0)
+    samples = data.at_hand
+    tell(summary_of(data), watch)
     if config.samples is not None and config.samples > len(samples):
         raise InputError(f"samples = {config.samples}: {config.data} has {len(samples)}")
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(samples))[: config.samples])
     _check_classes(samples, samples.labels[rows])
-    if config.test is not None:
-        apart = _load(config, config.test)
+    if config.test is not None or data.unseen is not None:
+        if config.test is not None:
+            apart = load_unseen(config.test, Reading.of(config), samples.classes)
+        else:
+            watch.say(f"The test loss is that of the split {data.unseen!r}; give other data with --test.")
+            apart = data.part(str(data.unseen))
         test = len(samples) + np.arange(len(apart))
         samples = Joined(samples, apart)
+    elif config.trained:
+        raise InputError("--trained needs --test: unseen samples for the test loss")
     return Task(ALL, samples, np.arange(len(samples)), Parts(rows, np.arange(0), test))
-
-
-def _load(config: ForecastConfig, source: str) -> LabelledSamples:
-    return load_samples(source, config.text_column, config.label_column, config.threshold, config.classes)
 
 
 def _check_classes(samples: LabelledSamples, labels: Int64[np.ndarray, " taken"]) -> None:
@@ -190,10 +206,11 @@ def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch:
         chosen = features.tensor[np.searchsorted(task.used, rows)].flatten(1).double().numpy()
         return np.hstack([chosen, np.ones((len(chosen), 1))]), task.samples.labels[rows]
 
+    groups = task.groups(task.parts.pool)
     at_hand, others = of(task.parts.pool), of(task.parts.test) if len(task.parts.test) else None
     with watch.progress("fitting heads"):
-        l2 = choose_penalty(*at_hand, config.seed) if config.l2 is None else config.l2
-        return measure_head(*at_hand, l2, config.seed, others), at_hand[0].shape[1] - 1
+        l2 = choose_penalty(*at_hand, config.seed, groups) if config.l2 is None else config.l2
+        return measure_head(*at_hand, l2, config.seed, others, groups), at_hand[0].shape[1] - 1
 
 
 def _result(
