@@ -133,7 +133,7 @@ def test_a_transform_names_the_inputs_and_the_head_is_what_runs_last(digits):
 def test_a_head_for_other_classes_is_replaced_and_one_that_is_not_last_is_not(digits):
     classifier = load_classifier("own_models:seven", digits)
     assert (classifier.has_new_head, classifier.model[3].out_features) == (True, 10)
-    assert classifier.notes[1] == "It had 7 outputs: the head is a new one for 10 classes."
+    assert classifier.notes[1] == "It had 7 outputs: the head is a new one with 10."
     whole = load_classifier("own_models:for_classes", digits)
     assert not whole.has_new_head
     with pytest.raises(InputError, match="no head was found"):

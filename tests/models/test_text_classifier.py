@@ -19,7 +19,7 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from suffice.data import load_samples, read_texts
+from suffice.data import Reading, load_samples, read_texts
 from suffice.errors import InputError
 from suffice.models import load_classifier, moving_parameters
 from suffice.models.checkpoint import MEAN_OF_TOKENS
@@ -81,7 +81,7 @@ def test_batches_do_not_change_the_logits(folder, samples):
 
 def test_batches_do_not_change_the_logits_of_a_real_model(shared):
     file = shared / "data" / "movie-reviews" / "movieReviewSnippets_GroundTruth.txt"
-    samples = load_samples(str(file), "3", "2", 0)
+    samples = load_samples(str(file), Reading("3", label_column="2", threshold=0))
     classifier = load_classifier(str(shared / "models" / "minilm-l6-v2"), samples)
     assert (classifier.has_new_head, classifier.longest, classifier.notes) == (True, 512, ())
     assert moving_parameters(classifier.model, "head") == ["classifier.weight", "classifier.bias"]

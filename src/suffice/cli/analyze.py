@@ -3,12 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags
 from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis
 
 
 @with_flags(AnalyzeConfig, WRITTEN)
-def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: Overwrite = False, **flags: Any) -> None:
+def analyze(
+    out: Out = Path("runs/analyze"),
+    config: Config = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    **flags: Any,
+) -> None:
     """Has the loss surface of an image or text classifier settled, and how many samples are enough?
 
     Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted.
@@ -41,9 +47,13 @@ def analyze(out: Out = Path("runs/analyze"), config: Config = None, overwrite: O
     """
     asked = read_analysis(flags, config)
     from suffice.cli.answer import finish
+    from suffice.cli.check import end_with_summary
     from suffice.cli.terminal import Terminal
 
     terminal = Terminal()
+    if dry_run and not isinstance(asked, MLPConfig):
+        end_with_summary(asked, terminal.console)
+        return
     if isinstance(asked, MLPConfig):
         from suffice.runs.mlp import measure_mlps
 

@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags
 from suffice.configuration import WRITTEN, CurvatureConfig, read_configuration
 
 
 @with_flags(CurvatureConfig, WRITTEN)
 def curvature(
-    out: Out = Path("runs/curvature"), config: Config = None, overwrite: Overwrite = False, **flags: Any
+    out: Out = Path("runs/curvature"),
+    config: Config = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    **flags: Any,
 ) -> None:
     """The curvature of a classifier's loss: top eigenvalues, their density, layers, and what one more sample changes.
 
@@ -39,8 +43,12 @@ def curvature(
     """
     asked = read_configuration(CurvatureConfig, flags, config)
     from suffice.cli.answer import finish
+    from suffice.cli.check import end_with_summary
     from suffice.cli.terminal import Terminal
     from suffice.runs.curvature import measure_curvature
 
     terminal = Terminal()
+    if dry_run:
+        end_with_summary(asked, terminal.console)
+        return
     finish(measure_curvature(asked, out, overwrite, terminal), out, terminal.console)

@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags
 from suffice.configuration import WRITTEN, ForecastConfig, read_configuration
 
 
 @with_flags(ForecastConfig, WRITTEN)
 def forecast(
-    out: Out = Path("runs/forecast"), config: Config = None, overwrite: Overwrite = False, **flags: Any
+    out: Out = Path("runs/forecast"),
+    config: Config = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    **flags: Any,
 ) -> None:
     """How good would a model be with more samples, how many more would reach a target, and which method is best?
 
@@ -50,10 +54,14 @@ def forecast(
     """
     asked = read_configuration(ForecastConfig, flags, config)
     from suffice.cli.answer import finish
+    from suffice.cli.check import end_with_summary
     from suffice.cli.terminal import Terminal
     from suffice.runs.forecast import forecast as run
     from suffice.runs.methods import forecast_methods
 
     terminal = Terminal()
+    if dry_run:
+        end_with_summary(asked, terminal.console)
+        return
     made = (run if len(asked.methods) == 1 else forecast_methods)(asked, out, overwrite, terminal)
     finish(made, out, terminal.console)

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from suffice import __version__
 from suffice.cli.analyze import analyze
+from suffice.cli.check import check
 from suffice.cli.curvature import curvature
 from suffice.cli.curve import curve
 from suffice.cli.demo import demo
@@ -27,6 +28,7 @@ commands = typer.Typer(
     rich_markup_mode="rich",
 )
 commands.command()(demo)
+commands.command()(check)
 commands.command()(analyze)
 commands.command()(curvature)
 commands.command()(hessian)

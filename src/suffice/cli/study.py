@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags
+from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags
 from suffice.configuration import NO_FLAGS, StudyConfig, read_configuration
 
 Workers = Annotated[
@@ -20,6 +20,7 @@ def study(
     config: Config = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
     """Learning curves by training at every size: the ground truth for k* and for forecasts.
@@ -45,8 +46,12 @@ def study(
     """
     asked = read_configuration(StudyConfig, flags, config)
     from suffice.cli.answer import finish
+    from suffice.cli.check import end_with_summary
     from suffice.cli.terminal import Terminal
     from suffice.runs.study import study as run
 
     terminal = Terminal()
+    if dry_run:
+        end_with_summary(asked, terminal.console)
+        return
     finish(run(asked, out, workers, overwrite, terminal), out, terminal.console)

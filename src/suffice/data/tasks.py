@@ -136,6 +136,23 @@ def task_of(samples: LabelledSamples) -> TaskKind:
     return "multi-label" if samples.labels.ndim == 2 else "classification"
 
 
+def label_in_words(samples: LabelledSamples, row: int) -> str:
+    """What a sample is labelled with, as it is written.
+
+    Example:
+        >>> from suffice.data import load_samples
+        >>> label_in_words(load_samples("builtin:digits"), 3)
+        '3'
+    """
+    label = samples.labels[row]
+    kind = task_of(samples)
+    if kind == "regression":
+        return f"{label:.6g}"
+    if kind == "classification":
+        return samples.classes[label]
+    return ", ".join(samples.classes[int(place)] for place in np.flatnonzero(label)) or "none"
+
+
 def _number(name: str) -> float:
     try:
         return float(name)

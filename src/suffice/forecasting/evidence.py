@@ -7,7 +7,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from jaxtyping import Int64
 
-from suffice.forecasting.doubts.copies import Copies, error_of_mean
+from suffice.forecasting.doubts.copies import Copies, error_of_mean, kept_together
 from suffice.forecasting.head import Head
 from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
@@ -38,6 +38,7 @@ class Evidence:
         descent: decrease of the training loss by the best step along its gradient.
         is_whole: whether all weights of the model move.
         copies: which training samples are copies of others; None where none is.
+        grouped: the groups of the training samples, such as patients; None where the data have none.
         rows: where each training sample is in its source; None where they are in that order.
 
     Raises:
@@ -59,6 +60,7 @@ class Evidence:
     is_whole: bool = False
     copies: Copies | None = None
     rows: Int64[np.ndarray, " samples"] | None = None
+    grouped: Int64[np.ndarray, " samples"] | None = None
 
     def __post_init__(self) -> None:
         if self.folds is None and self.holdout is None:
@@ -85,10 +87,10 @@ class Evidence:
             raise TypeError("a regression has no classes")
         return self.unseen
 
-    @property
+    @cached_property
     def groups(self) -> Int64[np.ndarray, " samples"] | None:
-        """Training samples that count as one, being copies; None where each is on its own."""
-        return None if self.copies is None else self.copies.together
+        """Training samples that stay in one fold and count as one observation: copies, and those of one group."""
+        return kept_together(self.copies, self.grouped)
 
     @cached_property
     def free_weights(self) -> float:

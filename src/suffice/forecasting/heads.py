@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from suffice.forecasting.doubts import copies_of_rows
+from suffice.forecasting.doubts import copies_of_rows, kept_together
 from suffice.forecasting.evidence import Evidence, Outcome
 from suffice.forecasting.head import Head, fit_head
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
@@ -23,6 +23,7 @@ def measure_head(
     l2: float,
     seed: int = 0,
     others: tuple[Float64[np.ndarray, "others columns"], Int64[np.ndarray, " others"]] | None = None,
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> Evidence:
     """Fits a softmax regression to all samples once, and from there to all but each fold and to each half.
 
@@ -34,6 +35,7 @@ def measure_head(
         l2: the penalty on the mean loss.
         seed: random seed of the folds.
         others: features and labels of unseen samples for the level, beside the folds.
+        groups: samples that stay in one fold, such as those of a patient.
     """
     classes = int(labels.max()) + 1
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
@@ -45,11 +47,16 @@ def measure_head(
         outcome=lambda size, outputs: Predictions(size, outputs, labels),
         of_others=lambda size: None if others is None else Predictions(size, head.predict(others[0]), others[1]),
         seed=seed,
+        grouped=groups,
     )
 
 
 def measure_regression(
-    features: Features, targets: Float64[np.ndarray, "samples outputs"], l2: float, seed: int = 0
+    features: Features,
+    targets: Float64[np.ndarray, "samples outputs"],
+    l2: float,
+    seed: int = 0,
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> Evidence:
     r"""Fits a head by least squares to all samples, and to all but each fold and each half of them.
 
@@ -60,6 +67,7 @@ def measure_regression(
         targets: see `suffice.forecasting.inputs.regression_targets`.
         l2: the penalty.
         seed: random seed of the folds.
+        groups: samples that stay in one fold, such as those of one patient.
     """
     outputs = targets.shape[1]
     head = fit_head(features, SquaredError(targets), outputs, l2)
@@ -71,6 +79,7 @@ def measure_regression(
         outcome=lambda size, found: Regressed(size, found, targets),
         of_others=lambda size: None,
         seed=seed,
+        grouped=groups,
     )
 
 
@@ -82,10 +91,12 @@ def _measured(
     outcome: Callable[[float, Outputs], Outcome],
     of_others: Callable[[float], Outcome | None],
     seed: int,
+    grouped: Int64[np.ndarray, " samples"] | None = None,
 ) -> Evidence:
     copies = copies_of_rows(features)
-    groups = None if copies is None else copies.together
+    groups = kept_together(copies, grouped)
     samples = len(features) if copies is None else copies.different
+    different = samples if groups is None else len(np.unique(groups))
 
     def left_out(folds: int) -> Outcome:
         return outcome(samples * (1 - 1 / folds), out_of_fold(head, strata, folds, seed, groups))
@@ -94,10 +105,11 @@ def _measured(
         samples=samples,
         directions=head.weights.size / free,
         own=outcome(samples, head.outputs),
-        folds=left_out(min(FOLDS, samples)),
+        folds=left_out(min(FOLDS, different)),
         halves=left_out(2),
         holdout=of_others(samples),
         head=head,
         penalty=head.penalty,
         copies=copies,
+        grouped=grouped,
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from suffice.forecasting.doubts import copies_of_rows
+from suffice.forecasting.doubts import copies_of_rows, kept_together
 from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy, OutputLoss, SquaredError
@@ -16,7 +16,10 @@ PENALTIES = np.geomspace(1e-6, 1, 13)
 
 
 def choose_penalty(
-    features: Float64[np.ndarray, "samples columns"], labels: Int64[np.ndarray, " samples"], seed: int = 0
+    features: Float64[np.ndarray, "samples columns"],
+    labels: Int64[np.ndarray, " samples"],
+    seed: int = 0,
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> float:
     """The penalty with the smallest cross-validated loss.
 
@@ -26,6 +29,7 @@ def choose_penalty(
         features: an intercept is a column of ones.
         labels: 0 to K - 1, each at least twice.
         seed: random seed of the folds.
+        groups: samples that stay in one fold.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -35,11 +39,14 @@ def choose_penalty(
         True
     """
     classes = int(labels.max()) + 1
-    return _chosen(features, CrossEntropy(labels, classes), classes, labels, seed)
+    return _chosen(features, CrossEntropy(labels, classes), classes, labels, seed, groups)
 
 
 def choose_regression_penalty(
-    features: Float64[np.ndarray, "samples columns"], targets: Float64[np.ndarray, "samples outputs"], seed: int = 0
+    features: Float64[np.ndarray, "samples columns"],
+    targets: Float64[np.ndarray, "samples outputs"],
+    seed: int = 0,
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> float:
     """The penalty of a head that is fitted by least squares, likewise; the folds are random.
 
@@ -47,6 +54,7 @@ def choose_regression_penalty(
         features: an intercept is a column of ones.
         targets: less their mean, and of about unit variance.
         seed: random seed of the folds.
+        groups: samples that stay in one fold, such as those of one patient.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -56,7 +64,7 @@ def choose_regression_penalty(
         True
     """
     strata = np.zeros(len(targets), dtype=np.int64)
-    return _chosen(features, SquaredError(targets), targets.shape[1], strata, seed)
+    return _chosen(features, SquaredError(targets), targets.shape[1], strata, seed, groups)
 
 
 def _chosen(
@@ -65,9 +73,9 @@ def _chosen(
     outputs: int,
     strata: Int64[np.ndarray, " samples"],
     seed: int,
+    groups: Int64[np.ndarray, " samples"] | None,
 ) -> float:
-    copies = copies_of_rows(features)
-    groups = None if copies is None else copies.together
+    groups = kept_together(copies_of_rows(features), groups)
     scale = float(np.square(features).sum(1).mean())
     head = fit_head(features, loss, outputs, scale * PENALTIES[-1])
     best = (math.inf, head.penalty)

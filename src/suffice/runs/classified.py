@@ -2,28 +2,44 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
 
-from suffice.configuration import MeasuredConfig, ModelConfig
-from suffice.data import LabelledSamples, load_samples, task_of
+from suffice.configuration import MeasuredConfig
+from suffice.data import LabelledSamples, Reading, load_collection, task_of
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.models import Classifier, adapted, load_classifier
 from suffice.problem import Problem
-from suffice.runs.watch import Watch
+from suffice.runs.summary import summary_of, tell
+from suffice.runs.watch import SILENT, Watch
 from suffice.training import FineTuning, fine_tune
 
 
-def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
+class Loaded(NamedTuple):
+    """What a measurement begins with: samples to measure on, a classifier, and the split of unseen samples if any."""
+
+    samples: LabelledSamples
+    classifier: Classifier
+    unseen: LabelledSamples | None
+
+
+def load(config: MeasuredConfig, watch: Watch = SILENT) -> Loaded:
     """The samples, and the classifier on the device, in which what is to be trained requires a gradient.
+
+    Args:
+        config: the settings.
+        watch: told what the data hold.
 
     Raises:
         InputError: data or a model that cannot be read; a model without a head that is not to be trained either; a
             method that does not fit the model.
     """
-    samples = load_labelled(config, config.data)
+    data = load_collection(config.data, Reading.of(config))
+    samples = data.at_hand
+    tell(summary_of(data), watch)
     classifier = load_classifier(
         config.model,
         samples,
@@ -42,24 +58,7 @@ def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
         model = adapted(classifier.model, config.method, config.lora_targets, config.seed)
         classifier = replace(classifier, checkpoint=replace(classifier.checkpoint, model=model))
     classifier.model.to(choose_device(config.device))
-    return samples, classifier
-
-
-def load_labelled(config: ModelConfig, source: str) -> LabelledSamples:
-    """The samples of a source, with labels for the task.
-
-    Raises:
-        InputError: data that cannot be read, or labels that do not fit the task.
-    """
-    return load_samples(
-        source,
-        config.text_column,
-        config.label_column,
-        config.threshold,
-        config.classes,
-        config.task,
-        config.label_delimiter,
-    )
+    return Loaded(samples, classifier, None if data.unseen is None else data.part(data.unseen))
 
 
 def _labels_in_words(samples: LabelledSamples) -> str:

@@ -91,7 +91,7 @@ def measure_curvature(
         >>> result.moving_parameters, len(result.spectrum.eigenvalues), result.gaps.sizes
         (650, 2, [1, 29])
     """
-    samples, classifier = load(config)
+    samples, classifier, _ = load(config, watch)
     rows = taken_rows(config, len(samples))
     notes = list(classifier.notes)
     with open_folder(out, config, samples.fingerprint(), overwrite, free=FREE) as resumed:

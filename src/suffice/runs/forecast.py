@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 
 from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
-from suffice.data import Joined, LabelledSamples
+from suffice.data import Joined, LabelledSamples, Reading, load_collection, load_unseen
 from suffice.errors import InputError, nearest
 from suffice.forecasting import (
     Evidence,
@@ -37,9 +37,9 @@ from suffice.results import (
     SufficientSize,
     Trust,
 )
-from suffice.runs.classified import load_labelled
 from suffice.runs.evidence import measure_trained
 from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
 from suffice.training import ALL, Learners, Parts, Predictions, Task
 
@@ -96,10 +96,18 @@ def forecast(
 
 
 def forecast_and_evidence(
-    config: ForecastConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT
+    config: ForecastConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT, is_told: bool = False
 ) -> tuple[ForecastResult, Evidence]:
-    """The same with what the forecast is made from, which a comparison of methods takes."""
-    task, learners = prepare(config, out)
+    """The same with what the forecast is made from, which a comparison of methods takes.
+
+    Args:
+        config: as of `forecast`, and so the others.
+        out: the run's folder.
+        overwrite: replace a run with other settings.
+        watch: told what is done.
+        is_told: whether it has been told of the samples.
+    """
+    task, learners = prepare(config, out, SILENT if is_told else watch)
     with open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE):
         if not (out / "result.json").exists():
             _check_apart(task)
@@ -122,14 +130,19 @@ def forecast_and_evidence(
         return result, evidence
 
 
-def prepare(config: ForecastConfig, out: Path) -> tuple[Task, Learners]:
+def prepare(config: ForecastConfig, out: Path, watch: Watch = SILENT) -> tuple[Task, Learners]:
     """The samples and the models of a run, checked before anything is written or trained.
+
+    Args:
+        config: the settings.
+        out: the run's folder.
+        watch: told what the data hold.
 
     Raises:
         InputError: settings that do not go together, bad samples, or a method that the model does not have.
     """
     _check(config)
-    task = _task(config)
+    task = _task(config, watch)
     learners = Learners(config, {ALL: task}, out, config.trained)
     learners.check(config.method)
     return task, learners
@@ -156,16 +169,14 @@ def _check(config: ForecastConfig) -> None:
         )
     if config.trained and config.method.startswith("lora"):
         raise InputError("--trained with a checkpoint that has an adapter: give --method full, which moves the adapter")
-    if config.trained and config.test is None:
-        raise InputError("--trained needs --test: unseen samples for the test loss")
 
 
 def _check_task(config: ForecastConfig) -> None:
     """Refuses what is not forecast of numbers and sets of labels."""
     if config.task == "multi-label":
         raise InputError(
-            "--task multi-label: there is no forecast of sets of labels yet; forecast each label with classes of its own, "
-            "or measure the model with suffice analyze"
+            "--task multi-label: sets of labels are not forecast; forecast each label as two classes, or measure the "
+            "model with suffice analyze"
         )
     if config.method != "head":
         raise InputError(f"--task regression: numbers are forecast of a head; leave --method {config.method} out")
@@ -182,23 +193,30 @@ def _check_task(config: ForecastConfig) -> None:
         )
 
 
-def _task(config: ForecastConfig) -> Task:
-    """The samples at hand as the pool, and the test data as the test part."""
-    samples, test = _load(config, config.data), np.arange(0)
+def _task(config: ForecastConfig, watch: Watch) -> Task:
+    """The samples at hand as the pool, and the test data, or the split of them, as the test part."""
+    data, test = load_collection(config.data, Reading.of(config)), np.arange(0)
+    samples = data.at_hand
+    tell(summary_of(data), watch)
     if config.samples is not None and config.samples > len(samples):
         raise InputError(f"samples = {config.samples}: {config.data} has {len(samples)}")
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(samples))[: config.samples])
     if config.task == "classification":
         _check_classes(samples, samples.labels[rows])
-    if config.test is not None:
-        apart = _load(config, config.test)
+    elif data.unseen is not None:
+        watch.say(f"The split {data.unseen!r} is left out: the loss of numbers is estimated by cross-validation.")
+        return Task(ALL, samples, np.arange(len(samples)), Parts(rows, np.arange(0), np.arange(0)))
+    if config.test is not None or data.unseen is not None:
+        if config.test is not None:
+            apart = load_unseen(config.test, Reading.of(config), samples.classes)
+        else:
+            watch.say(f"The test loss is that of the split {data.unseen!r}; give other data with --test.")
+            apart = data.part(str(data.unseen))
         test = len(samples) + np.arange(len(apart))
         samples = Joined(samples, apart)
+    elif config.trained:
+        raise InputError("--trained needs --test: unseen samples for the test loss")
     return Task(ALL, samples, np.arange(len(samples)), Parts(rows, np.arange(0), test))
-
-
-def _load(config: ForecastConfig, source: str) -> LabelledSamples:
-    return load_labelled(config, source)
 
 
 def _check_classes(samples: LabelledSamples, labels: Int64[np.ndarray, " taken"]) -> None:
@@ -223,10 +241,11 @@ def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch:
     def of(rows: Int64[np.ndarray, " rows"]) -> tuple[Features, Int64[np.ndarray, " rows"]]:
         return _features(config, learners, task, rows), task.samples.labels[rows]
 
+    groups = task.groups(task.parts.pool)
     at_hand, others = of(task.parts.pool), of(task.parts.test) if len(task.parts.test) else None
     with watch.progress("fitting heads"):
-        l2 = choose_penalty(*at_hand, config.seed) if config.l2 is None else config.l2
-        return measure_head(*at_hand, l2, config.seed, others), at_hand[0].shape[1] - 1
+        l2 = choose_penalty(*at_hand, config.seed, groups) if config.l2 is None else config.l2
+        return measure_head(*at_hand, l2, config.seed, others, groups), at_hand[0].shape[1] - 1
 
 
 def _measure_regression(
@@ -237,9 +256,10 @@ def _measure_regression(
     labels = task.samples.labels[task.parts.pool]
     unit = float(labels.std())
     targets = ((labels - labels.mean()) / unit)[:, None]
+    groups = task.groups(task.parts.pool)
     with watch.progress("fitting heads"):
-        l2 = choose_regression_penalty(features, targets, config.seed) if config.l2 is None else config.l2
-        return measure_regression(features, targets, l2, config.seed), features.shape[1] - 1, unit
+        l2 = choose_regression_penalty(features, targets, config.seed, groups) if config.l2 is None else config.l2
+        return measure_regression(features, targets, l2, config.seed, groups), features.shape[1] - 1, unit
 
 
 def _features(config: ForecastConfig, learners: Learners, task: Task, rows: Int64[np.ndarray, " rows"]) -> Features:

@@ -116,7 +116,8 @@ def fold_of(
     different = int((sizes > 0).sum())
     if different < folds:
         raise InputError(
-            f"{len(labels):,} samples are copies of {different}, and {folds} folds are needed: give more different ones"
+            f"{len(labels):,} samples are in groups or copies of {different}, and {folds} folds are needed: give more "
+            "different ones"
         )
     counts = np.zeros((len(sizes), int(labels.max()) + 1), dtype=np.int64)
     np.add.at(counts, (group_of, labels), 1)
