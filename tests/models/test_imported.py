@@ -1,6 +1,7 @@
 """Modules that a function of the user's own makes: its contract, its head, and each command on it."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,6 +179,16 @@ def test_other_misuse_is_said_in_one_line(digits, reviews):
     ):
         with pytest.raises(InputError, match=said):
             load_classifier(source, samples, **given)
+
+
+def test_the_documented_module_has_a_head(tmp_path, monkeypatch, digits):
+    document = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    (tmp_path / "my_models.py").write_text(document.partition("```python\n")[2].partition("```")[0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_models", raising=False)
+    classifier = load_classifier("my_models:small", digits)
+    assert moving_parameters(classifier.model, "head") == ["3.weight", "3.bias"]
+    assert logits_of(classifier, digits, np.arange(3))[1].shape == (3, 10)
 
 
 def test_a_checkpoint_cannot_name_code_to_be_run(tmp_path, code, digits):

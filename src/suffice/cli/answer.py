@@ -77,6 +77,9 @@ def _print_analysis(result: AnalysisResult, console: Console) -> None:
         table.add_row(answer.criterion, size, interval, f"[{color}]{answer.status.replace('_', ' ')}[/{color}]")
     console.print(table)
     console.print(escape(headline.explanation), style="bold")
+    metrics = [f"{name} {value:.3g}" for name, value in result.problem.held_out_metrics.items()]
+    if metrics:
+        console.print(f"On held-out samples: {', '.join(metrics)}.", markup=False)
     _print_notes(result.problem.notes, console)
 
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import torch
 from peft import PeftModel
-from peft.utils import load_peft_weights
 from torch import nn
 from transformers import AutoConfig
 from transformers import logging as transformers_logging
 
 from suffice.data import TaskKind
 from suffice.errors import InputError
+from suffice.models.adapters import with_adapter
 from suffice.models.encoder import (
     EncoderClassifier,
     EncoderImageClassifier,
@@ -153,11 +153,10 @@ def read_checkpoint(
         model, loaded = _load_encoder(base, config, modality, seed, sentences)
     head, stray = _new_parts(model, loaded)
     if adapter is not None:
-        _check_classes(source, adapter, model, classes)
-        model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
+        model, is_new = with_adapter(source, adapter, model, classes, bool(head))
         brought = set(getattr(model.peft_config["default"], "modules_to_save", None) or ())
         stray = [key for key in loaded.new if not brought & set(key.split("."))]
-        head = []
+        head = head if is_new else []
     if stray:
         raise InputError(f"{source}: the checkpoint lacks {len(stray)} weights of the model: {', '.join(stray[:5])}")
     if head:
@@ -217,19 +216,6 @@ def _lacks_pooler(model: Any, loaded: "_Loaded") -> bool:
 
 def _is_of_pooler(key: str) -> bool:
     return "pooler" in key.split(".")
-
-
-def _check_classes(source: str, adapter: str, model: nn.Module, classes: Sequence[str]) -> None:
-    """Refuses an adapter that brings a head for another number of classes than the model is made for."""
-    own = model.state_dict()
-    heads = heads_of(model)
-    for key, value in load_peft_weights(adapter, device="cpu").items():
-        name = str(key).removeprefix("base_model.model.")
-        if is_within(name, heads) and name in own and value.shape != own[name].shape:
-            raise InputError(
-                f"{source}: its head is for {len(value):,} classes, and the data have {len(classes):,}: choose them "
-                "with --classes, or give another adapter"
-            )
 
 
 def _match(source: str, config: Any, classes: Sequence[str], label_map: LabelMap | None, task: TaskKind) -> Matching:
