@@ -1,5 +1,6 @@
 """Labels that are numbers, or sets of labels: from a table to a result."""
 
+import io
 import json
 import math
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from sklearn.metrics import f1_score, r2_score, recall_score
 from transformers import BertConfig, BertForSequenceClassification
 
+from suffice.cli.answer import print_answer
 from suffice.configuration import AnalyzeConfig, ForecastConfig, StudyConfig, read_configuration
 from suffice.data import Reading, load_samples
 from suffice.errors import InputError
@@ -17,6 +20,7 @@ from suffice.forecasting import choose_regression_penalty, forecast_head
 from suffice.models import load_classifier
 from suffice.models.classifier import binary_cross_entropy
 from suffice.problem import Problem
+from suffice.report import write_report
 from suffice.runs.analyze import analyze
 from suffice.runs.forecast import forecast
 from suffice.runs.held_out import of_numbers, of_sets
@@ -183,6 +187,7 @@ def test_analysis_of_numbers_and_of_sets(tiny_bert, rated, tagged, tmp_path):
     small = {"model": str(tiny_bert), "method": "head", "epochs": 2, "probes": 1}
     numbers = analyze(AnalyzeConfig(data=rated, **NUMBERS, **small), tmp_path / "numbers").problem
     assert (numbers.classes, numbers.held_out_accuracy) == (0, None)
+    assert numbers.loss_at_center < 1.2 * load_samples(rated, Reading(**NUMBERS)).labels.var()  # it began at the mean
     assert math.isclose(numbers.held_out_metrics["RMSE"] ** 2, numbers.held_out_loss, rel_tol=1e-6)
     sets = analyze(AnalyzeConfig(data=str(tagged[0] / "tagged.jsonl"), **SETS, **small), tmp_path / "sets").problem
     assert (sets.classes, sets.held_out_accuracy) == (3, None)
@@ -191,6 +196,7 @@ def test_analysis_of_numbers_and_of_sets(tiny_bert, rated, tagged, tmp_path):
         analyze(AnalyzeConfig(data=rated, model=str(tiny_bert), **NUMBERS), tmp_path / "refused")
 
 
+@pytest.mark.usefixtures("without_figure_files")
 def test_a_forecast_of_numbers_is_that_of_their_features(tiny_bert, rated, tmp_path):
     config = ForecastConfig(model=str(tiny_bert), data=rated, target_loss=1.0, **NUMBERS)
     result = forecast(config, tmp_path / "run")
@@ -204,6 +210,14 @@ def test_a_forecast_of_numbers_is_that_of_their_features(tiny_bert, rated, tmp_p
     assert curve.loss.mean[-1] < curve.loss.mean[0]
     assert curve.accuracy.mean[-1] > curve.accuracy.mean[0]
     assert result.answers[0].criterion == "target_loss"
+    shown = io.StringIO()
+    print_answer(result, Console(file=shown, width=200))
+    page = write_report(result, tmp_path).read_text()
+    for told in (shown.getvalue(), page.partition("<header>")[2].partition("</header>")[0]):
+        assert "R²" in told
+        assert "mean squared error" in told
+        assert "accuracy" not in told
+        assert "nan" not in told.split()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from suffice.models.images import ImageClassifier, ImageInputs, load_image_class
 from suffice.models.imported import ImportedClassifier, ImportedInputs, is_import_path, load_imported
 from suffice.models.labels import LabelMap, read_label_map
 from suffice.models.mlp import mlp
-from suffice.models.moving import METHODS, adapted, last_layers, moving_parameters, renew_head
+from suffice.models.moving import METHODS, adapted, center_head, last_layers, moving_parameters, renew_head
 from suffice.models.source import TINY_VIT
 from suffice.models.texts import TextClassifier, TextInputs, load_text_classifier
 
@@ -29,6 +29,7 @@ __all__ = [
     "TextClassifier",
     "TextInputs",
     "adapted",
+    "center_head",
     "execution_of",
     "last_layers",
     "layers_of",

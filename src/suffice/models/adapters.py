@@ -48,7 +48,8 @@ def with_adapter(
         # of the task it was for, the library would make a model that gives no logits
         settings.task_type, settings.inference_mode = None, False
         settings.modules_to_save = list(heads)
-        placed = _renamed(weights, model)
+        own_head = {f"{WRAPPED}{name}": value for name, value in model.state_dict().items() if is_within(name, heads)}
+        placed = _renamed(weights, model) | own_head  # the library asks for all that is saved with an adapter
         with torch.random.fork_rng(devices=[]):
             adapted = get_peft_model(model, settings)
     found: Any = set_peft_model_state_dict(adapted, placed)

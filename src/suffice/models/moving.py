@@ -163,6 +163,22 @@ def renew_head(model: nn.Module, seed: int) -> None:
                     reset()
 
 
+def center_head(model: nn.Module, value: float) -> None:
+    """Lets a head with one output begin at a value: its bias, if it has one that moves.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+        >>> center_head(model, 5.0)
+        >>> float(model[1].bias)
+        5.0
+    """
+    heads = [part for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == 1]
+    biases = [head.bias for head in heads if head.bias is not None and head.bias.requires_grad]
+    if biases:
+        with torch.no_grad():
+            biases[-1].fill_(value)
+
+
 def last_layers(method: str) -> int | None:
     """The n of ``last_layers(n)``; None for another method."""
     return _number(method, "last_layers")

@@ -11,7 +11,7 @@ from suffice.configuration import MeasuredConfig
 from suffice.data import LabelledSamples, Reading, load_collection, task_of
 from suffice.engine import choose_device
 from suffice.errors import InputError
-from suffice.models import Classifier, adapted, load_classifier
+from suffice.models import Classifier, adapted, center_head, load_classifier
 from suffice.problem import Problem
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
@@ -109,7 +109,12 @@ def read_all(samples: LabelledSamples, rows: Int64[np.ndarray, " samples"], watc
 
 
 def train(config: MeasuredConfig, measured: Problem, classifier: Classifier, checkpoint: Path, watch: Watch) -> None:
-    """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint."""
+    """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint.
+
+    A new head for numbers begins at their mean.
+    """
+    if classifier.task == "regression" and classifier.has_new_head:
+        center_head(measured.model, float(measured.all_targets().double().mean()))
     # what is measured may move other parameters than the training does: those that require a gradient
     problem = Problem(
         measured.model,
