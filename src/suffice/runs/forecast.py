@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 
 from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
-from suffice.data import Joined, Reading, load_collection, load_unseen
+from suffice.data import Joined, LabelledSamples, Reading, load_collection, load_unseen
 from suffice.errors import InputError, nearest
 from suffice.forecasting import Evidence, choose_penalty, class_slopes_of, curve_of, measure_head
 from suffice.forecasting.doubts import confidence_of
