@@ -183,8 +183,7 @@ def _collection(source: str, held: Any, reading: Reading) -> Collection:
             else:
                 parts[split] = part
     if hasattr(held, "keys") and not parts:
-        names = ", ".join(map(str, held)) or "none"
-        raise InputError(f"{source}: the splits are {names}; choose one with --split")
+        raise InputError(f"{source}: the splits are {', '.join(map(str, held)) or 'none'}; choose one with --split")
     with _told(source):
         from datasets import ClassLabel, concatenate_datasets  # noqa: PLC0415
 
