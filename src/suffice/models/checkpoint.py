@@ -168,8 +168,8 @@ def read_checkpoint(
     if has_head and other_loss is not None:
         if keep_head or adapter is not None:
             raise InputError(
-                f"{source}: its head is one for {other_loss}, not for {HEAD_FOR[task]}; train a new head, or give a "
-                f"checkpoint with problem_type {PROBLEM_TYPES[task]}"
+                f"{source}: its head is one for {other_loss}, not for {HEAD_FOR[task]}; train a new head, or give "
+                f"{_task_flag(other_loss)}a checkpoint with problem_type {PROBLEM_TYPES[task]}"
             )
         renew_head(model, seed)
         notes += (f"The checkpoint's head is one for {other_loss}: training starts from a new one.",)
@@ -250,6 +250,17 @@ def _other_loss(config: Any, task: TaskKind) -> str | None:
     if task == "regression" or (task == "multi-label" and kind is not None):
         return HEAD_FOR["classification"]
     return None
+
+
+def _task_flag(loss: str) -> str:
+    """The flag by which a head for another loss is measured.
+
+    Example:
+        >>> _task_flag("regression (it has one output)"), _task_flag("one class out of several")
+        ('--task regression, or ', '')
+    """
+    flags: dict[str, TaskKind] = {"regression": "regression", "multi label": "multi-label"}
+    return next((f"--task {task}, or " for word, task in flags.items() if loss.startswith(word)), "")
 
 
 @dataclass(frozen=True)
