@@ -51,7 +51,11 @@ def print_summary(summary: DataSummary, console: Console) -> None:
     """The classes as a table, and all the rest in sentences."""
     from suffice.runs.summary import cost_in_words, sentences_of
 
-    headline = f"{summary.data}: {summary.samples:,} {summary.kind} of {len(summary.classes):,} classes"
+    first, *others = sentences_of(summary)
+    of_labels = "with any of {:,} labels" if summary.task == "multi-label" else "of {:,} classes"
+    headline = f"{summary.data}: {summary.samples:,} {summary.kind} {of_labels.format(len(summary.classes))}"
+    if summary.task == "regression":
+        headline = first
     console.print(headline, style="bold", markup=False, soft_wrap=True)
     table = Table()
     table.add_column("label", justify="right")
@@ -61,12 +65,15 @@ def print_summary(summary: DataSummary, console: Console) -> None:
     for label, of in enumerate(summary.classes):
         share = of.samples / summary.samples
         table.add_row(str(label), escape(of.name), f"{of.samples:,}", f"{share:.1%}")
-    console.print(table)
-    for sentence in sentences_of(summary)[1:]:
+    if summary.classes:
+        console.print(table)
+    for sentence in others:
         console.print(sentence, markup=False)
     if summary.texts is not None:
-        of = summary.texts
-        console.print(f"The texts have {of.shortest:,} to {of.longest:,} characters, {of.median:,} in the median.")
+        long = summary.texts
+        console.print(
+            f"The texts have {long.shortest:,} to {long.longest:,} characters, {long.median:,} in the median."
+        )
     for message in summary.unreadable:
         console.print(f"Cannot be read: {message}", style="red", markup=False)
     if summary.unreadable_count > len(summary.unreadable):

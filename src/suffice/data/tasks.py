@@ -149,7 +149,7 @@ def label_in_words(samples: LabelledSamples, row: int) -> str:
     if kind == "regression":
         return f"{label:.6g}"
     if kind == "classification":
-        return samples.classes[label]
+        return samples.classes[int(label)]
     return ", ".join(samples.classes[int(place)] for place in np.flatnonzero(label)) or "none"
 
 

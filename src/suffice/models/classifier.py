@@ -30,7 +30,7 @@ def binary_cross_entropy(logits: Float[Tensor, "batch labels"], batch: Batch) ->
         >>> binary_cross_entropy(torch.tensor([[0.0, 2.0]]), {"labels": torch.tensor([[1.0, 0.0]])})
         tensor([1.4100], dtype=torch.float64)
     """
-    targets = (batch["labels"] if isinstance(batch, Mapping) else batch[1]).double()
+    targets: Tensor = (batch["labels"] if isinstance(batch, Mapping) else batch[1]).double()
     z = logits.double()
     return (nn.functional.softplus(z) - targets * z).mean(1)
 

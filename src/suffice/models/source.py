@@ -1,6 +1,7 @@
 """Where a model is: embedded, in a folder, or on the hub, which is asked once and not waited for."""
 
 import difflib
+import functools
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -92,6 +93,7 @@ def adapter_and_base(source: str) -> tuple[str | None, str]:
         ) from error
 
 
+@functools.cache
 def _on_the_hub(source: str, likely: str) -> str:
     try:
         validate_repo_id(source)

@@ -88,7 +88,8 @@ def _out_of_reach(result: ForecastResult, answer: SufficientSize, what: str) -> 
         found = f"is probably out of reach: it is reached with probability {most}"
     else:
         found = f"is not reached with the probability of {answer.assurance:g} that was asked for: it is {most} at most"
-    yield (f"{what} {found}. With unlimited samples the {whose}{curve.metric} approaches {mean} ({low} to {high}).")
+    name = "mean squared error" if result.task == "regression" else curve.metric
+    yield (f"{what} {found}. With unlimited samples the {whose}{name} approaches {mean} ({low} to {high}).")
 
 
 def _gain(result: ForecastResult, gain: Gain) -> str:
