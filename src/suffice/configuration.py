@@ -642,6 +642,9 @@ COMMANDS: Mapping[type[Config], str] = {
 }
 """The command that each configuration is for."""
 
+LONGEST = 80
+"""Characters of a value that a message shows."""
+
 SHOWN = 3
 """Unknown keys of another command's configuration that a message names."""
 
@@ -710,4 +713,6 @@ def _plain(kind: type[Config], problem: Any) -> str:
         return f"unknown key {key!r}{nearest(key, list(kind.model_fields))}"
     if problem["type"] == "missing":
         return f"{key} is missing: {kind.model_fields[key].description}"
-    return f"{key} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    given = repr(problem["input"])
+    shown = given if len(given) <= LONGEST else f"{given[:LONGEST]}…"
+    return f"{key} = {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -220,7 +220,11 @@ def _of_classes(read: Collection, reading: Reading) -> Collection:
                 f"--exclude {' '.join(reading.exclude)}: no class and no file of {read.source} is called so; the "
                 f"classes are {shown_names}{', …' if len(samples.classes) > 10 else ''}"
             )
-        names = [name for name in samples.classes if name not in excluded and counts[name] >= reading.min_per_class]
+        names = [
+            name
+            for name in samples.classes
+            if name not in excluded and (reading.min_per_class == 1 or counts[name] >= reading.min_per_class)
+        ]
         refuse_alike({name: counts[name] for name in names}, read.source)
         if len(names) < 2:
             raise InputError(

@@ -244,6 +244,8 @@ class _Collector:
     def _divide(self, names: list[str], codes: Int64[np.ndarray, " rows"]) -> None:
         """Splits under their names here; rows of others are left out, unless theirs is chosen."""
         rows, chosen = self.rows, chosen_split(self.reading.split)
+        if not names:
+            return
         known = [split_named(name) or (name if name == chosen else None) for name in names]
         strange = np.array([name is None for name in known])[codes]
         if strange.all():

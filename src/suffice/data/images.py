@@ -23,7 +23,7 @@ from suffice.digest import digest
 from suffice.errors import InputError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 """What Pillow may take a file for; of a GIF and of a TIFF with pages, the first image counts."""
 
 BROKEN = (

@@ -120,7 +120,8 @@ class Table:
 def open_table(path: Path, columns: Sequence[str], delimiter: str | None = None, encoding: str | None = None) -> Table:
     """A table by its suffix: .csv, .tsv, .txt, .jsonl, .ndjson, .json, .parquet or .xlsx.
 
-    In .tsv and .txt files with tabs, quotes are part of the text; elsewhere they follow RFC 4180.
+    In .tsv and .txt files with tabs, quotes are part of the text, unless all names of columns are in quotes; elsewhere
+    they follow RFC 4180.
 
     Args:
         path: the file.
@@ -254,8 +255,12 @@ def _delimited(
         raise InputError(f"--delimiter {asked!r}: give one character, or tab")
     if asked is None and delimiter != _usual(path.suffix.lower()):
         said.append(f"{path.name} is separated by {DELIMITERS[delimiter]}.")
-    are_plain = delimiter == "\t" and path.suffix.lower() != ".csv"
-    numbered = (_plain_rows if are_plain else _quoted_rows)(path, content, encoding, delimiter)
+    names = lines[0].split("\t") if lines else []
+    are_quoted = all(len(name) > 1 and name[0] == name[-1] == '"' for name in names)
+    if delimiter == "\t" and path.suffix.lower() != ".csv" and not are_quoted:
+        numbered = _plain_rows(content, encoding, delimiter, "\n" if "\n" in sample else "\r")
+    else:
+        numbered = _quoted_rows(path, content, encoding, delimiter)
     rows = (entry for entry in numbered if entry[0] >= first_line)
     try:
         number, first = next(rows)
@@ -327,8 +332,8 @@ def _lines(content: bytes, encoding: str, newline: str) -> Iterator[str]:
     return io.TextIOWrapper(io.BytesIO(content), encoding=encoding, newline=newline)
 
 
-def _plain_rows(path: Path, content: bytes, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(_lines(content, encoding, "\n"), 1):
+def _plain_rows(content: bytes, encoding: str, delimiter: str, newline: str) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(_lines(content, encoding, newline), 1):
         if line.strip():
             yield number, line.removesuffix("\n").removesuffix("\r").split(delimiter)
 
