@@ -9,7 +9,7 @@ import pytest
 import suffice
 
 HEAVY = ("torch", "scipy", "matplotlib", "pandas", "plotly", "transformers", "peft", "sklearn", "zarr")
-COMMANDS = ("demo", "analyze", "curvature", "hessian", "study", "forecast", "curve", "report")
+COMMANDS = ("demo", "check", "analyze", "curvature", "hessian", "study", "forecast", "curve", "report")
 
 
 def imported(code):

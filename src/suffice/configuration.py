@@ -83,27 +83,77 @@ def _refuse_booleans(names: Any) -> None:
         raise InputError("YAML reads no, yes, on, off, true and false as truth values: put them in quotes")
 
 
-class ModelConfig(Config):
-    """What commands that take a model and its samples have in common."""
+class DataConfig(Config):
+    """What commands that take samples have in common."""
 
-    model: str = Field(description="Hugging Face folder or hub name, also of a PEFT adapter, or builtin:tiny-vit")
     data: str = Field(
-        description="folder with one sub-folder of images for each class, IDX files, a table of texts (.csv, .tsv, "
-        ".txt, .jsonl), or builtin:digits"
-    )
-    image_size: int | None = Field(
-        default=None, ge=1, description="side of an image in pixels; the checkpoint's own by default"
+        description="folder with one sub-folder of images for each class, which may be in folders train, val and test; "
+        "a table (.csv, .tsv, .txt, .jsonl, .json, .parquet, .xlsx) of texts or image files; IDX or NPZ files; a "
+        "folder or hub name of datasets; or builtin:digits"
     )
     text_column: str = Field(
         default="text",
         description="column of the texts in a table: its name, or its number from 1 if the table has no header",
     )
+    image_column: str | None = Field(
+        default=None, description="column of image files in a table, from its folder on; in place of texts"
+    )
     label_column: str = Field(default="label", description="column of the labels in a table, likewise")
+    group_column: str | None = Field(
+        default=None,
+        description="column of groups in a table, such as patients or documents: a group is not divided between "
+        "training and test samples",
+    )
+    split_column: str | None = Field(
+        default=None, description='column of train, validation and test in a table; "split" is found by itself'
+    )
+    split: str | None = Field(
+        default=None, description="use this split only; by default train is used, and test or validation to test on"
+    )
     threshold: float | None = Field(
         default=None, description="for labels that are numbers: make two classes, below this and at least this"
     )
     classes: list[str] | None = Field(
         default=None, description="use the samples of these classes only; repeat the flag for each"
+    )
+    task: Literal["classification", "regression", "multi-label"] = Field(
+        default="classification",
+        description="what the labels are: classes (classification), numbers (regression), or any number of labels for "
+        "each sample (multi-label)",
+    )
+    label_delimiter: str = Field(
+        default="|",
+        min_length=1,
+        description="for --task multi-label: stands between the labels of a sample; lists need none",
+    )
+    exclude: list[str] = Field(
+        default=[], description="globs of classes and files to leave out, such as '*.bak'; repeat the flag for each"
+    )
+    min_per_class: int = Field(default=1, ge=1, description="leave out classes with fewer samples")
+    drop_missing: bool = Field(default=False, description="leave out rows without a text, image, label or group")
+    delimiter: str | None = Field(
+        default=None, description="delimiter of a text table, such as ';' or tab; detected by default"
+    )
+    encoding: str | None = Field(
+        default=None, description="encoding of a text table, such as cp1252; UTF-8, -16 and -32 are detected"
+    )
+
+    @field_validator("classes", "exclude", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        _refuse_booleans(value)
+        return value
+
+
+class ModelConfig(DataConfig):
+    """What commands that take a model and its samples have in common."""
+
+    model: str = Field(
+        description="Hugging Face folder or hub name, also of a PEFT adapter or of sentence-transformers; "
+        "package.module:function, which is called and returns a torch module; or builtin:tiny-vit"
+    )
+    image_size: int | None = Field(
+        default=None, ge=1, description="side of an image in pixels; the checkpoint's own by default"
     )
     label_map: list[str] | None = Field(
         default=None,
@@ -119,12 +169,6 @@ class ModelConfig(Config):
     )
     trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
 
-    @field_validator("classes", mode="before")
-    @classmethod
-    def _names(cls, value: Any) -> Any:
-        _refuse_booleans(value)
-        return value
-
     @field_validator("label_map", mode="before")
     @classmethod
     def _pairs_of_a_mapping(cls, value: Any) -> Any:
@@ -138,6 +182,19 @@ class ModelConfig(Config):
     @classmethod
     def _split_targets(cls, value: Any) -> Any:
         return _split(value)
+
+
+class CheckConfig(DataConfig):
+    """The configuration of ``suffice check``."""
+
+    model: str | None = Field(
+        default=None, description="a model, for the time and memory that it takes; Hugging Face folder or hub name"
+    )
+    test: str | None = Field(default=None, description="unseen data, to find samples that are in DATA as well")
+    image_size: int | None = Field(
+        default=None, ge=1, description="side of an image in pixels; the checkpoint's own by default"
+    )
+    device: str = Field(default="auto", description="auto, cpu or cuda")
 
 
 class MeasuredConfig(ModelConfig):
@@ -589,6 +646,7 @@ COMMANDS: Mapping[type[Config], str] = {
     StudyConfig: "suffice study",
     ForecastConfig: "suffice forecast",
     CurveConfig: "suffice curve",
+    CheckConfig: "suffice check",
 }
 """The command that each configuration is for."""
 

@@ -26,7 +26,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
         '; did you mean "radius"?'
     """
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    return f'; did you mean "{" ".join(close[0].split())}"?' if close else ""
 
 
 def reason(error: BaseException) -> str:

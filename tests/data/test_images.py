@@ -97,7 +97,7 @@ def test_one_class_is_refused(tmp_path):
 def test_a_folder_without_images_in_sub_folders_is_refused(tmp_path, files):
     for name in files:
         save(tmp_path / name)
-    with pytest.raises(InputError, match="no PNG or JPEG files in sub-folders"):
+    with pytest.raises(InputError, match="no images in sub-folders"):
         ImageFolder(tmp_path)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from suffice import InputError
-from suffice.data import ClassSubset, LabelledSamples, LabelledTexts, load_images, load_samples
+from suffice.data import ClassSubset, LabelledSamples, LabelledTexts, Reading, load_images, load_samples
 
 CLASSES = ["a", "b", "c", "d"]
 
@@ -82,10 +82,10 @@ def test_table_where_images_are_needed_is_refused(reviews):
 
 def test_threshold_for_images_is_refused():
     with pytest.raises(InputError, match="--threshold is for tables"):
-        load_samples("builtin:digits", threshold=3)
+        load_samples("builtin:digits", Reading(threshold=3))
 
 
 def test_file_of_another_format_is_refused(tmp_path):
-    (tmp_path / "reviews.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"neither an IDX file .* nor a table of texts \(\.csv, \.jsonl"):
-        load_samples(str(tmp_path / "reviews.parquet"))
+    (tmp_path / "reviews.doc").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"neither an IDX file .* a table \(\.csv, \.json, "):
+        load_samples(str(tmp_path / "reviews.doc"))

@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 
 from suffice import InputError, forecast_head
 from suffice.forecasting import NoImprovement
-from suffice.forecasting.penalty import choose_penalty, choose_penalty_of_regression
+from suffice.forecasting.penalty import choose_penalty, choose_regression_penalty
 from suffice.forecasting.recipes import TENFOLD, AtPenalty, check_recipe
 
 COLUMNS = 40
@@ -45,7 +45,7 @@ def with_intercept(x):
 
 
 def tuned(x, y):
-    return choose_penalty_of_regression(x, ((y - y.mean()) / y.std())[:, None])
+    return choose_regression_penalty(x, ((y - y.mean()) / y.std())[:, None])
 
 
 def gain(curve):

@@ -19,9 +19,10 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from suffice.data import load_samples, read_texts
+from suffice.data import Reading, load_samples, read_texts
 from suffice.errors import InputError
 from suffice.models import load_classifier, moving_parameters
+from suffice.models.checkpoint import MEAN_OF_TOKENS
 
 SMALL = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
@@ -80,7 +81,7 @@ def test_batches_do_not_change_the_logits(folder, samples):
 
 def test_batches_do_not_change_the_logits_of_a_real_model(shared):
     file = shared / "data" / "movie-reviews" / "movieReviewSnippets_GroundTruth.txt"
-    samples = load_samples(str(file), "3", "2", 0)
+    samples = load_samples(str(file), Reading("3", label_column="2", threshold=0))
     classifier = load_classifier(str(shared / "models" / "minilm-l6-v2"), samples)
     assert (classifier.has_new_head, classifier.longest, classifier.notes) == (True, 512, ())
     assert moving_parameters(classifier.model, "head") == ["classifier.weight", "classifier.bias"]
@@ -136,9 +137,14 @@ def test_classes_are_matched_by_name(tmp_path, save_tokenizer, samples):
 def test_head_of_another_task_is_left_behind_and_missing_weights_are_listed(tmp_path, save_tokenizer, samples):
     BertForMaskedLM(BertConfig(**SMALL)).save_pretrained(tmp_path)
     save_tokenizer(tmp_path)
-    with pytest.raises(InputError, match=r"lacks 2 weights of the model: bert\.pooler\.dense"):
-        load_classifier(str(tmp_path), samples)
+    without_pooler = load_classifier(str(tmp_path), samples)
+    assert (without_pooler.has_new_head, without_pooler.notes) == (True, (MEAN_OF_TOKENS,))
+    assert not [name for name, _ in without_pooler.model.named_parameters() if "pooler" in name]
     weights = load_file(tmp_path / "model.safetensors")
+    lost = {key: value for key, value in weights.items() if "layer.1.output" not in key}
+    save_file(lost, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"lacks \d+ weights of the model: bert\.encoder\.layer\.1\.output"):
+        load_classifier(str(tmp_path), samples)
     weights |= {"bert.pooler.dense.weight": torch.eye(16), "bert.pooler.dense.bias": torch.zeros(16)}
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     classifier = load_classifier(str(tmp_path), samples)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags, with_terminal
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis
 
@@ -15,6 +15,7 @@ def analyze(
     out: Out = Path("runs/analyze"),
     config: Config = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
     """Has the loss surface of an image or text classifier settled, and how many samples are enough?
@@ -49,7 +50,11 @@ def analyze(
     """
     asked = read_analysis(flags, config)
     from suffice.cli.answer import finish
+    from suffice.cli.check import end_with_summary
 
+    if dry_run and not isinstance(asked, MLPConfig):
+        end_with_summary(asked, terminal)
+        return
     if isinstance(asked, MLPConfig):
         from suffice.runs.mlp import measure_mlps
 

@@ -88,6 +88,9 @@ def _print_analysis(result: AnalysisResult, console: Console) -> None:
         table.add_row(answer.criterion, size, interval, f"[{color}]{answer.status.replace('_', ' ')}[/{color}]")
     console.print(table)
     console.print(escape(headline.explanation), style="bold")
+    metrics = [f"{name} {value:.3g}" for name, value in result.problem.held_out_metrics.items()]
+    if metrics:
+        console.print(f"On held-out samples: {', '.join(metrics)}.", markup=False)
     _print_notes(result.problem.notes, console)
 
 
@@ -115,18 +118,22 @@ def _print_mlp(result: MLPResult, console: Console) -> None:
 
 def _print_forecast(result: ForecastResult, console: Console) -> None:
     curve = result.forecast
+    score, error, other = (
+        ("{:.3f}", "{:.3g}", "{:.3g}") if result.task == "regression" else ("{:.1%}", "{:.3f}", "{:.1%}")
+    )
     if curve.status != "cannot_tell":
-        table = Table(title=f"Predicted test loss and accuracy, with {result.confidence:.0%} intervals")
-        for title in ("samples", "accuracy", "interval", "loss", "interval"):
+        names = ("mean squared error", "R²") if result.task == "regression" else ("loss", "accuracy")
+        table = Table(title=f"Predicted test {names[0]} and {names[1]}, with {result.confidence:.0%} intervals")
+        for title in ("samples", names[1], "interval", names[0], "interval"):
             table.add_column(title, justify="right")
         for index, size in enumerate(curve.sizes):
             accuracy, loss = curve.accuracy, curve.loss
             table.add_row(
                 f"{size:,}",
-                f"{accuracy.mean[index]:.1%}",
-                f"{accuracy.low[index]:.1%} to {accuracy.high[index]:.1%}",
-                f"{loss.mean[index]:.3f}",
-                f"{loss.low[index]:.3f} to {loss.high[index]:.3f}",
+                score.format(accuracy.mean[index]),
+                f"{score.format(accuracy.low[index])} to {score.format(accuracy.high[index])}",
+                error.format(loss.mean[index]),
+                f"{error.format(loss.low[index])} to {error.format(loss.high[index])}",
             )
         console.print(table)
     for name, metric in curve.metrics.items():
@@ -134,8 +141,8 @@ def _print_forecast(result: ForecastResult, console: Console) -> None:
         for title in ("samples", name, "interval"):
             table.add_column(escape(title), justify="right")
         for index, size in enumerate(curve.sizes):
-            ends = f"{metric.low[index]:.1%} to {metric.high[index]:.1%}"
-            table.add_row(f"{size:,}", f"{metric.mean[index]:.1%}", ends)
+            ends = f"{other.format(metric.low[index])} to {other.format(metric.high[index])}"
+            table.add_row(f"{size:,}", other.format(metric.mean[index]), ends)
         console.print(table)
     headline, *others = forecast_answer(result)
     console.print(escape(headline), style="bold")

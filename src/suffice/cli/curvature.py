@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags, with_terminal
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CurvatureConfig, read_configuration
 
@@ -15,6 +15,7 @@ def curvature(
     out: Out = Path("runs/curvature"),
     config: Config = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
     """The curvature of a classifier's loss: top eigenvalues, their density, layers, and what one more sample changes.
@@ -45,6 +46,10 @@ def curvature(
     """
     asked = read_configuration(CurvatureConfig, flags, config)
     from suffice.cli.answer import finish
+    from suffice.cli.check import end_with_summary
     from suffice.runs.curvature import measure_curvature
 
+    if dry_run:
+        end_with_summary(asked, terminal)
+        return
     finish(measure_curvature(asked, out, overwrite, terminal), out, terminal)

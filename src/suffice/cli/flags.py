@@ -63,7 +63,7 @@ def with_flags(configuration: type[Configuration], written: Set[str]) -> Callabl
 
 def _parameters(name: str, field: FieldInfo, other_names: Sequence[str]) -> list[inspect.Parameter]:
     """The flag of a key, and one for each of its other names, so that the configuration sees which were given."""
-    if name in POSITIONAL:
+    if name in POSITIONAL and field.default is not None:
         return [_parameter(name, field, typer.Argument(help=str(field.description), show_default=False))]
     value = ",".join(map(str, field.default)) if isinstance(field.default, list) else field.default
     default = "" if value in (None, "", {}) else f" (default: {value})"
@@ -126,6 +126,7 @@ def with_terminal(command: Command) -> Command:
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run; a run with the same settings is resumed.")]
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with the settings; flags override it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the data hold, and stop there.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder and start from scratch.")]
 FailIf = Annotated[
     list[str] | None,

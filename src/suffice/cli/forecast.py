@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, FailIf, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.flags import Config, DryRun, FailIf, Out, Overwrite, with_flags, with_terminal
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, ForecastConfig, read_configuration
 
@@ -15,6 +15,7 @@ def forecast(
     out: Out = Path("runs/forecast"),
     config: Config = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     fail_if: FailIf = None,
     **flags: Any,
 ) -> None:
@@ -65,10 +66,14 @@ def forecast(
     """
     asked = read_configuration(ForecastConfig, flags, config)
     from suffice.cli.answer import finish
+    from suffice.cli.check import end_with_summary
     from suffice.cli.gate import gates_of_forecast, judge, predictions_of
     from suffice.runs.forecast import forecast as run
     from suffice.runs.methods import forecast_methods
 
+    if dry_run:
+        end_with_summary(asked, terminal)
+        return
     gates = gates_of_forecast(fail_if, asked)
     made = (run if len(asked.methods) == 1 else forecast_methods)(asked, out, overwrite, terminal)
     finish(made, out, terminal)

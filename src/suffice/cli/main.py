@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 
 from suffice import __version__
 from suffice.cli.analyze import analyze
+from suffice.cli.check import check
 from suffice.cli.curvature import curvature
 from suffice.cli.curve import curve
 from suffice.cli.demo import demo
@@ -34,7 +35,7 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, analyze, curvature, hessian, study, forecast, curve, report):
+for command in (demo, check, analyze, curvature, hessian, study, forecast, curve, report):
     commands.command(epilog=STATUSES)(command)
 
 LONGEST = 1500

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags, with_terminal
 from suffice.cli.terminal import Terminal
 from suffice.configuration import NO_FLAGS, StudyConfig, read_configuration
 
@@ -23,6 +23,7 @@ def study(
     config: Config = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
     """Learning curves by training at every size: the ground truth for k* and for forecasts.
@@ -48,6 +49,10 @@ def study(
     """
     asked = read_configuration(StudyConfig, flags, config)
     from suffice.cli.answer import finish
+    from suffice.cli.check import end_with_summary
     from suffice.runs.study import study as run
 
+    if dry_run:
+        end_with_summary(asked, terminal)
+        return
     finish(run(asked, out, workers, overwrite, terminal), out, terminal)

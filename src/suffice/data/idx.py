@@ -86,7 +86,7 @@ def read_idx_images(path: Path) -> ImageArray:
     numbers = read_idx(labels)
     if numbers.ndim != 1:
         raise InputError(f"{labels}: labels have 1 dimension, not {numbers.ndim}")
-    return ImageArray(pixels, numbers.astype(np.int64), source=str(path))
+    return ImageArray(pixels, numbers.astype(np.int64), source=str(path), notes=_others(path, images))
 
 
 def holds_idx(path: Path) -> bool:
@@ -96,6 +96,12 @@ def holds_idx(path: Path) -> bool:
 
 def _image_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*images*idx3-ubyte*"))
+
+
+def _others(path: Path, chosen: Path) -> list[str]:
+    """What to say of further images in the folder."""
+    others = [file.name for file in _image_files(path) if file != chosen] if path.is_dir() else []
+    return [f"{chosen.name} is read, not {', '.join(others)}, which can be given as --test."] if others else []
 
 
 def _choose(folder: Path) -> Path:

@@ -1,24 +1,133 @@
-"""Labelled images: folders with one sub-folder per class, and arrays."""
+"""Labelled images: files, folders with one sub-folder per class, and arrays."""
 
 import functools
 import hashlib
+import io
+import os
+import struct
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from suffice.data.collection import Collection, Skipped
 from suffice.data.order import in_order
+from suffice.data.samples import Header
+from suffice.data.splits import split_named
 from suffice.digest import digest
 from suffice.errors import InputError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+"""What Pillow may take a file for; of a GIF and of a TIFF with pages, the first image counts."""
+
+BROKEN = (
+    UnidentifiedImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+    OverflowError,
+    MemoryError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    NotImplementedError,
+    ZeroDivisionError,
+    RuntimeError,
+    struct.error,
+)
+"""Pillow reports broken files by all of these."""
 
 
-class ImageFolder:
-    """PNG and JPEG files in one sub-folder a class, in alphabetical order, read when asked for.
+class ImageFiles:
+    """Image files, read when asked for: upright, in 8-bit grey or RGB.
 
-    Classes are in the order of the alphabet, or of size where all names are whole numbers.
+    Args:
+        files: one per sample.
+        labels: indices into ``classes``.
+        classes: the name of each class.
+        root: the folder from which names count.
+        groups: the group of each sample, see `suffice.data.groups_of`.
+
+    Raises:
+        InputError: when an image is used, a file that is missing or broken.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        labels: Int64[np.ndarray, " samples"],
+        classes: Sequence[str],
+        root: Path,
+        groups: Int64[np.ndarray, " samples"] | None = None,
+    ) -> None:
+        self.files = files
+        self.labels = labels
+        self.classes = list(classes)
+        self.root = root
+        self.groups = groups
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, row: int) -> Image.Image:
+        return read_image(self.files[row], shown(self.files[row]))
+
+    def header(self, row: int) -> Header:
+        """Mode and size of an image, without decoding it.
+
+        Raises:
+            InputError: a file that is missing or no image.
+        """
+        return read_header(self.files[row], shown(self.files[row]))
+
+    def describe(self, row: int) -> str:
+        return shown(self.files[row])
+
+    def contents(self) -> Sequence[bytes]:
+        """The hash of each file; the files are read at the first call.
+
+        Raises:
+            InputError: a file that is missing or cannot be read.
+        """
+        return self._contents
+
+    @functools.cached_property
+    def _contents(self) -> list[bytes]:
+        return [_content(file) for file in self.files]
+
+    def fingerprint(self) -> str:
+        """The hash of all files' names and contents, and of another order of classes than that of the alphabet.
+
+        Raises:
+            InputError: a file that is missing or cannot be read.
+        """
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        names = (os.path.relpath(file, self.root).replace(os.sep, "/") for file in self.files)
+        contents = dict(zip(names, self.contents(), strict=True))
+        return self._identity(contents)
+
+    def _identity(self, contents: dict[str, bytes]) -> str:
+        held = [contents, self.labels, self.classes]
+        return digest(*held) if self.groups is None else digest(*held, self.groups)
+
+
+class ImageFolder(ImageFiles):
+    """Images in one sub-folder a class, in alphabetical order: PNG, JPEG, WebP, BMP, TIFF, and the first image of GIF.
+
+    Classes are in the order of the alphabet, or of size where all names are whole numbers. Where the sub-folders are
+    called train, val or test, the classes are in these; see `read_folder`.
 
     Raises:
         InputError: no such folder, no images, or fewer than two classes; when an image is used, a file that is missing
@@ -35,53 +144,42 @@ class ImageFolder:
         (['cat', 'dog'], [0, 1], (4, 4))
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, exclude: Sequence[str] = ()) -> None:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder")
-        folders = [folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
-        found = {folder.name: _image_files(folder) for folder in folders}
-        self.root = root
-        self.classes = in_order([name for name, files in found.items() if files])
-        if not self.classes:
-            raise InputError(f"{root}: no PNG or JPEG files in sub-folders; put those of each class in one sub-folder")
-        if len(self.classes) == 1:
-            raise InputError(f"{root}: only the class {self.classes[0]!r} has images; at least two classes are needed")
-        self.files = [file for name in self.classes for file in found[name]]
-        self.labels = np.repeat(np.arange(len(self.classes)), [len(found[name]) for name in self.classes])
+        found, self.skipped = _found(root, exclude)
+        counts: dict[str, int] = defaultdict(int)
+        for file in found:
+            counts[file.label] += 1
+        classes = in_order(list(counts))
+        if not classes:
+            raise InputError(
+                f"{root}: no images in sub-folders ({', '.join(sorted(SUFFIXES))}); put those of each class in one "
+                f"sub-folder{_first(self.skipped)}"
+            )
+        if len(classes) == 1:
+            raise InputError(f"{root}: only the class {classes[0]!r} has images; at least two classes are needed")
+        numbers = {name: number for number, name in enumerate(classes)}
+        found.sort(key=lambda file: (numbers[file.label], file.split or "", file.path))
+        labels = np.array([numbers[file.label] for file in found], dtype=np.int64)
+        super().__init__([file.path for file in found], labels, classes, root)
+        splits = [file.split for file in found]
+        self.split_of = None if splits[0] is None else np.array(splits)
 
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, row: int) -> Image.Image:
-        file = self.files[row]
-        try:
-            with Image.open(file) as image:
-                return _upright_bytes(image)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            # Pillow reports broken files by all of these
-            raise InputError(f"{file}: not a readable image ({error}); replace or remove it") from error
-
-    def describe(self, row: int) -> str:
-        return str(self.files[row])
-
-    def fingerprint(self) -> str:
-        """The hash of all files' names and contents, and of another order of classes than that of the alphabet.
-
-        The files are read at the first call.
-
-        Raises:
-            InputError: a file that is missing or cannot be read.
-        """
-        return self._fingerprint
-
-    @functools.cached_property
-    def _fingerprint(self) -> str:
-        contents = {file.relative_to(self.root).as_posix(): _content(file) for file in self.files}
+    def _identity(self, contents: dict[str, bytes]) -> str:
+        """The names of files tell their classes."""
         return digest(contents) if self.classes == sorted(self.classes) else digest(contents, self.classes)
 
 
 class ImageArray:
-    """Greyscale images in one array of bytes.
+    """Images in one array of bytes.
+
+    Args:
+        pixels: grey, or with 3 channels last.
+        labels: indices into ``classes``.
+        source: the name of the file.
+        classes: the names; by default the numbers up to the largest label.
+        notes: what there is to say of the source.
 
     Raises:
         InputError: the numbers of images and labels differ, or there are fewer than two classes.
@@ -89,9 +187,11 @@ class ImageArray:
 
     def __init__(
         self,
-        pixels: UInt8[np.ndarray, "samples height width"],
+        pixels: UInt8[np.ndarray, "samples height width *channels"],
         labels: Int64[np.ndarray, " labels"],
         source: str,
+        classes: Sequence[str] | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         if len(pixels) != len(labels):
             raise InputError(f"{source}: {len(pixels)} images, but {len(labels)} labels")
@@ -99,8 +199,9 @@ class ImageArray:
             raise InputError(f"{source}: only one class; at least two are needed")
         self.source = source
         self.pixels = pixels
+        self.notes = notes
         self.labels = labels
-        self.classes = [str(label) for label in range(int(labels.max()) + 1)]
+        self.classes = [str(label) for label in range(int(labels.max()) + 1)] if classes is None else list(classes)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -108,8 +209,17 @@ class ImageArray:
     def __getitem__(self, row: int) -> Image.Image:
         return Image.fromarray(self.pixels[row])
 
+    def header(self, row: int) -> Header:
+        """Mode and size of an image."""
+        height, width = self.pixels.shape[1:3]
+        return Header("L" if self.pixels.ndim == 3 else "RGB", width, height)
+
     def describe(self, row: int) -> str:
         return f"image {row} of {self.source}"
+
+    def contents(self) -> Sequence[bytes]:
+        """The hash of each image."""
+        return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in self.pixels]
 
     def fingerprint(self) -> str:
         """The hash of all pixels and labels."""
@@ -120,12 +230,164 @@ class ImageArray:
         return digest(self.pixels, self.labels)
 
 
+def read_folder(root: Path, exclude: Sequence[str] = (), split: str | None = None) -> Collection:
+    """The images of a folder with one sub-folder for each class, or for each split and in it each class.
+
+    Args:
+        root: the folder.
+        exclude: globs of files and folders to leave out, by their names or their paths from the folder on.
+        split: the split to use; by default that to train on.
+
+    Raises:
+        InputError: as `ImageFolder`; no such split.
+    """
+    images = ImageFolder(root, exclude)
+    return Collection(str(root), images, images.split_of, images.skipped, chosen=split)
+
+
+def read_image(source: Path | bytes, name: str) -> Image.Image:
+    """An image from a file or its bytes: upright by its EXIF orientation, in 8-bit grey or RGB.
+
+    Args:
+        source: the file, or what it holds.
+        name: what to call it in messages.
+
+    Raises:
+        InputError: it is missing, broken, or larger than Pillow takes for safe.
+    """
+    try:
+        with Image.open(_stream(source), formats=FORMATS) as image:
+            return _upright_bytes(image)
+    except BROKEN as error:
+        raise InputError(f"{name}: not a readable image ({_said(error)}); replace or remove it") from error
+
+
+def read_header(source: Path | bytes, name: str) -> Header:
+    """Mode and size of an image, without decoding it; errors are as those of `read_image`."""
+    try:
+        with Image.open(_stream(source), formats=FORMATS) as image:
+            return Header(image.mode, *image.size)
+    except BROKEN as error:
+        raise InputError(f"{name}: not a readable image ({_said(error)}); replace or remove it") from error
+
+
+def shown(path: Path) -> str:
+    """The name of a file, with escapes for bytes that are not UTF-8.
+
+    Example:
+        >>> shown(Path(os.fsdecode(b"caf\\xe9.png")))
+        'caf\\\\xe9.png'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+class _File(NamedTuple):
+    path: Path
+    label: str
+    split: str | None
+
+
+def _found(root: Path, exclude: Sequence[str]) -> tuple[list[_File], list[Skipped]]:
+    """Image files below a folder, and all other files."""
+    skipped: list[Skipped] = []
+    images: list[tuple[Path, tuple[str, ...]]] = []
+    for path in _files(root, skipped):
+        relative = path.relative_to(root)
+        name, folders = shown(relative), relative.parts[:-1]
+        if any(part.startswith(".") for part in relative.parts):
+            skipped.append(Skipped(name, "hidden"))
+        elif _is_excluded(name, exclude):
+            skipped.append(Skipped(name, "left out by --exclude"))
+        elif path.suffix.lower() not in SUFFIXES:
+            skipped.append(Skipped(name, f"no image ({path.suffix.lower() or 'no suffix'})"))
+        elif not folders:
+            skipped.append(Skipped(name, "in no sub-folder of a class"))
+        else:
+            images.append((path, folders))
+    return _classified(root, images, skipped), skipped
+
+
+def _classified(root: Path, images: Sequence[tuple[Path, tuple[str, ...]]], skipped: list[Skipped]) -> list[_File]:
+    """The class of each image, and its split where the outer folders are splits."""
+    outer = {folders[0] for _, folders in images}
+    holds_folders = {folders[0] for _, folders in images if len(folders) > 1}
+    splits = {name for name in outer if split_named(name) is not None}
+    # a folder with a split's name that holds images itself, beside folders of classes, could be either
+    if splits and not splits & holds_folders and outer - splits:
+        name = min(splits)
+        raise InputError(
+            f"{root / name}: is this a split or a class? As a split it needs a sub-folder for each class, as a class "
+            "another name"
+        )
+    found = []
+    for path, folders in images:
+        split = split_named(folders[0])
+        if not splits:
+            found.append(_File(path, _class_name(root, folders[0]), None))
+        elif split is None:
+            skipped.append(Skipped(shown(path.relative_to(root)), f"beside the split {min(splits)}, in none"))
+        elif len(folders) == 1:
+            skipped.append(Skipped(shown(path.relative_to(root)), "in no sub-folder of a class"))
+        else:
+            found.append(_File(path, _class_name(root, folders[1]), split))
+    return found
+
+
+def _class_name(root: Path, name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{root}: the name of the folder {shown(Path(name))!r} is not UTF-8; rename it") from error
+    return name
+
+
+def _files(folder: Path, skipped: list[Skipped], above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """All files below a folder, through links but never in a circle."""
+    real = os.path.realpath(folder)
+    if real in above:
+        skipped.append(Skipped(shown(folder), "a link to a folder that it is in"))
+        return
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"{shown(folder)}: cannot be read ({error.strerror}); allow it, or leave it out") from error
+    for entry in entries:
+        path = folder / entry.name
+        try:
+            if entry.is_dir():
+                yield from _files(path, skipped, (*above, real))
+            elif entry.is_file():
+                yield path
+            else:
+                skipped.append(Skipped(shown(path), "a link to nothing, or no file"))
+        except OSError as error:  # a link to itself
+            skipped.append(Skipped(shown(path), f"cannot be followed ({error.strerror})"))
+
+
+def _is_excluded(name: str, patterns: Sequence[str]) -> bool:
+    parts = name.split("/")
+    names = {name, parts[-1], *parts[:-1]}
+    return any(fnmatch(part, pattern) for pattern in patterns for part in names)
+
+
+def _first(skipped: Sequence[Skipped]) -> str:
+    return f"; {len(skipped):,} files are none, such as {skipped[0].name} ({skipped[0].reason})" if skipped else ""
+
+
 def _content(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, hashlib.blake2b).digest()
     except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); replace or remove it") from error
+        raise InputError(f"{shown(file)}: cannot be read ({error.strerror}); replace or remove it") from error
+
+
+def _stream(source: Path | bytes) -> Path | io.BytesIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).encode("utf-8", "backslashreplace").decode().split())[:200] or type(error).__name__
 
 
 def _upright_bytes(image: Image.Image) -> Image.Image:
@@ -134,9 +396,6 @@ def _upright_bytes(image: Image.Image) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown scale: save it with 8 or 16 bits")
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-def _image_files(folder: Path) -> list[Path]:
-    files = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
-    return sorted(file for file in files if file.is_file())

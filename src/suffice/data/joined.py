@@ -1,8 +1,11 @@
 """Two data sets of the same classes as one."""
 
-import numpy as np
+from collections.abc import Hashable, Sequence
 
-from suffice.data.samples import LabelledSamples, Sample
+import numpy as np
+from jaxtyping import Int64
+
+from suffice.data.samples import LabelledSamples, Sample, contents_of, groups_of
 from suffice.digest import digest
 from suffice.errors import InputError
 
@@ -37,6 +40,19 @@ class Joined:
     def __getitem__(self, row: int) -> Sample:
         samples, row = self._at(row)
         return samples[row]
+
+    @property
+    def groups(self) -> Int64[np.ndarray, " samples"] | None:
+        """Those of each data set by themselves; a sample without one is a group of its own."""
+        first, second = groups_of(self._first), groups_of(self._second)
+        if first is None and second is None:
+            return None
+        first = np.arange(len(self._first)) if first is None else first
+        second = np.arange(len(self._second)) if second is None else second
+        return np.concatenate([first, second + int(first.max(initial=-1)) + 1])
+
+    def contents(self) -> Sequence[Hashable]:
+        return [*contents_of(self._first), *contents_of(self._second)]
 
     def describe(self, row: int) -> str:
         samples, row = self._at(row)

@@ -1,7 +1,7 @@
 """Labelled samples, images or texts, and subsets by class."""
 
-from collections.abc import Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -35,6 +35,94 @@ class LabelledSamples(Protocol):
 
     def fingerprint(self) -> str:
         """A hash of the contents: it changes with any sample, label or class name."""
+
+
+def groups_of(samples: Any) -> Int64[np.ndarray, " samples"] | None:
+    """The group of each sample, such as a patient or a document; None where the data have no groups.
+
+    Samples of one group stay in one part: they are all trained on, or all tested on.
+    """
+    groups: Int64[np.ndarray, " samples"] | None = getattr(samples, "groups", None)
+    return groups
+
+
+def contents_of(samples: LabelledSamples) -> Sequence[Hashable]:
+    """For each sample a value that is equal for equal contents, whatever the label.
+
+    Images in files are compared by the bytes of these, so that no image is decoded.
+    """
+    own = getattr(samples, "contents", None)
+    if own is not None:
+        contents: Sequence[Hashable] = own()
+        return contents
+    return [digest(samples[row]) for row in range(len(samples))]
+
+
+class Header(NamedTuple):
+    """What the head of an image file says."""
+
+    mode: str
+    width: int
+    height: int
+
+
+def header_of(samples: Any, row: int) -> Header | None:
+    """Mode and size of an image, which is not decoded; None for a text.
+
+    Raises:
+        InputError: a file that is missing or no image.
+    """
+    own = getattr(samples, "header", None)
+    header: Header | None = None if own is None else own(row)
+    return header
+
+
+class RowSubset:
+    """Some samples of a data set, with all its classes.
+
+    Args:
+        samples: all samples.
+        rows: those to keep, in this order.
+        name: what the part is called.
+
+    Example:
+        >>> from suffice.data import load_samples
+        >>> some = RowSubset(load_samples("builtin:digits"), np.array([3, 5]), "train")
+        >>> len(some), some.labels.tolist(), some.describe(0)
+        (2, [3, 5], 'image 3 of builtin:digits')
+    """
+
+    def __init__(self, samples: LabelledSamples, rows: Int64[np.ndarray, " rows"], name: str) -> None:
+        self.classes = list(samples.classes)
+        self.rows = rows
+        self.labels = samples.labels[rows]
+        self.name = name
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Sample:
+        return self._samples[int(self.rows[row])]
+
+    @property
+    def groups(self) -> Int64[np.ndarray, " samples"] | None:
+        groups = groups_of(self._samples)
+        return None if groups is None else groups[self.rows]
+
+    def contents(self) -> Sequence[Hashable]:
+        all_contents = contents_of(self._samples)
+        return [all_contents[int(row)] for row in self.rows]
+
+    def header(self, row: int) -> Header | None:
+        return header_of(self._samples, int(self.rows[row]))
+
+    def describe(self, row: int) -> str:
+        return self._samples.describe(int(self.rows[row]))
+
+    def fingerprint(self) -> str:
+        """The hash of all samples, and of which are kept."""
+        return digest(self._samples.fingerprint(), self.rows)
 
 
 class ClassSubset:
@@ -77,6 +165,18 @@ class ClassSubset:
 
     def __getitem__(self, row: int) -> Sample:
         return self._samples[int(self.rows[row])]
+
+    @property
+    def groups(self) -> Int64[np.ndarray, " samples"] | None:
+        groups = groups_of(self._samples)
+        return None if groups is None else groups[self.rows]
+
+    def contents(self) -> Sequence[Hashable]:
+        all_contents = contents_of(self._samples)
+        return [all_contents[int(row)] for row in self.rows]
+
+    def header(self, row: int) -> Header | None:
+        return header_of(self._samples, int(self.rows[row]))
 
     def describe(self, row: int) -> str:
         return self._samples.describe(int(self.rows[row]))

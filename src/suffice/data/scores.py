@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.data.tables import JSON_LINES, TABLES, fields_of, objects_of, read_table
+from suffice.data.tables import TABLES, open_table, read_table
+from suffice.data.zipped import refuse_bomb
 from suffice.digest import digest
 from suffice.errors import InputError, nearest
 
@@ -139,10 +140,9 @@ def _scores_in(path: Path, score: str, size: str, samples: int | None) -> Scores
 
 
 def _of_table(path: Path, score: str, size: str) -> Iterator[Score]:
-    content = read_table(path)
-    rows = objects_of(path, content) if path.suffix.lower() == JSON_LINES else _named_fields(path, content)
-    for line, row in rows:
-        where = f"{path}, line {line}"
+    table = open_table(path, (size, score))
+    for line, row in table.records():
+        where = table.where(line)
         for flag, column in (("size", size), ("score", score)):
             if column not in row:
                 raise InputError(f"{path}: {_none_called(column, row, flag)}")
@@ -150,24 +150,11 @@ def _of_table(path: Path, score: str, size: str) -> Iterator[Score]:
         yield Score(_number(row[size], where, size), _number(row[score], where, score), **rest, source=where)
 
 
-def _named_fields(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines = fields_of(path, content)
-    _, first = next(lines)
-    names = [name.strip() for name in first]
-    doubled = next((name for name in names if names.count(name) > 1), None)
-    if doubled is not None:
-        raise InputError(f"{path}: {names.count(doubled)} columns are named {doubled!r}; rename one")
-    for line, fields in lines:
-        if len(fields) != len(names):
-            raise InputError(f"{path}, line {line}: has {len(fields)} fields, and the first line {len(names)}")
-        yield line, dict(zip(names, (field.strip() for field in fields), strict=True))
-
-
 def _of_run(folder: Path, score: str, samples: int | None) -> Scores:
     file = _run_file(folder)
     if samples is None:
         raise InputError(f"{folder}: give its number of training samples with --size-of {folder}=N")
-    rows = _trainer_log(file) if file.name == TRAINER else [row for _, row in _named_fields(file, read_table(file))]
+    rows = _trainer_log(file) if file.name == TRAINER else [row for _, row in open_table(file, (score,)).records()]
     values = [row[score] for row in rows if row.get(score) not in (None, "")]
     if not values:
         raise InputError(f"{file}: {_none_called(score, [name for row in rows for name in row], 'score')}")
@@ -197,12 +184,13 @@ def _trainer_log(file: Path) -> list[dict[str, Any]]:
         log = state["log_history"]
         if not all(isinstance(row, dict) for row in log):
             raise TypeError
-    except (json.JSONDecodeError, RecursionError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise InputError(f"{file}: not the state of a Trainer, which has a log_history") from error
     return list(log)
 
 
 def _of_arrays(path: Path) -> Iterator[Score]:
+    refuse_bomb(path)
     try:
         with np.load(path, allow_pickle=False) as arrays:
             held = {name: np.asarray(arrays[name]) for name in arrays.files}
@@ -227,10 +215,11 @@ def _of_arrays(path: Path) -> Iterator[Score]:
 def _number(value: Any, where: str, name: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
-        raise InputError(f"{where}: {name} is {value!r}, and has to be a number")
+        remedy = "; write it without the percent sign" if str(value).strip().endswith("%") else ""
+        raise InputError(f"{where}: {name} is {str(value)[:50]!r}, and has to be a number{remedy}")
     return number
 
 

@@ -16,11 +16,14 @@ from .forecast import curve_of as curve_of
 from .forecast import forecast as forecast
 from .forecast import forecast_head as forecast_head
 from .heads import measure_head as measure_head
+from .heads import measure_regression as measure_regression
 from .levels import FOLDS_OF_TRAININGS as FOLDS_OF_TRAININGS
 from .levels import others_of_folds as others_of_folds
 from .next_run import NextRun as NextRun
 from .next_run import next_run as next_run
 from .penalty import choose_penalty as choose_penalty
+from .penalty import choose_regression_penalty as choose_regression_penalty
+from .regression import in_units as in_units
 from .scores import forecast_scores as forecast_scores
 from .slopes import FirstOrder as FirstOrder
 from .slopes import Slope as Slope

@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from suffice.forecasting.doubts.copies import Copies, error_of_mean
+from suffice.forecasting.doubts.copies import Copies, error_of_mean, kept_together
 from suffice.forecasting.head import Head
 from suffice.forecasting.recipes import AtPenalty
 from suffice.forecasting.regression import Regressed
@@ -42,6 +42,7 @@ class Evidence:
         descent: decrease of the training loss by the best step along its gradient.
         is_whole: whether all weights of the model move.
         copies: which training samples are copies of others; None where none is.
+        grouped: the groups of the training samples, such as patients; None where the data have none.
         rows: where each training sample is in its source; None where they are in that order.
         names: of the classes, for findings; None where they have none.
         recipe: which penalty heads of other sizes have.
@@ -70,6 +71,7 @@ class Evidence:
     names: Sequence[str] | None = None
     recipe: Recipe = "fixed"
     penalties: tuple[AtPenalty, ...] = ()
+    grouped: Int64[np.ndarray, " samples"] | None = None
 
     def __post_init__(self) -> None:
         if self.folds is None and self.holdout is None:
@@ -96,10 +98,10 @@ class Evidence:
             raise TypeError("a regression has no classes")
         return self.unseen
 
-    @property
+    @cached_property
     def groups(self) -> Int64[np.ndarray, " samples"] | None:
-        """Training samples that count as one, being copies; None where each is on its own."""
-        return None if self.copies is None else self.copies.together
+        """Training samples that stay in one fold and count as one observation: copies, and those of one group."""
+        return kept_together(self.copies, self.grouped)
 
     @cached_property
     def free_weights(self) -> float:

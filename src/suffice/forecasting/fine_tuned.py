@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from suffice.checks import check_apart, check_losses, check_samples
 from suffice.curvature import TangentKernel, flattened, mean_gradient, parameter_count, tangent_kernel, unflattened
 from suffice.errors import InputError
-from suffice.forecasting.doubts import copies_of_samples
+from suffice.forecasting.doubts import copies_of_samples, kept_together
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.heads import measure_head
 from suffice.forecasting.inputs import labels_of
@@ -57,8 +57,10 @@ def measure_problem(
     seed: int = 0,
     estimator: str = "",
     progress: Callable[[int], None] = lambda rows: None,
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> Evidence:
-    """What `suffice.forecast` is made from; the arguments are told there, ``progress`` at `tangent_kernel`.
+    """What `suffice.forecast` is made from; the arguments are told there, ``progress`` at `tangent_kernel`; samples
+    of one of the ``groups``, in the order of the problem, stay in one fold.
 
     The kernel is made where the estimator is "information" or the level needs it.
 
@@ -74,13 +76,13 @@ def measure_problem(
     level = _chosen(level, refit, holdout)
     features = None if isinstance(penalty, Tensor) or refit is not None else _features(problem)
     if features is not None:
-        l2 = choose_penalty(features, labels, seed) if penalty is None else float(penalty)
+        l2 = choose_penalty(features, labels, seed, groups) if penalty is None else float(penalty)
         others = None
         if holdout is not None:
             elsewhere = problem.elsewhere(holdout)
             others = cast(Features, _features(elsewhere)), labels_of(elsewhere, int(labels.max()) + 1)
-        return measure_head(features, labels, l2, seed, others)
-    return _of_losses(problem, labels, penalty, refit, level, holdout, seed, estimator, progress)
+        return measure_head(features, labels, l2, seed, others, groups)
+    return _of_losses(problem, labels, penalty, refit, level, holdout, seed, estimator, progress, groups)
 
 
 def _of_losses(
@@ -93,11 +95,13 @@ def _of_losses(
     seed: int,
     estimator: str,
     progress: Callable[[int], None],
+    grouped: Int64[np.ndarray, " samples"] | None,
 ) -> Evidence:
     if level == "leave_one_out" and penalty is None:
         raise InputError("the loss of other samples is not known: give holdout=, refit=, or the training's penalty=")
     copies = copies_of_samples(problem)
-    groups, samples = (None, len(problem)) if copies is None else (copies.together, copies.different)
+    groups = kept_together(copies, grouped)
+    samples = len(problem) if copies is None else copies.different
     own = predictions_of(problem, samples)
     kernel = None
     if estimator == "information" or level == "leave_one_out":
@@ -137,6 +141,7 @@ def _of_losses(
         is_whole=len(problem.moving) == len(dict(problem.model.named_parameters())),
         copies=copies,
         rows=problem.index,
+        grouped=grouped,
     )
 
 

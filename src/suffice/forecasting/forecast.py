@@ -29,7 +29,7 @@ from suffice.forecasting.inputs import (
 )
 from suffice.forecasting.levels import Refit
 from suffice.forecasting.metrics import Accuracy, Metric, metric_named
-from suffice.forecasting.penalty import choose_penalty, choose_penalty_of_regression
+from suffice.forecasting.penalty import choose_penalty, choose_regression_penalty
 from suffice.forecasting.recipes import IN_WORDS, STRAIGHT, bend_of, check_recipe
 from suffice.forecasting.regression import Regressed, in_units, rmse_curve
 from suffice.forecasting.slopes import FirstOrder
@@ -116,7 +116,7 @@ def forecast_head(
                     raise InputError(f"the targets vary by {unit:.3g}: give them in other units")
                 scaled = (targets - targets.mean(0)) / unit
                 if penalty is None:
-                    penalty = choose_penalty_of_regression(with_intercept, scaled, seed)
+                    penalty = choose_regression_penalty(with_intercept, scaled, seed)
                 evidence = measure_regression(with_intercept, scaled, penalty, seed, recipe)
                 curve = in_units(curve_of(evidence, asked, estimator, seed), unit)
             else:

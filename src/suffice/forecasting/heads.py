@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from suffice.forecasting.doubts import copies_of_rows
+from suffice.forecasting.doubts import copies_of_rows, kept_together
 from suffice.forecasting.evidence import Evidence, Outcome
 from suffice.forecasting.head import Head, fit_head
 from suffice.forecasting.levels.folds import FOLDS, WithoutFold, heads_without_fold, mean_outputs, outputs_out_of_fold
@@ -30,6 +30,7 @@ def measure_head(
     seed: int = 0,
     others: tuple[Float64[np.ndarray, "others columns"], Int64[np.ndarray, " others"]] | None = None,
     recipe: Recipe = "fixed",
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> Evidence:
     """Fits a softmax regression to all samples once, and from there to all but each fold and to each half.
 
@@ -42,6 +43,7 @@ def measure_head(
         seed: random seed of the folds.
         others: features and labels of unseen samples for the level, beside the folds.
         recipe: which penalty heads of other sizes have; all but "fixed" need folds at other penalties as well.
+        groups: samples that stay in one fold, such as those of a patient.
     """
     classes = int(labels.max()) + 1
     head = fit_head(features, CrossEntropy(labels, classes), classes, l2)
@@ -55,6 +57,7 @@ def measure_head(
         count=FOLDS,
         seed=seed,
         recipe=recipe,
+        grouped=groups,
     )
 
 
@@ -64,6 +67,7 @@ def measure_regression(
     l2: float,
     seed: int = 0,
     recipe: Recipe = "fixed",
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> Evidence:
     r"""Fits a head by least squares to all samples, and to all but each fold and each half of them.
 
@@ -76,6 +80,7 @@ def measure_regression(
         l2: the penalty.
         seed: random seed of the folds.
         recipe: as for `measure_head`.
+        groups: samples that stay in one fold, such as those of one patient.
     """
     outputs = targets.shape[1]
     head = fit_head(features, SquaredError(targets), outputs, l2)
@@ -89,6 +94,7 @@ def measure_regression(
         count=folds_of_regression(degrees_of_freedom(head).second / outputs, len(targets)),
         seed=seed,
         recipe=recipe,
+        grouped=groups,
     )
 
 
@@ -121,16 +127,18 @@ def _measured(
     of_others: Callable[[float], Outcome | None],
     count: int,
     seed: int,
+    grouped: Int64[np.ndarray, " samples"] | None,
     recipe: Recipe,
 ) -> Evidence:
     copies = copies_of_rows(features)
-    groups = None if copies is None else copies.together
+    groups = kept_together(copies, grouped)
     samples = len(features) if copies is None else copies.different
+    different = samples if groups is None else len(np.unique(groups))
 
     def left_out(without: WithoutFold) -> Outcome:
         return outcome(samples * (1 - 1 / len(without)), outputs_out_of_fold(head, without))
 
-    nearly_all, half = (heads_without_fold(head, strata, number, seed, groups) for number in (min(count, samples), 2))
+    nearly_all, half = (heads_without_fold(head, strata, number, seed, groups) for number in (min(count, different), 2))
     folds, penalties = left_out(nearly_all), tuple[AtPenalty, ...]()
     if recipe != "fixed":
         penalties = along_penalties(head, folds.outputs, len(nearly_all), strata, free, samples, seed, groups)
@@ -147,4 +155,5 @@ def _measured(
         copies=copies,
         recipe=recipe,
         penalties=penalties,
+        grouped=grouped,
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from suffice.forecasting.doubts import copies_of_rows
+from suffice.forecasting.doubts import copies_of_rows, kept_together
 from suffice.forecasting.head import fit_head, refit
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy, OutputLoss, SquaredError
@@ -20,7 +20,10 @@ PENALTIES = np.geomspace(1e-6, 1, 13)
 
 
 def choose_penalty(
-    features: Float64[np.ndarray, "samples columns"], labels: Int64[np.ndarray, " samples"], seed: int = 0
+    features: Float64[np.ndarray, "samples columns"],
+    labels: Int64[np.ndarray, " samples"],
+    seed: int = 0,
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> float:
     """The penalty with the smallest cross-validated loss.
 
@@ -30,6 +33,7 @@ def choose_penalty(
         features: an intercept is a column of ones.
         labels: 0 to K - 1, each at least twice.
         seed: random seed of the folds.
+        groups: samples that stay in one fold.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -39,27 +43,32 @@ def choose_penalty(
         True
     """
     classes = int(labels.max()) + 1
-    return _chosen(features, CrossEntropy(labels, classes), classes, labels, seed)
+    return _chosen(features, CrossEntropy(labels, classes), classes, labels, seed, groups)
 
 
-def choose_penalty_of_regression(
-    features: Float64[np.ndarray, "samples columns"], targets: Float64[np.ndarray, "samples outputs"], seed: int = 0
+def choose_regression_penalty(
+    features: Float64[np.ndarray, "samples columns"],
+    targets: Float64[np.ndarray, "samples outputs"],
+    seed: int = 0,
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> float:
-    """The same for a head that is fitted by least squares.
+    """The penalty of a head that is fitted by least squares, likewise; the folds are random.
 
     Args:
         features: an intercept is a column of ones.
-        targets: with the mean taken from them.
+        targets: less their mean, and of about unit variance.
         seed: random seed of the folds.
+        groups: samples that stay in one fold, such as those of one patient.
 
     Example:
         >>> random = np.random.default_rng(0)
         >>> x = random.normal(size=(60, 20))
-        >>> 0.001 < choose_penalty_of_regression(x, x[:, :1] + random.normal(size=(60, 1))) / 20 < 0.1
+        >>> y = x[:, :1] + random.normal(size=(60, 1))
+        >>> 0.0001 < choose_regression_penalty(x, y) / 20 < 0.1
         True
     """
-    strata = np.zeros(len(targets), dtype=np.int64)  # folds at random
-    return _chosen(features, SquaredError(targets), targets.shape[1], strata, seed)
+    strata = np.zeros(len(targets), dtype=np.int64)
+    return _chosen(features, SquaredError(targets), targets.shape[1], strata, seed, groups)
 
 
 def _chosen(
@@ -68,9 +77,9 @@ def _chosen(
     outputs: int,
     strata: Int64[np.ndarray, " samples"],
     seed: int,
+    groups: Int64[np.ndarray, " samples"] | None,
 ) -> float:
-    copies = copies_of_rows(features)
-    groups = None if copies is None else copies.together
+    groups = kept_together(copies_of_rows(features), groups)
     scale = float(np.square(features).sum(1).mean())
     head = fit_head(features, loss, outputs, scale * PENALTIES[-1])
     best = (math.inf, head.penalty)

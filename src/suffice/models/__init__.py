@@ -2,16 +2,17 @@
 
 from typing import cast
 
-from suffice.data import LabelledSamples
+from suffice.data import LabelledSamples, task_of
 from suffice.errors import InputError
-from suffice.models.checkpoint import TINY_VIT
 from suffice.models.classifier import Classifier, Inputs
 from suffice.models.execution import execution_of, layers_of
 from suffice.models.frozen import Split, split
 from suffice.models.images import ImageClassifier, ImageInputs, load_image_classifier
+from suffice.models.imported import ImportedClassifier, ImportedInputs, is_import_path, load_imported
 from suffice.models.labels import LabelMap, read_label_map
 from suffice.models.mlp import mlp
-from suffice.models.moving import METHODS, adapted, last_layers, moving_parameters, renew_head
+from suffice.models.moving import METHODS, adapted, center_head, last_layers, moving_parameters, renew_head
+from suffice.models.source import TINY_VIT
 from suffice.models.texts import TextClassifier, TextInputs, load_text_classifier
 
 __all__ = [
@@ -20,17 +21,21 @@ __all__ = [
     "Classifier",
     "ImageClassifier",
     "ImageInputs",
+    "ImportedClassifier",
+    "ImportedInputs",
     "Inputs",
     "LabelMap",
     "Split",
     "TextClassifier",
     "TextInputs",
     "adapted",
+    "center_head",
     "execution_of",
     "last_layers",
     "layers_of",
     "load_classifier",
     "load_image_classifier",
+    "load_imported",
     "load_text_classifier",
     "mlp",
     "moving_parameters",
@@ -55,7 +60,8 @@ def load_classifier(
     `suffice.models.checkpoint.read_checkpoint`.
 
     Args:
-        source: a Hugging Face folder (also one with a PEFT adapter), a hub name, or ``builtin:tiny-vit``.
+        source: a Hugging Face folder (also one with a PEFT adapter, or of sentence-transformers), a hub name,
+            ``builtin:tiny-vit``, or ``package.module:function``, which is called, see `load_imported`.
         samples: the samples to classify.
         image_size: height and width in pixels; by default the checkpoint's.
         seed: random seed of a new head.
@@ -76,9 +82,16 @@ def load_classifier(
         >>> classifier.has_new_head, item["pixel_values"].shape, item["labels"]
         (False, torch.Size([1, 28, 28]), 1)
     """
+    if is_import_path(source):
+        if label_map:
+            raise InputError(f"{source}: output c is that of class c: leave --label-map out")
+        return load_imported(source, samples, image_size, seed)
+    task = task_of(samples)
     if not isinstance(samples[0], str):
-        return load_image_classifier(source, samples.classes, image_size, seed, trust_remote_code, label_map, keep_head)
+        return load_image_classifier(
+            source, samples.classes, image_size, seed, trust_remote_code, label_map, keep_head, task
+        )
     if image_size is not None:
         raise InputError(f"image_size = {image_size}: the data are texts; leave it out")
     texts = (cast(str, samples[row]) for row in range(len(samples)))
-    return load_text_classifier(source, samples.classes, seed, trust_remote_code, label_map, keep_head, texts)
+    return load_text_classifier(source, samples.classes, seed, trust_remote_code, label_map, keep_head, texts, task)

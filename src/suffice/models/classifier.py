@@ -1,17 +1,38 @@
 """Classifiers of images or texts, as a problem uses them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from suffice.data import LabelledSamples
+from suffice.data import LabelledSamples, TaskKind
 from suffice.models.checkpoint import Checkpoint
-from suffice.problem import Batch
+from suffice.problem import Batch, Loss
+
+
+def binary_cross_entropy(logits: Float[Tensor, "batch labels"], batch: Batch) -> Float[Tensor, " batch"]:
+    r"""The mean over labels of the binary cross-entropy of a sample, in float64.
+
+    .. math:: l_i = \frac1C \sum_c \log(1 + e^{z_{ic}}) - y_{ic} z_{ic}
+
+    with 1 for each of the C labels that a sample has, and 0 for the others.
+
+    Args:
+        logits: z.
+        batch: holds y, as "labels" or as the second part of a pair.
+
+    Example:
+        >>> binary_cross_entropy(torch.tensor([[0.0, 2.0]]), {"labels": torch.tensor([[1.0, 0.0]])})
+        tensor([1.4100], dtype=torch.float64)
+    """
+    targets: Tensor = (batch["labels"] if isinstance(batch, Mapping) else batch[1]).double()
+    z = logits.double()
+    return (nn.functional.softplus(z) - targets * z).mean(1)
 
 
 @runtime_checkable
@@ -64,6 +85,32 @@ class Classifier(ABC):
     def has_new_head(self) -> bool:
         """Whether the head is new and random, because the checkpoint has none for these classes and this loss."""
         return self.checkpoint.has_new_head
+
+    @property
+    def task(self) -> TaskKind:
+        """What the head is for."""
+        return self.checkpoint.task
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of a sample: the cross-entropy of a softmax, the squared error, or `binary_cross_entropy`."""
+        losses: dict[TaskKind, Loss] = {
+            "classification": "cross_entropy",
+            "regression": "mse",
+            "multi-label": binary_cross_entropy,
+        }
+        return losses[self.task]
+
+    def target(self, samples: LabelledSamples, row: int) -> int | float | Tensor:
+        """What the outputs for a sample are compared with: a label of the model, a number, or 0 or 1 for each label."""
+        label = samples.labels[row]
+        if self.task == "regression":
+            return float(label)
+        if self.task == "classification":
+            return self.labels[int(label)]
+        target = torch.zeros(len(self.labels))
+        target[list(self.labels)] = torch.from_numpy(label).float()
+        return target
 
     @property
     @abstractmethod

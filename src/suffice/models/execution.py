@@ -187,7 +187,7 @@ def _times(model: nn.Module) -> dict[str, int]:
 
 def _calls(model: nn.Module) -> dict[str, int]:
     failure: Exception | None = None  # of the input that the model is configured for
-    for inputs, is_configured in _trial_inputs(model):
+    for inputs, is_configured in trial_inputs(model):
         try:
             return _traced(copy.deepcopy(model, {id(value): value for value in model.parameters()}), inputs)
         except Exception as error:  # each model fails in its own way on an input that it does not take
@@ -226,7 +226,7 @@ def _traced(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, int]:
     return times
 
 
-def _trial_inputs(model: nn.Module) -> Iterator[tuple[dict[str, Tensor], bool]]:
+def trial_inputs(model: nn.Module) -> Iterator[tuple[dict[str, Tensor], bool]]:
     """Inputs to try, and whether each is what the model is configured for.
 
     A small image comes first, if the model takes it: the order is the same, and an image of 518 pixels takes long.

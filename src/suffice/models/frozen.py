@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from suffice.errors import InputError
 from suffice.models.execution import execution_of
-from suffice.models.moving import heads_of
+from suffice.models.moving import heads_of, is_within
 from suffice.problem import Batch
 
 Predict = Callable[[nn.Module, Batch], Tensor]
@@ -59,7 +59,7 @@ def split(model: nn.Module, predict: Predict, batch: Batch) -> Split | None:
     if hasattr(model, "peft_config"):
         return None
     heads = heads_of(model)
-    is_head = moving == [name for name, _ in model.named_parameters() if name.partition(".")[0] in heads]
+    is_head = moving == [name for name, _ in model.named_parameters() if is_within(name, heads)]
     found = _head(model, heads) if is_head else _last_layers(model, moving)
     if found is None:
         return None

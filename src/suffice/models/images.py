@@ -22,7 +22,7 @@ from transformers.image_utils import (  # type: ignore[attr-defined]
 )
 from transformers.utils.hub import cached_file
 
-from suffice.data import LabelledSamples
+from suffice.data import LabelledSamples, TaskKind
 from suffice.digest import digest
 from suffice.models.checkpoint import Modality, read_checkpoint, reading
 from suffice.models.classifier import Classifier
@@ -86,7 +86,7 @@ class ImageInputs:
         taken = [int(self.rows[row]) for row in rows]
         images = [cast(Image.Image, self.images[row]).convert(self._mode) for row in taken]
         pixels = self._classifier.processor(images=images, return_tensors="pt")["pixel_values"]
-        labels = [self._classifier.labels[int(self.images.labels[row])] for row in taken]
+        labels = [self._classifier.target(self.images, row) for row in taken]
         return [{"pixel_values": image, "labels": label} for image, label in zip(pixels, labels, strict=True)]
 
     def describe(self, row: int) -> str:
@@ -109,6 +109,7 @@ def load_image_classifier(
     trust_remote_code: bool = False,
     label_map: LabelMap | None = None,
     keep_head: bool = True,
+    task: TaskKind = "classification",
 ) -> ImageClassifier:
     """An image classifier for given classes; see `read_checkpoint`.
 
@@ -120,6 +121,7 @@ def load_image_classifier(
         trust_remote_code: run the code in a checkpoint.
         label_map: the label of classes whose names differ, see `match_labels`.
         keep_head: the head is measured as it is; otherwise it is trained first.
+        task: what the head is to be for.
 
     Raises:
         InputError: no such checkpoint, one that needs remote code or lacks weights, a head that cannot be used, or a
@@ -130,7 +132,7 @@ def load_image_classifier(
         (8, 4)
     """
     with reading(source, IMAGES.samples):
-        checkpoint = read_checkpoint(source, classes, IMAGES, seed, trust_remote_code, label_map, keep_head)
+        checkpoint = read_checkpoint(source, classes, IMAGES, seed, trust_remote_code, label_map, keep_head, task)
         config = checkpoint.bare.config
         processor, notes = _image_processor(checkpoint.folders[-1], config, image_size, trust_remote_code)
     return ImageClassifier(checkpoint, checkpoint.notes + notes, processor, grey=image_shape(config)[0] == 1)

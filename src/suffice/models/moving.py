@@ -17,6 +17,9 @@ _WITH_NUMBER = re.compile(r"(last_layers|lora)\((\d+)\)")
 HEADS = frozenset({"classifier", "classification_head", "score", "head", "fc", "logits_proj"})
 """Names of heads."""
 
+MARK = "_suffice_head"
+"""The attribute of a model that says which part is its head, see `mark_head`."""
+
 QUERIES_AND_VALUES = frozenset(
     {"query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "q", "v", "query_proj", "value_proj"}
 )
@@ -88,7 +91,7 @@ def moving_parameters(model: nn.Module, method: str) -> list[str]:
         raise InputError(f"{method!r} does not go with a PEFT adapter: take 'full' to train what the adapter trains")
     if count is None:
         heads = _known_heads(model)
-        return [name for name in names if name.partition(".")[0] in heads]
+        return [name for name in names if is_within(name, heads)]
     execution = execution_of(model)
     layers = len(execution.layers)
     if not 1 <= count <= layers:
@@ -107,10 +110,28 @@ def heads_of(model: nn.Module) -> list[str]:
         >>> heads_of(ViTForImageClassification(ViTConfig(hidden_size=8, num_attention_heads=2, num_hidden_layers=1)))
         ['classifier']
     """
+    marked: str | None = getattr(model, MARK, None)
+    if marked is not None:
+        return [marked] if marked else []
     parts = list(dict.fromkeys(name.partition(".")[0] for name, _ in model.named_parameters()))
     base = str(getattr(model, "base_model_prefix", ""))
     heads = [name for name in parts if name != base] if base in parts else [name for name in parts if name in HEADS]
     return [] if len(heads) == len(parts) else heads
+
+
+def mark_head(model: nn.Module, path: str | None) -> None:
+    """Says which part of a model is its head, or that there is none, where parts have names of their own."""
+    setattr(model, MARK, path or "")
+
+
+def is_within(name: str, heads: Sequence[str]) -> bool:
+    """Whether a parameter belongs to one of some parts.
+
+    Example:
+        >>> is_within("body.head.weight", ["body.head"]), is_within("header.weight", ["head"])
+        (True, False)
+    """
+    return any(name.startswith(f"{head}.") for head in heads)
 
 
 def _known_heads(model: nn.Module) -> list[str]:
@@ -140,6 +161,22 @@ def renew_head(model: nn.Module, seed: int) -> None:
                 reset = getattr(module, "reset_parameters", None)
                 if callable(reset):
                     reset()
+
+
+def center_head(model: nn.Module, value: float) -> None:
+    """Lets a head with one output begin at a value: its bias, if it has one that moves.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+        >>> center_head(model, 5.0)
+        >>> float(model[1].bias)
+        5.0
+    """
+    heads = [part for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == 1]
+    biases = [head.bias for head in heads if head.bias is not None and head.bias.requires_grad]
+    if biases:
+        with torch.no_grad():
+            biases[-1].fill_(value)
 
 
 def last_layers(method: str) -> int | None:

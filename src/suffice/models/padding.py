@@ -49,7 +49,7 @@ class Padding:
             batch["token_type_ids"] = padded([item["token_type_ids"] for item in items], self.token_type)
         if self.has_positions:
             batch["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
-        return batch | {"labels": torch.tensor([item["labels"] for item in items])}
+        return batch | {"labels": torch.stack([torch.as_tensor(item["labels"]) for item in items])}
 
 
 def padding_of(model: Any, tokenizer: Any, tokens: Iterable[int]) -> Padding:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from jaxtyping import Int64
+from tokenizers import normalizers
 from torch import Tensor, nn
 from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
@@ -16,7 +17,7 @@ from transformers import (
     AutoTokenizer,
 )
 
-from suffice.data import LabelledSamples
+from suffice.data import LabelledSamples, TaskKind
 from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.models.checkpoint import Checkpoint, Modality, read_checkpoint, reading
@@ -96,7 +97,7 @@ class TextInputs:
     def __init__(self, texts: LabelledSamples, rows: Int64[np.ndarray, " samples"], classifier: TextClassifier) -> None:
         self.texts = texts
         self.rows = rows
-        self._labels = [classifier.labels[label] for label in texts.labels[rows].tolist()]
+        self._labels = [classifier.target(texts, int(row)) for row in rows]
         self._items: list[dict[str, Tensor]] = []
         cut = 0
         for start in range(0, len(rows), TOGETHER):
@@ -160,6 +161,7 @@ def load_text_classifier(
     label_map: LabelMap | None = None,
     keep_head: bool = True,
     texts: Iterable[str] = (),
+    task: TaskKind = "classification",
 ) -> TextClassifier:
     """A text classifier for given classes; see `read_checkpoint`.
 
@@ -172,17 +174,21 @@ def load_text_classifier(
         keep_head: the head is measured as it is; otherwise it is trained first.
         texts: the texts to be classified; they are read only if the model has no token for padding, to find one that is
             in none of them.
+        task: what the head is to be for.
 
     Raises:
         InputError: no such checkpoint, one that needs remote code or lacks weights or a tokenizer, a head that cannot
         be used, a label map that does not fit, or no token for padding.
     """
     with reading(source, TEXTS.samples):
-        checkpoint = read_checkpoint(source, classes, TEXTS, seed, trust_remote_code, label_map, keep_head)
+        checkpoint = read_checkpoint(source, classes, TEXTS, seed, trust_remote_code, label_map, keep_head, task)
         tokenizer = AutoTokenizer.from_pretrained(_tokenizer_folder(checkpoint), trust_remote_code=trust_remote_code)
         # where its files are missing, the library makes one that knows nothing, and says so nowhere
         if len(tokenizer) <= len(tokenizer.all_special_ids):
             raise InputError(f"{source}: has no tokenizer; put tokenizer.json there, as its makers published it")
+        sentences = checkpoint.sentences
+        if sentences is not None and sentences.is_lower_case:
+            _lower_case(source, tokenizer)
         padding = padding_of(checkpoint.bare, tokenizer, _used(tokenizer, texts))
     notes = checkpoint.notes
     if tokenizer.pad_token_id is None and not padding.is_models_own:
@@ -208,6 +214,16 @@ def _used(tokenizer: Any, texts: Iterable[str]) -> Iterator[int]:
             yield from tokens
 
 
+def _lower_case(source: str, tokenizer: Any) -> None:
+    """Makes a tokenizer put texts into lower case first."""
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{source}: needs its texts in lower case: put tokenizer.json there, as its makers published it"
+        )
+    own = tokenizer.backend_tokenizer.normalizer
+    tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *([own] if own else [])])
+
+
 def _tokenizer_folder(checkpoint: Checkpoint) -> str:
     """The folder of the adapter if it has a tokenizer, else that of the base model."""
     first = checkpoint.folders[0]
@@ -216,7 +232,7 @@ def _tokenizer_folder(checkpoint: Checkpoint) -> str:
 
 def _longest(checkpoint: Checkpoint, tokenizer: Any) -> int | None:
     """The smaller of the tokenizer's limit and that of the position embeddings; None if neither is stated."""
-    limits = [tokenizer.model_max_length]
+    limits = [tokenizer.model_max_length, None if checkpoint.sentences is None else checkpoint.sentences.longest]
     positions = getattr(checkpoint.bare.config.get_text_config(), "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
         # RoBERTa and similar models count positions from behind that of the padding

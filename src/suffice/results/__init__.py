@@ -22,6 +22,17 @@ from suffice.results.curvature import (
     WithError,
 )
 from suffice.results.curve import Costs, CurveResult, NextTrainings, Predictions, Reached, Training
+from suffice.results.data_summary import (
+    ClassCount,
+    Copied,
+    Cost,
+    DataSummary,
+    ImageKinds,
+    LabelRange,
+    LeftOut,
+    TestData,
+    TextLengths,
+)
 from suffice.results.draws import Draws, fall
 from suffice.results.files import RESULT, Result, heat_map_file, read_result
 from suffice.results.finding import FindingValue, Severity, Trust, Word
@@ -48,14 +59,18 @@ __all__ = [
     "Cell",
     "Chances",
     "Check",
+    "ClassCount",
     "ClassGain",
     "Comparison",
+    "Copied",
+    "Cost",
     "Costs",
     "Criterion",
     "CurvatureAtRadius",
     "CurvatureResult",
     "Curve",
     "CurveResult",
+    "DataSummary",
     "Density",
     "Draws",
     "Eigenvalue",
@@ -69,9 +84,12 @@ __all__ = [
     "GapsAlongK",
     "HessianResult",
     "HessianSummary",
+    "ImageKinds",
+    "LabelRange",
     "Landscape",
     "Layer",
     "LearningCurve",
+    "LeftOut",
     "Limit",
     "MLPResult",
     "Measured",
@@ -104,6 +122,8 @@ __all__ = [
     "Surrounding",
     "Takeover",
     "Target",
+    "TestData",
+    "TextLengths",
     "Training",
     "Trust",
     "WithError",

@@ -18,7 +18,7 @@ class ProblemSummary(Value):
 
     model: str = Field(description="the checkpoint")
     data: str = Field(description="the samples")
-    classes: int = Field(description="number of classes")
+    classes: int = Field(description="number of classes, or of labels; 0 for numbers to be predicted")
     samples: int = Field(description="m: the samples that the curves run over")
     held_out_samples: int = Field(description="held-out samples, which the training has not seen")
     fine_tuning: str | None = Field(
@@ -31,7 +31,13 @@ class ProblemSummary(Value):
         description="CV = S(w*) / L(w*): how much the loss differs from sample to sample, relative to its mean"
     )
     held_out_loss: float | None = Field(description="mean loss of the held-out samples at w*")
-    held_out_accuracy: float | None = Field(description="accuracy on the held-out samples")
+    held_out_accuracy: float | None = Field(
+        description="accuracy on the held-out samples; null if the labels are no classes"
+    )
+    held_out_metrics: dict[str, float] = Field(
+        default={},
+        description="on the held-out samples: RMSE and R² of numbers; macro F1 and the recall of each label of sets",
+    )
     gap: float | None = Field(description="generalisation gap: held-out loss minus L(w*)")
     batch_size: int = Field(description="number of samples in a forward pass")
     device: str = Field(description="where the model ran")

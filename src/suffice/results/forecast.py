@@ -61,7 +61,12 @@ class ForecastResult(Value, Shown):
     model: str = Field(description="the checkpoint")
     data: str = Field(description="the samples")
     method: str = Field(default="head", description="what is trained: head, last_layers(n), lora(r) or full")
-    classes: list[str] = Field(description="names of the classes")
+    task: Literal["classification", "regression"] = Field(
+        default="classification",
+        description="what the labels are: classes, or numbers; of these, accuracy is R² and the loss the mean squared "
+        "error",
+    )
+    classes: list[str] = Field(description="names of the classes; none of a regression")
     samples: int = Field(description="k_0, samples at hand")
     test_samples: int = Field(
         default=0,

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from suffice.configuration import AnalyzeConfig, CurvatureConfig, MeasuredConfig
-from suffice.data import LabelledSamples
+from suffice.data import LabelledSamples, groups_of
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, root_mean_square
 from suffice.landscape.convergence import CRITERIA, bounded
@@ -29,7 +29,9 @@ from suffice.results import (
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.curvature import spectrum_and_gaps
 from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.held_out import held_out_metrics
 from suffice.runs.watch import SILENT, Watch, counted, duration
+from suffice.training.order import between_groups, together
 
 DRAWN = frozenset({"tolerance", "points", "curvature"})
 """Settings that may change without a new measurement of the losses."""
@@ -56,23 +58,28 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
         (48, 12, 'remaining')
     """
-    samples, classifier = load(config)
-    problems = _problems(config, samples, classifier)
+    samples, classifier, unseen = load(config, watch)
+    problems = _problems(config, samples, classifier, unseen)
     with open_folder(out, config, samples.fingerprint(), overwrite, free=DRAWN) as resumed:
         if not resumed:
             read_all(samples, problems.rows, watch)
+            if unseen is not None and problems.held_out is not None:
+                read_all(unseen, np.arange(len(unseen)), watch)
         _announce(config, problems, watch)
         if config.method is not None:
             train(config, problems.at_hand, classifier, out / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
         ledger = _record(problems.at_hand, probes, out / "ledger", config, watch)
-        held_out, accuracy = None, None
+        held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
             held_out = _record(problems.held_out, probes, out / "held_out_ledger", config, watch)
-            accuracy = _accuracy(problems.held_out, classifier, out / "held_out_errors", config)
+            if classifier.task == "classification":
+                accuracy = _accuracy(problems.held_out, classifier, out / "held_out_errors", config)
+            else:
+                metrics = held_out_metrics(problems.held_out, classifier, list(samples.classes))
         curves = Convergence(ledger, held_out, seed=config.seed)
         curvature = _curvature(config, problems.at_hand, classifier, curves, out, watch) if config.curvature else None
-        result = _result(config, classifier, problems, curves, accuracy, curvature)
+        result = _result(config, classifier, problems, curves, accuracy, metrics, curvature)
         write_result(result, out, indent=2)
         return result
 
@@ -87,9 +94,23 @@ class _Problems:
     notes: list[str]
 
 
-def _problems(config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifier) -> _Problems:
-    taken = taken_rows(config, len(samples))
-    held_out = round(config.held_out * len(taken))
+def _problems(
+    config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifier, unseen: LabelledSamples | None
+) -> _Problems:
+    """A test split of the data is what is held out, or else a share of the samples, of whole groups."""
+    taken, notes = taken_rows(config, len(samples)), list(classifier.notes)
+    if unseen is not None and config.held_out > 0:
+        notes.append(f"Held out are the {len(unseen):,} samples of the data's own split, not a share of the others.")
+        return _Problems(
+            at_hand=problem_of(config, samples, classifier, taken, notes),
+            held_out=problem_of(config, unseen, classifier, np.arange(len(unseen)), notes),
+            rows=taken,
+            notes=notes,
+        )
+    held_out, groups = round(config.held_out * len(taken)), groups_of(samples)
+    if groups is not None:
+        taken = taken[together(groups[taken])]
+        held_out = between_groups(groups[taken], held_out)
     if config.held_out > 0 and held_out < 3:
         raise InputError(
             f"{len(taken)} samples: a held-out share of {config.held_out} is {held_out} of them, and at least 3 are "
@@ -99,7 +120,6 @@ def _problems(config: AnalyzeConfig, samples: LabelledSamples, classifier: Class
         raise InputError(
             f"{len(taken)} samples, {held_out} of them held out: at least 3 must remain; give more samples"
         )
-    notes = list(classifier.notes)
     return _Problems(
         at_hand=problem_of(config, samples, classifier, taken[held_out:], notes),
         held_out=problem_of(config, samples, classifier, taken[:held_out], notes) if config.held_out > 0 else None,
@@ -177,6 +197,7 @@ def _result(
     problems: _Problems,
     curves: Convergence,
     accuracy: float | None,
+    metrics: dict[str, float],
     curvature: CurvatureAtRadius | None,
 ) -> AnalysisResult:
     sample, population = curves.sample, curves.population
@@ -194,6 +215,7 @@ def _result(
         coefficient_of_variation=sample.coefficient_of_variation,
         held_out_loss=held_out_loss,
         held_out_accuracy=accuracy,
+        held_out_metrics=metrics,
         gap=None if held_out_loss is None else held_out_loss - sample.center_loss,
         batch_size=curves.ledger.batch_size,
         device=str(problems.at_hand.device),

@@ -2,28 +2,44 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
 
 from suffice.configuration import MeasuredConfig
-from suffice.data import LabelledSamples, load_samples
+from suffice.data import LabelledSamples, Reading, load_collection, task_of
 from suffice.engine import choose_device
 from suffice.errors import InputError
-from suffice.models import Classifier, adapted, load_classifier
+from suffice.models import Classifier, adapted, center_head, load_classifier
 from suffice.problem import Problem
-from suffice.runs.watch import Watch
+from suffice.runs.summary import summary_of, tell
+from suffice.runs.watch import SILENT, Watch
 from suffice.training import FineTuning, fine_tune
 
 
-def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
+class Loaded(NamedTuple):
+    """What a measurement begins with: samples to measure on, a classifier, and the split of unseen samples if any."""
+
+    samples: LabelledSamples
+    classifier: Classifier
+    unseen: LabelledSamples | None
+
+
+def load(config: MeasuredConfig, watch: Watch = SILENT) -> Loaded:
     """The samples, and the classifier on the device, in which what is to be trained requires a gradient.
+
+    Args:
+        config: the settings.
+        watch: told what the data hold.
 
     Raises:
         InputError: data or a model that cannot be read; a model without a head that is not to be trained either; a
             method that does not fit the model.
     """
-    samples = load_samples(config.data, config.text_column, config.label_column, config.threshold, config.classes)
+    data = load_collection(config.data, Reading.of(config))
+    samples = data.at_hand
+    tell(summary_of(data), watch)
     classifier = load_classifier(
         config.model,
         samples,
@@ -35,14 +51,20 @@ def load(config: MeasuredConfig) -> tuple[LabelledSamples, Classifier]:
     )
     if classifier.has_new_head and config.method is None:
         raise InputError(
-            f"{config.model} has no head for the {len(samples.classes)} classes of {config.data}: train one first with "
+            f"{config.model} has no head for the {_labels_in_words(samples)} of {config.data}: train one first with "
             "--method head, or give a model that was trained on them"
         )
     if config.method is not None:
         model = adapted(classifier.model, config.method, config.lora_targets, config.seed)
         classifier = replace(classifier, checkpoint=replace(classifier.checkpoint, model=model))
     classifier.model.to(choose_device(config.device))
-    return samples, classifier
+    return Loaded(samples, classifier, None if data.unseen is None else data.part(data.unseen))
+
+
+def _labels_in_words(samples: LabelledSamples) -> str:
+    words = {"classification": "classes", "multi-label": "labels"}
+    kind = task_of(samples)
+    return "numbers" if kind == "regression" else f"{len(samples.classes)} {words[kind]}"
 
 
 def taken_rows(config: MeasuredConfig, available: int) -> Int64[np.ndarray, " samples"]:
@@ -70,6 +92,7 @@ def problem_of(
     return Problem(
         classifier.model,
         inputs,
+        classifier.loss,
         predict=classifier.predict,
         parameters=config.parameters,
         seed=config.seed,
@@ -86,11 +109,17 @@ def read_all(samples: LabelledSamples, rows: Int64[np.ndarray, " samples"], watc
 
 
 def train(config: MeasuredConfig, measured: Problem, classifier: Classifier, checkpoint: Path, watch: Watch) -> None:
-    """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint."""
+    """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint.
+
+    A new head for numbers begins at their mean.
+    """
+    if classifier.task == "regression" and classifier.has_new_head:
+        center_head(measured.model, float(measured.all_targets().double().mean()))
     # what is measured may move other parameters than the training does: those that require a gradient
     problem = Problem(
         measured.model,
         measured.dataset,
+        classifier.loss,
         predict=measured.predict,
         seed=config.seed,
         collate=classifier.collate,

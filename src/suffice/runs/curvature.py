@@ -91,7 +91,7 @@ def measure_curvature(
         >>> result.moving_parameters, len(result.spectrum.eigenvalues), result.gaps.sizes
         (650, 2, [1, 29])
     """
-    samples, classifier = load(config)
+    samples, classifier, _ = load(config, watch)
     rows = taken_rows(config, len(samples))
     notes = list(classifier.notes)
     with open_folder(out, config, samples.fingerprint(), overwrite, free=FREE) as resumed:
@@ -178,7 +178,7 @@ def _from_features(problem: Problem, classifier: Classifier, watch: Watch) -> tu
             features += map(_unpadded if cut.is_masked else torch.clone, found)
             progress(len(found))
     samples = _Features(features, problem.all_targets(), problem.describe)
-    rest = Problem(cut.rest, samples, order="source", collate=_padded)
+    rest = Problem(cut.rest, samples, classifier.loss, order="source", collate=_padded)
     return rest, dict(zip(rest.moving, problem.moving, strict=True))
 
 
@@ -362,7 +362,7 @@ def _surface(
         pairs = top_eigenpairs(hessian, 2, seed=config.seed)
         steepest = max(abs(float(pairs.values[0])), np.finfo(float).tiny)
         # by there the loss has risen to that of chance if it were quadratic
-        rise = math.sqrt(2 * math.log(classes) / steepest) / norm(problem.center())
+        rise = math.sqrt(2 * math.log(max(classes, 2)) / steepest) / norm(problem.center())
         first, second = pairs.vectors.T
         labels = ("first eigenvector", "second eigenvector")
         plane = Plane.spanned(problem, first, second, min(EXTENT, rise), points, labels)

@@ -25,7 +25,7 @@ from suffice.forecasting import (
     measure_problem,
     others_of_folds,
 )
-from suffice.forecasting.doubts import Copies, copies_of_samples
+from suffice.forecasting.doubts import Copies, copies_of_samples, kept_together
 from suffice.problem import Problem
 from suffice.runs.watch import Watch, counted, duration
 from suffice.storage import atomic_write, check_identity, refuse_other
@@ -65,6 +65,8 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
     series = Series(ALL, config.method, config.seed)
     learner = learners.get(series)
     problem = learner.problem(task.parts.pool)
+    groups = task.groups(task.parts.pool)
+    grouped = None if groups is None else groups[problem.index]
     holdout = learner.problem(task.parts.test).dataset if len(task.parts.test) else None
     refit = None
     if not config.trained:
@@ -73,18 +75,20 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
         parts = [np.arange(len(problem))]
         if holdout is None:
             labels, copies = problem.all_targets().long().numpy(), copies_of_samples(problem)
-            groups = None if copies is None else copies.together
+            together = kept_together(copies, grouped)
             parts += [
                 others
                 for folds in (FOLDS_OF_TRAININGS, 2)
-                for others in others_of_folds(labels, folds, config.seed, groups)
+                for others in others_of_folds(labels, folds, config.seed, together)
             ]
             refit = trainings.of
         trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), watch)
         learner.load(trainings.of(parts[0]))
     penalty = None if config.trained else _penalty(problem, learner)
     with _curvature(config, problem, watch) as progress:
-        evidence = measure_problem(problem, penalty, refit, "auto", holdout, config.seed, config.estimator, progress)
+        evidence = measure_problem(
+            problem, penalty, refit, "auto", holdout, config.seed, config.estimator, progress, grouped
+        )
     _write(evidence, file, identity)
     return evidence
 
@@ -164,6 +168,8 @@ def _write(evidence: Evidence, file: Path, identity: Mapping[str, str]) -> None:
         content["information"] = tuple(evidence.information)
     if evidence.copies is not None:
         content["groups"] = evidence.copies.groups
+    if evidence.grouped is not None:
+        content["grouped"] = evidence.grouped
     if evidence.rows is not None:
         content["rows"] = evidence.rows
     for name in PARTS:
@@ -186,6 +192,7 @@ def _read(file: Path, identity: Mapping[str, str]) -> Evidence:
         return Evidence(
             copies=Copies(stored["groups"]) if "groups" in stored else None,
             rows=stored.get("rows"),
+            grouped=stored.get("grouped"),
             penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
             information=Slope(*map(float, stored["information"])) if "information" in stored else None,
             **{name: stored[name].item() for name in NUMBERS},

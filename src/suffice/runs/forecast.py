@@ -10,9 +10,18 @@ from jaxtyping import Float64, Int64
 
 from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
-from suffice.data import Joined, LabelledSamples, load_samples
+from suffice.data import Joined, LabelledSamples, Reading, load_collection, load_unseen
 from suffice.errors import InputError, nearest
-from suffice.forecasting import Evidence, choose_penalty, class_slopes_of, curve_of, measure_head
+from suffice.forecasting import (
+    Evidence,
+    choose_penalty,
+    choose_regression_penalty,
+    class_slopes_of,
+    curve_of,
+    in_units,
+    measure_head,
+    measure_regression,
+)
 from suffice.forecasting.doubts import confidence_of
 from suffice.forecasting.estimators import AUTO, OF_HEADS, OF_OTHERS
 from suffice.forecasting.metrics import RECALL, metric_named
@@ -31,6 +40,7 @@ from suffice.results import (
 )
 from suffice.runs.evidence import measure_trained
 from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
 from suffice.training import ALL, Learners, Parts, Predictions, Task
 
@@ -88,10 +98,18 @@ def forecast(
 
 
 def forecast_and_evidence(
-    config: ForecastConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT
+    config: ForecastConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT, is_told: bool = False
 ) -> tuple[ForecastResult, Evidence]:
-    """The same with what the forecast is made from, which a comparison of methods takes."""
-    task, learners = prepare(config, out)
+    """The same with what the forecast is made from, which a comparison of methods takes.
+
+    Args:
+        config: as of `forecast`, and so the others.
+        out: the run's folder.
+        overwrite: replace a run with other settings.
+        watch: told what is done.
+        is_told: whether it has been told of the samples.
+    """
+    task, learners = prepare(config, out, SILENT if is_told else watch)
     with open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE):
         if not (out / "result.json").exists():
             _check_apart(task)
@@ -102,25 +120,32 @@ def forecast_and_evidence(
                 for rows in shards:
                     learners.run_features(config.method, rows)
                     progress(rows.stop - rows.start)
-        features = None
-        if config.method == "head":
+        features, unit = None, 1.0
+        if config.task == "regression":
+            evidence, features, unit = _measure_regression(config, learners, task, watch)
+        elif config.method == "head":
             evidence, features = _measure_head(config, learners, task, watch)
         else:
             evidence = measure_trained(config, learners, task, out, watch)
         evidence = replace(evidence, names=task.samples.classes)
-        result = _result(config, task, evidence, features, learners.notes([config.method]))
+        result = _result(config, task, evidence, unit, features, learners.notes([config.method]))
         write_result(result, out, indent=1)
         return result, evidence
 
 
-def prepare(config: ForecastConfig, out: Path) -> tuple[Task, Learners]:
+def prepare(config: ForecastConfig, out: Path, watch: Watch = SILENT) -> tuple[Task, Learners]:
     """The samples and the models of a run, checked before anything is written or trained.
+
+    Args:
+        config: the settings.
+        out: the run's folder.
+        watch: told what the data hold.
 
     Raises:
         InputError: settings that do not go together, bad samples, or a method that the model does not have.
     """
     _check(config)
-    task = _task(config)
+    task = _task(config, watch)
     learners = Learners(config, {ALL: task}, out, config.trained)
     learners.check(config.method)
     return task, learners
@@ -134,6 +159,8 @@ def _check(config: ForecastConfig) -> None:
             f"estimator = {config.estimator}: --method {config.method} has {', '.join(known)}"
             f"{nearest(config.estimator, known)}"
         )
+    if config.task != "classification":
+        _check_task(config)
     if config.l2 is not None and config.method != "head":
         raise InputError(
             f"--l2 is the penalty of a head: with --method {config.method} set --weight-decay, from which the "
@@ -149,26 +176,54 @@ def _check(config: ForecastConfig) -> None:
         )
     if config.trained and config.method.startswith("lora"):
         raise InputError("--trained with a checkpoint that has an adapter: give --method full, which moves the adapter")
-    if config.trained and config.test is None:
-        raise InputError("--trained needs --test: unseen samples for the test loss")
 
 
-def _task(config: ForecastConfig) -> Task:
-    """The samples at hand as the pool, and the test data as the test part."""
-    samples, test = _load(config, config.data), np.arange(0)
+def _check_task(config: ForecastConfig) -> None:
+    """Refuses what is not forecast of numbers and sets of labels."""
+    if config.task == "multi-label":
+        raise InputError(
+            "--task multi-label: sets of labels are not forecast; forecast each label as two classes, or measure the "
+            "model with suffice analyze"
+        )
+    if config.method != "head":
+        raise InputError(f"--task regression: numbers are forecast of a head; leave --method {config.method} out")
+    asked = {
+        "--test": config.test,
+        "--metrics": config.metrics,
+        "--target-accuracy": config.target_accuracy,
+        "--cost-per-sample": config.cost_per_sample,
+    }
+    given = [flag for flag, value in asked.items() if value]
+    if given:
+        raise InputError(
+            f"--task regression: {given[0]} is of classes; leave it out, or give --target-loss, a mean squared error"
+        )
+
+
+def _task(config: ForecastConfig, watch: Watch) -> Task:
+    """The samples at hand as the pool, and the test data, or the split of them, as the test part."""
+    data, test = load_collection(config.data, Reading.of(config)), np.arange(0)
+    samples = data.at_hand
+    tell(summary_of(data), watch)
     if config.samples is not None and config.samples > len(samples):
         raise InputError(f"samples = {config.samples}: {config.data} has {len(samples)}")
     rows = np.sort(np.random.default_rng(config.seed).permutation(len(samples))[: config.samples])
-    _check_classes(samples, samples.labels[rows])
-    if config.test is not None:
-        apart = _load(config, config.test)
+    if config.task == "classification":
+        _check_classes(samples, samples.labels[rows])
+    elif data.unseen is not None:
+        watch.say(f"The split {data.unseen!r} is left out: the loss of numbers is estimated by cross-validation.")
+        return Task(ALL, samples, np.arange(len(samples)), Parts(rows, np.arange(0), np.arange(0)))
+    if config.test is not None or data.unseen is not None:
+        if config.test is not None:
+            apart = load_unseen(config.test, Reading.of(config), samples.classes)
+        else:
+            watch.say(f"The test loss is that of the split {data.unseen!r}; give other data with --test.")
+            apart = data.part(str(data.unseen))
         test = len(samples) + np.arange(len(apart))
         samples = Joined(samples, apart)
+    elif config.trained:
+        raise InputError("--trained needs --test: unseen samples for the test loss")
     return Task(ALL, samples, np.arange(len(samples)), Parts(rows, np.arange(0), test))
-
-
-def _load(config: ForecastConfig, source: str) -> LabelledSamples:
-    return load_samples(source, config.text_column, config.label_column, config.threshold, config.classes)
 
 
 def _check_classes(samples: LabelledSamples, labels: Int64[np.ndarray, " taken"]) -> None:
@@ -189,32 +244,63 @@ def _check_apart(task: Task) -> None:
 
 def _measure_head(config: ForecastConfig, learners: Learners, task: Task, watch: Watch) -> tuple[Evidence, int]:
     """The evidence of a head, and the number of its features."""
+
+    def of(rows: Int64[np.ndarray, " rows"]) -> tuple[Features, Int64[np.ndarray, " rows"]]:
+        return _features(config, learners, task, rows), task.samples.labels[rows]
+
+    groups = task.groups(task.parts.pool)
+    at_hand, others = of(task.parts.pool), of(task.parts.test) if len(task.parts.test) else None
+    with watch.progress("fitting heads"):
+        l2 = choose_penalty(*at_hand, config.seed, groups) if config.l2 is None else config.l2
+        return measure_head(*at_hand, l2, config.seed, others, config.recipe, groups), at_hand[0].shape[1] - 1
+
+
+def _measure_regression(
+    config: ForecastConfig, learners: Learners, task: Task, watch: Watch
+) -> tuple[Evidence, int, float]:
+    """The evidence of a head that predicts numbers, counted from their mean in a unit, its features, and the unit."""
+    features = _features(config, learners, task, task.parts.pool)
+    labels = task.samples.labels[task.parts.pool]
+    unit = float(labels.std())
+    targets = ((labels - labels.mean()) / unit)[:, None]
+    groups = task.groups(task.parts.pool)
+    with watch.progress("fitting heads"):
+        l2 = choose_regression_penalty(features, targets, config.seed, groups) if config.l2 is None else config.l2
+        return (
+            measure_regression(features, targets, l2, config.seed, config.recipe, groups),
+            features.shape[1] - 1,
+            unit,
+        )
+
+
+def _features(config: ForecastConfig, learners: Learners, task: Task, rows: Int64[np.ndarray, " rows"]) -> Features:
+    """The frozen features of some rows, with a column of ones.
+
+    Raises:
+        InputError: the model has no head that could be cut off.
+    """
     features = learners.features(config.method)
     if not features.is_planned:
         raise InputError("the head of this model could not be found: compute features, and use suffice.forecast_head")
-
-    def of(rows: Int64[np.ndarray, " rows"]) -> tuple[Features, Int64[np.ndarray, " rows"]]:
-        chosen = features.tensor[np.searchsorted(task.used, rows)].flatten(1).double().numpy()
-        return np.hstack([chosen, np.ones((len(chosen), 1))]), task.samples.labels[rows]
-
-    at_hand, others = of(task.parts.pool), of(task.parts.test) if len(task.parts.test) else None
-    with watch.progress("fitting heads"):
-        l2 = choose_penalty(*at_hand, config.seed) if config.l2 is None else config.l2
-        return measure_head(*at_hand, l2, config.seed, others, config.recipe), at_hand[0].shape[1] - 1
+    chosen = features.tensor[np.searchsorted(task.used, rows)].flatten(1).double().numpy()
+    return np.hstack([chosen, np.ones((len(chosen), 1))])
 
 
 def _result(
-    config: ForecastConfig, task: Task, evidence: Evidence, features: int | None, notes: list[str]
+    config: ForecastConfig, task: Task, evidence: Evidence, unit: float, features: int | None, notes: list[str]
 ) -> ForecastResult:
     ahead = [evidence.samples * times for times in AHEAD] if config.sizes is None else config.sizes
     classes = task.samples.classes
     metrics = [metric_named(_of_class(name, classes), len(classes)) for name in config.metrics]
     forecast = curve_of(evidence, sorted({evidence.samples, *ahead}), config.estimator, config.seed, metrics)
+    if config.task == "regression":
+        forecast = in_units(forecast, unit)
     gains, answers = _gains(forecast, config.cost_per_sample), _answers(config, forecast)
     return ForecastResult(
         model=config.model,
         data=config.data,
         method=config.method,
+        task=config.task,
         classes=list(classes),
         samples=evidence.samples,
         test_samples=len(task.parts.test),
@@ -225,7 +311,7 @@ def _result(
             Measured(
                 size=round(predicted.samples), loss=predicted.losses.mean(), accuracy=1 - float(predicted.wrong.mean())
             )
-            for predicted in (evidence.halves if evidence.holdout is None else None, evidence.classified)
+            for predicted in (evidence.halves if evidence.holdout is None else None, evidence.unseen)
             if isinstance(predicted, Predictions)
         ],
         gains=gains,
@@ -289,7 +375,7 @@ def _estimate(draws: Float64[np.ndarray, " draws"]) -> Estimate:
 
 
 def _class_gains(evidence: Evidence, forecast: LearningCurve, names: Sequence[str]) -> list[ClassGain]:
-    if forecast.slope is None:
+    if forecast.slope is None or not names:
         return []
     slopes, held_out = class_slopes_of(evidence, forecast.slope), evidence.classified
     if slopes is None or slopes.alike(MORE[0]) <= 0:

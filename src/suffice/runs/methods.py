@@ -29,14 +29,18 @@ def forecast_methods(
     """
     configs = _of_each(config)
     folders = {method: Path(METHODS) / method for method in configs}
-    task, *_ = [prepare(own, out / folders[method])[0] for method, own in configs.items()]
+    watches = [watch, *[SILENT] * (len(configs) - 1)]
+    task, *_ = [
+        prepare(own, out / folders[method], of_method)[0]
+        for (method, own), of_method in zip(configs.items(), watches, strict=True)
+    ]
     # methods may change in a folder of several, and not in that of one
     free = FREE | {"method"} if (out / METHODS).is_dir() else FREE
     with open_folder(out, config, task.samples.fingerprint(), overwrite, free):
         made = {}
         for number, (method, own) in enumerate(configs.items(), 1):
             watch.say(f"Method {number} of {len(configs)}: {method}.")
-            made[method] = forecast_and_evidence(own, out / folders[method], watch=watch)
+            made[method] = forecast_and_evidence(own, out / folders[method], watch=watch, is_told=True)
         results = {method: result for method, (result, _) in made.items()}
         first = results[config.methods[0]]
         ahead = config.sizes or [first.samples * times for times in AHEAD]

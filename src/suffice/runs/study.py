@@ -13,6 +13,7 @@ from suffice.engine import Workers, choose_device
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
 from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.storage import atomic_write
 from suffice.studies import (
@@ -72,6 +73,7 @@ def study(
     by_default = 1 if choose_device(config.device).type == "cuda" else max(1, (os.cpu_count() or 1) // config.threads)
     work = _work(config.model_dump_json(), str(out))
     try:
+        tell(summary_of(work.samples.data), watch)
         work.check()
         with open_folder(out, config, work.samples.samples.fingerprint(), overwrite):
             work.run(workers or by_default, watch)

@@ -3,9 +3,20 @@
 import numpy as np
 
 from suffice.configuration import StudyConfig
-from suffice.data import ClassSubset, Joined, LabelledSamples, load_samples
+from suffice.data import (
+    TEST,
+    VALIDATION,
+    ClassSubset,
+    Collection,
+    Joined,
+    LabelledSamples,
+    Reading,
+    groups_of,
+    load_collection,
+    load_unseen,
+)
 from suffice.errors import InputError
-from suffice.training.order import smallest_with_all, stratified_order
+from suffice.training.order import between_groups, smallest_with_all, stratified_order, together
 from suffice.training.parts import ALL, Parts, Rows, Task
 
 GRID = 6
@@ -16,6 +27,7 @@ class StudySamples:
     """All samples of a study, separate test data included, divided into the same parts for all its tasks.
 
     Attributes:
+        data: what the source holds, apart from separate test data.
         samples: all of them.
         tasks: by name, the one with all classes first.
         seeds: of the study.
@@ -33,17 +45,23 @@ class StudySamples:
     """
 
     def __init__(self, config: StudyConfig) -> None:
+        if config.task != "classification":
+            raise InputError(f"--task {config.task}: a study is of classes: leave it out, or take suffice analyze")
         self._config = config
         self.seeds = list(range(config.seed, config.seed + config.seeds))
-        samples = _load(config, config.data)
-        parts = _cut(config, samples)
+        data = load_collection(config.data, Reading.of(config))
+        samples = data.at_hand
+        parts = _cut(config, samples, data)
+        if config.test is None and data.unseen is not None:
+            samples, parts = _with_splits(config, data, parts)
         if config.test is not None:
-            apart = _load(config, config.test)
+            apart = load_unseen(config.test, Reading.of(config), samples.classes)
             chosen = _first(
                 apart, config.test_samples, f"test_samples = {config.test_samples}: {config.test}", config.seed
             )
             parts = Parts(parts.pool, parts.validation, np.sort(chosen) + len(samples))
             samples = Joined(samples, apart)
+        self.data = data
         self.samples = samples
         self.tasks = {ALL: Task(ALL, samples, np.arange(len(samples)), parts)}
         for names in config.class_subsets:
@@ -55,8 +73,10 @@ class StudySamples:
     def order(self, task: str, seed: int) -> Rows:
         """The pool in the order of a seed: a training on k samples takes the first k, by every method."""
         pool = self.tasks[task].parts.pool
-        order: Rows = pool[stratified_order(self.tasks[task].samples.labels[pool], [self._config.seed, seed])]
-        return order
+        order = stratified_order(self.tasks[task].samples.labels[pool], [self._config.seed, seed])
+        groups = self.tasks[task].groups(pool)
+        drawn: Rows = pool[order if groups is None else order[together(groups[order])]]
+        return drawn
 
     def _sizes(self, task: str) -> list[int]:
         labels = self.tasks[task].samples.labels
@@ -87,10 +107,6 @@ class StudySamples:
         return [size for size in sizes if size <= available]
 
 
-def _load(config: StudyConfig, source: str) -> LabelledSamples:
-    return load_samples(source, config.text_column, config.label_column, config.threshold, config.classes)
-
-
 def _first(samples: LabelledSamples, count: int | None, asked: str, seed: int) -> Rows:
     """The first ``count`` samples of a stratified order; all by default."""
     if count is not None and count > len(samples):
@@ -98,17 +114,38 @@ def _first(samples: LabelledSamples, count: int | None, asked: str, seed: int) -
     return stratified_order(samples.labels, [seed])[:count]
 
 
-def _cut(config: StudyConfig, samples: LabelledSamples) -> Parts:
-    """Stratified parts; the test part is empty where there are separate test data."""
+def _with_splits(config: StudyConfig, data: Collection, parts: Parts) -> tuple[LabelledSamples, Parts]:
+    """The samples at hand and those of the data's own splits, which are the test part and the validation part."""
+    samples, split = data.at_hand, str(data.unseen)
+    test = data.part(split)
+    asked = f"test_samples = {config.test_samples}: the split {split!r} of {config.data}"
+    tested = np.sort(_first(test, config.test_samples, asked, config.seed)) + len(samples)
+    validation, joined = parts.validation, Joined(samples, test)
+    if split == TEST and VALIDATION in data.splits:
+        validation = len(joined) + np.arange(len(data.part(VALIDATION)))
+        joined = Joined(joined, data.part(VALIDATION))
+    return joined, Parts(parts.pool, validation, tested)
+
+
+def _cut(config: StudyConfig, samples: LabelledSamples, data: Collection) -> Parts:
+    """Stratified parts of whole groups; those are empty for which there are separate data."""
+    has_test = config.test is not None or data.unseen is not None
+    has_validation = config.test is None and data.unseen == TEST and VALIDATION in data.splits
     order = _first(samples, config.samples, f"samples = {config.samples}: {config.data}", config.seed)
-    tested = 0 if config.test is not None else round(config.test_share * len(order))
-    validated = round(config.validation_share * len(order))
-    if min(validated, tested if config.test is None else validated) < 3:
+    tested = 0 if has_test else round(config.test_share * len(order))
+    validated = 0 if has_validation else round(config.validation_share * len(order))
+    if not has_validation and min(validated, validated if has_test else tested) < 3:
         raise InputError(
             f"{len(order)} samples: the validation part has {validated} and the test part {tested}, and at least 3 are "
             "needed in each; give more samples or larger shares"
         )
-    if config.test_samples is not None and config.test is None:
+    if config.test_samples is not None and not has_test:
         raise InputError(f"test_samples = {config.test_samples}: is for --test data; without them give --test-share")
-    test, validation, pool = np.split(order, [tested, tested + validated])
+    last = tested + validated
+    groups = groups_of(samples)
+    if groups is not None:
+        order = order[together(groups[order])]
+        tested = between_groups(groups[order], tested)
+        last = between_groups(groups[order], tested + validated)
+    test, validation, pool = np.split(order, [tested, last])
     return Parts(np.sort(pool), np.sort(validation), np.sort(test))

@@ -219,7 +219,9 @@ class Learners:
 def _problem(classifier: Classifier, model: nn.Module, task: Task, rows: Rows) -> Problem:
     """The whole model on some samples of a task, in their order."""
     inputs = classifier.inputs(task.samples, rows)
-    return Problem(model, inputs, predict=classifier.predict, order="source", collate=classifier.collate)
+    return Problem(
+        model, inputs, classifier.loss, predict=classifier.predict, order="source", collate=classifier.collate
+    )
 
 
 def _has_head_of_others(classifier: Classifier) -> bool:

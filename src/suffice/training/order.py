@@ -24,6 +24,29 @@ def stratified_order(labels: Int64[np.ndarray, " samples"], seed: list[int]) -> 
     return shuffled[np.argsort(position, kind="stable")]
 
 
+def together(groups: Int64[np.ndarray, " samples"]) -> Int64[np.ndarray, " samples"]:
+    """The order in which the samples of a group follow one another, each group where its first sample is.
+
+    Example:
+        >>> together(np.array([3, 1, 3, 2, 1]))
+        array([0, 2, 1, 4, 3])
+    """
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    return np.argsort(first[group], kind="stable")
+
+
+def between_groups(groups: Int64[np.ndarray, " samples"], size: int) -> int:
+    """The number of samples, at least ``size``, after which a group begins; groups are in one piece each.
+
+    Example:
+        >>> between_groups(np.array([3, 3, 1, 1, 2]), 1), between_groups(np.array([3, 3, 1, 1, 2]), 2)
+        (2, 2)
+    """
+    while 0 < size < len(groups) and groups[size] == groups[size - 1]:
+        size += 1
+    return size
+
+
 def smallest_with_all(labels: Int64[np.ndarray, " samples"]) -> int:
     """The length of the shortest prefix that has every class.
 

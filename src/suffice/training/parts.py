@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from suffice.data import LabelledSamples
+from suffice.data import LabelledSamples, groups_of
 
 Rows = Int64[np.ndarray, " _"]
 """Rows of a data set; as many as there are."""
@@ -47,6 +47,11 @@ class Task:
     samples: LabelledSamples
     rows: Rows
     parts: Parts
+
+    def groups(self, rows: Rows) -> Rows | None:
+        """The group of each of some samples, numbered from 0 on; None where the data have no groups."""
+        groups = groups_of(self.samples)
+        return None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
 
     @property
     def used(self) -> Rows:

@@ -13,6 +13,7 @@ from suffice.forecasting.doubts.copies import (
     copies_of_samples,
     different_samples,
     error_of_mean,
+    kept_together,
 )
 from suffice.forecasting.doubts.drift import about_order
 from suffice.forecasting.doubts.few_errors import about_errors, accuracy_interval
@@ -53,6 +54,7 @@ __all__ = [
     "different_samples",
     "error_of_mean",
     "gap_of",
+    "kept_together",
     "largest_gain",
     "shortfall",
     "skewed",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from suffice.checks import Finding, copies_of
 from suffice.checks.registry import CONTRADICTION, COPIES, MANY_COPIES
@@ -64,6 +66,28 @@ def copies_of_samples(problem: Problem) -> Copies | None:
     """The copies among the samples of a problem; None where there are none."""
     groups = copies_in_problem(problem)
     return Copies(groups) if len(np.unique(groups)) < len(groups) else None
+
+
+def kept_together(copies: Copies | None, groups: Groups | None) -> Groups | None:
+    """Samples that stay in one part: copies, those of one group, and those that both link; None where there are none.
+
+    Args:
+        copies: which samples are copies.
+        groups: of the data, such as patients.
+
+    Example:
+        >>> kept_together(Copies(np.array([0, 1, 0, 2])), np.array([5, 7, 7, 8]))
+        array([0, 0, 0, 1])
+    """
+    alike = None if copies is None else copies.together
+    if alike is None or groups is None:
+        return groups if alike is None else alike
+    # samples of a group and samples of equal content are linked: a graph between groups and contents
+    links = (np.ones(len(alike)), (groups, alike + int(groups.max()) + 1))
+    size = int(groups.max()) + int(alike.max()) + 2
+    part = connected_components(coo_array(links, shape=(size, size)), directed=False)[1]
+    numbered: Groups = np.unique(part[groups], return_inverse=True)[1].astype(np.int64)
+    return numbered
 
 
 def copies_in_features(features: Float64[np.ndarray, "samples columns"]) -> Groups:

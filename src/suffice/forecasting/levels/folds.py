@@ -131,7 +131,8 @@ def fold_of(
     sizes = np.bincount(group_of)
     if (different := int((sizes > 0).sum())) < folds:
         raise InputError(
-            f"{len(labels):,} samples are copies of {different}, and {folds} folds are needed: give more different ones"
+            f"{len(labels):,} samples are in groups or copies of {different}, and {folds} folds are needed: give more "
+            "different ones"
         )
     class_of = dict(zip(group_of[shuffled].tolist(), labels[shuffled].tolist(), strict=True))  # in random order
     of_class: dict[int, list[int]] = {}

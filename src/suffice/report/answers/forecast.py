@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from suffice.report.answers.words import in_words, share_in_words, target_in_words
-from suffice.results import Curve, Estimate, ForecastResult, Gain, LearningCurve, Metric, SufficientSize
+from suffice.results import Curve, Estimate, ForecastResult, Gain, LearningCurve, Limit, Metric, SufficientSize
 
 CLEARLY = 1.2
 """How many times the average the next sample of a class has to bring for the class to be named."""
@@ -19,7 +19,8 @@ def forecast_answer(result: ForecastResult) -> list[str]:
     if result.forecast.status == "cannot_tell":
         return [f"No forecast: {result.forecast.explanation}"]
     targets = [sentence for answer in result.answers for sentence in _of_answer(result, answer)]
-    return [*targets, *map(_gain, result.gains), *_next_class(result), *_limits(result), *_recipe(result)]
+    gains = [_gain(result, gain) for gain in result.gains]
+    return [*targets, *gains, *_next_class(result), *_limits(result), *_recipe(result)]
 
 
 def findings_in_words(forecast: LearningCurve) -> list[str]:
@@ -40,13 +41,14 @@ def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
         yield answer.explanation
         return
     metric: Metric = "accuracy" if answer.criterion == "target_accuracy" else "loss"
+    name = "mean squared error" if result.task == "regression" else metric
     goal, curve = target_in_words(metric, answer.tolerance), curve_of_answer(result, answer)
     verb = "reach" if metric == "accuracy" else "fall to"
     band, now = getattr(result.forecast, metric), result.forecast.sizes.index(result.samples)
     mean, low, high = (in_words(metric, end[now]) for end in (band.mean, band.low, band.high))
-    at_hand = f"With the {result.samples:,} at hand the {metric} is about {mean} ({low} to {high})."
+    at_hand = f"With the {result.samples:,} at hand the {name} is about {mean} ({low} to {high})."
     if answer.size is None or answer.low is None:
-        yield from _out_of_reach(result, answer, f"{'An' if metric == 'accuracy' else 'A'} {metric} of {goal}")
+        yield from _out_of_reach(result, answer, f"{'An' if metric == 'accuracy' else 'A'} {name} of {goal}")
         yield at_hand
         return
     whose = "the next model's" if answer.of == "next" else "the"
@@ -55,12 +57,10 @@ def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
     if curve is not None and answer.high is not None and answer.high <= curve.draws.smallest:
         ends = f"{answer.high:,} or fewer"
     if answer.size <= result.samples:
-        yield f"The {result.samples:,} samples at hand should be enough for {whose} {metric} to {verb} {goal}{sure}."
+        yield f"The {result.samples:,} samples at hand should be enough for {whose} {name} to {verb} {goal}{sure}."
     else:
         more = answer.size - result.samples
-        yield (
-            f"With {answer.size:,} samples, {more:,} more than at hand, {whose} {metric} should {verb} {goal}{sure}."
-        )
+        yield (f"With {answer.size:,} samples, {more:,} more than at hand, {whose} {name} should {verb} {goal}{sure}.")
     yield f"{100 * answer.confidence:.3g}% interval: {ends} samples. {at_hand}"
     if curve is None:
         return
@@ -89,10 +89,16 @@ def _out_of_reach(result: ForecastResult, answer: SufficientSize, what: str) -> 
         found = f"is probably out of reach: it is reached with probability {most}"
     else:
         found = f"is not reached with the probability of {answer.assurance:g} that was asked for: it is {most} at most"
-    yield (f"{what} {found}. With unlimited samples the {whose}{curve.metric} approaches {mean} ({low} to {high}).")
+    name = "mean squared error" if result.task == "regression" else curve.metric
+    yield (f"{what} {found}. With unlimited samples the {whose}{name} approaches {mean} ({low} to {high}).")
 
 
-def _gain(gain: Gain) -> str:
+def _gain(result: ForecastResult, gain: Gain) -> str:
+    if result.task == "regression":
+        return (
+            f"{gain.more:,} more samples should raise R² by {_three(gain.accuracy)} and lower the mean squared error "
+            f"by {_significant(gain.loss)}."
+        )
     sentence = (
         f"{gain.more:,} more samples should raise the accuracy by {_points(gain.accuracy)} points and lower the loss "
         f"by {_three(gain.loss)}."
@@ -112,6 +118,12 @@ def _three(of: Estimate) -> str:
     return f"{of.value:.3f}" if of.low == of.high else f"{of.value:.3f} ({of.low:.3f} to {of.high:.3f})"
 
 
+def _significant(of: Estimate | Limit) -> str:
+    """In the units of the targets, squared, of which nothing is known."""
+    value = of.value if isinstance(of, Estimate) else of.mean
+    return f"{value:.3g} ({of.low:.3g} to {of.high:.3g})"
+
+
 def _next_class(result: ForecastResult) -> list[str]:
     """Which class to collect, where there are more than two and one brings clearly more than the average."""
     best = max(result.class_gains, key=lambda gain: gain.times.value, default=None)
@@ -127,6 +139,11 @@ def _limits(result: ForecastResult) -> list[str]:
     accuracy, loss = result.forecast.accuracy_limit, result.forecast.loss_limit
     if accuracy is None or loss is None:
         return []
+    if result.task == "regression":
+        return [
+            f"With unlimited samples R² approaches {accuracy.mean:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f}) and "
+            f"the mean squared error {_significant(loss)}."
+        ]
     return [
         f"With unlimited samples the accuracy approaches {accuracy.mean:.1%} ({accuracy.low:.1%} to "
         f"{accuracy.high:.1%}) and the loss {loss.mean:.3f} ({loss.low:.3f} to {loss.high:.3f})."

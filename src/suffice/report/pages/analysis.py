@@ -27,7 +27,12 @@ def analysis_page(result: AnalysisResult) -> Page:
 def _numbers(problem: ProblemSummary) -> Iterator[tuple[str, str, str]]:
     for name, information in ProblemSummary.model_fields.items():
         value = getattr(problem, name)
-        if name != "notes" and value is not None:
+        if name == "held_out_metrics":
+            yield from (
+                (f"held-out {metric}", _shown(number), information.description or "")
+                for metric, number in value.items()
+            )
+        elif name != "notes" and value is not None:
             yield name.replace("_", " "), _shown(value), str(information.description)
 
 

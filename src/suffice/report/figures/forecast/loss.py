@@ -7,4 +7,5 @@ from suffice.results import ForecastResult
 
 def loss_figure(result: ForecastResult) -> Figure:
     """The predicted curve, the measured values, and the target."""
-    return prediction_figure(result, "loss", result.forecast.loss, GREEN, "test loss", 1)
+    label = "mean squared error" if result.task == "regression" else "test loss"
+    return prediction_figure(result, "loss", result.forecast.loss, GREEN, label, 1)

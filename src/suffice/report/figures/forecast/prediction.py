@@ -56,7 +56,7 @@ def prediction_figure(
                 marks.append(Mark("x", answer.size, f"{answer.size:,}", ORANGE))
     return Figure(
         name=name,
-        title=f"Test {name} to be expected with more samples",
+        title=f"{_titled(result, name)} to be expected with more samples",
         caption=(
             f"Forecast from {result.samples:,} samples. The band is the {result.confidence:.0%} interval of the mean "
             f"over trainings. {_circles(result)}"
@@ -71,8 +71,16 @@ def prediction_figure(
     )
 
 
+def _titled(result: ForecastResult, name: str) -> str:
+    if result.task == "regression":
+        return "R²" if name == "accuracy" else "Mean squared error"
+    return f"Test {name}"
+
+
 def _circles(result: ForecastResult) -> str:
     if result.test_samples:
         return f"Circle: the training on these, tested on {result.test_samples:,} others."
+    if not result.measured:
+        return ""
     sizes = " and ".join(f"{training.size:,}" for training in result.measured)
     return f"Circles: trainings on {sizes} of these, tested on the rest."

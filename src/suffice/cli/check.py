@@ -1,0 +1,91 @@
+"""``suffice check DATA``."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from suffice.cli.flags import Config, with_flags, with_terminal
+from suffice.cli.terminal import Terminal
+from suffice.configuration import WRITTEN, CheckConfig, DataConfig, read_configuration
+from suffice.results import DataSummary
+
+
+@with_terminal
+@with_flags(CheckConfig, WRITTEN)
+def check(terminal: Terminal, config: Config = None, **flags: Any) -> None:
+    """What do the data hold? A summary before any work: classes, splits, copies, what is left out, and what is wrong.
+
+    Nothing is trained, and nothing is written. Every command that takes data begins with the short form of this, and
+    ends with it if --dry-run is given.
+
+    [bold]Examples[/bold]
+
+    A folder of images:
+
+        suffice check ./images
+
+    A table with other columns, and samples that are in the test data as well:
+
+        suffice check ./reviews.csv --text-column review --label-column stars --test ./test.csv
+
+    The time and memory that a model takes:
+
+        suffice check ./images --model ./dinov2-small --image-size 56
+    """
+    asked = read_configuration(CheckConfig, flags, config)
+    from suffice.runs.summary import check as run
+
+    show_summary(run(asked), terminal)
+
+
+def show_summary(summary: DataSummary, terminal: Terminal) -> None:
+    """Prints it for a person, or as JSON where that was asked for."""
+    if terminal.as_json:
+        terminal.print_json(summary.model_dump_json(indent=1))
+    else:
+        print_summary(summary, terminal.console)
+
+
+def end_with_summary(asked: DataConfig, terminal: Terminal) -> None:
+    """The summary of the data of a command, in place of its work."""
+    from suffice.runs.summary import check as run
+
+    same = {name: getattr(asked, name) for name in CheckConfig.model_fields if hasattr(asked, name)}
+    show_summary(run(CheckConfig(**same)), terminal)
+
+
+def print_summary(summary: DataSummary, console: Console) -> None:
+    """The classes as a table, and all the rest in sentences."""
+    from suffice.runs.summary import cost_in_words, sentences_of
+
+    first, *others = sentences_of(summary)
+    of_labels = "with any of {:,} labels" if summary.task == "multi-label" else "of {:,} classes"
+    headline = f"{summary.data}: {summary.samples:,} {summary.kind} {of_labels.format(len(summary.classes))}"
+    if summary.task == "regression":
+        headline = first
+    console.print(headline, style="bold", markup=False, soft_wrap=True)
+    table = Table()
+    table.add_column("label", justify="right")
+    table.add_column("class")
+    table.add_column("samples", justify="right")
+    table.add_column("share", justify="right")
+    for label, of in enumerate(summary.classes):
+        share = of.samples / summary.samples
+        table.add_row(str(label), escape(of.name), f"{of.samples:,}", f"{share:.1%}")
+    if summary.classes:
+        console.print(table)
+    for sentence in others:
+        console.print(sentence, markup=False)
+    if summary.texts is not None:
+        long = summary.texts
+        console.print(
+            f"The texts have {long.shortest:,} to {long.longest:,} characters, {long.median:,} in the median."
+        )
+    for message in summary.unreadable:
+        console.print(f"Cannot be read: {message}", style="red", markup=False)
+    if summary.unreadable_count > len(summary.unreadable):
+        console.print(f"… and {summary.unreadable_count - len(summary.unreadable):,} more.", style="red")
+    if summary.cost is not None:
+        console.print(cost_in_words(summary.cost), markup=False)
