@@ -246,7 +246,7 @@ class _Collector:
         strange = np.array([name is None for name in known])[codes]
         if strange.all():
             raise InputError(
-                f"{self.table.path}: the column {self._column('split')!r} has {', '.join(map(repr, names[:3]))}; the "
+                f"{self.table.path}: the column {self._column('split')!r} has {', '.join(repr(name[:30]) for name in names[:3])}; the "
                 f"splits are {', '.join(dict.fromkeys(NAMES.values()))}; choose another with --split"
             )
         if strange.any():
