@@ -65,8 +65,9 @@ def print_summary(summary: DataSummary, console: Console) -> None:
     for sentence in sentences_of(summary)[1:]:
         console.print(sentence, markup=False)
     if summary.texts is not None:
-        of = summary.texts
-        console.print(f"The texts have {of.shortest:,} to {of.longest:,} characters, {of.median:,} in the median.")
+        texts = summary.texts
+        told = f"The texts have {texts.shortest:,} to {texts.longest:,} characters, {texts.median:,} in the median."
+        console.print(told)
     for message in summary.unreadable:
         console.print(f"Cannot be read: {message}", style="red", markup=False)
     if summary.unreadable_count > len(summary.unreadable):
