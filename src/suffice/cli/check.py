@@ -79,10 +79,9 @@ def print_summary(summary: DataSummary, console: Console) -> None:
     for sentence in others:
         console.print(sentence, markup=False)
     if summary.texts is not None:
-        long = summary.texts
-        console.print(
-            f"The texts have {long.shortest:,} to {long.longest:,} characters, {long.median:,} in the median."
-        )
+        texts = summary.texts
+        told = f"The texts have {texts.shortest:,} to {texts.longest:,} characters, {texts.median:,} in the median."
+        console.print(told)
     for message in summary.unreadable:
         console.print(f"Cannot be read: {message}", style="red", markup=False)
     if summary.unreadable_count > len(summary.unreadable):

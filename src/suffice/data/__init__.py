@@ -215,7 +215,7 @@ def _of_classes(read: Collection, reading: Reading) -> Collection:
         excluded = {name for name in samples.classes if any(fnmatch(name, pattern) for pattern in reading.exclude)}
         left_out = any(reason.startswith("left out by") for _, reason in read.skipped)
         if reading.exclude and not excluded and not left_out:
-            shown_names = ", ".join(samples.classes[:10])
+            shown_names = ", ".join(name[:30] for name in samples.classes[:10])
             raise InputError(
                 f"--exclude {' '.join(reading.exclude)}: no class and no file of {read.source} is called so; the "
                 f"classes are {shown_names}{', …' if len(samples.classes) > 10 else ''}"

@@ -120,7 +120,7 @@ def _pixels_or_texts(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
+        return np.asarray(array * 255, dtype=np.uint8)
     if array.dtype == np.uint16:
         return np.asarray(array // 257, dtype=np.uint8)
     if array.dtype.kind not in "iuf":

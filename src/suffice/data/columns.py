@@ -248,9 +248,13 @@ class _Collector:
             return
         known = [split_named(name) or (name if name == chosen else None) for name in names]
         strange = np.array([name is None for name in known])[codes]
+        if strange.all() and self.reading.split_column is None:
+            rows.notes.append("The column 'split' names no train, validation or test, and is not used.")
+            return
         if strange.all():
+            held = ", ".join(repr(name[:30]) for name in names[:3])
             raise InputError(
-                f"{self.table.path}: the column {self._column('split')!r} has {', '.join(map(repr, names[:3]))}; the "
+                f"{self.table.path}: the column {self._column('split')!r} has {held}; the "
                 f"splits are {', '.join(dict.fromkeys(NAMES.values()))}; choose another with --split"
             )
         if strange.any():

@@ -186,9 +186,12 @@ def _collection(source: str, held: Any, reading: Reading) -> Collection:
         raise InputError(f"{source}: the splits are {', '.join(map(str, held)) or 'none'}; choose one with --split")
     with _told(source):
         from datasets import ClassLabel, concatenate_datasets  # noqa: PLC0415
+        from datasets import Image as ImageFeature  # noqa: PLC0415
 
         dataset = concatenate_datasets(list(parts.values())) if parts else held
         content, are_images = _content_column(source, dataset, reading)
+        if are_images:  # they stay as they are in their files
+            dataset = dataset.cast_column(content, ImageFeature(decode=False))
         rows = _rows(source, dataset, content, are_images, reading)
         feature = dataset.features.get(reading.label_column)
         names: list[str] | None = feature.names if isinstance(feature, ClassLabel) else None
@@ -227,11 +230,7 @@ def _content_column(source: str, dataset: "Dataset", reading: Reading) -> tuple[
 
 
 def _rows(source: str, dataset: "Dataset", content: str, are_images: bool, reading: Reading) -> Rows:
-    from datasets import Image as ImageFeature  # noqa: PLC0415
-
     names = list(dataset.features)
-    if are_images:
-        dataset = dataset.cast_column(content, ImageFeature(decode=False))
     wanted = {reading.label_column, reading.group_column, reading.split_column, "split"} & set(names)
     wanted |= set() if are_images else {content} & set(names)
     columns = {name: iter(dataset.with_format(None)[name][:]) for name in wanted}

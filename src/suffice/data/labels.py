@@ -35,7 +35,7 @@ def classes_of(
         (array([1, 0, 1]), ['cat', 'dog'])
     """
     if len(names) < 2:
-        raise InputError(f"{source}: the only label is {names[0]!r}; at least two classes are needed")
+        raise InputError(f"{source}: the only label is {names[0][:50]!r}; at least two classes are needed")
     if len(names) == len(codes) > 2:
         raise InputError(
             f"{source}: all {len(codes):,} labels differ; if they are numbers, predict them with --task regression, or "
@@ -126,7 +126,7 @@ def refuse_alike(counts: Mapping[str, int], source: str) -> None:
         alike["".join(name.split()).casefold()].append(name)
     twins = [names for names in alike.values() if len(names) > 1]
     if twins:
-        shown = " and ".join(f"{name!r} ({counts[name]:,})" for name in twins[0])
+        shown = " and ".join(f"{name[:50]!r} ({counts[name]:,})" for name in twins[0])
         more = f", and {len(twins) - 1:,} more such groups" if len(twins) > 1 else ""
         raise InputError(
             f"{source}: the classes {shown} differ only by case or blanks{more}: write them alike if they are one, "
