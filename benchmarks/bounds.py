@@ -280,7 +280,7 @@ def of_drawn(quick: bool) -> dict[str, Any]:
     console = Console(stderr=True)
     with (
         multiprocessing.get_context("spawn").Pool(PROCESSES) as pool,
-        Terminal(console).progress("drawn", len(numbers)) as bar,
+        Terminal(console=console).progress("drawn", len(numbers)) as bar,
     ):
         for one in pool.imap_unordered(try_one, numbers, chunksize=10):
             found.append(one)
@@ -464,7 +464,7 @@ def of_trained(quick: bool) -> dict[str, Any]:
     seeds = 1 if quick else SEEDS
     gathered: dict[str, list[dict[str, Any]]] = defaultdict(list)
     lost: dict[str, Any] = {}
-    with Terminal(Console(stderr=True)).progress("trained", 16 * seeds) as bar:
+    with Terminal(console=Console(stderr=True)).progress("trained", 16 * seeds) as bar:
         for seed in range(seeds):
             for name, case in trained_cases(seed):
                 gathered[name].append(ratios_of(case.some(slice(2)) if quick else case))

@@ -302,7 +302,7 @@ def measure_all(sigmas: Sequence[float], repeats: int, seed: int, console: Conso
         seconds += (time.perf_counter() - start) * len(sigmas_of(setup, sigmas)) * repeats
     console.print(f"{len(SETUPS)} set-ups, {len(sigmas)} sigmas, {repeats} repeats: about {duration(seconds)}")
     results = {}
-    with Terminal(console).progress(
+    with Terminal(console=console).progress(
         "norms", sum(len(sigmas_of(setup, sigmas)) for setup in SETUPS.values()) * repeats
     ) as done:
         for number, (name, setup) in enumerate(SETUPS.items()):

@@ -357,7 +357,7 @@ def measure_all(plan: Plan, seed: int, console: Console) -> Records:
     console.print(f"{total} points, {plan.samples} samples each: about {duration(_seconds(plan, seed, total))}")
     records = Records({}, {}, 0.0)
     difference = 0.0
-    with Terminal(console).progress("constants", total) as done:
+    with Terminal(console=console).progress("constants", total) as done:
         for number in range(seed, seed + plan.seeds):
             for setup in SETUPS:
                 for loss, moment, point in bases(setup, plan, number):

@@ -95,7 +95,7 @@ def test_the_calibrated_slope_is_that_of_many_retrainings(task, penalty, near):
 def test_samples_of_others_give_the_slope_that_folds_give():
     task, random = Logistic(), np.random.default_rng(0)
     logs = []
-    for seed in range(10):
+    for seed in range(20):
         head = fit_head(*task.draw(random, 200), 3, 0.01)
         others, loss = task.draw(random, 400)
         folds = calibrated_slope(head, left_out(head, 10, seed), 180, seed=seed)

@@ -68,7 +68,7 @@ def test_the_forecast_is_that_of_trainings_on_all_samples_on_folds_and_on_halves
     model.load_state_dict(refit(np.arange(120)))
     problem = problem_of(rows)
     curve = curve_of(measure_problem(problem, None, refit, "auto", None), [120, 240, 480])
-    assert result.forecast.loss.mean == pytest.approx(curve.loss.mean, rel=1e-6)
+    assert result.forecast.loss.mean == pytest.approx(curve.loss.mean, rel=1e-5)  # six digits are stored
     assert result.forecast.slope == pytest.approx(curve.slope, rel=1e-6)
     assert result.forecast.penalty == pytest.approx(effective_penalty(problem, start), rel=1e-6)
     assert [measured.size for measured in result.measured] == [60, 96]

@@ -129,9 +129,9 @@ def _pixels_or_texts(path: Path, name: str, array: np.ndarray) -> np.ndarray:
         raise InputError(f"{path}: {name} holds values that are not finite; repair them")
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     if array.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.rint(array * 255).astype(np.uint8)
+        return np.asarray(np.rint(array * 255), dtype=np.uint8)
     if low >= 0 and high <= 255 and (array == np.rint(array)).all():
-        return array.astype(np.uint8)
+        return np.asarray(array, dtype=np.uint8)
     raise InputError(
         f"{path}: {name} has values from {low:.4g} to {high:.4g}; images are bytes from 0 to 255, or "
         "numbers from 0 to 1"

@@ -110,10 +110,9 @@ def loss_curve(
     at_fold = evidence.unseen_loss * np.exp(off / evidence.unseen_loss * normals)
     with_level = estimator.slope.with_level if isinstance(estimator, FirstOrder) else 0.0
     score = with_level * scores["level"] + math.sqrt(1 - with_level**2) * scores["slope"]
-    share = np.exp(error * score)
-    if isinstance(unseen, Regressed):
-        # the noise of the targets makes both the level and the slope
-        share *= at_fold / evidence.unseen_loss
+    # the noise of the targets of a regression makes both its level and its slope
+    tied = at_fold / evidence.unseen_loss if isinstance(unseen, Regressed) else 1.0
+    share = tied * np.exp(error * score)
     common = {
         "smallest": math.ceil(evidence.samples / 2),
         "largest": evidence.samples,
@@ -125,7 +124,7 @@ def loss_curve(
         slope = _fall_at_hand(estimator.slope.value / evidence.samples * share, exponent)
         level = np.maximum(at_fold + slope * fall(unseen.samples / evidence.samples, exponent, 0.0), 0.0)
         # the level is that of the penalty at hand: the recipes part from there on
-        share = bend.times * np.exp(math.hypot(error, bend.deviation) * score)
+        share = bend.times * tied * np.exp(math.hypot(error, bend.deviation) * score)
         exponent = bend.exponent * exponent
         slope = _fall_at_hand(estimator.slope.value / evidence.samples * share, exponent)
         draws = Draws(**common, level=level, slope=slope, exponent=exponent)

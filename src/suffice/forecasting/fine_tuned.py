@@ -81,7 +81,7 @@ def measure_problem(
         if holdout is not None:
             elsewhere = problem.elsewhere(holdout)
             others = cast(Features, _features(elsewhere)), labels_of(elsewhere, int(labels.max()) + 1)
-        return measure_head(features, labels, l2, seed, others, groups)
+        return measure_head(features, labels, l2, seed, others, groups=groups)
     return _of_losses(problem, labels, penalty, refit, level, holdout, seed, estimator, progress, groups)
 
 

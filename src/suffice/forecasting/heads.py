@@ -112,7 +112,7 @@ def folds_of_regression(weights: float, samples: int) -> int:
 
     Example:
         >>> folds_of_regression(2, 300), folds_of_regression(50, 150), folds_of_regression(100, 150)
-        (10, 22, 90)
+        (10, 22, 89)
     """
     left = max(1 - weights / samples, 0.0)
     return MOST_FOLDS if MOST_FOLDS * left**2 <= FOLDS else int(FOLDS / left**2)

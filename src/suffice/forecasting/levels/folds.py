@@ -124,7 +124,7 @@ def fold_of(
 
     Example:
         >>> fold_of(np.array([0, 0, 0, 0, 1, 1]), folds=2, seed=0, groups=np.array([0, 0, 1, 2, 3, 4]))
-        array([0, 0, 1, 1, 1, 0])
+        array([0, 0, 1, 0, 1, 0])
     """
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     group_of = np.arange(len(labels)) if groups is None else groups
