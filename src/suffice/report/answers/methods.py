@@ -3,48 +3,108 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from suffice.report.answers.forecast import findings_in_words
-from suffice.report.answers.words import in_words, target_in_words
+from suffice.report.answers.answer import MOST_STEPS, Answer, remedies
+from suffice.report.answers.forecast import doubts_in_words
+from suffice.report.answers.words import in_words, rounded, share_in_words, target_in_words
 from suffice.results import (
     Comparison,
     Curve,
     Fewest,
+    FindingValue,
     MethodsResult,
     Metric,
     OfMethod,
     SufficientSize,
     Takeover,
+    Trust,
     interval_in_words,
 )
 
-SURE = "0.8"
+SURE = 0.8
 """The probability from which on a method is taken to be the better one."""
 
 
-def methods_answer(result: MethodsResult) -> list[str]:
-    """Plain sentences, the most important first."""
-    comparison = result.comparison
+def methods_answer(result: MethodsResult) -> Answer:
+    """The method to use for each stretch of sizes."""
+    comparison, trust, findings = result.comparison, trust_of(result), _findings(result)
     silent = [
         f"{of.method}: no forecast. {of.forecast.explanation}"
         for of in result.methods
         if of.forecast.status == "cannot_tell"
     ]
-    findings: dict[str, list[str]] = {}
-    for of in result.methods:
-        for finding in findings_in_words(of.forecast):
-            findings.setdefault(finding, []).append(of.method)
-    asides = [*silent, *(f"{listed(methods)}: {finding}" for finding, methods in findings.items())]
+    doubts = [f"{of.method}: {doubt}" for of in result.methods for doubt in doubts_in_words(of.forecast)]
+    asides = [*silent, *doubts]
     if comparison is None:
         told = ", ".join(of.method for of in result.methods if of.forecast.status != "cannot_tell")
         what = f"only {told} has a forecast" if told else "none of them has a forecast"
-        return [f"The methods cannot be compared: {what}.", *asides]
-    return [
-        _advice(comparison),
+        sentence = f"The methods cannot be compared: {what}."
+        return Answer(sentence, trust.word, trust.reason, asides, remedies(findings)[:MOST_STEPS], findings)
+    more = [
         *([] if _is_undecided(comparison) else _details(comparison, result.confidence)),
         *(sentence for fewest in comparison.fewest for sentence in _fewest(result, fewest)),
         _chances(comparison),
         *asides,
     ]
+    steps = [*_next_steps(result, comparison), *remedies(findings)][:MOST_STEPS]
+    return Answer(_advice(comparison), trust.word, trust.reason, more, steps, findings)
+
+
+def trust_of(result: MethodsResult) -> Trust:
+    """High where each stretch of sizes has a method that is surely the best, low where no size has one.
+
+    A serious finding on a method that is compared makes it low, and a warning takes it one step down.
+    """
+    comparison = result.comparison
+    if comparison is None:
+        return Trust(word="cannot tell", reason="fewer than two methods have a forecast")
+    if _is_undecided(comparison):
+        names = listed(comparison.undecided[0].methods)
+        return Trust(word="low", reason=f"no size has a method that is better with probability {SURE:.0%} ({names})")
+    compared = [of for of in result.methods if curve_of(of, comparison) is not None]
+    found = [finding for of in compared for finding in of.forecast.findings]
+    worst = next((finding for severity in ("serious", "warning") for finding in found if finding.severity == severity), None)
+    if worst is not None and worst.severity == "serious":
+        return Trust(word="low", reason=f"{worst.what} ({worst.code})")
+    if worst is not None:
+        return Trust(word="low" if comparison.undecided else "medium", reason=f"{worst.what} ({worst.code})")
+    if comparison.undecided:
+        return Trust(word="medium", reason=f"at some sizes no method is better with probability {SURE:.0%}")
+    return Trust(word="high", reason=f"at every size one method is better with probability {SURE:.0%} or more")
+
+
+def _findings(result: MethodsResult) -> list[FindingValue]:
+    """Of all methods, each once, with the methods that have it."""
+    found: dict[str, tuple[FindingValue, list[str]]] = {}
+    for of in result.methods:
+        for finding in of.forecast.findings:
+            found.setdefault(finding.model_dump_json(), (finding, []))[1].append(of.method)
+    return [finding.model_copy(update={"what": f"{listed(names)}: {finding.what}"}) for finding, names in found.values()]
+
+
+def _next_steps(result: MethodsResult, comparison: Comparison) -> Iterator[str]:
+    """What to train now, where to change, and the cheapest way to the target."""
+    now = max((index for index, size in enumerate(comparison.drawn.sizes) if size <= result.samples), default=0)
+    used = comparison.drawn.use[now]
+    yield f"With the {result.samples:,} samples you have, train {used}."
+    for stretch in comparison.advice[1:]:
+        if stretch.first > result.samples:
+            yield f"From about {rounded(stretch.first):,} samples on, train {stretch.methods[0]}."
+            break
+    for fewest in comparison.fewest:
+        answer = next(
+            (
+                answer
+                for of in result.methods
+                for answer in of.answers
+                if of.method == fewest.method and answer.criterion == fewest.criterion
+            ),
+            None,
+        )
+        if answer is None or answer.size is None or answer.size <= result.samples:
+            continue
+        metric: Metric = "accuracy" if fewest.criterion == "target_accuracy" else "loss"
+        more = rounded(answer.size - result.samples)
+        yield f"For {target_in_words(metric, fewest.tolerance)}, collect {more:,} more samples and train {fewest.method}."
 
 
 def curve_of(of: OfMethod, comparison: Comparison) -> Curve | None:
@@ -75,33 +135,10 @@ def table_of(result: MethodsResult) -> tuple[list[str], list[tuple[str, list[Ent
         for method, curve in curves.items():
             there = curve.at([size])
             mean, low, high = (in_words(curve.metric, float(end[0])) for end in (there.mean, there.low, there.high))
-            chance = chance_in_words(told.best[method][index])
+            chance = share_in_words(told.best[method][index])
             entries.append(Entry(mean, f"{low} to {high}", chance, told.use[index] == method))
         rows.append((f"{size:,}", entries))
     return list(curves), rows
-
-
-def chance_in_words(share: float) -> str:
-    """A probability with two decimals, as far as comparisons know it.
-
-    Example:
-        >>> chance_in_words(0.8), chance_in_words(0.0312), chance_in_words(0.0003), chance_in_words(0.9996)
-        ('0.80', '0.03', 'below 0.01', 'above 0.99')
-    """
-    if share < 0.01:
-        return "below 0.01"
-    return "above 0.99" if share > 0.99 else f"{share:.2f}"
-
-
-def rounded(size: int) -> int:
-    """A size with two digits, as far as comparisons know it.
-
-    Example:
-        >>> rounded(1287), rounded(96), rounded(5)
-        (1300, 96, 5)
-    """
-    unit: int = 10 ** max(0, len(str(size)) - 2)
-    return round(size / unit) * unit
 
 
 def listed(words: Sequence[str]) -> str:
@@ -123,7 +160,7 @@ def _advice(comparison: Comparison) -> str:
     if not comparison.undecided:
         rest = [name for name in comparison.told.best if name != method]
         than = rest[0] if len(rest) == 1 else "each other one"
-        return f"Use {method}: up to {largest} samples it is better than {than} with probability {SURE} or more."
+        return f"Use {method}: up to {largest} samples it is better than {than} with probability {SURE:.0%} or more."
     if _is_undecided(comparison):
         methods = listed(comparison.undecided[0].methods)
         return f"{methods} are indistinguishable up to {largest} samples: use {method}, the cheapest."
@@ -155,7 +192,7 @@ def _undecided(comparison: Comparison) -> Iterator[str]:
         end = max(index for index, size in enumerate(comparison.drawn.sizes) if size <= stretch.last)
         used = comparison.drawn.use[end]
         reason = "leads" if used == comparison.drawn.lead[end] else "is cheaper"
-        yield f"{where} {_none_of(stretch.methods)} with probability {SURE}; {used} {reason}."
+        yield f"{where} {_none_of(stretch.methods)} with probability {SURE:.0%}; {used} {reason}."
 
 
 def _none_of(methods: Sequence[str]) -> str:
@@ -179,7 +216,7 @@ def _chances(comparison: Comparison) -> str:
     told = comparison.told
     of_sizes = []
     for index in dict.fromkeys((0, len(told.sizes) - 1)):
-        shares = ", ".join(f"{method} {chance_in_words(best[index])}" for method, best in told.best.items())
+        shares = ", ".join(f"{method} {share_in_words(best[index])}" for method, best in told.best.items())
         of_sizes.append(f"with {told.sizes[index]:,} samples {shares}")
     return f"Probability to be the best one: {'; '.join(of_sizes)}."
 
@@ -202,7 +239,7 @@ def _fewest(result: MethodsResult, fewest: Fewest) -> Iterator[str]:
     sure = "" if first.assurance is None else f" with probability {first.assurance:g}"
     sizes = "; ".join([_size(first, result.samples), *others])
     yield f"{goal}{sure} takes the fewest samples with {fewest.method}: {sizes}."
-    shares = [f"than {method} with probability {chance_in_words(share)}" for method, share in fewest.fewer.items()]
+    shares = [f"than {method} with probability {share_in_words(share)}" for method, share in fewest.fewer.items()]
     yield f"{fewest.method} needs fewer {listed(shares)}."
 
 
