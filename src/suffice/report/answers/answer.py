@@ -54,7 +54,7 @@ def remedies(findings: Sequence[FindingValue]) -> list[str]:
         (finding for finding in findings if finding.severity in order),
         key=lambda finding: order.index(finding.severity),
     )
-    return [f"{_ended(finding.remedy)} {finding.code}: {_ended(finding.what)}" for finding in bad]
+    return [f"{finding.remedy.rstrip('.')} ({finding.code}: {finding.what.rstrip('.')})." for finding in bad]
 
 
 def _ended(sentence: str) -> str:

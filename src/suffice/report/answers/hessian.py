@@ -4,10 +4,10 @@ from suffice.report.answers.answer import Answer
 from suffice.results import HessianResult, Moment
 
 NAMES = {
-    "W_Q": "queries",
-    "W_K": "keys",
-    "W_QK": "queries and keys",
-    "W_V": "values",
+    "W_Q": "the queries",
+    "W_K": "the keys",
+    "W_QK": "the queries and keys",
+    "W_V": "the values",
     "W_O": "the output projection",
     "W_1": "the first feed-forward layer",
     "W_2": "the second feed-forward layer",
@@ -22,7 +22,7 @@ def hessian_answer(result: HessianResult) -> Answer:
     share = outer_share(last)
     when = "At initialisation" if last.epoch == 0 else "After training"
     largest = strongest(result, last)
-    sentence = f"{when}, {share:.0%} of the block's curvature is the outer-product part; {largest} carry most of it."
+    sentence = f"{when}, {share:.0%} of the block's curvature is the outer-product part; it is steepest in {largest}."
     more = [
         f"Share: the squared Frobenius norm of H_o over that of H_o and H_f together. Accuracy on the samples: {last.accuracy:.1%}.",
         f"The largest eigenvalue is {last.parts['full'].spectral:.3g}, with {last.outliers} outliers before the widest gap of the spectrum.",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from suffice.report.answers.answer import MOST_STEPS, Answer, remedies
 from suffice.report.answers.forecast import doubts_in_words
-from suffice.report.answers.words import in_words, rounded, share_in_words, target_in_words
+from suffice.report.answers.words import in_words, listed, rounded, share_in_words, target_in_words
 from suffice.results import (
     Comparison,
     Curve,
@@ -139,15 +139,6 @@ def table_of(result: MethodsResult) -> tuple[list[str], list[tuple[str, list[Ent
             entries.append(Entry(mean, f"{low} to {high}", chance, told.use[index] == method))
         rows.append((f"{size:,}", entries))
     return list(curves), rows
-
-
-def listed(words: Sequence[str]) -> str:
-    """
-    Example:
-        >>> listed(["head"]), listed(["head", "lora(4)"]), listed(["head", "lora(4)", "full"])
-        ('head', 'head and lora(4)', 'head, lora(4) and full')
-    """
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _advice(comparison: Comparison) -> str:

@@ -35,7 +35,7 @@ def mlp_answer(result: MLPResult) -> Answer:
     counted = "one network" if len(slopes) == 1 else f"all {len(slopes)} networks"
     return Answer(
         f"How fast the loss settles is arithmetic, the same for any network: the slope in {counted} is "
-        f"{fmean(slopes):.2f}, and {result.law_slope:.2f} follows without a network.",
+        f"{fmean(slopes):.2f}, and {result.law_slope:.2f} follows without a network.".replace("-", "−"),
         "high" if len(slopes) > 2 else "medium",
         f"the law is exact, and the mean slope is measured{error and f' to {error[3:]}'} on {counted}",
         more,

@@ -6,7 +6,7 @@ from statistics import fmean, median
 from typing import Literal, NamedTuple
 
 from suffice.report.answers.answer import MOST_STEPS, Answer
-from suffice.report.answers.words import in_words
+from suffice.report.answers.words import in_words, listed
 from suffice.results import Agreement, Check, Estimate, StudyResult, Trust
 
 ALL = "all"
@@ -131,12 +131,24 @@ def _last_gain(result: StudyResult, method: str) -> str:
     before, gains = last_gains(result, method)
     if not gains:
         return "Whether more would help cannot be told from one size."
-    largest, low, high = largest_size(result), 100 * min(gains), 100 * max(gains)
+    largest, mean = largest_size(result), fmean(gains)
     step = "The last doubling" if largest == 2 * before else f"The step from {before:,} samples"
-    if high <= 0:
-        return f"{step} gained nothing more."
-    ends = f"{low:.1f} to {high:.1f}" if len(gains) > 1 else f"{high:.1f}"
-    return f"{step} still gained {ends} points."
+    ends = f" ({_signed(min(gains))} to {_signed(max(gains))})" if len(gains) > 1 else ""
+    if min(gains) > 0 and mean >= ENOUGH:
+        return f"{step} still gained {_signed(mean)} points{ends}."
+    if mean >= ENOUGH:
+        return f"{step} gained {_signed(mean)} points, not in every seed{ends}."
+    return f"{step} changed it by {_signed(mean)} points{ends}, so more of the same would hardly help."
+
+
+def _signed(share: float) -> str:
+    """A share in points, with a minus sign that is one.
+
+    Example:
+        >>> _signed(0.0114), _signed(-0.014)
+        ('1.1', '−1.4')
+    """
+    return f"{100 * share:.1f}".replace("-", "−").replace("−0.0", "0.0")
 
 
 def _reached(result: StudyResult, ranked: Sequence[str]) -> str:
@@ -157,7 +169,7 @@ def _trust(result: StudyResult, ranked: Sequence[str]) -> Trust:
     best, *others = (result.study.curves[method].accuracy for method in ranked)
     close = [method for method, other in zip(ranked[1:], others, strict=True) if other.high[-1] >= best.low[-1]]
     if close:
-        return Trust(word="medium", reason=f"the intervals of {ranked[0]} and {' and '.join(close)} overlap at the largest size")
+        return Trust(word="medium", reason=f"the interval of {ranked[0]} overlaps with that of {listed(close)} at the largest size")
     if seeds < 3:
         return Trust(word="medium", reason=f"there are {seeds} seeds")
     clear = " and the leader's interval is clear of the others'" if others else ""
@@ -177,13 +189,16 @@ def _next_steps(result: StudyResult, ranked: Sequence[str]) -> list[str]:
                 f"{parameters[best]:,}."
             )
             break
-    if gains and max(gains) >= ENOUGH:
+    if gains and fmean(gains) >= ENOUGH:
         found.append(
-            f"Collect more than {largest:,} samples: the last step still gained up to {100 * max(gains):.1f} points. "
+            f"Collect more than {largest:,} samples: the last step still gained {_signed(fmean(gains))} points. "
             "`suffice curve` continues these scores, and `suffice forecast` says how many more reach a target."
         )
     elif gains:
-        found.append(f"Do not collect more of the same: the last step gained at most {100 * max(max(gains), 0.0):.1f} points.")
+        found.append(
+            f"Do not collect more of the same: the last step changed the accuracy by {_signed(fmean(gains))} points. "
+            "Train more of the model, or another one."
+        )
     return found
 
 
@@ -194,7 +209,7 @@ def _repairs(result: StudyResult, failed: Mapping[str, tuple[float, float] | Non
     steps = result.configuration.get("steps")
     now = f" ({steps:,} now)" if isinstance(steps, int) and not result.configuration.get("by_method") else ""
     return [
-        f"Train {' and '.join(failed)} longer: more `--steps`{now}, or `--epochs`, which grow with the size; or lower "
+        f"Train {listed(list(failed))} longer: more `--steps`{now}, or `--epochs`, which grow with the size; or lower "
         "`--learning-rate`. Then compare sizes again."
     ]
 

@@ -1,6 +1,7 @@
 """Numbers for people."""
 
 import math
+from collections.abc import Sequence
 
 from suffice.results import Metric
 
@@ -78,3 +79,13 @@ def capitalized(sentence: str) -> str:
         ('A loss of 0.3', '82% of LoRA')
     """
     return sentence[:1].upper() + sentence[1:]
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a row.
+
+    Example:
+        >>> listed(["head"]), listed(["head", "lora(4)"]), listed(["head", "lora(4)", "full"])
+        ('head', 'head and lora(4)', 'head, lora(4) and full')
+    """
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
