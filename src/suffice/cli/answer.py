@@ -9,8 +9,8 @@ from rich.text import Text
 
 from suffice.report import write_report
 from suffice.report.answers import finding_in_words
-from suffice.report.pages import page_of
 from suffice.report.pages import page as blocks
+from suffice.report.pages import page_of
 from suffice.results import Result, Word
 
 COLORS: dict[Word, str] = {"high": "green", "medium": "yellow", "low": "red", "cannot tell": "bright_black"}
@@ -30,7 +30,11 @@ def print_report(report: Path, console: Console) -> None:
 
 def print_answer(result: Result, console: Console) -> None:
     """The answer in sentences, what to do next, the numbers as a table, findings, and notes on the inputs."""
-    page = page_of(result)
+    print_page(page_of(result), console)
+
+
+def print_page(page: blocks.Page, console: Console) -> None:
+    """The same of any page."""
     answer = page.answer
     console.print(Text(answer.sentence, style="bold"))
     console.print(Text(answer.trust, style=COLORS[answer.confidence]))

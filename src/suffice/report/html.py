@@ -68,9 +68,9 @@ def html(page: Page, folder: Path | None = None) -> str:
 
 
 def packed_plotly() -> str:
-    """The part of Plotly's code that draws surfaces and contours, as gzip and base64; scripts/bundle_plotly.py makes it.
+    """The part of Plotly's code that draws surfaces and contours, as gzip and base64.
 
-    A page unpacks it by ``DecompressionStream``, without the network.
+    A page unpacks it by ``DecompressionStream``, without the network. scripts/bundle_plotly.py makes it.
     """
     packed = files("suffice.report").joinpath("assets", "plotly.min.js.gz").read_bytes()
     return base64.b64encode(packed).decode()

@@ -23,7 +23,9 @@ def escaped(text: str) -> str:
     parts = " ".join(text.split()).split("`")
     is_code = len(parts) % 2 == 1
     shown = [
-        part if is_code and number % 2 else re.sub(r"([\\*_\[\]#|~])", r"\\\1", part).replace("&", "&amp;").replace("<", "&lt;")
+        part
+        if is_code and number % 2
+        else re.sub(r"([\\*_\[\]#|~])", r"\\\1", part).replace("&", "&amp;").replace("<", "&lt;")
         for number, part in enumerate(parts)
     ]
     return ("`" if is_code else "\\`").join(shown)

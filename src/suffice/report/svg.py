@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import textwrap
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 
@@ -22,11 +23,8 @@ WIDE, NARROW = (8.4, 4.5), (3.7, 3.3)
 ROW = 0.2
 """Inches of a row of the legend below a narrow figure."""
 
-INK = "#222222"
-"""Text and lines of a light page."""
-
-GROUND = "#161616"
-"""Of a dark page."""
+LETTERS = 40
+"""In a line of that legend."""
 
 KNOWN = {
     "#0072b2": "#56b4e9",
@@ -91,9 +89,9 @@ def with_axes(figure: Figure) -> Markup:
     for which in ("wide", "narrow"):
         drawing, axes = _drawn(replace(figure, marks=()), which)
         marks = _themed("".join(_mark(mark, axes) for mark in figure.marks))
-        drawing = drawing.replace("<svg ", f"<svg data-axes='{json.dumps(asdict(axes))}' ", 1)
-        found.append(Markup(f"{drawing.rpartition('</svg>')[0]}{marks}</svg>"))
-    return Markup("").join(found)
+        placed = str(drawing).replace("<svg ", f"<svg data-axes='{json.dumps(asdict(axes))}' ", 1)
+        found.append(f"{placed.rpartition('</svg>')[0]}{marks}</svg>")
+    return Markup("".join(found))
 
 
 def _mark(mark: Mark, axes: Axes) -> str:
@@ -115,8 +113,21 @@ def _mark(mark: Mark, axes: Axes) -> str:
 
 
 def inline_maps(maps: HeatMaps) -> Markup:
-    """Heat maps, whose cells are a picture and whose names are text."""
-    return _svg(draw_heat_maps(maps), maps.name, "maps", f"Heat maps: {', '.join(maps.titles)}")
+    """Heat maps, whose cells are a picture and whose names are text; on a phone one below the other."""
+    canvas = draw_heat_maps(maps)
+    whole = _svg(canvas, maps.name, "maps", f"Heat maps: {', '.join(maps.titles)}")
+    scale, height = 72 / canvas.dpi, 72 * canvas.get_size_inches()[1]
+    axes = canvas.axes[: len(maps.titles)]  # and behind them the colours
+    starts = [0.0 if (box := of.get_tightbbox()) is None else box.x0 * scale - 4 for of in axes]
+    ends = [*starts[1:], 72 * canvas.get_size_inches()[0]]
+    crops = (
+        f'<svg class="figure" role="img" aria-label="{escape(title)}" '
+        f'viewBox="{start:.1f} 0 {end - start:.1f} {height:.1f}"><use href="#drawing-{escape(maps.name)}"/></svg>'
+        for title, start, end in zip(maps.titles, starts, ends, strict=True)
+    )
+    head, group, body = str(whole).partition("<g")
+    named = f'{head}{group} id="drawing-{escape(maps.name)}"{body}'
+    return Markup(f'{named}<div class="crops">{"".join(crops)}</div>')
 
 
 def dark_colors(markup: str) -> dict[str, str]:
@@ -134,14 +145,15 @@ def _drawn(figure: Figure, which: str) -> tuple[Markup, Axes]:
         size, legend = NARROW, axes.get_legend()
         if legend is not None:
             handles, labels = axes.get_legend_handles_labels()
+            labels = [textwrap.fill(label, LETTERS) for label in labels]
             legend.remove()
             canvas.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=9)
-            size = (NARROW[0], NARROW[1] + ROW * len(labels))
+            size = (NARROW[0], NARROW[1] + ROW * sum(label.count("\n") + 1 for label in labels))
     canvas.set_size_inches(*size)
     markup = _svg(canvas, figure.name, which, figure.title)
-    box, (width, height) = axes.get_window_extent(), canvas.get_size_inches()
+    box, height = axes.get_window_extent(), 72 * canvas.get_size_inches()[1]
     scale = 72 / canvas.dpi
-    ends = (box.x0 * scale, box.x1 * scale, height * 72 - box.y1 * scale, height * 72 - box.y0 * scale)
+    ends = (box.x0 * scale, box.x1 * scale, height - box.y1 * scale, height - box.y0 * scale)
     return markup, Axes(axes.get_xlim(), axes.get_ylim(), *ends)
 
 
@@ -155,9 +167,9 @@ def _svg(canvas: Canvas, name: str, which: str, title: str) -> Markup:
         text = pattern.sub(instead, text)
     text = PICTURE.sub(_fewer_colors, text)
     text = _themed(text)
-    box = re.search(r'viewBox="[^"]*"', text)
-    assert box is not None
-    head = f'<svg class="figure {which}" data-name="{escape(name)}" role="img" aria-label="{escape(title)}" {box[0]}'
+    width, height = (72 * end for end in canvas.get_size_inches())
+    box = f'viewBox="0 0 {width:.1f} {height:.1f}"'
+    head = f'<svg class="figure {which}" data-name="{escape(name)}" role="img" aria-label="{escape(title)}" {box}'
     spaces = ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     return Markup(head + spaces + text[text.index(">") :])
 

@@ -1,11 +1,14 @@
 """The files that people read of a run: its page twice, as HTML and as Markdown, and its figures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from suffice.errors import InputError
 from suffice.report.html import html
 from suffice.report.markdown import markdown
 from suffice.report.matplotlib import film, picture, save_figures
 from suffice.report.pages import page_of
+from suffice.report.pages.compare import compare_page
 from suffice.report.pages.page import Maps, Moving, Page
 from suffice.results import RESULT, MethodsResult, Result, read_result
 from suffice.storage import atomic_write, locked
@@ -31,6 +34,23 @@ def write_report(result: Result, folder: Path) -> Path:
             if (folder / of.folder / RESULT).exists():  # a folder may have been copied without those of its methods
                 write_report(read_result(folder / of.folder), folder / of.folder)
     return write_page(page_of(result, folder), folder)
+
+
+def write_comparison(runs: Mapping[Path, Result], folder: Path) -> tuple[Page, Path]:
+    """Writes the page that compares several runs; returns it, and where it lies.
+
+    Args:
+        runs: the results, by their folders.
+        folder: for ``report.html``, ``report.md`` and ``figures``; a run's own folder is refused.
+
+    Raises:
+        InputError: runs that cannot be compared, or a folder that holds a run.
+    """
+    if (folder / RESULT).exists():
+        raise InputError(f"{folder}: holds a run; give another folder for the comparison with --out")
+    page = compare_page(runs, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return page, write_page(page, folder)
 
 
 def write_page(page: Page, folder: Path) -> Path:

@@ -50,7 +50,8 @@ def analysis_answer(result: AnalysisResult) -> Answer:
 
 
 ABOUT = (
-    "This is about measuring the loss, not about how good a model trained on more data would be: ask `suffice forecast`."
+    "This is about measuring the loss, not about how good a model trained on more data would be: ask `suffice "
+    "forecast`."
 )
 
 
@@ -96,8 +97,10 @@ def _next_steps(result: AnalysisResult) -> Iterator[str]:
         yield f"To report this loss, or to compare two models by it, your {samples:,} samples are enough."
     if difference.size is not None:
         yield (
-            f"To stop adding samples one by one, {rounded(difference.size):,} are enough: beyond, one more sample moves "
-            f"the mean loss by less than {percent(difference.tolerance)}. It says nothing about how far the loss still is "
+            f"To stop adding samples one by one, {rounded(difference.size):,} are enough: beyond, one more sample "
+            "moves "
+            f"the mean loss by less than {percent(difference.tolerance)}. It says nothing about how far the loss "
+            "still is "
             "from its end."
         )
     command = shlex.join(["suffice", "forecast", result.problem.model, result.problem.data])

@@ -1,5 +1,6 @@
 """What the curvature says: the shape of the loss surface at the trained weights, and when samples stop changing it."""
 
+import itertools
 from collections.abc import Iterator
 
 from suffice.report.answers.answer import Answer
@@ -25,7 +26,10 @@ def curvature_answer(result: CurvatureResult) -> Answer:
 def steep_directions(result: CurvatureResult) -> int | None:
     """The eigenvalues before the widest gap, where that stands out; None otherwise."""
     values = sorted((abs(of.value) for of in result.spectrum.eigenvalues), reverse=True)
-    gaps = [(before / after if after > 0 else float("inf"), place) for place, (before, after) in enumerate(zip(values, values[1:], strict=False), 1)]
+    gaps = [
+        (before / after if after > 0 else float("inf"), place)
+        for place, (before, after) in enumerate(itertools.pairwise(values), 1)
+    ]
     widest, place = max(gaps, default=(0.0, 0))
     return place if widest >= GAP else None
 
@@ -43,12 +47,18 @@ def _sentence(result: CurvatureResult) -> str:
     if all(value == 0 for value in values):
         shape = "At the trained weights the loss surface is flat"
     elif down:
-        shape = f"These weights are no minimum: {down} of the {len(values)} strongest directions of the loss surface curve downwards"
+        shape = (
+            f"These weights are no minimum: {down} of the {len(values)} strongest directions of the loss surface "
+            "curve downwards"
+        )
     elif steep is not None:
         one = "direction" if steep == 1 else "directions"
         shape = f"Around the trained weights the loss surface is a bowl with {steep} steep {one}"
     else:
-        shape = f"Around the trained weights the loss surface is a bowl: its {len(values)} strongest directions all curve upwards"
+        shape = (
+            f"Around the trained weights the loss surface is a bowl: its {len(values)} strongest directions all "
+            "curve upwards"
+        )
     if result.surface is None:
         return f"{shape}."
     size = settled_size(result.surface, result.spectrum.loss)
@@ -60,7 +70,10 @@ def _sentence(result: CurvatureResult) -> str:
 def _more(result: CurvatureResult) -> Iterator[str]:
     values = ", ".join(f"{of.value:.3g}" for of in result.spectrum.eigenvalues)
     yield f"The strongest curvatures (eigenvalues of the Hessian) are {values}."
-    yield f"The trace, the sum of all curvatures, is {result.spectrum.trace}; the Frobenius norm is {result.spectrum.frobenius}."
+    yield (
+        f"The trace, the sum of all curvatures, is {result.spectrum.trace}; the Frobenius norm is "
+        f"{result.spectrum.frobenius}."
+    )
     yield f"The mean loss at these weights is {result.spectrum.loss:.3g}."
     strongest = max(result.layers, key=lambda layer: abs(layer.largest.value))
     yield f"The layer with the strongest curvature is {strongest.name}: {strongest.largest.value:.3g}."
@@ -70,8 +83,10 @@ def _trust(result: CurvatureResult) -> Trust:
     values = result.spectrum.eigenvalues
     worst = max((of.residual / abs(of.value) for of in values if of.value), default=0.0)
     if worst <= EXACT:
-        return Trust(word="high", reason=f"every eigenvalue is known to {max(worst, 1e-6):.1g} of its value or better")
-    return Trust(word="medium", reason=f"an eigenvalue is known to {worst:.1g} of its value only")
+        return Trust(
+            word="high", reason=f"every eigenvalue is known to {100 * max(worst, 1e-6):.1g}% of its value or better"
+        )
+    return Trust(word="medium", reason=f"one eigenvalue is known to {100 * worst:.2g}% of its value only")
 
 
 def _next_steps(result: CurvatureResult) -> Iterator[str]:
@@ -89,4 +104,7 @@ def _next_steps(result: CurvatureResult) -> Iterator[str]:
             yield f"Measure curvature on about {rounded(size):,} samples: more hardly change the surface."
     values = result.spectrum.eigenvalues
     if steep_directions(result) is None:
-        yield f"Ask for more than {len(values)} eigenvalues (`--count {3 * len(values)}`) to see where the steep ones end."
+        yield (
+            f"Ask for more than {len(values)} eigenvalues (`--count {3 * len(values)}`) to see where the steep "
+            "ones end."
+        )

@@ -61,7 +61,10 @@ def trust_of(result: CurveResult) -> Trust:
     sizes = len({training.size for training in result.trainings})
     if answer is None:
         size = result.predicted.sizes[-1]
-        step, reason = (1 if size <= FAR * largest else 2), f"the curve is continued to {size / largest:.2g} times the largest size"
+        step, reason = (
+            (1 if size <= FAR * largest else 2),
+            f"the curve is continued to {size / largest:.2g} times the largest size",
+        )
     elif answer.status == "cannot_tell":
         return Trust(word="cannot tell", reason=answer.explanation)
     elif answer.size is None or answer.low is None:
@@ -155,9 +158,17 @@ def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int)
         if known or ends:
             yield f"{known}{ends}."
     else:
-        far = f"{size / largest:.2g} times the largest size you measured" if size > largest else "within the measured sizes"
+        far = (
+            f"{size / largest:.2g} times the largest size you measured"
+            if size > largest
+            else "within the measured sizes"
+        )
         yield f"About {rounded(size):,} samples reach {goal}{sure}: {far}."
-        ends = f"{rounded(low):,} to {rounded(answer.high):,} samples" if answer.high else f"at least {rounded(low):,} samples; an upper end is not known"
+        ends = (
+            f"{rounded(low):,} to {rounded(answer.high):,} samples"
+            if answer.high
+            else f"at least {rounded(low):,} samples; an upper end is not known"
+        )
         yield f"{width}: {ends}."
     if of_other is not None and size <= sizes[-1]:
         probability = share_in_words(float(np.interp(np.log(size), np.log(sizes), of_other)))

@@ -43,14 +43,14 @@ def forecast_answer(result: ForecastResult) -> Answer:
     if result.forecast.status == "cannot_tell":
         sentence = f"Cannot tell yet: {lowered(result.forecast.explanation)}"
         return Answer(sentence, trust.word, trust.reason, (), remedies(findings)[:MOST_STEPS], findings)
-    first, *others = result.answers or [None]
+    first, others = (result.answers[0], result.answers[1:]) if result.answers else (None, [])
     more: list[str]
     if first is None:
         gain, *rest = _by_usefulness(result)
         sentence, more = _first_gain(result, gain), [*map(gain_in_words, rest)]
     else:
         sentence, *more = _of_answer(result, first)
-        more += [words for other in others if other for words in _of_answer(result, other)]
+        more += [words for other in others for words in _of_answer(result, other)]
         more += map(gain_in_words, result.gains)
     more += _limits(result)
     steps = list(_next_steps(result, first))[:MOST_STEPS]
@@ -114,7 +114,9 @@ def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
     there = curve.at([size])
     shares = [share_in_words(float(there.probability(answer.tolerance, of)[0])) for of in ("mean", "next")]
     surer = surer_size(curve, answer)
-    plan = "" if surer is None or surer <= size else f" It takes about {rounded(surer):,} for a probability of {SURE:.0%}."
+    plan = (
+        "" if surer is None or surer <= size else f" It takes about {rounded(surer):,} for a probability of {SURE:.0%}."
+    )
     yield (
         f"With {rounded(size) if size > result.samples else size:,} samples the average model reaches it with "
         f"probability {shares[0]}, a single one with {shares[1]}.{plan}"

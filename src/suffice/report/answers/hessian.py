@@ -24,24 +24,34 @@ def hessian_answer(result: HessianResult) -> Answer:
     largest = strongest(result, last)
     sentence = f"{when}, {share:.0%} of the block's curvature is the outer-product part; it is steepest in {largest}."
     more = [
-        f"Share: the squared Frobenius norm of H_o over that of H_o and H_f together. Accuracy on the samples: {last.accuracy:.1%}.",
-        f"The largest eigenvalue is {last.parts['full'].spectral:.3g}, with {last.outliers} outliers before the widest gap of the spectrum.",
+        "Share: the squared Frobenius norm of H_o over that of H_o and H_f together. Accuracy on the samples: "
+        f"{last.accuracy:.1%}.",
+        f"The largest eigenvalue is {last.parts['full'].spectral:.3g}, with {last.outliers} "
+        f"{'outlier' if last.outliers == 1 else 'outliers'} before the widest gap of the spectrum.",
     ]
     if first is not last:
         more.append(
             f"At initialisation the share was {outer_share(first):.0%} and the largest eigenvalue "
             f"{first.parts['full'].spectral:.3g}."
         )
-    bounds = [bound.spectral / last.parts["full"].spectral for bound in last.bounds.values() if last.parts["full"].spectral > 0]
+    bounds = [
+        bound.spectral / last.parts["full"].spectral
+        for bound in last.bounds.values()
+        if last.parts["full"].spectral > 0
+    ]
     if bounds:
-        more.append(f"The bounds that need no Hessian are {min(bounds):,.0f} to {max(bounds):,.0f} times as large as it.")
+        more.append(
+            f"The bounds that need no Hessian are {min(bounds):,.0f} to {max(bounds):,.0f} times as large as it."
+        )
     if share >= 0.5:
         step = (
-            f"Use Gauss-Newton methods at these weights: they keep the outer-product part, {share:.0%} of the curvature."
+            f"Use Gauss-Newton methods at these weights: they keep the outer-product part, {share:.0%} of the "
+            "curvature."
         )
     else:
         step = (
-            f"Do not replace the Hessian by Gauss-Newton here: that keeps {share:.0%} of the curvature and drops the rest."
+            f"Do not replace the Hessian by Gauss-Newton here: that keeps {share:.0%} of the curvature and drops "
+            "the rest."
         )
     return Answer(
         sentence,

@@ -62,7 +62,9 @@ def trust_of(result: MethodsResult) -> Trust:
         return Trust(word="low", reason=f"no size has a method that is better with probability {SURE:.0%} ({names})")
     compared = [of for of in result.methods if curve_of(of, comparison) is not None]
     found = [finding for of in compared for finding in of.forecast.findings]
-    worst = next((finding for severity in ("serious", "warning") for finding in found if finding.severity == severity), None)
+    worst = next(
+        (finding for severity in ("serious", "warning") for finding in found if finding.severity == severity), None
+    )
     if worst is not None and worst.severity == "serious":
         return Trust(word="low", reason=f"{worst.what} ({worst.code})")
     if worst is not None:
@@ -78,7 +80,9 @@ def _findings(result: MethodsResult) -> list[FindingValue]:
     for of in result.methods:
         for finding in of.forecast.findings:
             found.setdefault(finding.model_dump_json(), (finding, []))[1].append(of.method)
-    return [finding.model_copy(update={"what": f"{listed(names)}: {finding.what}"}) for finding, names in found.values()]
+    return [
+        finding.model_copy(update={"what": f"{listed(names)}: {finding.what}"}) for finding, names in found.values()
+    ]
 
 
 def _next_steps(result: MethodsResult, comparison: Comparison) -> Iterator[str]:
@@ -104,7 +108,9 @@ def _next_steps(result: MethodsResult, comparison: Comparison) -> Iterator[str]:
             continue
         metric: Metric = "accuracy" if fewest.criterion == "target_accuracy" else "loss"
         more = rounded(answer.size - result.samples)
-        yield f"For {target_in_words(metric, fewest.tolerance)}, collect {more:,} more samples and train {fewest.method}."
+        yield (
+            f"For {target_in_words(metric, fewest.tolerance)}, collect {more:,} more samples and train {fewest.method}."
+        )
 
 
 def curve_of(of: OfMethod, comparison: Comparison) -> Curve | None:

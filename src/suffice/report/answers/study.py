@@ -68,11 +68,13 @@ def study_answer(result: StudyResult) -> Answer:
     ranked = _ranked(result, failed)
     worse = [*_got_worse(result, failed), *_learned_nothing(result, failed)]
     if not ranked:
-        sentence = worse[0] if worse else f"No training on {largest_size(result):,} samples finished: all of them diverged."
+        sentence = (
+            worse[0] if worse else f"No training on {largest_size(result):,} samples finished: all of them diverged."
+        )
         reason = "no training learned more from more samples" if worse else "there is nothing to compare"
         return Answer(sentence, "cannot tell", reason, worse[1:], _repairs(result, failed))
     best, trust = ranked[0], _trust(result, ranked)
-    more = [_reached(result, ranked), *worse, _settled_or_not(result, failed)]
+    more = [_reached(result, ranked), *_gain_of_seeds(result, best), *worse, _settled_or_not(result, failed)]
     steps = [*_next_steps(result, ranked), *_repairs(result, failed)][:MOST_STEPS]
     return Answer(f"{_lead(result, ranked)} {_last_gain(result, best)}", trust.word, trust.reason, more, steps)
 
@@ -122,7 +124,9 @@ def last_gains(result: StudyResult, method: str) -> tuple[int, list[float]]:
     ]
     largest = max((cell.size for cell in cells), default=0)
     before = max((cell.size for cell in cells if cell.size < largest), default=0)
-    of_seed = {size: {cell.seed: cell.test_accuracy for cell in cells if cell.size == size} for size in (before, largest)}
+    of_seed = {
+        size: {cell.seed: cell.test_accuracy for cell in cells if cell.size == size} for size in (before, largest)
+    }
     shared = of_seed[before].keys() & of_seed[largest].keys()
     return before, [(of_seed[largest][seed] or 0.0) - (of_seed[before][seed] or 0.0) for seed in sorted(shared)]
 
@@ -133,12 +137,21 @@ def _last_gain(result: StudyResult, method: str) -> str:
         return "Whether more would help cannot be told from one size."
     largest, mean = largest_size(result), fmean(gains)
     step = "The last doubling" if largest == 2 * before else f"The step from {before:,} samples"
-    ends = f" ({_signed(min(gains))} to {_signed(max(gains))})" if len(gains) > 1 else ""
-    if min(gains) > 0 and mean >= ENOUGH:
-        return f"{step} still gained {_signed(mean)} points{ends}."
-    if mean >= ENOUGH:
-        return f"{step} gained {_signed(mean)} points, not in every seed{ends}."
-    return f"{step} changed it by {_signed(mean)} points{ends}, so more of the same would hardly help."
+    if mean < ENOUGH:
+        return f"{step} added {_signed(mean)} points: more of the same would hardly help."
+    return f"{step} still gained {_signed(mean)} points{'' if min(gains) > 0 else ', not in every seed'}."
+
+
+def _gain_of_seeds(result: StudyResult, method: str) -> list[str]:
+    """What the last step of size gained in each seed."""
+    before, gains = last_gains(result, method)
+    if len(gains) < 2:
+        return []
+    return [
+        f"From {before:,} to {largest_size(result):,} samples the accuracy of {method} changed by "
+        f"{_signed(min(gains))} to "
+        f"{_signed(max(gains))} points over {len(gains)} seeds."
+    ]
 
 
 def _signed(share: float) -> str:
@@ -156,7 +169,10 @@ def _reached(result: StudyResult, ranked: Sequence[str]) -> str:
     found = []
     for method in ranked:
         accuracy = result.study.curves[method].accuracy
-        mean, low, high = (in_words("accuracy", min(1.0, max(0.0, float(end[-1])))) for end in (accuracy.mean, accuracy.low, accuracy.high))
+        mean, low, high = (
+            in_words("accuracy", min(1.0, max(0.0, float(end[-1]))))
+            for end in (accuracy.mean, accuracy.low, accuracy.high)
+        )
         found.append(f"{method} {mean} ({low} to {high})")
     return f"On {result.test_samples:,} test samples, trained on {largest_size(result):,}: {', '.join(found)}."
 
@@ -169,7 +185,10 @@ def _trust(result: StudyResult, ranked: Sequence[str]) -> Trust:
     best, *others = (result.study.curves[method].accuracy for method in ranked)
     close = [method for method, other in zip(ranked[1:], others, strict=True) if other.high[-1] >= best.low[-1]]
     if close:
-        return Trust(word="medium", reason=f"the interval of {ranked[0]} overlaps with that of {listed(close)} at the largest size")
+        return Trust(
+            word="medium",
+            reason=f"the interval of {ranked[0]} overlaps with that of {listed(close)} at the largest size",
+        )
     if seeds < 3:
         return Trust(word="medium", reason=f"there are {seeds} seeds")
     clear = " and the leader's interval is clear of the others'" if others else ""
@@ -205,7 +224,11 @@ def _next_steps(result: StudyResult, ranked: Sequence[str]) -> list[str]:
 def _repairs(result: StudyResult, failed: Mapping[str, tuple[float, float] | None]) -> list[str]:
     """What to do about trainings that got worse, or learned nothing."""
     if not failed:
-        return [] if any(cell.status == "finished" for cell in result.study.cells) else ["Lower the learning rate (`--learning-rate`)."]
+        return (
+            []
+            if any(cell.status == "finished" for cell in result.study.cells)
+            else ["Lower the learning rate (`--learning-rate`)."]
+        )
     steps = result.configuration.get("steps")
     now = f" ({steps:,} now)" if isinstance(steps, int) and not result.configuration.get("by_method") else ""
     return [

@@ -79,7 +79,7 @@ function sortBy(table, column, head) {
 }
 
 for (const table of document.querySelectorAll("table")) {
-  table.after(tools(
+  table.parentElement.append(tools(
     button("Copy as CSV", "Copied", () => copyText(csv(cellsOf(table)))),
     button("Copy as Markdown", "Copied", () => copyText(markdown(cellsOf(table)))),
   ));

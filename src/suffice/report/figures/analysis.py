@@ -19,7 +19,7 @@ def analysis_figures(result: AnalysisResult) -> list[Figure]:
 
 
 def remaining_figure(result: AnalysisResult) -> Figure:
-    """How far the mean loss of k samples is from that of unlimited data, the tolerance, and the size that reaches it."""
+    """How far the mean loss of k samples is from that of unlimited data, and the size that reaches the tolerance."""
     landscape, settling, answer = result.landscape, result.settling[0], result.sufficient_sizes[0]
     relative = settling.relative is not None
     spread, sizes = settling.relative or settling.absolute, landscape.sizes
@@ -45,7 +45,8 @@ def remaining_figure(result: AnalysisResult) -> Figure:
         title="How far the measured loss still is from that of unlimited data",
         caption=(
             "Typical distance (root mean square over the orders of the samples and the points around the trained "
-            f"weights) between the mean loss of so many samples and that of unlimited data. Band: {result.confidence:.0%} "
+            "weights) between the mean loss of so many samples and that of unlimited data. Band: "
+            f"{result.confidence:.0%} "
             "interval. Dotted: continued as 1/√k. Chance alone: what one more sample changes at the trained weights, "
             "which is arithmetic for any model."
         ),

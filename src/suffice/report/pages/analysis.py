@@ -63,7 +63,10 @@ def _size(answer: SufficientSize) -> tuple[str, str]:
 def _found(result: AnalysisResult) -> Iterator[str]:
     problem = result.problem
     if problem.coefficient_of_variation is None:
-        yield "The loss differs from sample to sample by an amount that cannot be set against its mean, which is not positive."
+        yield (
+            "The loss differs from sample to sample by an amount that cannot be set against its mean, which is "
+            "not positive."
+        )
     else:
         yield (
             f"The loss differs from sample to sample by {problem.coefficient_of_variation:.3g} times its mean (the "
@@ -73,7 +76,8 @@ def _found(result: AnalysisResult) -> Iterator[str]:
     geometry = _geometry(result)
     adds = "adds to" if geometry >= 1 else "takes from"
     yield (
-        f"Around the trained weights that difference is {geometry:.3g} times as large: this is what the geometry of the "
+        f"Around the trained weights that difference is {geometry:.3g} times as large: this is what the geometry of "
+        "the "
         f"loss surface {adds} the arithmetic."
     )
     if result.curvature is not None:

@@ -62,7 +62,8 @@ def _layers(result: CurvatureResult) -> Table:
 def _computed(result: CurvatureResult) -> list[str]:
     return [
         f"The Hessian H is the second derivative of the mean loss of {result.samples:,} samples in "
-        f"{result.moving_parameters:,} parameters. No matrix is made: all numbers come from products of H with vectors.",
+        f"{result.moving_parameters:,} parameters. No matrix is made: all numbers come from products of H with "
+        "vectors.",
         "Eigenvalues are those of a Krylov space that is restarted until their residuals are small; trace, norm and "
         "density come from random vectors, with their standard errors; docs/curvature.md has the methods.",
     ]

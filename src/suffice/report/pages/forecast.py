@@ -126,7 +126,11 @@ def _computed(result: ForecastResult) -> Iterator[str]:
         )
         yield "The slope of the learning curve comes from the losses and the curvature of these fits."
     elif curve.estimator == "information":
-        held = "" if curve.penalty is None else f", held by a penalty of {curve.penalty:.3g} on the distance from its start"
+        held = (
+            ""
+            if curve.penalty is None
+            else f", held by a penalty of {curve.penalty:.3g} on the distance from its start"
+        )
         yield (
             "The slope of the learning curve is that of the tangent kernel of the trained parameters at the end of the "
             f"training on all samples{held}."

@@ -29,12 +29,16 @@ def hessian_page(result: HessianResult, cells: Float64[np.ndarray, "moments part
         missing = [Section("Heat maps", [Words(words)])]
     return Page(
         command="hessian",
-        subject=("a transformer block with a classifier", result.data, f"{size:,} parameters, {result.samples:,} samples"),
+        subject=(
+            "a transformer block with a classifier",
+            result.data,
+            f"{size:,} parameters, {result.samples:,} samples",
+        ),
         question=f"The Hessian of a transformer block on {result.data}",
         answer=hessian_answer(result),
         picture=picture,
         sections=[
-            Section("Along the training", [moments, *maps[:-1]]),
+            Section("Along the training", [moments, _bounds(result), *maps[:-1]]),
             *missing,
             *more_figures(figures if maps else others),
             Section("Norm of every block", list(_norms(result))),
@@ -47,9 +51,11 @@ def hessian_page(result: HessianResult, cells: Float64[np.ndarray, "moments part
 
 COMPUTED = (
     "H is the second derivative of the mean cross-entropy in all weights, in closed form. H = H_o + H_f: the "
-    "outer-product part H_o is what the curvature of the loss makes of the first derivatives of the logits, and is never "
+    "outer-product part H_o is what the curvature of the loss makes of the first derivatives of the logits, and is "
+    "never "
     "negative; the functional part H_f is what the bending of the logits themselves adds.",
-    "Norms are spectral: the largest |eigenvalue|. The bounds are of the norm of H, and need no Hessian; docs/theory.md "
+    "Norms are spectral: the largest |eigenvalue|. The bounds are of the norm of H, and need no Hessian; "
+    "docs/theory.md "
     "derives all of them.",
 )
 
@@ -60,7 +66,8 @@ def _maps(result: HessianResult, cells: Float64[np.ndarray, "moments parts cells
         yield Maps(
             maps,
             f"Epoch {moment.epoch}{when}",
-            f"Epoch {moment.epoch}{when}. |H|, with the blocks of the parameters marked. Each cell is the root mean square "
+            f"Epoch {moment.epoch}{when}. |H|, with the blocks of the parameters marked. Each cell is the root mean "
+            "square "
             f"of the entries in it; colours go over {DECADES} decades below the largest cell of all moments. Narrow "
             "blocks have no name here.",
         )
@@ -71,7 +78,6 @@ def _moments(result: HessianResult) -> Table:
     rows = []
     for moment in result.moments:
         norms = [f"{moment.parts[part].spectral:.3g}" for part in PARTS]
-        bounds = [f"{bound.spectral:.3g}" for bound in moment.bounds.values()]
         rows.append(
             [
                 f"{moment.epoch}",
@@ -79,14 +85,27 @@ def _moments(result: HessianResult) -> Table:
                 f"{moment.accuracy:.1%}",
                 f"{moment.parts['full'].trace:.3g}",
                 *norms,
-                *bounds,
                 f"{moment.outliers}",
             ]
         )
     columns = ["epoch", "loss", "accuracy", "trace", *(f"|{part}|" for part in parts)]
-    named = {"data": "bound from activations", "a_priori": "bound a priori"}
-    columns += [named[bound] for bound in result.moments[0].bounds]
-    return Table("moments", [*columns, "outliers"], rows, "Norms are spectral: the largest |eigenvalue|. H = H_o + H_f.")
+    return Table(
+        "moments", [*columns, "outliers"], rows, "Norms are spectral: the largest |eigenvalue|. H = H_o + H_f."
+    )
+
+
+def _bounds(result: HessianResult) -> Table:
+    named = {"data": "from activations", "a_priori": "a priori"}
+    rows = [
+        [
+            f"{moment.epoch}",
+            f"{moment.parts['full'].spectral:.3g}",
+            *(f"{of.spectral:.3g}" for of in moment.bounds.values()),
+        ]
+        for moment in result.moments
+    ]
+    columns = ["epoch", "|H|", *(f"bound {named[bound]}" for bound in result.moments[0].bounds)]
+    return Table("bounds", columns, rows, "Upper bounds of the norm of H, which need no Hessian.")
 
 
 def _norms(result: HessianResult) -> Iterator[Block]:
@@ -108,6 +127,9 @@ def _rows(names: list[str], summary: HessianSummary) -> tuple[list[list[str]], l
     for name, norms in zip(names, summary.block_norms, strict=True):
         rows.append([name, *(f"{norm:.2g}" for norm in norms)])
         shades.append(
-            [max(0.0, 1 + float(np.log10(norm / largest)) / DECADES) if norm > 0 and largest > 0 else 0.0 for norm in norms]
+            [
+                max(0.0, 1 + float(np.log10(norm / largest)) / DECADES) if norm > 0 and largest > 0 else 0.0
+                for norm in norms
+            ]
         )
     return rows, shades

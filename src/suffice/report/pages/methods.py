@@ -45,7 +45,8 @@ def _numbers(result: MethodsResult, comparison: Comparison) -> Table:
         [[size, *map(_entry, entries)] for size, entries in rows],
         f"Test {comparison.metric} with its {result.confidence:.0%} interval. P: probability that the method is better "
         "than all others. ✓: the method to use. With more samples a more expensive one takes its place where it is "
-        "better with probability 80%, a cheaper one where it is with 50%. From cheap to expensive: head, last_layers(n), "
+        "better with probability 80%, a cheaper one where it is with 50%. From cheap to expensive: head, "
+        "last_layers(n), "
         "lora(r), full.",
     )
 
@@ -58,9 +59,7 @@ def _compared(comparison: Comparison) -> list[str]:
     table = comparison.correlation
     names, shared = list(table), "errors" if comparison.metric == "accuracy" else "losses"
     pairs = ", ".join(
-        f"{name} and {other}: {table[name][other]:.2f}"
-        for row, name in enumerate(names)
-        for other in names[row + 1 :]
+        f"{name} and {other}: {table[name][other]:.2f}" for row, name in enumerate(names) for other in names[row + 1 :]
     )
     return [
         "Equally likely curves of the methods were drawn together, and counted at each size. The methods are tested on "
@@ -72,9 +71,11 @@ def _compared(comparison: Comparison) -> list[str]:
 
 
 UNTOLD = (
-    "How it would be for another training: each method keeps its steps, its rate and its penalty at all sizes. A method "
+    "How it would be for another training: each method keeps its steps, its rate and its penalty at all sizes. A "
+    "method "
     "that gets more steps with more samples may overtake earlier.",
     "How one training will turn out. The probabilities are about the mean over trainings.",
-    "Much beyond ten times the samples at hand. What each forecast rests on, and when not to trust it, is in the report "
+    "Much beyond ten times the samples at hand. What each forecast rests on, and when not to trust it, is in the "
+    "report "
     "of its method.",
 )

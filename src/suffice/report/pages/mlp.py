@@ -14,7 +14,11 @@ def mlp_page(result: MLPResult) -> Page:
     first, *others = mlp_figures(result)
     return Page(
         command="analyze",
-        subject=(f"{len(result.networks)} fully connected networks", "synthetic data", f"{result.samples:,} samples each"),
+        subject=(
+            f"{len(result.networks)} fully connected networks",
+            "synthetic data",
+            f"{result.samples:,} samples each",
+        ),
         question="How the loss surface of fully connected networks settles",
         answer=mlp_answer(result),
         picture=Drawn(first),
@@ -31,7 +35,8 @@ def mlp_page(result: MLPResult) -> Page:
 def _computed(result: MLPResult) -> str:
     return (
         f"{len(result.networks)} networks, each trained by SGD on {result.samples:,} samples of its own from a known "
-        "distribution, with the mean squared error. L_k(w) is the mean loss of the first k of them at weights w; w* are "
+        "distribution, with the mean squared error. L_k(w) is the mean loss of the first k of them at weights w; w* "
+        "are "
         "the trained weights, and the probes are points drawn from spheres around w*. Over unlimited unseen samples no "
         f"fit can have a mean squared error below {result.noise_floor:.3g}, the variance of the noise."
     )
@@ -43,12 +48,15 @@ def _shown(result: MLPResult) -> Iterator[str]:
         "S/√(k(k+1)) over the orders of the samples, whether the model has learned anything or nothing."
     )
     yield (
-        "What is measured is the height S(w), the spread of the loss from sample to sample. It depends on the network, on "
-        "its training and on where it is measured; away from w* it is higher, and that is what the geometry of the surface "
+        "What is measured is the height S(w), the spread of the loss from sample to sample. It depends on the "
+        "network, on "
+        "its training and on where it is measured; away from w* it is higher, and that is what the geometry of the "
+        "surface "
         "adds."
     )
     yield (
-        "A low curve is no sign of a good model: a network that fits its own samples closely has a small S(w*) on them, "
+        "A low curve is no sign of a good model: a network that fits its own samples closely has a small S(w*) on "
+        "them, "
         "and a larger one on unseen samples."
     )
     yield (
@@ -57,7 +65,8 @@ def _shown(result: MLPResult) -> Iterator[str]:
     )
     for size, exact, least, middle, largest in comparison(result):
         yield (
-            f"At k = {size:,} a moving average of factor {result.configuration['smoothing']} makes {exact:.3g} times the "
+            f"At k = {size:,} a moving average of factor {result.configuration['smoothing']} makes {exact:.3g} times "
+            "the "
             f"true value of an exact 1/k, and of these networks' curves at w* {middle:.2g} times (median; 80% of them "
             f"{least:.2g} to {largest:.2g})."
         )
@@ -71,10 +80,14 @@ def _slopes(result: MLPResult) -> str:
     error = fmean(center.slope_error for center in centers)
     return (
         f"Slopes of the curves in order on log axes, by least squares at {len(result.slope_sizes)} log-spaced k from "
-        f"{result.slope_sizes[0]:,} to {result.slope_sizes[-1]:,}, ± their standard errors: at such k the residuals are "
-        f"nearly independent. {within} of the {len(result.networks)} slopes at w* lie within two standard errors of those in "
-        f"random orders of the same losses, which are on average {orders:.3f} with a deviation of {deviation:.3f} (mean "
-        f"standard error: {error:.3f}). The expected curves all have {result.law_slope:.4f}; a single order is a little "
+        f"{result.slope_sizes[0]:,} to {result.slope_sizes[-1]:,}, ± their standard errors: at such k the residuals "
+        "are "
+        f"nearly independent. {within} of the {len(result.networks)} slopes at w* lie within two standard errors of "
+        "those in "
+        f"random orders of the same losses, which are on average {orders:.3f} with a deviation of {deviation:.3f} "
+        "(mean "
+        f"standard error: {error:.3f}). The expected curves all have {result.law_slope:.4f}; a single order is a "
+        "little "
         f"flatter, since the logarithm of skewed losses is. The moving average of an exact 1/k has "
         f"{result.smoothed_exact_slope:.2f}; those of the networks have no standard error, since their points are not "
         "independent."

@@ -42,7 +42,9 @@ def differing(result: Result) -> dict[str, Any]:
     return {
         name: value
         for name, value in result.configuration.items()
-        if name not in fields or fields[name].is_required() or value != fields[name].get_default(call_default_factory=True)
+        if name not in fields
+        or fields[name].is_required()
+        or value != fields[name].get_default(call_default_factory=True)
     }
 
 

@@ -110,7 +110,8 @@ def _worth(result: StudyResult) -> Iterator[Block]:
             for method in methods_of(result)
         ],
         "With all classes. Accuracy and loss are means over seeds, sizes medians over seeds. “Settles at” is the size "
-        "from which on the quantity stays near its value at the largest size; “not by” means that the last step of size "
+        "from which on the quantity stays near its value at the largest size; “not by” means that the last step of "
+        "size "
         "still gains more than that.",
     )
     if result.study.agreement:
@@ -147,7 +148,8 @@ def _agreement(result: StudyResult) -> Table:
             for of in result.study.agreement
         ],
         f"Spearman's rank correlation of k* with the size at which test loss or accuracy settles, its "
-        f"{result.confidence:.0%} interval (tasks and methods drawn), the same given CV (how much the loss differs from "
+        f"{result.confidence:.0%} interval (tasks and methods drawn), the same given CV (how much the loss differs "
+        "from "
         "sample to sample, relative to its mean), and k* over that size (geometric mean, plateaus only).",
     )
 
@@ -177,7 +179,17 @@ def _checks(result: StudyResult) -> Table:
                 *saved_there,
             ]
         )
-    columns = ["classes", "method", "seed", "criterion", "tolerance", "k*", "interval of k*", "what settles", "settles at"]
+    columns = [
+        "classes",
+        "method",
+        "seed",
+        "criterion",
+        "tolerance",
+        "k*",
+        "interval of k*",
+        "what settles",
+        "settles at",
+    ]
     columns += ["interval", "CV", "labels saved", "seconds saved", "accuracy lost"]
     return Table("check-rows", columns, rows, f"All {len(rows)} checks.")
 
@@ -192,18 +204,22 @@ def _surface_of(shown: Retrained, result: StudyResult) -> str:
 def _computed(result: StudyResult) -> list[str]:
     seeds = len({cell.seed for cell in result.study.cells})
     return [
-        f"The ground truth: the model was trained anew on nested parts of {result.pool:,} samples of {result.classes:,} "
+        f"The ground truth: the model was trained anew on nested parts of {result.pool:,} samples of "
+        f"{result.classes:,} "
         f"classes, with {seeds} {'seed' if seeds == 1 else 'seeds'}, and tested on {result.test_samples:,} others.",
-        f"Intervals are {result.confidence:.0%} intervals of the mean over seeds. A training that diverged has no numbers "
+        f"Intervals are {result.confidence:.0%} intervals of the mean over seeds. A training that diverged has no "
+        "numbers "
         "and is not averaged.",
     ]
 
 
 def _untold(result: StudyResult) -> list[str]:
     return [
-        f"What happens beyond {largest_size(result):,} samples. “Settled” means near the value at the largest size, which "
+        f"What happens beyond {largest_size(result):,} samples. “Settled” means near the value at the largest size, "
+        "which "
         "may itself still be far from that with unlimited data.",
-        "How it would be for another model, other data, or another way to train. All combinations here share the model and "
+        "How it would be for another model, other data, or another way to train. All combinations here share the "
+        "model and "
         "the data, so the agreement with k* is that of one case.",
         "More of a size than the sizes tried allow: between two of them, where a curve settles is interpolated.",
         "That k* causes anything. It describes how well a mean over k samples stands for the mean over all at fixed "

@@ -52,7 +52,9 @@ def prediction_figure(
         if answer.criterion == "cost_per_sample" and name == "accuracy" and answer.size is not None:
             marks.append(Mark("x", answer.size, f"{answer.size:,}: cost is gain", ORANGE))
         if answer.criterion == f"target_{name}":
-            marks.append(Mark("y", factor * answer.tolerance, f"target {target_in_words(name, answer.tolerance)}", ORANGE))
+            marks.append(
+                Mark("y", factor * answer.tolerance, f"target {target_in_words(name, answer.tolerance)}", ORANGE)
+            )
             if answer.size is not None and answer.size <= 4 * sizes[-1]:
                 marks.append(Mark("x", answer.size, f"about {rounded(answer.size):,}", ORANGE))
     return Figure(
