@@ -197,7 +197,7 @@ def test_without_a_size_there_is_nothing_to_train_next(asked, tmp_path, browser)
     assert browser.get_log("browser") == []
     assert browser.find_element(By.ID, "answer").text == curve_answer(made).sentence
     assert not any(step.text.startswith("Train ") for step in browser.find_elements(By.CSS_SELECTOR, "#steps li"))
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#predicted th")) == (3 if asked is None else 5)
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#predicted thead th")) == (3 if asked is None else 5)
     assert len(browser.find_elements(By.ID, "probability")) == (asked is not None)
 
 
@@ -213,7 +213,8 @@ def test_the_page_fits_and_can_be_read_on_any_screen(tmp_path, browser, scheme, 
         ground, ink, points = browser.execute_script(
             f"const page = getComputedStyle(document.body), score = document.querySelector('#score .figure.{shown}');"
             "const point = [...score.querySelectorAll('use')].find((use) => use.style.fill.includes('222222'));"
-            "return [page.backgroundColor, getComputedStyle(score.querySelector('text')).fill, getComputedStyle(point).fill]"
+            "const fill = (part) => getComputedStyle(part).fill;"
+            "return [page.backgroundColor, fill(score.querySelector('text')), fill(point)]"
         )
         assert browser.find_element(By.CSS_SELECTOR, f"#score .figure.{shown}").is_displayed()
         assert ink == points == browser.execute_script("return getComputedStyle(document.body).color")

@@ -39,7 +39,7 @@ KNOWN = {
 }
 """Colours of light figures, and what they are on a dark ground."""
 
-LEAST = 0.2
+LEAST = 0.215
 """Luminance that a line has at least on a dark ground: a contrast of 4.5 to 1."""
 
 TIDY = [
@@ -193,7 +193,7 @@ def on_dark(color: str) -> str:
 
     Example:
         >>> on_dark("#0072b2"), on_dark("#440154"), on_dark("#bddf26")
-        ('#56b4e9', '#96719f', '#bddf26')
+        ('#56b4e9', '#9a76a3', '#bddf26')
     """
     if color in KNOWN:
         return KNOWN[color]
