@@ -12,6 +12,7 @@ from functools import cache
 from markupsafe import Markup, escape
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from suffice.report.figures.figure import Figure, HeatMaps, Mark
@@ -116,15 +117,18 @@ def inline_maps(maps: HeatMaps) -> Markup:
     """Heat maps, whose cells are a picture and whose names are text; on a phone one below the other."""
     canvas = draw_heat_maps(maps)
     whole = _svg(canvas, maps.name, "maps", f"Heat maps: {', '.join(maps.titles)}")
-    scale, height = 72 / canvas.dpi, 72 * canvas.get_size_inches()[1]
-    axes = canvas.axes[: len(maps.titles)]  # and behind them the colours
-    starts = [0.0 if (box := of.get_tightbbox()) is None else box.x0 * scale - 4 for of in axes]
-    ends = [*starts[1:], 72 * canvas.get_size_inches()[0]]
-    crops = (
-        f'<svg class="figure" role="img" aria-label="{escape(title)}" '
-        f'viewBox="{start:.1f} 0 {end - start:.1f} {height:.1f}"><use href="#drawing-{escape(maps.name)}"/></svg>'
-        for title, start, end in zip(maps.titles, starts, ends, strict=True)
-    )
+    height = 72 * canvas.get_size_inches()[1]
+    boxes = [box.frozen() if (box := of.get_tightbbox()) else of.get_window_extent() for of in canvas.axes]
+    count = len(maps.titles)
+    parts = [*boxes[: count - 1], Bbox.union(boxes[count - 1 :])]  # the colours stand behind the last one
+    crops = []
+    for title, box in zip(maps.titles, parts, strict=True):
+        left, bottom, width, tall = (72 / canvas.dpi * end for end in box.padded(5).bounds)
+        view = f"{left:.1f} {height - bottom - tall:.1f} {width:.1f} {tall:.1f}"
+        crops.append(
+            f'<svg class="figure" role="img" aria-label="{escape(title)}" viewBox="{view}">'
+            f'<use href="#drawing-{escape(maps.name)}"/></svg>'
+        )
     head, group, body = str(whole).partition("<g")
     named = f'{head}{group} id="drawing-{escape(maps.name)}"{body}'
     return Markup(f'{named}<div class="crops">{"".join(crops)}</div>')

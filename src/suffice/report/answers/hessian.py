@@ -41,7 +41,7 @@ def hessian_answer(result: HessianResult) -> Answer:
     ]
     if bounds:
         more.append(
-            f"The bounds that need no Hessian are {min(bounds):,.0f} to {max(bounds):,.0f} times as large as it."
+            f"The bounds that need no Hessian are {_times(min(bounds))} to {_times(max(bounds))} times as large as it."
         )
     if share >= 0.5:
         step = (
@@ -60,6 +60,15 @@ def hessian_answer(result: HessianResult) -> Answer:
         more,
         [step, "To see how it is in a model of yours, run `suffice curvature MODEL DATA`."],
     )
+
+
+def _times(ratio: float) -> str:
+    """
+    Example:
+        >>> _times(52.3), _times(3e15)
+        ('52', 'over a million')
+    """
+    return "over a million" if ratio > 1e6 else f"{ratio:,.0f}"
 
 
 def outer_share(moment: Moment) -> float:
