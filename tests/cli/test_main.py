@@ -146,7 +146,7 @@ def test_a_curve_answers_from_tables_and_folders_and_is_replayed_by_its_configur
     done = suffice(*asked, "--target", "0.85", "--assurance", "0.6", "--sizes", "1000,3000", "--out", run)
     assert (done.returncode, done.stderr) == (0, "")
     shown = " ".join(done.stdout.split())  # lines are broken to the width of the terminal
-    assert "samples reach 85% accuracy with probability 0.6: " in shown
+    assert "samples reach 85% accuracy with probability 60%: " in shown
     assert all(word in shown for word in ("1,000", "3,000", "P(85%)", "Train ", str(run)))
     written = (run / "result.json").read_bytes()
     (run / "report.html").unlink()

@@ -13,7 +13,7 @@ from suffice.report.answers import curve_answer
 from suffice.report.answers.curve import next_in_words
 from suffice.report.figures.curve import curve_figures
 
-SAID = "About 800 samples reach 82% accuracy with probability 0.8: 2 times the largest size you measured."
+SAID = "About 800 samples reach 82% accuracy with probability 80%: 2 times the largest size you measured."
 
 
 @pytest.mark.parametrize(
@@ -26,19 +26,19 @@ SAID = "About 800 samples reach 82% accuracy with probability 0.8: 2 times the l
         ),
         (
             answer(assurance=0.97, confidence=0.94),
-            "About 800 samples reach 82% accuracy with probability 0.97: 2 times the largest size you measured.",
+            "About 800 samples reach 82% accuracy with probability 97%: 2 times the largest size you measured.",
         ),
         (
             answer(size=100, low=100, high=130),
-            "Already 100 samples, the smallest measured size, reach 82% accuracy with probability 0.8.",
+            "Already 100 samples, the smallest measured size, reach 82% accuracy with probability 80%.",
         ),
         (
             answer(size=100, low=100, high=100),
-            "Already 100 samples, the smallest measured size, reach 82% accuracy with probability 0.8.",
+            "Already 100 samples, the smallest measured size, reach 82% accuracy with probability 80%.",
         ),
         (
             answer(size=None, low=None, high=None, assurance=0.995),
-            "82% accuracy cannot be promised with probability 0.995: with 1,600 samples, 4 times the largest measured "
+            "82% accuracy cannot be promised with probability 99.5%: with 1,600 samples, 4 times the largest measured "
             "size, the curve is at 85.0% (84.0% to 86.0%).",
         ),
         (

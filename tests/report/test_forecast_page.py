@@ -19,7 +19,7 @@ from suffice.results import LearningCurve, SufficientSize
         ({"target_loss": 0.34}, "About 510 samples reach a loss of 0.34: 410 more than you have."),
         (
             {"target_accuracy": 0.76, "assurance": 0.8},
-            "About 240 samples reach 76% accuracy with probability 0.8: 140 more than you have.",
+            "About 240 samples reach 76% accuracy with probability 80%: 140 more than you have.",
         ),
         ({"target_loss": 0.6}, "The 100 samples you have should be enough for a loss of 0.6."),
         ({"excess": 0.05}, "A loss within 0.05 of its limit with 403 samples (395 to 412)."),

@@ -119,7 +119,7 @@ def _out_of_reach(result: CurveResult, answer: SufficientSize) -> Iterator[str]:
     far = f"with {sizes[-1]:,} samples, {sizes[-1] / largest_size(result):.3g} times the largest measured size"
     most = 0.0 if of_asked is None else float(of_asked.max())
     if answer.assurance is not None:
-        judged = f"cannot be promised with probability {answer.assurance:g}"
+        judged = f"cannot be promised with probability {100 * answer.assurance:.3g}%"
     elif most <= UNLIKELY:
         judged = "is out of reach"
     else:
@@ -148,7 +148,7 @@ def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int)
     sizes, (of_asked, of_other) = result.drawn.sizes, _probabilities(result)
     next_model = " of the next model" if _is_of_next(result) else ""
     goal, largest = f"{goal_in_words(result.metric, answer.tolerance)}{next_model}", largest_size(result)
-    sure = "" if answer.assurance is None else f" with probability {answer.assurance:g}"
+    sure = "" if answer.assurance is None else f" with probability {100 * answer.assurance:.3g}%"
     width = f"{100 * answer.confidence:.3g}% interval"
     if size == sizes[0]:
         yield f"Already {size:,} samples, the smallest measured size, reach {goal}{sure}."

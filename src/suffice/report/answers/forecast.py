@@ -100,7 +100,7 @@ def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
         yield from _out_of_reach(result, answer, goal)
         yield _at_hand(result, metric)
         return
-    sure = "" if answer.assurance is None else f" with probability {answer.assurance:.3g}"
+    sure = "" if answer.assurance is None else f" with probability {100 * answer.assurance:.3g}%"
     next_model = " of the next model" if answer.of == "next" else ""
     if answer.size <= result.samples:
         yield f"The {result.samples:,} samples you have should be enough for {goal}{next_model}{sure}."
@@ -159,7 +159,7 @@ def _out_of_reach(result: ForecastResult, answer: SufficientSize, goal: str) -> 
         judged = "is out of reach" if most <= UNLIKELY else "is probably out of reach"
         judged = "may be out of reach" if most > DOUBTFUL else judged
     else:
-        judged = f"cannot be promised with probability {answer.assurance:.3g}"
+        judged = f"cannot be promised with probability {100 * answer.assurance:.3g}%"
     yield f"{capitalized(goal)}{next_model} {judged}: {levels}."
     yield f"However many samples there are, it is reached with probability {share_in_words(most)} at most."
 
@@ -231,7 +231,7 @@ def _next_steps(result: ForecastResult, answer: SufficientSize | None) -> Iterat
     yield f"Collect {more:,} more samples{', ' + classes if classes else '.'}{plan}"
     yield from fixes
     part = rounded(max(1.0, (answer.size - result.samples) / 4))
-    if answer.high is None or answer.high > 2 * answer.low if answer.low else False:
+    if answer.low is not None and (answer.high is None or answer.high > 2 * answer.low):
         yield f"Collect in parts: after the first {part:,}, run this again, and the interval gets narrower."
 
 

@@ -233,7 +233,7 @@ def _fewest(result: MethodsResult, fewest: Fewest) -> Iterator[str]:
         if method != fewest.method and answer.status != "cannot_tell"
     ]
     first = answers[fewest.method]
-    sure = "" if first.assurance is None else f" with probability {first.assurance:g}"
+    sure = "" if first.assurance is None else f" with probability {100 * first.assurance:.3g}%"
     sizes = "; ".join([_size(first, result.samples), *others])
     yield f"{goal}{sure} takes the fewest samples with {fewest.method}: {sizes}."
     shares = [f"than {method} with probability {share_in_words(share)}" for method, share in fewest.fewer.items()]
