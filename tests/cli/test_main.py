@@ -105,7 +105,7 @@ def test_a_forecast_answers_and_its_report_can_be_written_anew(tmp_path, suffice
     done = suffice(*asked, "--target-accuracy", "0.75", "--sizes", "400,1000")
     assert (done.returncode, done.stderr) == (0, "")
     shown = " ".join(done.stdout.split())  # lines are broken to the width of the terminal
-    assert all(word in shown for word in ("1,000", "the accuracy should reach 75%", "Confidence:", run))
+    assert all(word in shown for word in ("1,000", "samples reach 75% accuracy", "Confidence:", run))
     (tmp_path / "run" / "report.html").unlink()
     assert suffice("report", run).returncode == 0
     assert (tmp_path / "run" / "report.html").exists()
@@ -124,7 +124,7 @@ def test_a_curve_answers_from_tables_and_folders_and_is_replayed_by_its_configur
     done = suffice(*asked, "--target", "0.85", "--assurance", "0.6", "--sizes", "1000,3000", "--out", run)
     assert (done.returncode, done.stderr) == (0, "")
     shown = " ".join(done.stdout.split())  # lines are broken to the width of the terminal
-    assert "the accuracy should reach 85% with probability 0.6; 90% interval: " in shown
+    assert "samples reach 85% accuracy with probability 60%: " in shown
     assert all(word in shown for word in ("1,000", "3,000", "P(85%)", "Train ", str(run)))
     written = (run / "result.json").read_bytes()
     (run / "report.html").unlink()
@@ -188,7 +188,7 @@ def test_answer_states_every_size(small_run):
     console = Console(record=True, width=200, file=io.StringIO())
     print_answer(result, console)
     text = console.export_text()
-    assert result.sufficient_sizes[0].explanation in text
+    assert f"The loss measured on your {result.problem.samples:,} samples is within" in text
     assert all(f"{answer.size:,}" in text for answer in result.sufficient_sizes)
 
 

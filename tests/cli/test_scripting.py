@@ -29,10 +29,26 @@ def test_json_is_the_result_and_nothing_else(scores, tmp_path, suffice):
     done = suffice("curve", scores, "--target", "0.85", "--json", "--out", tmp_path / "run")
     assert done.returncode == 0
     assert json.loads(done.stdout) == json.loads((tmp_path / "run" / "result.json").read_text())
-    assert all(words in done.stderr for words in ("should reach 85%", "Report: "))
+    assert all(words in done.stderr for words in ("samples reach 85% accuracy", "Report: "))
     again = suffice("report", tmp_path / "run", "--json")
     assert again.stdout == done.stdout
     assert again.stderr.startswith("Report: ")
+
+
+def test_a_comparison_is_for_people(scores, tmp_path, suffice):
+    runs = [tmp_path / "a", tmp_path / "b"]
+    for run in runs:
+        assert suffice("curve", scores, "--out", run, "-q").returncode == 0
+    done = suffice("report", *runs, "--out", tmp_path / "both", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "suffice: --json prints the result of one run, and a comparison has none: leave it out, or give one run\n"
+    )
+    assert not (tmp_path / "both").exists()
+    done = suffice("report", *runs, "--out", tmp_path / "both")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == f"Report: {tmp_path / 'both' / 'report.html'}"
+    assert suffice("report", *runs, "--out", tmp_path / "both", "-q") == (0, "", "")
 
 
 def test_quiet_prints_errors_only(scores, tmp_path, suffice):

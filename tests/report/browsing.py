@@ -4,9 +4,15 @@ from contextlib import contextmanager
 
 
 def open_page(browser, folder):
-    """Opens the page of a run's folder and waits until its figures are drawn."""
+    """Opens the page of a run's folder, waits until its figures are drawn, and unfolds all of it."""
     browser.get((folder / "report.html").as_uri())
     browser.execute_async_script("const done = arguments[0]; drawn.then(() => done(), done)")
+    browser.execute_script("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+
+
+def lines_of(browser, name):
+    """How many lines, bands and marks the figure of a page has."""
+    return browser.execute_script(f"return document.querySelectorAll('#{name} .figure.wide [clip-path]').length")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browsing import on_screen, open_page
+from browsing import lines_of, on_screen, open_page
 from curve_results import SIZES, answer, predictions, result
 from selenium.webdriver.common.by import By
 
@@ -13,7 +13,7 @@ from suffice.report.answers import curve_answer
 from suffice.report.answers.curve import next_in_words
 from suffice.report.figures.curve import curve_figures
 
-SAID = "With 800 samples the accuracy should reach 82% with probability 0.8; 90% interval: 560 to 1,300 samples."
+SAID = "About 800 samples reach 82% accuracy with probability 80%: 2 times the largest size you measured."
 
 
 @pytest.mark.parametrize(
@@ -22,73 +22,108 @@ SAID = "With 800 samples the accuracy should reach 82% with probability 0.8; 90%
         (answer(), SAID),
         (
             answer(high=None, assurance=None),
-            "With 800 samples the accuracy should reach 82% with probability 0.5; 90% interval: 560 samples or more, "
-            "with no upper end.",
+            "About 800 samples reach 82% accuracy: 2 times the largest size you measured.",
         ),
         (
             answer(assurance=0.97, confidence=0.94),
-            "With 800 samples the accuracy should reach 82% with probability 0.97; 94% interval: 560 to 1,300 samples.",
+            "About 800 samples reach 82% accuracy with probability 97%: 2 times the largest size you measured.",
         ),
         (
             answer(size=100, low=100, high=130),
-            "Already with 100 samples, the smallest measured size, the accuracy should reach 82% with probability "
-            "below 0.01; 90% interval: up to 130 samples.",
+            "Already 100 samples, the smallest measured size, reach 82% accuracy with probability 80%.",
         ),
         (
             answer(size=100, low=100, high=100),
-            "Already with 100 samples, the smallest measured size, the accuracy should reach 82% with probability "
-            "below 0.01.",
+            "Already 100 samples, the smallest measured size, reach 82% accuracy with probability 80%.",
         ),
         (
             answer(size=None, low=None, high=None, assurance=0.995),
-            "The accuracy is not expected to reach 82% with probability 0.995: with 1,600 samples, 4 times the largest "
-            "measured size, it is above 0.99.",
+            "82% accuracy cannot be promised with probability 99.5%: with 1,600 samples, 4 times the largest measured "
+            "size, the curve is at 85.0% (84.0% to 86.0%).",
         ),
         (
             None,
-            "With 800 samples, 2 times the largest measured size, the accuracy should be 82.9%; 90% interval: 81.9% to "
-            "83.9%.",
+            "With 800 samples, 2 times the largest measured size, the accuracy should be 82.9% (90% interval: 81.9% to "
+            "83.9%).",
         ),
     ],
 )
 def test_the_answer_is_told_in_one_sentence(asked, said):
-    assert curve_answer(result(asked))[0] == said
+    assert curve_answer(result(asked)).sentence == said
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (answer(), "90% interval: 560 to 1,300 samples."),
+        (answer(high=None), "90% interval: at least 560 samples; an upper end is not known."),
+        (answer(assurance=0.97, confidence=0.94), "94% interval: 560 to 1,300 samples."),
+        (
+            answer(size=100, low=100, high=130),
+            "The probability there is below 1%; 90% interval: up to 130 samples.",
+        ),
+        (answer(size=100, low=100, high=100), "The probability there is below 1%."),
+    ],
+)
+def test_the_interval_follows_it(asked, said):
+    assert curve_answer(result(asked)).more[0] == said
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        (answer(low=560, high=1100), "high"),
+        (answer(), "medium"),
+        (answer(high=None), "low"),
+        (answer(size=8000, low=7000, high=9000), "low"),
+        (answer(size=None, low=None, high=None), "low"),  # it is reached with probability 1 at last
+        (answer(size=None, low=None, high=None, status="cannot_tell"), "cannot tell"),
+        (None, "medium"),
+    ],
+)
+def test_the_confidence_follows_the_interval_and_how_far_the_curve_is_continued(asked, word):
+    assert curve_answer(result(asked)).confidence == word
+    two = [{"size": size, "score": 0.8} for size in (100, 400)]
+    assert curve_answer(result(asked, trainings=two)).confidence != "high"
 
 
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        ("error", "the error should fall to 82%"),
-        ("loss", "the loss should fall to 0.82"),
-        ("score", "the score should reach 0.82"),
+        ("error", "reach 82% error"),
+        ("loss", "reach a loss of 0.82"),
+        ("score", "reach a score of 0.82"),
     ],
 )
-def test_each_metric_has_its_verb_and_unit(metric, said):
-    assert said in curve_answer(result(answer(), metric=metric))[0]
+def test_each_metric_has_its_unit(metric, said):
+    assert said in curve_answer(result(answer(), metric=metric)).sentence
 
 
 def test_out_of_reach_the_size_for_even_chances_is_told():
     unreachable = answer(size=None, low=None, high=None, assurance=0.995)
-    assert curve_answer(result(unreachable))[1:] == ["Probability 0.5 takes about 400 samples."]
+    assert curve_answer(result(unreachable)).more == [
+        "There it is reached with probability above 99%.",
+        "A probability of 50% takes about 400 samples.",
+    ]
     never = predictions(SIZES, 0.82)
     never["reached"] = {"mean": np.full(5, 0.1), "next": np.full(5, 0.1)}
-    assert len(curve_answer(result(unreachable, drawn=never))) == 1
+    assert curve_answer(result(unreachable, drawn=never)).more == ["There it is reached with probability 10%."]
 
 
 def test_the_sentences_after_it_tell_the_two_probabilities_apart_and_what_it_costs():
     costs = {"per_sample": 2, "at_size": 1600, "next_trainings": 1600}
-    _, of_next, cost = curve_answer(result(answer(), costs=costs))
+    _, of_next, cost = curve_answer(result(answer(), costs=costs)).more
     assert (
-        of_next == "This is about the average model on so many samples; the next one reaches it with probability 0.38."
+        of_next == "This is about the average model on so many samples; the next one reaches it with probability 38%."
     )
     assert cost.startswith("A training on 800 samples should cost about 1,600, in the unit of the given costs")
-    assert curve_answer(result(answer(assurance=None)))[-1] == "Probability 0.8 takes about 1,600 samples."
+    assert curve_answer(result(answer(assurance=None))).more[-1] == "A probability of 80% takes about 1,600 samples."
 
 
 def test_an_answer_far_beyond_what_was_measured_is_doubted():
     far = answer(size=8000, high=None)
-    assert curve_answer(result(far))[-1].startswith("But: this is 20 times the largest measured size")
-    assert not any(sentence.startswith("But") for sentence in curve_answer(result(answer(size=1600, high=1600))))
+    assert curve_answer(result(far)).more[-1].startswith("But: this is 20 times the largest measured size")
+    assert not any(sentence.startswith("But") for sentence in curve_answer(result(answer(size=1600, high=1600))).more)
 
 
 def test_what_to_train_next_is_told_where_it_narrows_the_interval():
@@ -99,7 +134,7 @@ def test_what_to_train_next_is_told_where_it_narrows_the_interval():
     )
     in_vain = {"size": 400, "seeds": 1, "interval_left": 0.97, "explanation": ""}
     told = next_in_words(result(answer(), next_trainings=in_vain))
-    assert told.startswith("No training on the samples at hand narrows the interval by much")
+    assert "no training on those at hand narrows the interval by much" in told
     assert "one model on 400 samples, leaves 97% of it" in told
     assert next_in_words(result()) is None
 
@@ -136,14 +171,14 @@ def test_the_page_shows_answer_figures_and_numbers(tmp_path, browser):
     open_page(browser, tmp_path)
     assert browser.get_log("browser") == []
     assert browser.find_element(By.ID, "answer").text == SAID
-    assert browser.find_elements(By.CSS_SELECTOR, "#score .main-svg")
-    assert browser.find_elements(By.CSS_SELECTOR, "#probability .main-svg")
-    assert browser.find_element(By.ID, "next").text == next_in_words(made)
+    assert lines_of(browser, "score") >= 3
+    assert lines_of(browser, "probability") >= 2
+    assert browser.find_elements(By.CSS_SELECTOR, "#steps li")[1].text == next_in_words(made)
     rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "#predicted tr")][1:]
     assert rows == [
-        "400 80.0% 79.0% to 81.0% below 0.01 below 0.01",
-        "800 82.9% 81.9% to 83.9% 0.5 0.25",
-        "1,600 85.0% 84.0% to 86.0% above 0.99 0.5",
+        "400 80.0% 79.0% to 81.0% below 1% below 1%",
+        "800 82.9% 81.9% to 83.9% 50% 25%",
+        "1,600 85.0% 84.0% to 86.0% above 99% 50%",
     ]
     rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "#given tr")][1:]
     assert rows == ["100 2 71.0% 70.0% 72.0%", "200 1 76.0% 76.0% 76.0%", "400 1 80.0% 80.0% 80.0%"]
@@ -160,9 +195,9 @@ def test_without_a_size_there_is_nothing_to_train_next(asked, tmp_path, browser)
     write_report(made, tmp_path)
     open_page(browser, tmp_path)
     assert browser.get_log("browser") == []
-    assert browser.find_element(By.ID, "answer").text == curve_answer(made)[0]
-    assert not browser.find_elements(By.ID, "next")
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#predicted th")) == (3 if asked is None else 5)
+    assert browser.find_element(By.ID, "answer").text == curve_answer(made).sentence
+    assert not any(step.text.startswith("Train ") for step in browser.find_elements(By.CSS_SELECTOR, "#steps li"))
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#predicted thead th")) == (3 if asked is None else 5)
     assert len(browser.find_elements(By.ID, "probability")) == (asked is not None)
 
 
@@ -174,10 +209,14 @@ def test_the_page_fits_and_can_be_read_on_any_screen(tmp_path, browser, scheme, 
     with on_screen(browser, width, scheme):
         open_page(browser, tmp_path)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        shown = "wide" if width > 640 else "narrow"
         ground, ink, points = browser.execute_script(
-            "const page = getComputedStyle(document.body), score = document.getElementById('score');"
-            "return [page.backgroundColor, score.layout.font.color, score.data.at(-1).line.color]"
+            f"const page = getComputedStyle(document.body), score = document.querySelector('#score .figure.{shown}');"
+            "const point = [...score.querySelectorAll('use')].find((use) => use.style.fill.includes('222222'));"
+            "const fill = (part) => getComputedStyle(part).fill;"
+            "return [page.backgroundColor, fill(score.querySelector('text')), fill(point)]"
         )
+        assert browser.find_element(By.CSS_SELECTOR, f"#score .figure.{shown}").is_displayed()
         assert ink == points == browser.execute_script("return getComputedStyle(document.body).color")
         brightness = sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3
         assert (brightness > 200) == (scheme == "dark")

@@ -1,11 +1,12 @@
 """The report of ``suffice hessian`` in a real browser, without a network."""
 
 import pytest
-from browsing import open_page
+from browsing import lines_of, open_page
 from selenium.webdriver.common.by import By
 
 from suffice.configuration import HessianConfig
 from suffice.report import write_report
+from suffice.report.answers.hessian import outer_share
 from suffice.runs.hessian import measure_hessian
 
 CONFIG = HessianConfig(samples=10, patch_size=2, key_width=4, hidden_width=4, epochs=1, moments=2)
@@ -23,14 +24,15 @@ def test_the_page_shows_heat_maps_norms_and_spectrum_without_network_or_errors(b
     folder, result = run
     open_page(browser, folder)
     assert browser.get_log("browser") == []
-    images = browser.find_elements(By.TAG_NAME, "img")
-    assert len(images) == len(result.moments)
-    assert all(browser.execute_script("return arguments[0].naturalWidth", image) > 1000 for image in images)
+    maps = browser.find_elements(By.CSS_SELECTOR, ".figure.maps")
+    assert len(maps) == len(result.moments)
+    assert all(len(drawn.find_elements(By.TAG_NAME, "image")) >= 3 for drawn in maps)
     for figure in ("spectrum", "norms", "bounds"):
-        drawn = f"return document.querySelectorAll('#{figure} .scatterlayer .trace').length"
-        assert browser.execute_script(drawn) >= 2
-    rows = browser.find_elements(By.CSS_SELECTOR, ".norms tr")
-    assert len(rows) == 3 * len(result.moments) * (len(result.parameters) + 1)
+        assert lines_of(browser, figure) >= 2
+    rows = browser.find_elements(By.CSS_SELECTOR, "[id^=norms-] tr")
+    assert len(rows) == 3 * (len(result.parameters) + 1)
+    share = outer_share(result.moments[-1])
+    assert f"{share:.0%} of the block's curvature" in browser.find_element(By.ID, "answer").text
 
 
 @pytest.mark.usefixtures("without_figure_files")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browsing import open_page
+from browsing import lines_of, open_page
 from selenium.webdriver.common.by import By
 
 from suffice.configuration import MLPConfig
@@ -28,20 +28,19 @@ def test_the_page_shows_answer_figures_and_every_network_without_network_or_erro
     folder, result = run
     open_page(browser, folder)
     assert browser.get_log("browser") == []
-    headline, *others = mlp_answer(result)
-    assert browser.find_element(By.ID, "answer").text == headline
-    assert all(sentence in browser.find_element(By.TAG_NAME, "header").text for sentence in others)
+    answer = mlp_answer(result)
+    assert browser.find_element(By.ID, "answer").text == answer.sentence
+    assert all(sentence in browser.find_element(By.TAG_NAME, "main").text for sentence in answer.more)
     for name in NAMES:
-        drawn = f"return document.querySelectorAll('#{name} .scatterlayer .trace').length"
-        assert browser.execute_script(drawn) >= 2, name
-    assert len(browser.find_elements(By.CSS_SELECTOR, ".networks tr")) == 1 + len(result.networks)
+        assert lines_of(browser, name) >= 2, name
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#networks tr")) == 1 + len(result.networks)
 
 
 def test_the_answer_states_the_measured_numbers(run):
     _, result = run
-    headline, heights, at_100 = mlp_answer(result)
+    slope, heights, at_100 = mlp_answer(result).more
     slopes = [network.surroundings[0].slope for network in result.networks]
-    assert f"{sum(slopes) / len(slopes):.3f}" in headline
+    assert f"{sum(slopes) / len(slopes):.3f}" in slope
     spreads = [network.surroundings[0].spread for network in result.networks]
     assert f"from {min(spreads):.3g} to {max(spreads):.3g}" in heights
     assert re.search(r"At k = 100 .* draws an exact 1/k 39 times too high", at_100)

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from suffice.report.answers.words import rounded
+
 
 @pytest.mark.deep
 def test_demo_answers_on_real_digits(tmp_path):
@@ -23,5 +25,5 @@ def test_demo_answers_on_real_digits(tmp_path):
     (answer,) = forecast["answers"]
     assert 300 < answer["size"] < 3000
     shown = " ".join(done.stdout.split())  # lines are broken to the width of the terminal
-    assert f"With {answer['size']:,} samples, {answer['size'] - 300:,} more than at hand" in shown
+    assert f"About {rounded(answer['size']):,} samples reach 82% accuracy: " in shown
     assert (tmp_path / "demo" / "forecast" / "report.html").exists()

@@ -1,6 +1,6 @@
-"""From a result to what people look at: figures, tables, and ``report.html``. Needs no torch and no model.
+"""From a result to what people look at: figures, tables, ``report.html`` and ``report.md``.
 
-Names are imported when they are used, since a table needs nothing that draws.
+Needs no torch and no model. Names are imported when they are used, since a table needs nothing that draws.
 """
 
 import lazy_loader

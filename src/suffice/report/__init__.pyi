@@ -1,1 +1,2 @@
-from .pages import write_report as write_report
+from .writing import write_comparison as write_comparison
+from .writing import write_report as write_report

@@ -24,6 +24,7 @@ CONTENTS = (
     CONFIGURATION,
     RESULT,
     "report.html",
+    "report.md",
     "figures",
     "ledger",
     "held_out_ledger",

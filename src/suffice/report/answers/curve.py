@@ -8,8 +8,9 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.report.answers.words import in_words, share_in_words, target_in_words
-from suffice.results import CurveResult, SufficientSize
+from suffice.report.answers.answer import MOST_STEPS, Answer
+from suffice.report.answers.words import capitalized, goal_in_words, in_words, rounded, share_in_words
+from suffice.results import CurveResult, SufficientSize, Trust, Word
 
 SURE = 0.8
 """Probability whose size is named beside that of 0.5, where no assurance was asked for."""
@@ -25,15 +26,65 @@ FAR = 16
 HARDLY = 0.95
 """Share of the interval that is left after trainings which are not worth it."""
 
+NARROW, WIDE = 2.0, 5.0
+"""Upper over lower end of the interval of a size, up to which the confidence is high, and medium."""
 
-def curve_answer(result: CurveResult) -> list[str]:
-    """Plain sentences, the most important first."""
-    answer = result.answer
+UNLIKELY, DOUBTFUL = 0.05, 0.2
+"""Probabilities up to which that a target is out of reach has high confidence, and medium."""
+
+FEW = 3
+"""Measured sizes below which the shape of the curve is that of other people's curves."""
+
+WORDS: tuple[Word, ...] = ("high", "medium", "low")
+
+
+def curve_answer(result: CurveResult) -> Answer:
+    """The size that reaches the target, or what more samples would bring."""
+    answer, trust = result.answer, trust_of(result)
     if answer is None:
-        return list(_without_target(result))
-    if answer.size is None or answer.low is None:
-        return list(_out_of_reach(result, answer))
-    return list(_with_size(result, answer, answer.size, answer.low))
+        sentences = list(_without_target(result))
+    elif answer.size is None or answer.low is None:
+        sentences = list(_out_of_reach(result, answer))
+    else:
+        sentences = list(_with_size(result, answer, answer.size, answer.low))
+    sentence, *more = sentences
+    return Answer(sentence, trust.word, trust.reason, more, list(_next_steps(result))[:MOST_STEPS])
+
+
+def trust_of(result: CurveResult) -> Trust:
+    """The confidence, from the interval of the answer, how far it is continued, and from how many sizes.
+
+    An interval up to 2 times as wide as its lower end is long gives high, up to 5 times medium, and beyond low; far
+    beyond the measured sizes, or from fewer than three of them, one step less.
+    """
+    answer, largest = result.answer, largest_size(result)
+    sizes = len({training.size for training in result.trainings})
+    if answer is None:
+        size = result.predicted.sizes[-1]
+        step, reason = (
+            (1 if size <= FAR * largest else 2),
+            f"the curve is continued to {size / largest:.2g} times the largest size",
+        )
+    elif answer.status == "cannot_tell":
+        return Trust(word="cannot tell", reason=answer.explanation)
+    elif answer.size is None or answer.low is None:
+        reached = _probabilities(result)[0]
+        most = 0.0 if reached is None else float(reached.max())
+        step = 0 if most <= UNLIKELY else 1 if most <= DOUBTFUL else 2
+        reason = f"it is reached with probability {share_in_words(most)} at most"
+    elif answer.size == result.drawn.sizes[0] and answer.high == answer.size:
+        step, reason = 0, "the smallest measured size reaches it"
+    else:
+        ratio = math.inf if answer.high is None else answer.high / answer.low
+        step = 0 if ratio <= NARROW else 1 if ratio <= WIDE else 2
+        reason = f"the interval is {answer.low:,} or more"
+        if answer.high is not None:
+            reason = f"the interval is {answer.low:,} to {answer.high:,}"
+        if answer.size > FAR * largest:
+            return Trust(word="low", reason=f"the size is {answer.size / largest:.3g} times the largest measured one")
+    if sizes < FEW and step < 2:
+        return Trust(word=WORDS[step + 1], reason=f"there are scores at {sizes} sizes only")
+    return Trust(word=WORDS[step], reason=reason)
 
 
 def given_scores(result: CurveResult) -> Iterator[tuple[int, int, float, float, float]]:
@@ -56,25 +107,29 @@ def _without_target(result: CurveResult) -> Iterator[str]:
         mean, low, high = (in_words(result.metric, end[index]) for end in (band.mean, band.low, band.high))
         yield (
             f"With {size:,} samples, {size / largest:.3g} times the largest measured size, the {result.metric} should "
-            f"be {mean}; {result.confidence:.0%} interval: {low} to {high}."
+            f"be {mean} ({result.confidence:.0%} interval: {low} to {high})."
         )
 
 
 def _out_of_reach(result: CurveResult, answer: SufficientSize) -> Iterator[str]:
-    whose = "next model's " if _is_of_next(result) else ""
-    goal = f"{result.metric} is not expected to {_reach_target(result, answer)}"
-    sentence = f"The {whose}{goal} with probability {_asked(answer)}"
-    sizes, (of_asked, _) = result.drawn.sizes, _probabilities(result)
-    if of_asked is None:
-        yield f"{sentence}."
-        return
-    yield (
-        f"{sentence}: with {sizes[-1]:,} samples, {sizes[-1] / largest_size(result):.3g} times the largest measured "
-        f"size, it is {share_in_words(of_asked[-1])}."
-    )
-    even = _size_for(EVEN, sizes, of_asked)
-    if even is not None:
-        yield f"Probability {EVEN} takes about {even:,} samples."
+    goal, sizes = goal_in_words(result.metric, answer.tolerance), result.drawn.sizes
+    whose = " by the next model" if _is_of_next(result) else ""
+    band, (of_asked, _) = result.drawn.score, _probabilities(result)
+    mean, low, high = (in_words(result.metric, end[-1]) for end in (band.mean, band.low, band.high))
+    far = f"with {sizes[-1]:,} samples, {sizes[-1] / largest_size(result):.3g} times the largest measured size"
+    most = 0.0 if of_asked is None else float(of_asked.max())
+    if answer.assurance is not None:
+        judged = f"cannot be promised with probability {100 * answer.assurance:.3g}%"
+    elif most <= UNLIKELY:
+        judged = "is out of reach"
+    else:
+        judged = "is probably out of reach" if most <= DOUBTFUL else "may be out of reach"
+    yield f"{capitalized(goal)}{whose} {judged}: {far}, the curve is at {mean} ({low} to {high})."
+    if of_asked is not None:
+        yield f"There it is reached with probability {share_in_words(of_asked[-1])}."
+        even = _size_for(EVEN, sizes, of_asked)
+        if even is not None:
+            yield f"A probability of {EVEN:.0%} takes about {even:,} samples."
 
 
 def _is_of_next(result: CurveResult) -> bool:
@@ -91,17 +146,30 @@ def _probabilities(result: CurveResult) -> tuple[Probabilities, Probabilities]:
 
 def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int) -> Iterator[str]:
     sizes, (of_asked, of_other) = result.drawn.sizes, _probabilities(result)
-    whose = "the next model's" if _is_of_next(result) else "the"
-    goal = f"{whose} {result.metric} should {_reach_target(result, answer)}"
+    next_model = " of the next model" if _is_of_next(result) else ""
+    goal, largest = f"{goal_in_words(result.metric, answer.tolerance)}{next_model}", largest_size(result)
+    sure = "" if answer.assurance is None else f" with probability {100 * answer.assurance:.3g}%"
     width = f"{100 * answer.confidence:.3g}% interval"
     if size == sizes[0]:
-        sure = "" if of_asked is None else f" with probability {share_in_words(of_asked[0])}"
-        end = "no upper end" if answer.high is None else f"up to {answer.high:,} samples"
-        ends = "" if answer.high == size else f"; {width}: {end}"
-        yield f"Already with {size:,} samples, the smallest measured size, {goal}{sure}{ends}."
+        yield f"Already {size:,} samples, the smallest measured size, reach {goal}{sure}."
+        end = "an upper end is not known" if answer.high is None else f"up to {answer.high:,} samples"
+        known = "" if of_asked is None else f"The probability there is {share_in_words(of_asked[0])}"
+        ends = "" if answer.high == size else f"{'; ' if known else ''}{width}: {end}"
+        if known or ends:
+            yield f"{known}{ends}."
     else:
-        ends = f"{low:,} to {answer.high:,} samples" if answer.high else f"{low:,} samples or more, with no upper end"
-        yield f"With {size:,} samples {goal} with probability {_asked(answer)}; {width}: {ends}."
+        far = (
+            f"{size / largest:.2g} times the largest size you measured"
+            if size > largest
+            else "within the measured sizes"
+        )
+        yield f"About {rounded(size):,} samples reach {goal}{sure}: {far}."
+        ends = (
+            f"{rounded(low):,} to {rounded(answer.high):,} samples"
+            if answer.high
+            else f"at least {rounded(low):,} samples; an upper end is not known"
+        )
+        yield f"{width}: {ends}."
     if of_other is not None and size <= sizes[-1]:
         probability = share_in_words(float(np.interp(np.log(size), np.log(sizes), of_other)))
         asked, other = ("next", "average") if _is_of_next(result) else ("average", "next")
@@ -111,30 +179,41 @@ def _with_size(result: CurveResult, answer: SufficientSize, size: int, low: int)
         )
     surer = None if of_asked is None or answer.assurance is not None else _size_for(SURE, sizes, of_asked)
     if surer is not None and surer > size:
-        yield f"Probability {SURE} takes about {surer:,} samples."
+        yield f"A probability of {SURE:.0%} takes about {surer:,} samples."
     if result.costs is not None and result.costs.at_size is not None:
         yield (
             f"A training on {size:,} samples should cost about {_cost(result.costs.at_size)}, in the unit of the given "
             "costs, which are taken as proportional to the samples."
         )
-    if size > FAR * largest_size(result):
+    if size > FAR * largest:
         yield (
-            f"But: this is {size / largest_size(result):.3g} times the largest measured size, and beyond 8 to {FAR} "
+            f"But: this is {size / largest:.3g} times the largest measured size, and beyond 8 to {FAR} "
             "times such curves were not compared with measured ones."
         )
-
-
-def _reach_target(result: CurveResult, answer: SufficientSize) -> str:
-    verb = "fall to" if result.metric in ("error", "loss") else "reach"
-    return f"{verb} {target_in_words(result.metric, answer.tolerance)}"
 
 
 def _cost(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _asked(answer: SufficientSize) -> str:
-    return f"{answer.assurance or EVEN:g}"
+def _next_steps(result: CurveResult) -> Iterator[str]:
+    answer, largest = result.answer, largest_size(result)
+    if answer is not None and answer.size is not None and answer.size > largest:
+        surer = None
+        of_asked = _probabilities(result)[0]
+        if of_asked is not None and answer.assurance is None:
+            surer = _size_for(SURE, result.drawn.sizes, of_asked)
+        plan = f", or {surer:,} for a probability of {SURE:.0%}" if surer and surer > answer.size else ""
+        yield f"Plan for {rounded(answer.size):,} samples in all{plan}."
+    elif answer is not None and answer.size is not None:
+        yield f"Stop collecting for this target: {answer.size:,} samples are enough."
+    elif answer is not None:
+        yield "Do not collect for this target with this training: change the model, its inputs or how it is trained."
+    trained = next_in_words(result)
+    if trained is not None:
+        yield trained
+    if answer is None:
+        yield "Name the score you need (`--target 0.9`), and the answer is a number of samples."
 
 
 def next_in_words(result: CurveResult) -> str | None:
@@ -147,8 +226,8 @@ def next_in_words(result: CurveResult) -> str | None:
     cost = f" They cost about {_cost(costs.next_trainings)}." if costs and costs.next_trainings is not None else ""
     if run.interval_left >= HARDLY:
         return (
-            f"No training on the samples at hand narrows the interval by much; the best choice, {trainings} on "
-            f"{run.size:,} samples, leaves {run.interval_left:.0%} of it: more samples are needed for a surer answer."
+            f"Collect more samples for a surer answer: no training on those at hand narrows the interval by much (the "
+            f"best choice, {trainings} on {run.size:,} samples, leaves {run.interval_left:.0%} of it)."
         )
     return (
         f"Train {trainings} on {run.size:,} samples: this should narrow the interval of the size to "

@@ -3,53 +3,135 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from suffice.report.answers.forecast import findings_in_words
-from suffice.report.answers.words import in_words, target_in_words
+from suffice.report.answers.answer import MOST_STEPS, Answer, remedies
+from suffice.report.answers.forecast import doubts_in_words
+from suffice.report.answers.words import in_words, listed, rounded, share_in_words, target_in_words
 from suffice.results import (
     Comparison,
     Curve,
     Fewest,
+    FindingValue,
     MethodsResult,
     Metric,
     OfMethod,
     SufficientSize,
     Takeover,
+    Trust,
+    Word,
     interval_in_words,
 )
 
-SURE = "0.8"
+SURE = 0.8
 """The probability from which on a method is taken to be the better one."""
 
+WORDS: tuple[Word, ...] = ("high", "medium", "low", "cannot tell")
 
-def methods_answer(result: MethodsResult) -> list[str]:
-    """Plain sentences, the most important first."""
-    comparison = result.comparison
+
+def methods_answer(result: MethodsResult) -> Answer:
+    """The method to use for each stretch of sizes."""
+    comparison, trust, findings = result.comparison, trust_of(result), _findings(result)
     silent = [
         f"{of.method}: no forecast. {of.forecast.explanation}"
         for of in result.methods
         if of.forecast.status == "cannot_tell"
     ]
-    asides = [*silent, *_confidences(result)]
+    doubts = [f"{of.method}: {doubt}" for of in result.methods for doubt in doubts_in_words(of.forecast)]
+    asides = [*silent, *_confidences(result), *doubts]
     if comparison is None:
         told = ", ".join(of.method for of in result.methods if of.forecast.status != "cannot_tell")
         what = f"only {told} has a forecast" if told else "none of them has a forecast"
-        return [f"The methods cannot be compared: {what}.", *asides]
-    return [
-        _advice(comparison),
+        sentence = f"The methods cannot be compared: {what}."
+        return Answer(sentence, trust.word, trust.reason, asides, remedies(findings)[:MOST_STEPS], findings)
+    more = [
         *([] if _is_undecided(comparison) else _details(comparison, result.confidence)),
         *(sentence for fewest in comparison.fewest for sentence in _fewest(result, fewest)),
         _chances(comparison),
         *asides,
     ]
+    steps = [*_next_steps(result, comparison), *remedies(findings)][:MOST_STEPS]
+    return Answer(_advice(comparison), trust.word, trust.reason, more, steps, findings)
 
 
-def findings_of_methods(result: MethodsResult) -> list[str]:
-    """What was found that makes forecasts less certain, each finding once, with the methods that it is about."""
-    findings: dict[str, list[str]] = {}
+def trust_of(result: MethodsResult) -> Trust:
+    """High where each stretch of sizes has a method that is surely the best, low where no size has one.
+
+    It is not above the least of the methods that are compared, and where some sizes have no surely best method, one
+    step below that. In files of earlier versions, whose methods were not judged, a serious finding counts as low, and
+    a warning as medium.
+    """
+    comparison = result.comparison
+    if comparison is None:
+        return Trust(word="cannot tell", reason="fewer than two methods have a forecast")
+    if _is_undecided(comparison):
+        names = listed(comparison.undecided[0].methods)
+        return Trust(word="low", reason=f"no size has a method that is better with probability {SURE:.0%} ({names})")
+    least = _least([of for of in result.methods if curve_of(of, comparison) is not None])
+    if least is not None and least.word != "high":
+        return Trust(
+            word="medium" if least.word == "medium" and not comparison.undecided else "low", reason=least.reason
+        )
+    if comparison.undecided:
+        return Trust(word="medium", reason=f"at some sizes no method is better with probability {SURE:.0%}")
+    return Trust(word="high", reason=f"at every size one method is better with probability {SURE:.0%} or more")
+
+
+def _least(compared: Sequence[OfMethod]) -> Trust | None:
+    """The trust in the forecast of the method that can be trusted least, and whose it is; None if none was judged."""
+    judged = [(of.method, trust) for of in compared if (trust := of.trust or _by_findings(of)) is not None]
+    if not judged:
+        return None
+    worst = max((trust for _, trust in judged), key=lambda trust: WORDS.index(trust.word))
+    names = [method for method, trust in judged if trust == worst]
+    whose = "" if len(names) == len(compared) else f"{listed(names)}: "
+    return Trust(word=worst.word, reason=f"{whose}{worst.reason}")
+
+
+def _by_findings(of: OfMethod) -> Trust | None:
+    words: dict[str, Word] = {"serious": "low", "warning": "medium"}
+    for severity, word in words.items():
+        for finding in of.forecast.findings:
+            if finding.severity == severity:
+                return Trust(word=word, reason=f"{finding.what} ({finding.code})")
+    return None
+
+
+def _findings(result: MethodsResult) -> list[FindingValue]:
+    """Of all methods, each once, with the methods that have it."""
+    found: dict[str, tuple[FindingValue, list[str]]] = {}
     for of in result.methods:
-        for finding in findings_in_words(of.forecast):
-            findings.setdefault(finding, []).append(of.method)
-    return [f"{listed(methods)}: {finding}" for finding, methods in findings.items()]
+        for finding in of.forecast.findings:
+            found.setdefault(finding.model_dump_json(), (finding, []))[1].append(of.method)
+    return [
+        finding.model_copy(update={"what": f"{listed(names)}: {finding.what}"}) for finding, names in found.values()
+    ]
+
+
+def _next_steps(result: MethodsResult, comparison: Comparison) -> Iterator[str]:
+    """What to train now, where to change, and the cheapest way to the target."""
+    now = max((index for index, size in enumerate(comparison.drawn.sizes) if size <= result.samples), default=0)
+    used = comparison.drawn.use[now]
+    yield f"With the {result.samples:,} samples you have, train {used}."
+    for stretch in comparison.advice[1:]:
+        if stretch.first > result.samples:
+            yield f"From about {rounded(stretch.first):,} samples on, train {stretch.methods[0]}."
+            break
+    for fewest in comparison.fewest:
+        answer = next(
+            (
+                answer
+                for of in result.methods
+                for answer in of.answers
+                if of.method == fewest.method and answer.criterion == fewest.criterion
+            ),
+            None,
+        )
+        if answer is None or answer.size is None or answer.size <= result.samples:
+            continue
+        metric: Metric = "accuracy" if fewest.criterion == "target_accuracy" else "loss"
+        more = rounded(answer.size - result.samples)
+        yield (
+            f"For {target_in_words(metric, fewest.tolerance)}, collect {more:,} more samples and train {fewest.method}."
+        )
 
 
 def _confidences(result: MethodsResult) -> Iterator[str]:
@@ -60,7 +142,7 @@ def _confidences(result: MethodsResult) -> Iterator[str]:
         if of.trust is not None and of.forecast.status != "cannot_tell"
     ]
     if told:
-        yield f"Confidence: {'; '.join(told)}."
+        yield f"Confidence by method: {'; '.join(told)}."
 
 
 def curve_of(of: OfMethod, comparison: Comparison) -> Curve | None:
@@ -91,42 +173,10 @@ def table_of(result: MethodsResult) -> tuple[list[str], list[tuple[str, list[Ent
         for method, curve in curves.items():
             there = curve.at([size])
             mean, low, high = (in_words(curve.metric, float(end[0])) for end in (there.mean, there.low, there.high))
-            chance = chance_in_words(told.best[method][index])
+            chance = share_in_words(told.best[method][index])
             entries.append(Entry(mean, f"{low} to {high}", chance, told.use[index] == method))
         rows.append((f"{size:,}", entries))
     return list(curves), rows
-
-
-def chance_in_words(share: float) -> str:
-    """A probability with two decimals, as far as comparisons know it.
-
-    Example:
-        >>> chance_in_words(0.8), chance_in_words(0.0312), chance_in_words(0.0003), chance_in_words(0.9996)
-        ('0.80', '0.03', 'below 0.01', 'above 0.99')
-    """
-    if share < 0.01:
-        return "below 0.01"
-    return "above 0.99" if share > 0.99 else f"{share:.2f}"
-
-
-def rounded(size: int) -> int:
-    """A size with two digits, as far as comparisons know it.
-
-    Example:
-        >>> rounded(1287), rounded(96), rounded(5)
-        (1300, 96, 5)
-    """
-    unit: int = 10 ** max(0, len(str(size)) - 2)
-    return round(size / unit) * unit
-
-
-def listed(words: Sequence[str]) -> str:
-    """
-    Example:
-        >>> listed(["head"]), listed(["head", "lora(4)"]), listed(["head", "lora(4)", "full"])
-        ('head', 'head and lora(4)', 'head, lora(4) and full')
-    """
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _advice(comparison: Comparison) -> str:
@@ -139,7 +189,7 @@ def _advice(comparison: Comparison) -> str:
     if not comparison.undecided:
         rest = [name for name in comparison.told.best if name != method]
         than = rest[0] if len(rest) == 1 else "each other one"
-        return f"Use {method}: up to {largest} samples it is better than {than} with probability {SURE} or more."
+        return f"Use {method}: up to {largest} samples it is better than {than} with probability {SURE:.0%} or more."
     if _is_undecided(comparison):
         methods = listed(comparison.undecided[0].methods)
         return f"{methods} are indistinguishable up to {largest} samples: use {method}, the cheapest."
@@ -171,7 +221,7 @@ def _undecided(comparison: Comparison) -> Iterator[str]:
         end = max(index for index, size in enumerate(comparison.drawn.sizes) if size <= stretch.last)
         used = comparison.drawn.use[end]
         reason = "leads" if used == comparison.drawn.lead[end] else "is cheaper"
-        yield f"{where} {_none_of(stretch.methods)} with probability {SURE}; {used} {reason}."
+        yield f"{where} {_none_of(stretch.methods)} with probability {SURE:.0%}; {used} {reason}."
 
 
 def _none_of(methods: Sequence[str]) -> str:
@@ -195,7 +245,7 @@ def _chances(comparison: Comparison) -> str:
     told = comparison.told
     of_sizes = []
     for index in dict.fromkeys((0, len(told.sizes) - 1)):
-        shares = ", ".join(f"{method} {chance_in_words(best[index])}" for method, best in told.best.items())
+        shares = ", ".join(f"{method} {share_in_words(best[index])}" for method, best in told.best.items())
         of_sizes.append(f"with {told.sizes[index]:,} samples {shares}")
     return f"Probability to be the best one: {'; '.join(of_sizes)}."
 
@@ -215,10 +265,10 @@ def _fewest(result: MethodsResult, fewest: Fewest) -> Iterator[str]:
         if method != fewest.method and answer.status != "cannot_tell"
     ]
     first = answers[fewest.method]
-    sure = "" if first.assurance is None else f" with probability {first.assurance:g}"
+    sure = "" if first.assurance is None else f" with probability {100 * first.assurance:.3g}%"
     sizes = "; ".join([_size(first, result.samples), *others])
     yield f"{goal}{sure} takes the fewest samples with {fewest.method}: {sizes}."
-    shares = [f"than {method} with probability {chance_in_words(share)}" for method, share in fewest.fewer.items()]
+    shares = [f"than {method} with probability {share_in_words(share)}" for method, share in fewest.fewer.items()]
     yield f"{fewest.method} needs fewer {listed(shares)}."
 
 

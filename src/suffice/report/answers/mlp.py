@@ -6,32 +6,44 @@ from statistics import fmean, median, stdev
 
 import numpy as np
 
+from suffice.report.answers.answer import Answer
 from suffice.results import MLPResult, Network, Surrounding
 
 COMPARED = (100, 500)
 """Sizes at which moving averages are compared with what they were made of, where there are so many samples."""
 
 
-def mlp_answer(result: MLPResult) -> list[str]:
-    """What was found, in sentences, the headline first."""
+def mlp_answer(result: MLPResult) -> Answer:
+    """That the slope is arithmetic, and that only the height is measured."""
     centers = centers_of(result)
     slopes = [center.slope for center in centers]
     of_orders = fmean(center.slope_of_orders for center in centers)
     error = f" ± {stdev(slopes) / math.sqrt(len(slopes)):.3f}" if len(slopes) > 1 else ""
     spreads = [center.spread for center in centers]
-    sentences = [
-        f"In order, |L(k+1) − L(k)| at w* falls with slope {fmean(slopes):.3f}{error} "
-        f"(mean over networks: {len(slopes)}); in random orders of the same losses with {of_orders:.3f}, in "
-        f"expectation with {result.law_slope:.3f}: the slope is arithmetic, for any model.",
-        f"Only the height is measured: S(w*) runs from {min(spreads):.3g} to {max(spreads):.3g}, and S(w)/S(w*) is "
-        f"{_growth(result)}.",
+    more = [
+        f"In order, |L(k+1) − L(k)| at w* falls with slope {fmean(slopes):.3f}{error} (mean over networks: "
+        f"{len(slopes)}); in random orders of the same losses with {of_orders:.3f}, in expectation with "
+        f"{result.law_slope:.3f}.",
+        f"Only the height is measured: S(w*), the spread of the loss from sample to sample, runs from "
+        f"{min(spreads):.3g} to {max(spreads):.3g}, and S(w)/S(w*) is {_growth(result)}.",
     ]
     for size, exact, _, middle, _ in comparison(result):
-        sentences.append(
-            f"At k = {size} a moving average of factor {result.configuration['smoothing']:g} draws an exact 1/k "
+        more.append(
+            f"At k = {size:,} a moving average of factor {result.configuration['smoothing']:g} draws an exact 1/k "
             f"{exact:.2g} times too high, and these curves {middle:.2g} times (median)."
         )
-    return sentences
+    counted = "one network" if len(slopes) == 1 else f"all {len(slopes)} networks"
+    return Answer(
+        f"How fast the loss settles is arithmetic, the same for any network: the slope in {counted} is "
+        f"{fmean(slopes):.2f}, and {result.law_slope:.2f} follows without a network.".replace("-", "−"),
+        "high" if len(slopes) > 2 else "medium",
+        f"the law is exact, and the mean slope is measured{error and f' to {error[3:]}'} on {counted}",
+        more,
+        [
+            "Do not read a number of samples from such a slope: compare heights, the spread of the loss.",
+            "To learn whether more data would make a better model, run `suffice forecast MODEL DATA`.",
+        ],
+    )
 
 
 def _growth(result: MLPResult) -> str:

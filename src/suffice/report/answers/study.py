@@ -3,9 +3,11 @@
 import math
 from collections.abc import Container, Mapping, Sequence
 from statistics import fmean, median
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
-from suffice.results import Agreement, Check, Estimate, StudyResult
+from suffice.report.answers.answer import MOST_STEPS, Answer
+from suffice.report.answers.words import in_words, listed
+from suffice.results import Agreement, Check, Estimate, StudyResult, Trust
 
 ALL = "all"
 """The task with all classes."""
@@ -13,7 +15,13 @@ ALL = "all"
 HARDLY = 0.75
 """Of the loss of guessing, and of the test loss, above which a training loss has hardly fallen; as in SUF031."""
 
+ENOUGH = 0.005
+"""Gain in accuracy by the last step of size, from which on more samples are worth a thought."""
+
 Quantity = Literal["loss", "accuracy"]
+
+Failure: TypeAlias = tuple[float, float] | Literal["nothing", "hardly"]
+"""Of trainings: from which accuracy to which they got worse with more samples, or that they learned too little."""
 
 
 class Method(NamedTuple):
@@ -60,28 +68,185 @@ def largest_size(result: StudyResult) -> int:
     return max(cell.size for cell in result.study.cells if cell.task == ALL)
 
 
-def answer(result: StudyResult) -> str:
-    """How good the best method is at the largest size."""
-    largest = largest_size(result)
-    reached = {
-        method: curve.accuracy.mean[-1]
-        for method, curve in result.study.curves.items()
-        if curve.sizes and curve.sizes[-1] == largest
+def study_answer(result: StudyResult) -> Answer:
+    """Which method is best at which size, and what the last step of size still gained."""
+    failed = failed_of(result)
+    ranked = _ranked(result, failed)
+    worse = _failures(result, failed)
+    if not ranked:
+        sentence = (
+            worse[0] if worse else f"No training on {largest_size(result):,} samples finished: all of them diverged."
+        )
+        reason = "no training learned more from more samples" if worse else "there is nothing to compare"
+        return Answer(sentence, "cannot tell", reason, worse[1:], _repairs(result, failed))
+    best, trust = ranked[0], _trust(result, ranked)
+    more = [_reached(result, ranked), *_gain_of_seeds(result, best), *worse, _settled_or_not(result, failed)]
+    steps = [*_next_steps(result, ranked), *_repairs(result, failed)][:MOST_STEPS]
+    return Answer(f"{_lead(result, ranked)} {_last_gain(result, best)}", trust.word, trust.reason, more, steps)
+
+
+def _ranked(result: StudyResult, failed: Container[str]) -> list[str]:
+    """Methods that learned, and were trained at the largest size, the best first."""
+    largest, curves = largest_size(result), result.study.curves
+    there = [
+        method
+        for method, curve in curves.items()
+        if method not in failed and curve.sizes and curve.sizes[-1] == largest
+    ]
+    return sorted(there, key=lambda method: -curves[method].accuracy.mean[-1])
+
+
+def leaders(result: StudyResult, methods: Sequence[str]) -> list[tuple[int, str]]:
+    """At each size that all of the methods have, the one with the best accuracy."""
+    curves = {method: result.study.curves[method] for method in methods}
+    sizes = sorted(set.intersection(*(set(curve.sizes) for curve in curves.values())))
+    return [
+        (size, max(curves, key=lambda method: curves[method].accuracy.mean[curves[method].sizes.index(size)]))
+        for size in sizes
+    ]
+
+
+def _lead(result: StudyResult, ranked: Sequence[str]) -> str:
+    best, largest = ranked[0], largest_size(result)
+    accuracy = in_words("accuracy", float(result.study.curves[best].accuracy.mean[-1]))
+    if len(ranked) == 1:
+        return f"{best} gets {accuracy} of unseen samples right with {largest:,} training samples."
+    lead = leaders(result, ranked)
+    others = [(size, method) for size, method in lead if method != best]
+    if not others:
+        return f"{best} leads at every size: {accuracy} with {largest:,} samples."
+    size, other = others[-1]
+    if [method for _, method in lead] == [other] * len(others) + [best] * (len(lead) - len(others)):
+        return f"{other} leads up to {size:,} samples, {best} beyond: {accuracy} with {largest:,} samples."
+    return f"{best} is best with {largest:,} samples ({accuracy}); with fewer the lead changes."
+
+
+def last_gains(result: StudyResult, method: str) -> tuple[int, list[float]]:
+    """The size before the largest, and what each seed gained from there, in shares of accuracy."""
+    cells = [
+        cell
+        for cell in result.study.cells
+        if (cell.task, cell.method) == (ALL, method) and cell.test_accuracy is not None
+    ]
+    largest = max((cell.size for cell in cells), default=0)
+    before = max((cell.size for cell in cells if cell.size < largest), default=0)
+    of_seed = {
+        size: {cell.seed: cell.test_accuracy for cell in cells if cell.size == size} for size in (before, largest)
     }
-    if not reached:
-        return f"No training on {largest:,} samples finished: all of them diverged."
-    ranked = sorted(reached, key=lambda method: -reached[method])
-    others = ", ".join(f"{method} {reached[method]:.1%}" for method in ranked[1:])
-    return (
-        f"Trained on {largest:,} samples, {ranked[0]} gets {reached[ranked[0]]:.1%} of the {result.test_samples:,} "
-        f"test samples right{', ' if others else ''}{others}."
-    )
+    shared = of_seed[before].keys() & of_seed[largest].keys()
+    return before, [(of_seed[largest][seed] or 0.0) - (of_seed[before][seed] or 0.0) for seed in sorted(shared)]
+
+
+def _last_gain(result: StudyResult, method: str) -> str:
+    before, gains = last_gains(result, method)
+    if not gains:
+        return "Whether more would help cannot be told from one size."
+    largest, mean = largest_size(result), fmean(gains)
+    step = "The last doubling" if largest == 2 * before else f"The step from {before:,} samples"
+    if mean < ENOUGH:
+        return f"{step} added {_signed(mean)} points: more of the same would hardly help."
+    return f"{step} still gained {_signed(mean)} points{'' if min(gains) > 0 else ', not in every seed'}."
+
+
+def _gain_of_seeds(result: StudyResult, method: str) -> list[str]:
+    """What the last step of size gained in each seed."""
+    before, gains = last_gains(result, method)
+    if len(gains) < 2:
+        return []
+    return [
+        f"From {before:,} to {largest_size(result):,} samples the accuracy of {method} changed by "
+        f"{_signed(min(gains))} to "
+        f"{_signed(max(gains))} points over {len(gains)} seeds."
+    ]
+
+
+def _signed(share: float) -> str:
+    """A share in points, with a minus sign that is one.
+
+    Example:
+        >>> _signed(0.0114), _signed(-0.014)
+        ('1.1', '−1.4')
+    """
+    return f"{100 * share:.1f}".replace("-", "−").replace("−0.0", "0.0")
+
+
+def _reached(result: StudyResult, ranked: Sequence[str]) -> str:
+    """The accuracies at the largest size, with their intervals."""
+    found = []
+    for method in ranked:
+        accuracy = result.study.curves[method].accuracy
+        mean, low, high = (
+            in_words("accuracy", min(1.0, max(0.0, float(end[-1]))))
+            for end in (accuracy.mean, accuracy.low, accuracy.high)
+        )
+        found.append(f"{method} {mean} ({low} to {high})")
+    return f"On {result.test_samples:,} test samples, trained on {largest_size(result):,}: {', '.join(found)}."
+
+
+def _trust(result: StudyResult, ranked: Sequence[str]) -> Trust:
+    """High with three seeds or more and a leader whose interval is clear of the others' at the largest size."""
+    seeds = len({cell.seed for cell in result.study.cells if cell.status == "finished"})
+    if seeds < 2:
+        return Trust(word="low", reason="there is one seed, so that chance between trainings is not known")
+    best, *others = (result.study.curves[method].accuracy for method in ranked)
+    close = [method for method, other in zip(ranked[1:], others, strict=True) if other.high[-1] >= best.low[-1]]
+    if close:
+        return Trust(
+            word="medium",
+            reason=f"the interval of {ranked[0]} overlaps with that of {listed(close)} at the largest size",
+        )
+    if seeds < 3:
+        return Trust(word="medium", reason=f"there are {seeds} seeds")
+    clear = " and the leader's interval is clear of the others'" if others else ""
+    return Trust(word="high", reason=f"{seeds} seeds were trained at each size{clear}")
+
+
+def _next_steps(result: StudyResult, ranked: Sequence[str]) -> list[str]:
+    best, largest = ranked[0], largest_size(result)
+    _, gains = last_gains(result, best)
+    found = [f"Train {best} on all {largest:,} samples."]
+    parameters = {method.name: method.moving_parameters for method in methods_of(result)}
+    for other in ranked[1:]:
+        lost = 100 * float(result.study.curves[best].accuracy.mean[-1] - result.study.curves[other].accuracy.mean[-1])
+        if parameters[other] * 10 <= parameters[best]:
+            found.append(
+                f"Or train {other}: {lost:.1f} points less, with {parameters[other]:,} trained parameters in place of "
+                f"{parameters[best]:,}."
+            )
+            break
+    if gains and fmean(gains) >= ENOUGH:
+        found.append(
+            f"Collect more than {largest:,} samples: the last step still gained {_signed(fmean(gains))} points. "
+            "`suffice curve` continues these scores, and `suffice forecast` says how many more reach a target."
+        )
+    elif gains:
+        found.append(
+            f"Do not collect more of the same: the last step changed the accuracy by {_signed(fmean(gains))} points. "
+            "Train more of the model, or another one."
+        )
+    return found
+
+
+def _repairs(result: StudyResult, failed: Mapping[str, Failure]) -> list[str]:
+    """What to do about trainings that got worse, or learned nothing."""
+    if not failed:
+        return (
+            []
+            if any(cell.status == "finished" for cell in result.study.cells)
+            else ["Lower the learning rate (`--learning-rate`)."]
+        )
+    steps = result.configuration.get("steps")
+    now = f" ({steps:,} now)" if isinstance(steps, int) and not result.configuration.get("by_method") else ""
+    return [
+        f"Train {listed(list(failed))} longer: more `--steps`{now}, or `--epochs`, which grow with the size; or lower "
+        "`--learning-rate`. Then compare sizes again."
+    ]
 
 
 def plateau(result: StudyResult) -> str:
     """Whether more samples still helped at the largest size, for trainings that learned and did not get worse."""
-    failed = _failed(result)
-    sentences = _got_worse(result, failed) + _learned_nothing(result, failed) + _learned_hardly(result, failed)
+    failed = failed_of(result)
+    sentences = _failures(result, failed)
     if len(failed) < len(result.study.curves) or not failed:
         sentences.append(_settled_or_not(result, failed))
     return " ".join(sentences)
@@ -110,14 +275,14 @@ def _settled_or_not(result: StudyResult, without: Container[str]) -> str:
     )
 
 
-def _failed(result: StudyResult) -> dict[str, tuple[float, float] | Literal["nothing", "hardly"]]:
-    """Methods whose trainings got worse with more samples, from which accuracy to which, or learned too little.
+def failed_of(result: StudyResult) -> dict[str, Failure]:
+    """Methods whose trainings got worse with more samples, or learned too little.
 
     Worse: the interval of the accuracy at the largest size is below that at the best size. Chance is one over the
     number of classes, and no better than it an interval that reaches down to it. Hardly more: the training loss at the
     largest size is above 75% of that of guessing, and of the test loss; a head is at its limit there, and is left out.
     """
-    found: dict[str, tuple[float, float] | Literal["nothing", "hardly"]] = {}
+    found: dict[str, Failure] = {}
     for method, curve in result.study.curves.items():
         if not curve.sizes:
             continue
@@ -145,9 +310,11 @@ def _losses_of(result: StudyResult, method: str, size: int) -> tuple[float, floa
     return (fmean(own for own, _ in found), fmean(test for _, test in found)) if found else None
 
 
-def _got_worse(
-    result: StudyResult, failed: Mapping[str, tuple[float, float] | Literal["nothing", "hardly"]]
-) -> list[str]:
+def _failures(result: StudyResult, failed: Mapping[str, Failure]) -> list[str]:
+    return [*_got_worse(result, failed), *_learned_nothing(result, failed), *_learned_hardly(result, failed)]
+
+
+def _got_worse(result: StudyResult, failed: Mapping[str, Failure]) -> list[str]:
     worse = {method: ends for method, ends in failed.items() if isinstance(ends, tuple)}
     if not worse:
         return []
@@ -162,7 +329,7 @@ def _got_worse(
     ]
 
 
-def _learned_nothing(result: StudyResult, failed: Mapping[str, object]) -> list[str]:
+def _learned_nothing(result: StudyResult, failed: Mapping[str, Failure]) -> list[str]:
     nothing = [method for method, how in failed.items() if how == "nothing"]
     if not nothing:
         return []
@@ -173,7 +340,7 @@ def _learned_nothing(result: StudyResult, failed: Mapping[str, object]) -> list[
     ]
 
 
-def _learned_hardly(result: StudyResult, failed: Mapping[str, object]) -> list[str]:
+def _learned_hardly(result: StudyResult, failed: Mapping[str, Failure]) -> list[str]:
     hardly = [method for method, how in failed.items() if how == "hardly"]
     if not hardly:
         return []
@@ -278,7 +445,7 @@ def methods_of(result: StudyResult) -> list[Method]:
                 name=name,
                 moving_parameters=cells[0].moving_parameters,
                 accuracy=f"{curve.accuracy.mean[-1]:.1%}" if there else "diverged",
-                loss=f"{curve.loss.mean[-1]:.4f}" if there else "diverged",
+                loss=f"{curve.loss.mean[-1]:.3f}" if there else "diverged",
                 settled={of: _settled(checks_of(result, of), name, largest) for of in ("loss", "accuracy")},
                 k_star=f"{k_star[name]:,.0f}" if name in k_star else "–",
                 saved=_saved_by(checks_of(result), name),

@@ -1,4 +1,4 @@
-"""Figures of ``suffice analyze``: how the surface settles, the order of the samples, the geometry around w*."""
+"""Figures of ``suffice analyze``: what is left to unlimited data, how the surface settles, order, and geometry."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +16,53 @@ def analysis_figures(result: AnalysisResult) -> list[Figure]:
         figures.append(bound_figure(curvature.gaps, radius, curvature.center_norm, curvature.measured))
         figures.append(hessian_gap_figure(curvature.gaps, curvature.spectrum))
     return figures
+
+
+def remaining_figure(result: AnalysisResult) -> Figure:
+    """How far the mean loss of k samples is from that of unlimited data, and the size that reaches the tolerance."""
+    landscape, settling, answer = result.landscape, result.settling[0], result.sufficient_sizes[0]
+    relative = settling.relative is not None
+    spread, sizes = settling.relative or settling.absolute, landscape.sizes
+    factor = 100 / settling.loss if relative else 1.0
+    measured = _scaled(landscape.remaining_population, factor)
+    low, high = None, None
+    if spread is not None:
+        ends = [(end / spread.value) ** 0.5 if spread.value > 0 else 1.0 for end in (spread.low, spread.high)]
+        low, high = (_scaled(measured, end) for end in ends)
+    end = FURTHER * max(result.problem.samples, answer.high or answer.size or 1)
+    beyond = [sizes[-1] * (end / sizes[-1]) ** (step / 20) for step in range(21)]
+    law = [measured[-1] * (sizes[-1] / k) ** 0.5 for k in beyond]
+    unit = "% of the loss" if relative else "in units of the loss"
+    marks = []
+    if answer.size is not None:
+        tolerance = (100 if relative else 1.0) * answer.tolerance
+        marks = [
+            Mark("x", answer.size, f"{answer.size:,} samples", ORANGE),
+            Mark("y", tolerance, f"tolerance {tolerance:.4g}{'%' if relative else ''}", ORANGE),
+        ]
+    return Figure(
+        name="remaining",
+        title="How far the measured loss still is from that of unlimited data",
+        caption=(
+            "Typical distance (root mean square over the orders of the samples and the points around the trained "
+            "weights) between the mean loss of so many samples and that of unlimited data. Band: "
+            f"{result.confidence:.0%} "
+            "interval. Dotted: continued as 1/√k. Chance alone: what one more sample changes at the trained weights, "
+            "which is arithmetic for any model."
+        ),
+        x_label="number of samples",
+        y_label=f"distance of the mean loss, {unit}",
+        curves=[
+            Curve("distance from unlimited data", sizes, measured, BLUE, low=low, high=high),
+            Curve("continued", beyond, law, BLUE, "dotted"),
+            Curve("chance alone", sizes, _scaled(landscape.null, factor), GREY, "dashed"),
+        ],
+        marks=marks,
+    )
+
+
+FURTHER = 4
+"""Times the largest size that matters, to which the figure is continued for smaller tolerances."""
 
 
 def _settling(result: AnalysisResult) -> Figure:

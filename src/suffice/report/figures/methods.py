@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from suffice.report.answers.methods import curve_of, rounded
-from suffice.report.answers.words import target_in_words
+from suffice.report.answers.methods import curve_of
+from suffice.report.answers.words import rounded, target_in_words
 from suffice.report.figures.curve.axis import sizes_on_axis
 from suffice.report.figures.figure import BLACK, GREY, Curve, Figure, Mark, Style
 from suffice.report.figures.study.methods import COLORS

@@ -1,4 +1,4 @@
-"""One page for each type of result, chosen by that type."""
+"""What each type of result has to show: one page a type, chosen by that type, as plain values."""
 
 from pathlib import Path
 from typing import assert_never
@@ -6,7 +6,6 @@ from typing import assert_never
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.report.matplotlib import film, save_figures
 from suffice.report.pages.analysis import analysis_page
 from suffice.report.pages.curvature import curvature_page
 from suffice.report.pages.curve import curve_page
@@ -17,7 +16,6 @@ from suffice.report.pages.mlp import mlp_page
 from suffice.report.pages.page import Page
 from suffice.report.pages.study import study_page
 from suffice.results import (
-    RESULT,
     AnalysisResult,
     CurvatureResult,
     CurveResult,
@@ -28,49 +26,18 @@ from suffice.results import (
     Result,
     StudyResult,
     heat_map_file,
-    read_result,
 )
-from suffice.storage import atomic_write, locked
 
-REPORT = "report.html"
-"""The file of a run's folder that holds its page."""
+__all__ = ["page_of"]
 
 
-def write_report(result: Result, folder: Path) -> Path:
-    """Writes the page of a result, and its figures as files; returns where the page lies.
+def page_of(result: Result, folder: Path | None = None) -> Page:
+    """The page of a result, which the terminal, ``report.html`` and ``report.md`` show.
 
     Args:
         result: of any type.
-        folder: the run's folder, which gets ``report.html``, ``figures/*.png`` and ``figures/*.pdf``, and
-            ``figures/surface.gif`` where a surface was measured; the heat maps of a `HessianResult` are drawn if their
-            arrays are there, and the pages of each method's own run with that of a `MethodsResult`.
-
-    Raises:
-        InputError: a run is at work in the folder.
+        folder: the run's folder, which may hold the arrays of heat maps.
     """
-    if isinstance(result, MethodsResult):
-        for of in result.methods:
-            if (folder / of.folder / RESULT).exists():  # a folder may have been copied without those of its methods
-                write_report(read_result(folder / of.folder), folder / of.folder)
-    page = _page(result, folder)
-    with locked(folder):  # a run that starts in this folder removes what is half written
-        _write_figures(page, folder / "figures")
-        with atomic_write(folder / REPORT) as file:
-            file.write(page.html.encode())
-    return folder / REPORT
-
-
-def _write_figures(page: Page, folder: Path) -> None:
-    save_figures(page.figures, folder)
-    for name, png in page.pictures.items():
-        with atomic_write(folder / f"{name}.png") as file:
-            file.write(png)
-    for surfaces in page.films:
-        with atomic_write(folder / f"{surfaces.name}.gif") as file:
-            file.write(film(surfaces))
-
-
-def _page(result: Result, folder: Path) -> Page:
     match result:
         case AnalysisResult():
             page = analysis_page(result)
@@ -93,8 +60,12 @@ def _page(result: Result, folder: Path) -> Page:
     return page
 
 
-def _heat_map_cells(result: HessianResult, folder: Path) -> Float64[np.ndarray, "moments parts cells cells"] | None:
+def _heat_map_cells(
+    result: HessianResult, folder: Path | None
+) -> Float64[np.ndarray, "moments parts cells cells"] | None:
     """None where a folder has ``result.json`` without the arrays, as one that was copied from a run may."""
+    if folder is None:
+        return None
     files = [heat_map_file(folder, moment.epoch) for moment in result.moments]
     if not all(file.exists() for file in files):
         return None

@@ -3,44 +3,89 @@
 from suffice.report.answers.curve import curve_answer, given_scores, next_in_words
 from suffice.report.answers.words import in_words, share_in_words, target_in_words
 from suffice.report.figures.curve import curve_figures
-from suffice.report.pages.page import Page, render
+from suffice.report.pages.page import Bullets, Drawn, Page, Section, Table, Words, more_figures
 from suffice.results import CurveResult
 
 
 def curve_page(result: CurveResult) -> Page:
-    """The answer, the curve, how likely the target is, what to train next, and the numbers."""
-    figures = curve_figures(result)
-    html = render(
-        "curve.html.j2",
-        result,
-        figures,
+    """The answer, the curve, how likely the target is, and the numbers."""
+    first, *others = curve_figures(result)
+    given, predicted = _given(result), _predicted(result)
+    sources = ", ".join(result.sources)
+    return Page(
+        command="curve",
+        subject=(sources, result.metric, f"{len(result.trainings)} trainings on {len(given.rows)} sizes"),
+        question=f"How many samples are enough? {result.metric} in {sources}",
         answer=curve_answer(result),
-        color=_color(result),
-        target=None if result.answer is None else target_in_words(result.metric, result.answer.tolerance),
-        rows=_rows(result),
-        given=[
-            (size, count, *(in_words(result.metric, score) for score in scores))
-            for size, count, *scores in given_scores(result)
+        picture=Drawn(first),
+        sections=[
+            Section("All sizes", [predicted]),
+            Section("Given scores", [given]),
+            *more_figures(others),
+            Section("How it was computed", [Words(sentence) for sentence in _computed(result)]),
+            Section("What this does not tell", [Bullets(_untold(result))]),
         ],
-        next_trainings=next_in_words(result),
+        result=result,
+        table=predicted,
+        notes=result.notes,
     )
-    return Page(html, figures)
 
 
-def _color(result: CurveResult) -> str:
-    """The class of the headline, which decides its colour."""
-    if result.answer is None:
-        return "extrapolated"
-    return "cannot_tell" if result.answer.status == "unreachable" else result.answer.status
-
-
-def _rows(result: CurveResult) -> list[tuple[str, ...]]:
-    """Of the table of predictions: size, score, interval, and the two probabilities where there is a target."""
-    predicted = result.predicted
-    rows: list[tuple[str, ...]] = []
+def _predicted(result: CurveResult) -> Table:
+    """Size, score, interval, and the two probabilities where there is a target."""
+    predicted, rows = result.predicted, []
     for index, size in enumerate(predicted.sizes):
         band = predicted.score
         mean, low, high = (in_words(result.metric, end[index]) for end in (band.mean, band.low, band.high))
         shares = [] if predicted.reached is None else [predicted.reached.mean[index], predicted.reached.next[index]]
-        rows.append((f"{size:,}", mean, f"{low} to {high}", *map(share_in_words, shares)))
-    return rows
+        rows.append([f"{size:,}", mean, f"{low} to {high}", *map(share_in_words, shares)])
+    columns = ["samples", result.metric, f"{result.confidence:.0%} interval"]
+    if result.answer is not None:
+        columns += [f"P({target_in_words(result.metric, result.answer.tolerance)})", "P, next model"]
+    cost = ""
+    if result.costs is not None:
+        cost = (
+            f"Cost: {result.costs.per_sample:.3g} per training sample, the sum of the given costs over the sum of the "
+            "sizes. Costs are taken as proportional to the samples."
+        )
+    return Table("predicted", columns, rows, cost)
+
+
+def _given(result: CurveResult) -> Table:
+    rows = [
+        [f"{size:,}", f"{count:,}", *(in_words(result.metric, score) for score in scores)]
+        for size, count, *scores in given_scores(result)
+    ]
+    return Table("given", ["samples", "trainings", f"mean {result.metric}", "lowest", "highest"], rows)
+
+
+def _computed(result: CurveResult) -> list[str]:
+    found = [
+        "The curve is a power law that may begin late and may wander: the scores decide where they can, and how common "
+        "such curves are among those that others measured decides the rest.",
+        "The probabilities are shares of equally likely curves; docs/forecast.md says how they are drawn.",
+    ]
+    if next_in_words(result) is not None:
+        known = ""
+        if not result.configuration.get("samples"):
+            known = ", taken to be as many as the largest measured size (`--samples N` says how many there are)"
+        found.append(
+            "What to train next was simulated with the curves that fit the scores. No choice has more trained samples "
+            f"than one training on all samples at hand{known}."
+        )
+    return found
+
+
+def _untold(result: CurveResult) -> list[str]:
+    kind = result.configuration.get("kind", "any")
+    whose = "of any learner" if kind == "any" else f"kind: {kind}"
+    return [
+        "How it would be with other samples or another training: more samples have to come from where these came from, "
+        "and each size has to be trained in the same way.",
+        "Whether the curve keeps its shape. A head with a fixed penalty falls towards its limit as 1/n, whole networks "
+        "rather as power laws with small exponents, and a few scores do not tell the two apart. There other people's "
+        f"curves decide ({whose}), and yours may be unlike them.",
+        "Much beyond 8 to 16 times the largest measured size: there such curves were not compared with measured ones.",
+        "The error of the test set. Scores on one test set share its error, which shifts the whole curve and is not in "
+        "the band.",
+    ]

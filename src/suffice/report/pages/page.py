@@ -1,46 +1,138 @@
-"""What all pages are made of: a template, the figures' data, and Plotly's code, in one file that needs no network."""
+"""What a page is made of: the answer, one picture, and folded sections of words, tables and figures."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
 
-import jinja2
-from markupsafe import Markup
-
-from suffice.report.figures.figure import Figure, Surfaces
-from suffice.report.plotly import json_of, packed_script
-from suffice.results import Result
-
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("suffice.report", "assets"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+from suffice.report.answers.answer import Answer
+from suffice.report.figures.figure import Figure, HeatMaps, Surfaces
+from suffice.results import Result, SurfaceAlongK
 
 
-class Page(NamedTuple):
-    """``report.html`` and the figures that are files beside it: those to be drawn, PNG that are drawn already, and
-    surfaces to be drawn as films."""
+@dataclass(frozen=True)
+class Words:
+    """A paragraph; what stands between backquotes is code."""
 
-    html: str
-    figures: Sequence[Figure]
-    pictures: Mapping[str, bytes] = {}
-    films: Sequence[Surfaces] = ()
+    kind: ClassVar[str] = "words"
+    text: str
 
 
-def render(template: str, result: Result, figures: Sequence[Figure], **values: Any) -> str:
-    """The page from a template, with the data of its figures and Plotly's code inside."""
-    return TEMPLATES.get_template(template).render(
-        result=result,
-        figures=figures,
-        plots=script_json({figure.name: json_of(figure) for figure in figures}),
-        packed_plotly=packed_script(),
-        **values,
-    )
+@dataclass(frozen=True)
+class Bullets:
+    """A list of sentences."""
+
+    kind: ClassVar[str] = "bullets"
+    items: Sequence[str]
 
 
-def script_json(value: Any) -> Markup:
-    """JSON that cannot end the script element it stands in."""
-    return Markup(json.dumps(value).replace("<", "\\u003c").replace("&", "\\u0026"))
+@dataclass(frozen=True)
+class Table:
+    """Rows of text. The first column names the row. ``bars`` are shares from 0 to 1 beside the cells of a column;
+    ``shades``, one for each cell behind the first column, are how strong its colour is."""
+
+    kind: ClassVar[str] = "table"
+    name: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    bars: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    shades: Sequence[Sequence[float]] = ()
+
+    @property
+    def has_sizes(self) -> bool:
+        """Whether the rows are named by numbers."""
+        return all(row[0].replace(",", "").isdigit() for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with its caption."""
+
+    kind: ClassVar[str] = "drawn"
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Handle:
+    """The figure of an analysis, on which a reader moves the tolerance, and the spreads from which sizes follow."""
+
+    kind: ClassVar[str] = "handle"
+    figure: Figure
+    values: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Heat maps beside each other."""
+
+    kind: ClassVar[str] = "maps"
+    maps: HeatMaps
+    title: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A loss surface with a slider for the number of samples, and how far it is from the last one."""
+
+    kind: ClassVar[str] = "moving"
+    surface: SurfaceAlongK
+    film: Surfaces
+    distance: Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class Links:
+    """Other pages, by the words that lead there."""
+
+    kind: ClassVar[str] = "links"
+    before: str
+    targets: Mapping[str, str]
+
+
+Block: TypeAlias = Words | Bullets | Table | Drawn | Handle | Maps | Moving | Links
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a page has folded under a title."""
+
+    title: str
+    blocks: Sequence[Block]
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of a result.
+
+    ``subject`` is what was asked about, in few words: model, data, samples. ``table`` is the one of the terminal.
+    """
+
+    command: str
+    subject: Sequence[str]
+    question: str
+    answer: Answer
+    picture: Drawn | Handle | Maps | Moving | None
+    sections: Sequence[Section]
+    result: Result | None
+    table: Table | None = None
+    notes: Sequence[str] = ()
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All of the page, in its order."""
+        first = [] if self.picture is None else [self.picture]
+        return [*first, *(block for section in self.sections for block in section.blocks)]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """All figures that are files beside the page."""
+        drawn = [block for block in self.blocks if isinstance(block, (Drawn, Handle, Moving))]
+        return [block.distance if isinstance(block, Moving) else block.figure for block in drawn]
+
+
+def more_figures(figures: Sequence[Figure]) -> list[Section]:
+    """Figures behind the first one, folded."""
+    return [Section("More figures", [Drawn(figure) for figure in figures])] if figures else []

@@ -1,5 +1,6 @@
 """Views of curvature: spectra, densities, layers, what one more sample changes, and surfaces."""
 
+from suffice.report.answers import curvature_answer
 from suffice.report.figures.curvature import curvature_figures, density_figure, hessian_gap_figure
 from suffice.report.figures.eigenvalues import along_k_figures, eigenvalue_figure
 from suffice.report.figures.figure import Figure, Surfaces
@@ -35,7 +36,7 @@ def curvature_view(result: CurvatureResult) -> View:
         drawn: list[Figure | Surfaces] = [*curvature_figures(result)]
         return drawn if surface is None else [*drawn, surfaces(surface), distance_figure(surface)]
 
-    return View(sentences.of_curvature(result), columns, figures, result.notes)
+    return View(sentences.of_answer(curvature_answer(result)), columns, figures, result.notes)
 
 
 def spectrum_view(spectrum: Spectrum) -> View:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from suffice import results
+from suffice.report.answers import curve_answer, finding_in_words, forecast_answer, methods_answer
 from suffice.report.answers.words import target_in_words
 from suffice.report.figures.curve import curve_figures
 from suffice.report.figures.figure import Figure
@@ -69,9 +70,9 @@ def learning_curve_view(curve: LearningCurve) -> View:
 
 def forecast_view(result: ForecastResult) -> View:
     """A row for each size of the forecast."""
-    notes = [*sentences.findings_of(result.forecast), *result.notes]
     columns = [Column(SIZES, result.forecast.sizes), *_columns(result.forecast)]
-    return View(sentences.of_forecast(result), columns, lambda: forecast_figures(result), notes)
+    notes = [*sentences.findings_of(result.forecast), *result.notes]
+    return View(sentences.of_answer(forecast_answer(result)), columns, lambda: forecast_figures(result), notes)
 
 
 def curve_result_view(result: CurveResult) -> View:
@@ -82,7 +83,7 @@ def curve_result_view(result: CurveResult) -> View:
         target = target_in_words(result.metric, result.answer.tolerance)
         for name, share in (("average", predicted.reached.mean), ("next", predicted.reached.next)):
             columns.append(_probability(f"probability of {target}, {name} model", share.tolist()))
-    return View(sentences.of_curve_result(result), columns, lambda: curve_figures(result), result.notes)
+    return View(sentences.of_answer(curve_answer(result)), columns, lambda: curve_figures(result), result.notes)
 
 
 def methods_view(result: MethodsResult) -> View:
@@ -98,7 +99,9 @@ def methods_view(result: MethodsResult) -> View:
             for of, _, size in rows
         ]
         columns.append(_probability("probability to be the best", best))
-    return View(sentences.of_methods(result), columns, lambda: methods_figures(result), result.notes)
+    answer = methods_answer(result)
+    notes = [*map(finding_in_words, answer.findings), *result.notes]
+    return View(sentences.of_answer(answer), columns, lambda: methods_figures(result), notes)
 
 
 def _probability(name: str, shares: Sequence[float | None]) -> Column:

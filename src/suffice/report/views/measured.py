@@ -1,5 +1,6 @@
 """Views of what was measured: analyses, studies, the Hessian of a block, and the MLP experiment."""
 
+from suffice.report.answers import analysis_answer, hessian_answer, mlp_answer, study_answer
 from suffice.report.figures.analysis import analysis_figures
 from suffice.report.figures.convergence import convergence_figure
 from suffice.report.figures.hessian import PARTS, hessian_figures
@@ -20,7 +21,7 @@ from suffice.results import (
 def analysis_view(result: AnalysisResult) -> View:
     """A row for each size k."""
     return View(
-        sentences.of_analysis(result),
+        sentences.of_answer(analysis_answer(result)),
         _settling(result.landscape),
         lambda: analysis_figures(result),
         result.problem.notes,
@@ -67,7 +68,7 @@ def study_view(result: StudyResult) -> View:
             for name, unit in (("accuracy", "%"), ("loss", ""))
         ),
     ]
-    return View(sentences.of_study(result), columns, lambda: study_figures(result), result.notes)
+    return View(sentences.of_answer(study_answer(result)), columns, lambda: study_figures(result), result.notes)
 
 
 def hessian_view(result: HessianResult) -> View:
@@ -84,7 +85,7 @@ def hessian_view(result: HessianResult) -> View:
     ]
     ends = {result.moments[0].epoch, result.moments[-1].epoch}
     shown = [row for row, (moment, *_) in enumerate(rows) if moment.epoch in ends]
-    return View(sentences.of_hessian(result), columns, lambda: hessian_figures(result), shown=shown)
+    return View(sentences.of_answer(hessian_answer(result)), columns, lambda: hessian_figures(result), shown=shown)
 
 
 def mlp_view(result: MLPResult) -> View:
@@ -112,4 +113,4 @@ def mlp_view(result: MLPResult) -> View:
         if (of_target := [network for network in result.networks if network.target == target])
     ]
     shown = [row for row, (network, _) in enumerate(rows) if any(network is middle for middle in middles)]
-    return View(sentences.of_mlp(result), columns, lambda: mlp_figures(result), shown=shown)
+    return View(sentences.of_answer(mlp_answer(result)), columns, lambda: mlp_figures(result), shown=shown)

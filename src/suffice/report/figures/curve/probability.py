@@ -13,7 +13,7 @@ def probability_figure(result: CurveResult) -> Figure | None:
         return None
     marks = []
     if answer.assurance is not None:
-        marks.append(Mark("y", answer.assurance, f"asked for: {answer.assurance:g}", ORANGE))
+        marks.append(Mark("y", answer.assurance, f"asked for: {100 * answer.assurance:.3g}%", ORANGE))
     if answer.size is not None and answer.size <= sizes[-1]:
         marks.append(Mark("x", answer.size, f"{answer.size:,}", ORANGE))
     target = target_in_words(result.metric, answer.tolerance)

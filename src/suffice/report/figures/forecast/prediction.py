@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from suffice import results
+from suffice.report.answers.words import rounded, target_in_words
 from suffice.report.figures.figure import BLACK, ORANGE, Curve, Figure, Mark
 from suffice.results import Band, ForecastResult
 
@@ -51,9 +52,11 @@ def prediction_figure(
         if answer.criterion == "cost_per_sample" and name == "accuracy" and answer.size is not None:
             marks.append(Mark("x", answer.size, f"{answer.size:,}: cost is gain", ORANGE))
         if answer.criterion == f"target_{name}":
-            marks.append(Mark("y", factor * answer.tolerance, f"target {factor * answer.tolerance:.3g}", ORANGE))
+            marks.append(
+                Mark("y", factor * answer.tolerance, f"target {target_in_words(name, answer.tolerance)}", ORANGE)
+            )
             if answer.size is not None and answer.size <= 4 * sizes[-1]:
-                marks.append(Mark("x", answer.size, f"{answer.size:,}", ORANGE))
+                marks.append(Mark("x", answer.size, f"about {rounded(answer.size):,}", ORANGE))
     return Figure(
         name=name,
         title=f"{_titled(result, name)} to be expected with more samples",

@@ -26,7 +26,9 @@ def probability_figure(result: ForecastResult, answer: SufficientSize) -> Figure
     there, target = curve.at(sizes), target_in_words(curve.metric, answer.tolerance)
     mean, following = (there.probability(answer.tolerance, of).tolist() for of in ("mean", "next"))
     marks = (
-        [] if answer.assurance is None else [Mark("y", answer.assurance, f"asked for: {answer.assurance:g}", ORANGE)]
+        []
+        if answer.assurance is None
+        else [Mark("y", answer.assurance, f"asked for: {100 * answer.assurance:.3g}%", ORANGE)]
     )
     if answer.size is not None and answer.size <= sizes[-1]:
         marks.append(Mark("x", answer.size, f"{answer.size:,}", ORANGE))

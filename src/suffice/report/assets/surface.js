@@ -1,15 +1,18 @@
-// Draws the figures, and the surface of the size that the slider is at, in the colours of the page (inked.js).
+// Draws the surface of the size that the slider is at, in the colours of the page.
 const NUMBERS = new Intl.NumberFormat("en");
-const NARROW = matchMedia("(max-width: 52rem)");
+const NARROW = matchMedia("(max-width: 40rem)");
 const OPTIONS = { responsive: true, displaylogo: false };
 const SMALL = { size: 12 };
 const QUIET = { responsive: true, displayModeBar: false };
+const ink = () => getComputedStyle(document.body).color;
+const grid = () => (isDark() ? "#3a3a3a" : "#e3e3e3");
 
-function drawFigures() {
-  for (const [name, { data, layout }] of Object.entries(PLOTS)) {
-    const beside = name === "surface_distance" ? { height: 320, margin: { l: 60, r: 10, t: 10, b: 50 }, legend: { orientation: "h", y: -0.25 } } : {};
-    Plotly.react(name, ...inked({ data, layout: { ...layout, ...beside } }), beside.height ? QUIET : OPTIONS);
-  }
+// Plotly's code from its packed form
+async function plotly() {
+  const packed = Uint8Array.from(atob(document.getElementById("packed-plotly").textContent), (letter) => letter.charCodeAt(0));
+  const script = document.createElement("script");
+  script.textContent = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  document.head.append(script);
 }
 
 // a number of 16 bits (IEEE 754)
@@ -47,28 +50,24 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, minima, low, high
       contours: { z: { show: true, ...levels, color: "rgba(255,255,255,0.5)", width: 1 } },
       colorbar: { title: { text: "mean loss", side: "right" }, thickness: 12, len: 0.7, tickfont: { color: ink() } },
     }], {
-      margin: { l: 0, r: 0, t: 0, b: 0 }, height: NARROW.matches ? 400 : 620, font: { color: ink() }, paper_bgcolor: "rgba(0,0,0,0)", uirevision: "k",
+      margin: { l: 0, r: 0, t: 0, b: 0 }, height: NARROW.matches ? 340 : 460, font: { color: ink() }, paper_bgcolor: "rgba(0,0,0,0)", uirevision: "k",
       modebar: { bgcolor: "rgba(0,0,0,0)", color: "#8a8a8a", activecolor: ink() },
       scene: {
         xaxis: axis("first, in ‖w*‖"), yaxis: axis("second, in ‖w*‖"), zaxis: { ...axis("mean loss"), range: [low, high + 0.02 * (high - low)] },
         aspectmode: "manual", aspectratio: { x: 1, y: 1, z: 0.75 }, camera: { eye: { x: 1.4 * away, y: -1.4 * away, z: 0.9 * away }, center: { x: -0.08, y: -0.08, z: -0.12 } },
       },
     }, OPTIONS);
-    const [data, layout] = inked({
-      data: [
-        { type: "contour", x, y, z, ...{ colorscale: "Viridis", zmin: low, zmax: high }, contours: levels, showscale: false, hovertemplate: hover,
-          autocontour: false, line: { width: 0.7, color: "rgba(255,255,255,0.6)" } },
-        { type: "scatter", x: [0, ...found.map(([, place]) => place[0])], y: [0, ...found.map(([, place]) => place[1])],
-          mode: "markers+text", text: ["w*", ...found.map(([size]) => `w*, k = ${NUMBERS.format(size)}`)], textposition: "top center", hoverinfo: "skip",
-          textfont: { color: "#fff" }, marker: { symbol: "cross", size: 8, color: "#fff" } },
-      ],
-      layout: {
-        margin: { l: 60, r: 10, t: 10, b: 50 }, height: 300, showlegend: false,
-        xaxis: { title: { text: `${labels[0]}, in ‖w*‖`, font: SMALL }, range: [x[0], x[x.length - 1]], constrain: "domain" },
-        yaxis: { title: { text: `${labels[1]}, in ‖w*‖`, font: SMALL }, range: [y[0], y[y.length - 1]], scaleanchor: "x", constrain: "domain" },
-      },
-    });
-    Plotly.react("surface-contours", data, layout, QUIET);
+    const flat = (title, values) => ({ title: { text: title, font: SMALL }, range: [values[0], values[values.length - 1]], constrain: "domain", gridcolor: grid(), zerolinecolor: grid() });
+    Plotly.react("surface-contours", [
+      { type: "contour", x, y, z, ...{ colorscale: "Viridis", zmin: low, zmax: high }, contours: levels, showscale: false, hovertemplate: hover,
+        autocontour: false, line: { width: 0.7, color: "rgba(255,255,255,0.6)" } },
+      { type: "scatter", x: [0, ...found.map(([, place]) => place[0])], y: [0, ...found.map(([, place]) => place[1])],
+        mode: "markers+text", text: ["w*", ...found.map(([size]) => `w*, k = ${NUMBERS.format(size)}`)], textposition: "top center", hoverinfo: "skip",
+        textfont: { color: "#fff" }, marker: { symbol: "cross", size: 8, color: "#fff" } },
+    ], {
+      margin: { l: 60, r: 10, t: 10, b: 50 }, height: 300, showlegend: false, font: { color: ink() }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      xaxis: flat(`${labels[0]}, in ‖w*‖`, x), yaxis: { ...flat(`${labels[1]}, in ‖w*‖`, y), scaleanchor: "x" },
+    }, QUIET);
     mark();
   }
 
@@ -83,8 +82,13 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, minima, low, high
   function mark() {
     const size = sizes[+slider.value];
     document.getElementById("surface-k").textContent = `k = ${NUMBERS.format(size)} of ${NUMBERS.format(sizes[sizes.length - 1])} samples`;
-    const line = { type: "line", yref: "paper", y0: 0, y1: 1, x0: size, x1: size, line: { color: ink(), width: 1.5, dash: "dot" } };
-    Plotly.relayout("surface_distance", { shapes: [line] });
+    for (const svg of document.querySelectorAll("#surface_distance .figure")) {
+      const { top, bottom } = JSON.parse(svg.dataset.axes), at = placed(svg, "x", size);
+      const line = svg.querySelector(".now") ?? svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "path"));
+      line.setAttribute("class", "now");
+      line.setAttribute("d", `M ${at} ${bottom} V ${top}`);
+      line.setAttribute("style", "fill: none; stroke: currentColor; stroke-dasharray: 2 3");
+    }
   }
 
   function stop() {
@@ -108,9 +112,13 @@ function surfaceOf({ x, y, sizes, last, deltas, scale, labels, minima, low, high
   return draw;
 }
 
-const drawn = plotly.then(() => {
-  const drawSurface = SURFACE === null ? () => {} : surfaceOf(SURFACE);
-  const draw = () => { drawFigures(); drawSurface(); };
-  for (const query of [DARK, NARROW]) query.addEventListener("change", draw);
+const drawn = (async () => {
+  await new Promise((later) => setTimeout(later)); // the page is painted first
+  await plotly();
+  document.querySelector("#surface img").remove();
+  const draw = surfaceOf(SURFACE);
+  addEventListener("themechange", draw);
+  NARROW.addEventListener("change", draw);
   draw();
-});
+})();
+drawn.catch(() => ROOT.classList.add("without-figures"));

@@ -1,0 +1,115 @@
+"""What an analysis says: how well a loss is known from the samples at hand, and how many samples it takes."""
+
+import math
+import shlex
+from collections.abc import Iterator
+
+from suffice.report.answers.answer import Answer, lowered
+from suffice.report.answers.words import rounded
+from suffice.results import AnalysisResult, SufficientSize, Trust, Word
+
+NARROW, WIDE = 2.0, 5.0
+"""Upper over lower end of the interval of a size, up to which the confidence is high, and medium."""
+
+ORDERED = 0.05
+"""p-value of a random order, below which the samples are taken to be sorted, or to drift."""
+
+WORDS: tuple[Word, ...] = ("high", "medium", "low")
+
+
+def analysis_answer(result: AnalysisResult) -> Answer:
+    """How far the measured loss is from that of unlimited data, and which of the two sizes is for what."""
+    remaining, samples = result.sufficient_sizes[0], result.problem.samples
+    trust, tolerance = _trust(result, remaining), percent(remaining.tolerance)
+    if remaining.size is None or remaining.low is None:
+        more = [ABOUT, *_held_out(result)]
+        return Answer(remaining.explanation, trust.word, trust.reason, more, list(_next_steps(result)))
+    within = within_of(result)
+    size = rounded(remaining.size)
+    if within is None:
+        sentence = remaining.explanation
+    elif remaining.size <= samples:
+        sentence = (
+            f"The loss measured on your {samples:,} samples is within {percent(within)} of what unlimited data would "
+            f"show; for {tolerance} about {size:,} are enough."
+        )
+    else:
+        sentence = (
+            f"The loss measured on your {samples:,} samples is within {percent(within)} of what unlimited data would "
+            f"show; for {tolerance} you would need about {size:,}."
+        )
+    ends = f"{rounded(remaining.low):,} or more, an upper end is not known"
+    if remaining.high is not None:
+        ends = f"{rounded(remaining.low):,} to {rounded(remaining.high):,} samples"
+    return Answer(
+        sentence,
+        trust.word,
+        trust.reason,
+        [f"{result.confidence:.0%} interval of the {size:,}: {ends}. {ABOUT}", *_held_out(result)],
+        list(_next_steps(result)),
+    )
+
+
+ABOUT = (
+    "This is about measuring the loss, not about how good a model trained on more data would be: ask `suffice "
+    "forecast`."
+)
+
+
+def _held_out(result: AnalysisResult) -> Iterator[str]:
+    """How good the model is on the samples set aside, where they were predicted."""
+    metrics = [f"{name} {value:.3g}" for name, value in result.problem.held_out_metrics.items()]
+    if metrics:
+        yield f"On the samples set aside: {', '.join(metrics)}."
+
+
+def within_of(result: AnalysisResult) -> float | None:
+    """The typical distance of the mean loss of all samples from that of unlimited data, relative to the loss."""
+    relative = result.settling[0].relative
+    return None if relative is None else math.sqrt(relative.value / result.problem.samples)
+
+
+def percent(share: float) -> str:
+    """
+    Example:
+        >>> percent(0.05), percent(0.1372), percent(0.00123), percent(1.3)
+        ('5%', '14%', '0.12%', '130%')
+    """
+    return f"{float(f'{100 * share:.2g}'):g}%"
+
+
+def _trust(result: AnalysisResult, size: SufficientSize) -> Trust:
+    if size.size is None or size.low is None:
+        return Trust(word="cannot tell", reason=lowered(size.explanation))
+    ratio = math.inf if size.high is None else size.high / size.low
+    step = 0 if ratio <= NARROW else 1 if ratio <= WIDE else 2
+    reason = f"the interval of the size is {rounded(size.low):,} or more"
+    if size.high is not None:
+        reason = f"the interval of the size is {rounded(size.low):,} to {rounded(size.high):,}"
+    if not result.problem.held_out_samples and result.problem.fine_tuning is not None:
+        return Trust(word="low", reason="the model was trained on these samples, and none were set aside")
+    if result.landscape.exchangeability < ORDERED and step < 2:
+        step, reason = step + 1, "the samples are sorted or drift along their order"
+    return Trust(word=WORDS[step], reason=reason)
+
+
+def _next_steps(result: AnalysisResult) -> Iterator[str]:
+    remaining, difference, samples = *result.sufficient_sizes[:2], result.problem.samples
+    if remaining.size is not None and remaining.size > samples:
+        more = rounded(remaining.size - samples)
+        yield (
+            f"To report this loss, or to compare two models by it, measure on about {rounded(remaining.size):,} "
+            f"samples: {more:,} more than you have."
+        )
+    elif remaining.size is not None:
+        yield f"To report this loss, or to compare two models by it, your {samples:,} samples are enough."
+    if difference.size is not None:
+        yield (
+            f"To stop adding samples one by one, {rounded(difference.size):,} are enough: beyond, one more sample "
+            "moves "
+            f"the mean loss by less than {percent(difference.tolerance)}. It says nothing about how far the loss "
+            "still is "
+            "from its end."
+        )
+    command = shlex.join(["suffice", "forecast", result.problem.model, result.problem.data])
+    yield f"To learn whether more training data would make a better model, run `{command}`."

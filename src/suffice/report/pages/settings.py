@@ -1,0 +1,123 @@
+"""How a run is repeated: its command, the settings that differ from their defaults, and what it ran on."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from suffice.configuration import (
+    NO_FLAGS,
+    AnalyzeConfig,
+    Config,
+    CurvatureConfig,
+    CurveConfig,
+    ForecastConfig,
+    HessianConfig,
+    MLPConfig,
+    StudyConfig,
+)
+from suffice.report.pages.page import Block, Bullets, Page, Section, Table, Words
+from suffice.results import Result
+
+ASKED: Mapping[str, tuple[str, type[Config]]] = {
+    "analyze": ("analyze", AnalyzeConfig),
+    "curvature": ("curvature", CurvatureConfig),
+    "curve": ("curve", CurveConfig),
+    "forecast": ("forecast", ForecastConfig),
+    "hessian": ("hessian", HessianConfig),
+    "methods": ("forecast", ForecastConfig),
+    "mlp": ("analyze", MLPConfig),
+    "study": ("study", StudyConfig),
+}
+"""For each kind of result the command that makes it, and the settings of that command."""
+
+POSITIONAL = ("model", "data", "scores")
+
+
+def differing(result: Result) -> dict[str, Any]:
+    """The settings that differ from their defaults, with those that have none."""
+    fields = ASKED[result.command][1].model_fields
+    return {
+        name: value
+        for name, value in result.configuration.items()
+        if name not in fields
+        or fields[name].is_required()
+        or value != fields[name].get_default(call_default_factory=True)
+    }
+
+
+def command_of(result: Result) -> str | None:
+    """The command that repeats a run; None where some of its settings are not flags."""
+    command, config = ASKED[result.command]
+    changed = differing(result)
+    if not changed.keys() <= config.model_fields.keys() - NO_FLAGS:
+        return None
+    has_positions = [name for name in POSITIONAL if name in config.model_fields]
+    words = ["suffice", command]
+    for name in has_positions:
+        words += _listed(changed.pop(name, result.configuration.get(name)))
+    for name, value in changed.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            words += [word for item in value for word in (flag, item)]
+        else:
+            words += [flag, ",".join(map(str, value)) if isinstance(value, list) else str(value)]
+    return shlex.join(words)
+
+
+def _listed(value: Any) -> list[str]:
+    return [] if value is None else list(map(str, value)) if isinstance(value, list) else [str(value)]
+
+
+def endings(page: Page, folder: Path | None) -> list[Section]:
+    """The last sections of every page: notes on the inputs, and how to repeat the run."""
+    noted = [Section(f"Notes on the inputs ({len(page.notes)})", [Bullets(page.notes)])] if page.notes else []
+    return noted if page.result is None else [*noted, settings(page.result, folder)]
+
+
+def settings(result: Result, folder: Path | None) -> Section:
+    """The settings that differ from their defaults, the software, and the command."""
+    command, changed = command_of(result), differing(result)
+    again = f"`suffice {ASKED[result.command][0]} --config config.yaml --out FOLDER`"
+    words = f"To repeat this run, with the file in this folder: {again}."
+    blocks: list[Block] = [Words(words)]
+    if command is not None and changed:
+        blocks.append(Words(f"Or: `{command}`"))
+    if changed:
+        rows = [[name, _shown(value)] for name, value in changed.items()]
+        same = len(result.configuration) - len(changed)
+        caption = f"The other {same} settings have their defaults; config.yaml has all of them." if same > 0 else ""
+        blocks.append(Table("settings", ["setting", "value"], rows, caption))
+    hashed = _fingerprint(folder)
+    content = [["content of model and data", hashed]] if hashed else []
+    rows = [*map(list, result.versions.items()), *content]
+    if rows:
+        blocks.append(Table("versions", ["software", "version"], rows))
+    return Section("Settings, versions, and how to repeat it", blocks)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_shown(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "not given"}[value]
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _fingerprint(folder: Path | None) -> str | None:
+    """The hash of what a run was made of, from its config.yaml; None where that is not there."""
+    file = None if folder is None else folder / "config.yaml"
+    if file is None or not file.exists():
+        return None
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    found = content.get("fingerprint") if isinstance(content, dict) else None
+    return found if isinstance(found, str) else None
