@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test test-deep docs install lint types clean
+.PHONY: demo test test-deep docs pages install lint types clean
 
 demo: install
 	$(BIN)/suffice demo
@@ -21,6 +21,11 @@ test-deep: install
 docs: install
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -b html -d build/doctrees . build/site
 	@echo "open build/site/index.html"
+
+# the pages that are made from code and results
+pages: install
+	for page in checks result gallery benchmarks; do $(BIN)/python scripts/document_$$page.py || exit 1; done
+	$(BIN)/python benchmarks/forecast/tables.py
 
 install: .venv/installed
 

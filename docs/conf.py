@@ -73,7 +73,7 @@ html_copy_source = False
 html_theme_options = {"top_of_page_buttons": []}
 
 
-def leave_out(app, kind, name, member, skip, options):  # noqa: PLR0917 - Sphinx calls it so
+def leave_out(app, kind, name, member, skip, options):
     """Fields of named tuples: their class says what they are."""
     return True if type(member).__name__ == "_tuplegetter" else None
 

@@ -64,14 +64,17 @@ def recording() -> str:
         ]
         for name, of in parts.items()
     ]
-    head = "model, samples, weights, over the bare loop (median), of the fastest, guards add (seconds)".split(", ")
+    head = ["model", "samples", "weights", "over the bare loop (median)", "of the fastest", "guards add (seconds)"]
     return table([*head, "batch size: auto, best of the bare loop", "auto over batch size 1, times faster"], rows)
 
 
 def memory() -> str:
     runs = read("recording")["memory"]["runs"]
     rows = [
-        [f"{run['samples']:,}", *(f"{value / 1e6:.0f}" for value in (run["data"], run["peak"], run["peak"] - run["data"]))]
+        [
+            f"{run['samples']:,}",
+            *(f"{value / 1e6:.0f}" for value in (run["data"], run["peak"], run["peak"] - run["data"])),
+        ]
         for run in runs
     ]
     return table(["samples", "data (MB)", "peak (MB)", "peak less data (MB)"], rows)
@@ -89,7 +92,10 @@ def coverage() -> str:
         [
             title,
             quantity,
-            *(f"{percent(of['bootstrap_t']['covered'])} / {percent(of['percentile']['covered'])}" for of in by.values()),
+            *(
+                f"{percent(of['bootstrap_t']['covered'])} / {percent(of['percentile']['covered'])}"
+                for of in by.values()
+            ),
         ]
         for kind, title in kinds.items()
         for quantity, by in found[kind].items()
@@ -198,7 +204,14 @@ def bounds_trained() -> str:
 
 def bounds_cost() -> str:
     rows = [
-        [name, *(f"{of[part][f'{kind}_over_gradient']['median']:.1f}" for part in ("attention", "block") for kind in KINDS)]
+        [
+            name,
+            *(
+                f"{of[part][f'{kind}_over_gradient']['median']:.1f}"
+                for part in ("attention", "block")
+                for kind in KINDS
+            ),
+        ]
         for name, of in read("bounds")["cost"].items()
         if isinstance(of, dict) and "attention" in of
     ]
@@ -357,7 +370,10 @@ def head_seconds() -> str:
     rows = [
         [
             f"{of['l2']:g}",
-            *(f"{min(of['seconds'][part]):.2f}" for part in ("forecast", "fit", "ten folds", "slope", "15 retrainings")),
+            *(
+                f"{min(of['seconds'][part]):.2f}"
+                for part in ("forecast", "fit", "ten folds", "slope", "15 retrainings")
+            ),
             f"{of['slope_over_retrainings']:.3f}",
         ]
         for of in found["penalties"]
