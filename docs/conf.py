@@ -26,7 +26,6 @@ extensions = [
 root_doc = "docs/index"
 include_patterns = [
     "docs/**",
-    "README.md",
     "CHANGELOG.md",
     "benchmarks/README.md",
     "experiments/README.md",
@@ -53,6 +52,7 @@ nb_execution_mode = "off"  # notebooks are committed with their outputs, and exe
 
 # a `name` in a docstring is code, and a link where that name is documented
 default_role = "py:obj"
+smartquotes = False  # they make a dash of the two hyphens of a flag
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -69,6 +69,7 @@ html_static_path = ["static"]
 html_css_files = ["suffice.css"]
 html_extra_path = ["root"]
 html_show_sourcelink = False
+html_show_copyright = False
 html_copy_source = False
 html_theme_options = {"top_of_page_buttons": []}
 

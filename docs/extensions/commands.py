@@ -21,8 +21,9 @@ def sections() -> Iterator[str]:
         own = command.make_context(name, [], parent=context, resilient_parsing=True)
         yield f"## suffice {name}\n\n```text\n{' '.join(command.get_usage(own).split()).removeprefix('Usage: ')}\n```\n"
         yield markdown(command.help or "")
-        given = [(parameter, parameter.get_help_record(own)) for parameter in command.get_params(own)]
-        rows = [f"| {cell(record[0], code=True)} | {cell(record[1])} |" for _, record in given if record]
+        given = sorted(command.get_params(own), key=lambda parameter: parameter.param_type_name)  # arguments come first
+        records = filter(None, (parameter.get_help_record(own) for parameter in given))
+        rows = [f"| {cell(names, code=True)} | {cell(meaning)} |" for names, meaning in records]
         yield "\n".join(["| argument or flag | meaning |", "|---|---|", *rows, ""])
 
 

@@ -98,6 +98,7 @@ def desk(tmp_path_factory, tiny_bert) -> Path:
     sizes, scores = [50, 100, 200, 400], [0.77, 0.89, 0.91, 0.94]
     lines = [f"{size},{score}" for size, score in zip(sizes, scores, strict=True)]
     (folder / "scores.csv").write_text("\n".join(["size,score", *lines]) + "\n")
+    (folder / "losses.csv").write_text("size,score\n1000,2.61\n2000,2.48\n4000,2.36\n8000,2.27\n")
     (folder / "detection.csv").write_text("images,mAP\n500,31\n1000,35.5\n2000,38.8\n4000,40.1\n")
     np.savez(folder / "curve.npz", train_sizes=sizes, test_scores=np.array([scores, scores]).T)
     for run, score in (("a", 0.81), ("b", 0.86)):
