@@ -52,7 +52,7 @@ def why_not_run(command: str) -> str | None:
 RUN = [command for command in ALL if why_not_run(command) is None]
 
 
-@pytest.mark.parametrize("command", [*OF_SUFFICE, *helped()])
+@pytest.mark.parametrize("command", [*OF_SUFFICE, *helped()], ids=str)
 def test_the_application_knows_every_flag(command):
     _, name, *arguments = shlex.split(command)
     group = typer.main.get_command(application)
@@ -141,7 +141,7 @@ def _write_models(folder: Path, tiny_bert: Path) -> None:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("command", RUN)
+@pytest.mark.parametrize("command", RUN, ids=str)
 def test_every_command_runs(command, desk, tmp_path):
     for path in desk.iterdir():
         (shutil.copytree if path.name == "runs" else os.symlink)(path, tmp_path / path.name)
