@@ -3,6 +3,7 @@
 python scripts/document_checks.py
 """
 
+import re
 from pathlib import Path
 
 from suffice.checks import KINDS, Kind
@@ -48,7 +49,8 @@ def _heading(kind: Kind) -> str:
 
 
 def _anchor(kind: Kind) -> str:
-    return _heading(kind).lower().replace(":", "").replace(" ", "-")
+    """As GitHub makes it of the heading."""
+    return re.sub(r"[^\w -]", "", _heading(kind).lower()).replace(" ", "-")
 
 
 def _section(kind: Kind) -> str:

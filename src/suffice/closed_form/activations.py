@@ -18,7 +18,7 @@ class Activation(NamedTuple):
 
     Attributes:
         value, first, second: the function and its derivatives.
-        steepest, most_bent: the largest |first| and |second| anywhere; only a-priori bounds need them.
+        steepest, most_bent: the largest ``|first|`` and ``|second|`` anywhere; only a-priori bounds need them.
 
     Example:
         >>> square = Activation(torch.square, lambda x: 2 * x, lambda x: torch.full_like(x, 2.0))

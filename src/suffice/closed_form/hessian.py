@@ -247,7 +247,7 @@ class Hessian:
         return math.fsum(self._sum(number).trace() for number in range(len(self._chunks)))
 
     def norm(self, kind: Norm = "spectral") -> float:
-        """The largest |eigenvalue| ("spectral") or the root of the sum of squares ("frobenius")."""
+        """The largest ``|eigenvalue|`` ("spectral") or the root of the sum of squares ("frobenius")."""
         if self._is_small():
             return norm_of(of_matrix(self.dense()), kind, self._like)
         return norm_of(Operator(self.shape, self.__matmul__, self.__matmul__), kind, self._like)

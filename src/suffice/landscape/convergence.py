@@ -130,7 +130,7 @@ class Convergence(Shown):
     def in_order(
         self, sizes: ArrayLike, order: Int64[np.ndarray, " samples"] | None = None
     ) -> Float64[np.ndarray, "sizes probes"]:
-        """|L_{k+1} - L_k| at each probe along one order of the samples: the ledger's, or a permutation of its rows."""
+        """``|L_{k+1} - L_k|`` at each probe along one order of the samples: by default the ledger's."""
         k = self._checked(sizes)
         if order is not None and not np.array_equal(np.sort(order), np.arange(self.sample.size)):
             raise InputError(f"order must be a permutation of 0 ... {self.sample.size - 1}")
