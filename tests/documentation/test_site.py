@@ -36,10 +36,20 @@ def test_nothing_is_loaded_from_the_web(site):
 @pytest.mark.deep
 def test_the_reference_has_the_public_names_and_every_command(site):
     python = (site / "docs/reference/suffice.html").read_text()
-    for name in ("Problem", "Probes", "record", "Convergence", "forecast", "forecast_head", "forecast_scores", "study"):
+    for name in (
+        "Problem",
+        "Probes",
+        "record",
+        "Convergence",
+        "forecast",
+        "forecast_head",
+        "forecast_scores",
+        "study",
+        "style",
+    ):
         assert f'id="suffice.{name}"' in python, name
     commands = (site / "docs/reference/commands.html").read_text()
-    for name in ("demo", "analyze", "curvature", "hessian", "study", "forecast", "curve", "report"):
+    for name in ("demo", "check", "analyze", "curvature", "hessian", "study", "forecast", "curve", "report"):
         assert f"suffice {name}" in commands
     assert "--target-accuracy" in commands
 
