@@ -84,13 +84,13 @@ def _out_of_reach(result: ForecastResult, answer: SufficientSize, what: str) -> 
     mean, low, high = (in_words(curve.metric, end) for end in (curve.limit.mean, curve.limit.low, curve.limit.high))
     far = np.array([1024 * result.samples])
     most = share_in_words(float(curve.at(far).probability(answer.tolerance, answer.of)[0]))
-    whose = "the next model's " if answer.of == "next" else ""
+    whose = "the next model's" if answer.of == "next" else "the"
     if answer.assurance is None:
         found = f"is probably out of reach: it is reached with probability {most}"
     else:
         found = f"is not reached with the probability of {answer.assurance:g} that was asked for: it is {most} at most"
     name = "mean squared error" if result.task == "regression" else curve.metric
-    yield (f"{what} {found}. With unlimited samples the {whose}{name} approaches {mean} ({low} to {high}).")
+    yield (f"{what} {found}. With unlimited samples {whose} {name} approaches {mean} ({low} to {high}).")
 
 
 def _gain(result: ForecastResult, gain: Gain) -> str:
