@@ -123,8 +123,7 @@ def test_a_curve_answers_from_tables_and_folders_and_is_replayed_by_its_configur
     run, large = tmp_path / "run", tmp_path / "large"
     asked = ["curve", tmp_path / "scores.csv", large, "--score-column", "f1", "--size-of", f"{large}=800"]
     done = suffice(*asked, "--target", "0.85", "--assurance", "0.6", "--sizes", "1000,3000", "--out", run)
-    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
-    assert done.stderr.startswith("builtin:digits: 1,797 images of 10 classes")
+    assert (done.returncode, done.stderr) == (0, "")
     shown = " ".join(done.stdout.split())  # lines are broken to the width of the terminal
     assert "the accuracy should reach 85% with probability 0.6; 90% interval: " in shown
     assert all(word in shown for word in ("1,000", "3,000", "P(85%)", "Train ", str(run)))
