@@ -68,14 +68,18 @@ def test_columns_and_classes_may_be_numbers_in_a_file(tmp_path):
     assert (config.text_column, config.label_column, config.classes) == ("3", "2", ["0", "1.5", "a"])
 
 
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0\x85\u2028\u2029"))
+"""These characters are refused."""
+
+
 @given(
     st.builds(
         AnalyzeConfig,
-        model=st.text(min_size=1),
+        model=NAMES.filter(bool),
         data=st.just("d"),
         radius=st.floats(1e-6, 1e6),
         batch_size=st.one_of(st.just("auto"), st.integers(1, 9)),
-        parameters=st.none() | st.lists(st.text(), min_size=1),
+        parameters=st.none() | st.lists(NAMES, min_size=1),
     )
 )
 def test_what_is_written_is_read_back(config):
@@ -285,3 +289,9 @@ def test_methods_stand_between_commas_outside_parentheses(given, methods):
 def test_a_method_given_twice_or_not_at_all_is_refused(given, said):
     with pytest.raises(InputError, match=said):
         read_configuration(ForecastConfig, GIVEN | {"method": given})
+
+
+@pytest.mark.parametrize("character", ["\0", "\x85", "\u2028", "\u2029"])
+def test_characters_that_a_file_would_not_keep_are_refused(character):
+    with pytest.raises(InputError, match="has a (NUL character|line separator)"):
+        read_configuration(AnalyzeConfig, {"model": "m", "data": "d", "parameters": [f"a{character}b"]})

@@ -2,7 +2,7 @@
 
 Run as ``PYTHONPATH=benchmarks:benchmarks/forecast python benchmarks/forecast/recipes.py --cache FOLDER``, which writes
 ``benchmarks/results/forecast_recipes.json``. With ``--fit`` the constants that suffice ships,
-``src/suffice/forecasting/recipes.json``, are made first: the exponent was chosen on the tuning part, the deviations are
+``src/suffice/forecasting/recipes.json``, are made first: the exponent was chosen with both in view, the deviations are
 measured on both.
 
 A pilot forecasts the fall of the loss from k_0 samples and the penalty lambda at hand. The truth is read from the mean
@@ -263,7 +263,7 @@ def main() -> None:
         about = {
             "what": "Falls of the loss with penalties that change with the size: see suffice.forecasting.recipes",
             "made by": "benchmarks/forecast/recipes.py --fit, ",
-            "exponent": "chosen on the tuning part",
+            "exponent": "chosen with both parts in view",
             "deviation": "measured on both parts",
             "data sets": {part: sorted({one.data_set for one in of_part}) for part, of_part in found.items()},
         }

@@ -36,7 +36,7 @@ from torch.utils.data import TensorDataset
 
 from suffice import Convergence, InputError, Probes, Problem, closed_form, curvature, record
 from suffice.closed_form.bounds.norms import sample_bounds
-from suffice.data import SyntheticRegression, load_samples
+from suffice.data import Reading, SyntheticRegression, load_samples
 from suffice.digest import digest
 from suffice.landscape import Expansion, expansion, gaussian_moments
 from suffice.models import adapted, layers_of, load_classifier, mlp
@@ -147,7 +147,8 @@ def fitted(
     """
     if method == "mlp":
         return _fitted_mlp(plan, folder)
-    digits = load_samples(DATA, classes=[str(digit) for digit in range(classes)] if classes < 10 else None)
+    chosen = [str(digit) for digit in range(classes)] if classes < 10 else None
+    digits = load_samples(DATA, Reading(classes=chosen))
     classifier = load_classifier(MODEL, digits, keep_head=False, seed=SEED)
     rows = taken(len(digits), plan.samples if samples is None else samples)
     model = adapted(classifier.model, method)

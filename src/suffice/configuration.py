@@ -653,6 +653,9 @@ COMMANDS: Mapping[type[Config], str] = {
 SHOWN = 3
 """Unknown keys of another command's configuration that a message names, or problems of one of this command."""
 
+_SEPARATOR = re.compile("[\x85\u2028\u2029]")
+"""Line breaks to YAML, which would not read back what it has written."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Stand for bytes that are not UTF-8, in names of files and in flags."""
 
@@ -768,6 +771,8 @@ def _check_values(where: str, values: Mapping[str, Any]) -> None:
                 raise InputError(f"{where}{_shown(key)} = {_shown(part)}: too large")
             elif isinstance(part, str) and "\0" in part:
                 raise InputError(f"{where}{_shown(key)} = {_shown(part)}: has a NUL character, which no name has")
+            elif isinstance(part, str) and not part.isascii() and _SEPARATOR.search(part):
+                raise InputError(f"{where}{_shown(key)} = {_shown(part)}: has a line separator; rename it")
             elif isinstance(part, str) and not part.isascii() and _SURROGATE.search(part):
                 raise InputError(f"{where}{_shown(key)} = {_shown(part)}: is not UTF-8; rename it")
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -145,8 +146,10 @@ def test_a_request_to_terminate_ends_a_run_as_ctrl_c_does(tmp_path):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_for_completion_is_printed(shell, suffice):
-    done = suffice("--show-completion", shell)
+def test_the_script_for_completion_is_printed(shell):
+    program = Path(sys.executable).with_name("suffice")
+    environment = {**os.environ, "_SUFFICE_COMPLETE": f"source_{shell}"}
+    done = subprocess.run([program], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "_COMPLETE=complete_" in done.stdout
 

@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from suffice import InputError, Problem, forecast_head
+from suffice.forecasting import curve_of, measure_head
 from suffice.forecasting.doubts import (
     about_contradiction,
     about_copies,
@@ -206,3 +207,24 @@ def test_copies_narrow_no_interval():
         (alone.metrics["AUROC"], copied.metrics["AUROC"]),
     ):
         assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.25)
+
+
+def test_groups_with_several_labels_leave_no_class_without_samples_either():
+    random = np.random.default_rng(0)
+    for seed in range(50):
+        groups, labels = random.integers(0, 12, 300), random.choice(2, 300)
+        labels[np.isin(groups, random.choice(12, 2, replace=False)) & (random.random(300) < 0.2)] = 2
+        fold = fold_of(labels, 2, seed, groups)
+        for label in range(3):
+            if len(set(groups[labels == label])) > 1:
+                assert len(set(fold[labels == label])) == 2
+
+
+def test_errors_and_the_smallest_class_count_all_samples_of_a_group():
+    x, y = drawn(300, np.random.default_rng(0))
+    patients = np.arange(300) // 25
+    with_groups, without = (
+        curve_of(measure_head(x, y, 0.01, groups=groups), [600]).findings for groups in (patients, None)
+    )
+    assert not {"SUF017", "SUF018", "SUF019", "SUF029"} & {finding.code for finding in with_groups}
+    assert not {"SUF017", "SUF018", "SUF019", "SUF029"} & {finding.code for finding in without}

@@ -12,6 +12,7 @@ from suffice import InputError, LearningCurve, forecast_head
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.inputs import whole_sizes
 from suffice.forecasting.losses import CrossEntropy
+from suffice.forecasting.slopes import measured_of_heads
 
 
 def classified(samples, seed, classes=3, columns=8):
@@ -53,7 +54,8 @@ def test_forecasts_of_logistic_regression_are_those_of_many_retrainings(l2):
     assert np.mean([predicted_gain(curve) for curve in by_noise]) == pytest.approx(gain, rel=0.1)
     curves = [forecast_head(*classified(pilot, 1000 + seed), [pilot, size], l2) for seed in range(pilots)]
     gains = np.array([predicted_gain(curve) for curve in curves])
-    assert np.sqrt(np.mean((gains - gain) ** 2)) < 0.2 * gain
+    # not further off than from data set to data set
+    assert np.sqrt(np.mean((gains - gain) ** 2)) < measured_of_heads().between * gain
     levels = np.array([curve.level for curve in curves])
     assert abs(levels.mean() - before[0]) < 3 * levels.std(ddof=1) / np.sqrt(pilots)
     inside = np.mean([curve.loss.low[1] <= after[0] <= curve.loss.high[1] for curve in curves])

@@ -242,7 +242,7 @@ def test_a_study_is_of_classes(tiny_bert, rated, tmp_path):
 
 def test_the_penalty_of_numbers_is_where_the_folds_lose_least():
     draw = np.random.default_rng(0)
-    x = np.hstack([draw.normal(size=(80, 12)), np.ones((80, 1))])
+    x = np.hstack([draw.normal(size=(80, 40)), np.ones((80, 1))])
     y = x[:, :1] + 2 * draw.normal(size=(80, 1))
     chosen = choose_regression_penalty(x, (y - y.mean()) / y.std())
     small, at_chosen = (

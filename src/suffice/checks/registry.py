@@ -365,9 +365,9 @@ RANDOM_LABELS = Kind(
     "error",
     "The labels look random",
     "The sum of the outputs of the right classes is compared with its mean and variance over all permutations of the "
-    "labels within each fold (Hoeffding 1951); out-of-fold outputs depend on the labels of other folds, which doubles"
-    " the variance. It counts if p is above 0.05 although there are enough samples to find 2% of the entropy of the "
-    "classes.",
+    "labels (Hoeffding 1951); out-of-fold outputs, less the mean output of their model, depend on other labels, which "
+    "doubles the variance. It counts if p is above 0.05 although there are enough samples to find 2% of the entropy of "
+    "the classes.",
     "There is nothing to extrapolate. The usual reason is that labels and samples are in different orders.",
     "Check that labels and samples belong together, and that the features hold what the labels are about.",
 )

@@ -36,6 +36,7 @@ def findings_of(evidence: Evidence) -> list[Finding]:
     """What the evidence itself says for or against a forecast, the most severe first; with an error there is none."""
     own, unseen, apart = evidence.own, evidence.unseen, evidence.apart
     copies, groups = evidence.copies, evidence.groups
+    alike = None if copies is None else copies.together
     has_holdout = evidence.holdout is not None
     gap = gap_of(own.losses, apart.losses, paired=evidence.folds is not None, groups=groups)
     of_any = (
@@ -47,7 +48,7 @@ def findings_of(evidence: Evidence) -> list[Finding]:
         in_order = about_order(unseen.losses, one_class, evidence.rows, groups)
         in_tails = about_tails(unseen.losses, evidence.rows)
         return _found(*of_any, in_order, in_tails, None if copies is None else about_copies(copies.groups, one_class))
-    in_errors = about_errors(*_errors(unseen, None if has_holdout else groups))
+    in_errors = about_errors(*_errors(unseen, None if has_holdout else alike))
     failed = about_collapse(own.outputs, own.losses, own.labels)
     by_steps = evidence.head is None and failed is None
     found = _found(
@@ -58,7 +59,7 @@ def findings_of(evidence: Evidence) -> list[Finding]:
         in_errors,
         # few errors carry the loss by themselves
         about_tails(unseen.losses, None if has_holdout else evidence.rows) if in_errors is None else None,
-        about_smallest_class(own.labels, groups, evidence.names),
+        about_smallest_class(own.labels, alike, evidence.names),
         None if has_holdout else about_order(unseen.losses, unseen.labels, evidence.rows, groups),
         None if copies is None else about_copies(copies.groups, own.labels, copies.are_ordinary),
     )
@@ -90,7 +91,9 @@ def findings_of_estimator(evidence: Evidence, estimator: Estimator, slope_error:
         less, more = estimator.gain(np.array([halves.samples, apart.samples], dtype=np.float64))
         predicted, error = float(more - less), slope_error * (1 / halves.samples - 1 / apart.samples)
         losses = halves.losses, apart.losses
-        of_fall = about_fall(*losses, (halves.samples, apart.samples), predicted, evidence.groups)
+        # a head is fitted to convergence, so no training is to blame
+        if evidence.head is None:
+            of_fall = about_fall(*losses, (halves.samples, apart.samples), predicted, evidence.groups)
         of_halves = about_halves(*losses, predicted, error, evidence.groups)
     return _found(of_weights, of_fall, of_halves)
 
@@ -98,15 +101,24 @@ def findings_of_estimator(evidence: Evidence, estimator: Estimator, slope_error:
 def _about_chance(evidence: Evidence, to_come: float) -> Finding | None:
     """Whether outputs agree with labels; copies count once, as labels of copies are not permuted one by one.
 
-    A fold has fewer of the classes that the others have more of, so its outputs count from the mean of their model.
+    So do groups, such as patients, where all samples of each have one label. A fold has fewer of the classes that the
+    others have more of, so its outputs count from the mean of their model.
     """
     unseen, has_holdout = evidence.classified, evidence.holdout is not None
-    first = _first_of(None if has_holdout else evidence.groups, len(unseen.labels))
+    first = _first_of(None if has_holdout else _of_one_label(evidence, unseen.labels), len(unseen.labels))
     labels = unseen.labels[first]
     if has_holdout:
         return about_chance(unseen.outputs[first], labels, None, to_come)
     means = 0.0 if evidence.means is None else evidence.means
     return about_chance((unseen.outputs - means)[first], labels, np.zeros_like(labels), to_come)
+
+
+def _of_one_label(evidence: Evidence, labels: Int64[np.ndarray, " samples"]) -> Groups | None:
+    """The groups that count once where labels are permuted: copies, and all groups where none has two labels."""
+    groups = evidence.groups
+    if groups is not None and len(set(zip(groups.tolist(), labels.tolist(), strict=True))) == len(np.unique(groups)):
+        return groups
+    return None if evidence.copies is None else evidence.copies.together
 
 
 def _errors(unseen: Predictions, groups: Groups | None) -> tuple[int, int]:

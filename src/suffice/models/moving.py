@@ -169,8 +169,8 @@ def center_head(model: nn.Module, value: float) -> None:
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
         >>> center_head(model, 5.0)
-        >>> float(model[1].bias)
-        5.0
+        >>> model[1].bias.tolist()
+        [5.0]
     """
     heads = [part for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == 1]
     biases = [head.bias for head in heads if head.bias is not None and head.bias.requires_grad]

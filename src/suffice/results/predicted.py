@@ -160,7 +160,7 @@ class Curve(Value, Shown):
         whose = " by the next model" if of == "next" else ""
         largest = float(probability.max())
         most = (
-            f"{what} is out of reach{whose}: its largest probability is {largest if largest >= 0.01 else 0:.2g}, and "
+            f"{what} is out of reach{whose}: its largest probability is {math.floor(100 * largest) / 100:g}, and "
             f"{asked:g} was asked for."
         )
         found = [_crossing(sizes, probability, share) for share in ((1 - confidence) / 2, asked, (1 + confidence) / 2)]

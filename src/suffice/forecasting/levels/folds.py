@@ -19,6 +19,9 @@ Refit = Callable[[Int64[np.ndarray, " rows"]], Mapping[str, Tensor]]
 FOLDS = 10
 """Of heads."""
 
+DEALS = 100
+"""Most times that groups are dealt until no class of several groups is in one fold alone."""
+
 FOLDS_OF_TRAININGS = 5
 """Fewer than of heads: these are real trainings."""
 
@@ -126,27 +129,44 @@ def fold_of(
         >>> fold_of(np.array([0, 0, 0, 0, 1, 1]), folds=2, seed=0, groups=np.array([0, 0, 1, 2, 3, 4]))
         array([0, 0, 1, 0, 1, 0])
     """
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
     group_of = np.arange(len(labels)) if groups is None else groups
-    sizes = np.bincount(group_of)
-    if (different := int((sizes > 0).sum())) < folds:
+    if (different := len(np.unique(group_of))) < folds:
+        held = "" if groups is None else f" in groups or copies of {different}"
         raise InputError(
-            f"{len(labels):,} samples are in groups or copies of {different}, and {folds} folds are needed: give more "
-            "different ones"
+            f"{len(labels):,} samples{held}, and {folds} folds are needed: give at least {folds} different ones"
         )
-    class_of = dict(zip(group_of[shuffled].tolist(), labels[shuffled].tolist(), strict=True))  # in random order
-    of_class: dict[int, list[int]] = {}
-    for group, label in class_of.items():
-        of_class.setdefault(label, []).append(group)
-    pairs = [alike[:2] for alike in of_class.values()]
-    partner = {pair[1]: pair[0] for pair in pairs if len(pair) == 2}
-    dealt = np.zeros(folds, dtype=np.int64)
+    random = np.random.default_rng(seed)
+    tried = (_dealt(labels, folds, random.permutation(len(labels)), group_of) for _ in range(DEALS))
+    least, best = different, np.zeros_like(labels)
+    for fold, lost in tried:
+        if lost < least:
+            least, best = lost, fold
+        if lost == 0:
+            break
+    return best
+
+
+def _dealt(
+    labels: Int64[np.ndarray, " samples"], folds: int, order: Int64[np.ndarray, " samples"], group_of: Groups
+) -> tuple[Int64[np.ndarray, " samples"], int]:
+    """Folds dealt in an order, and how many classes of several groups are in one fold alone."""
+    of_class: dict[int, dict[int, None]] = {}
+    for group, label in zip(group_of[order].tolist(), labels[order].tolist(), strict=True):
+        of_class.setdefault(label, {})[group] = None
+    several = [list(holding) for holding in of_class.values() if len(holding) > 1]
+    apart: dict[int, set[int]] = {}
+    for first, second, *_ in several:
+        apart.setdefault(first, set()).add(second)
+        apart.setdefault(second, set()).add(first)
+    sizes, dealt = np.bincount(group_of), np.zeros(folds, dtype=np.int64)
     found: dict[int, int] = {}
-    for group in dict.fromkeys([*(group for pair in pairs for group in pair), *class_of]):
-        taken = found[partner[group]] if group in partner else None
-        found[group] = min((fold for fold in range(folds) if fold != taken), key=lambda fold: dealt[fold])
+    for group in dict.fromkeys([*apart, *group_of[order].tolist()]):
+        taken = {found[other] for other in apart.get(group, ()) if other in found}
+        free = [fold for fold in range(folds) if fold not in taken] or range(folds)
+        found[group] = min(free, key=lambda fold: dealt[fold])
         dealt[found[group]] += sizes[group]
-    return np.array([found[group] for group in group_of.tolist()])
+    lost = sum(len({found[group] for group in holding}) == 1 for holding in several)
+    return np.array([found[group] for group in group_of.tolist()]), lost
 
 
 def trained_out_of_fold(
