@@ -43,7 +43,7 @@ def test_the_word(findings, low, high, word):
 def test_the_reason_is_what_lowered_it_the_most():
     assert confidence_of([NOTE, WARNING, SERIOUS], 500, 900).reason.endswith("(SUF021)")
     assert confidence_of([NOTE, ERROR], 500, 900).reason.endswith("(SUF018)")
-    assert confidence_of([WARNING], 500, None).reason == "the interval is 500 or more"
+    assert confidence_of([WARNING], 500, None).reason == "the interval has no upper end"
     assert confidence_of([NOTE], 560, 1840).reason == "the interval is 560 to 1,840"
     assert by_severity([NOTE, WARNING, SERIOUS, OTHER, ERROR]) == [ERROR, SERIOUS, WARNING, OTHER, NOTE]
 

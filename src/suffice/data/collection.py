@@ -86,4 +86,4 @@ class Collection:
         """
         if split not in self.splits:
             raise InputError(f"{self.source}: no split {split!r}; there are {', '.join(self.splits) or 'none'}")
-        return RowSubset(self.samples, np.flatnonzero(self.split_of == split), split)
+        return RowSubset(self.samples, np.flatnonzero(self.split_of == split))

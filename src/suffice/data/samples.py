@@ -83,20 +83,18 @@ class RowSubset:
     Args:
         samples: all samples.
         rows: those to keep, in this order.
-        name: what the part is called.
 
     Example:
         >>> from suffice.data import load_samples
-        >>> some = RowSubset(load_samples("builtin:digits"), np.array([3, 5]), "train")
+        >>> some = RowSubset(load_samples("builtin:digits"), np.array([3, 5]))
         >>> len(some), some.labels.tolist(), some.describe(0)
         (2, [3, 5], 'image 3 of builtin:digits')
     """
 
-    def __init__(self, samples: LabelledSamples, rows: Int64[np.ndarray, " rows"], name: str) -> None:
+    def __init__(self, samples: LabelledSamples, rows: Int64[np.ndarray, " rows"]) -> None:
         self.classes = list(samples.classes)
         self.rows = rows
         self.labels = samples.labels[rows]
-        self.name = name
         self._samples = samples
 
     def __len__(self) -> int:
@@ -125,7 +123,7 @@ class RowSubset:
         return digest(self._samples.fingerprint(), self.rows)
 
 
-class ClassSubset:
+class ClassSubset(RowSubset):
     """The samples of some classes, in the order of the data. A label is an index into ``names``.
 
     Args:
@@ -153,33 +151,11 @@ class ClassSubset:
         new_labels = np.full(len(known), -1)
         new_labels[[known.index(name) for name in names]] = np.arange(len(names))
         relabelled = new_labels[samples.labels]
+        super().__init__(samples, np.flatnonzero(relabelled >= 0))
         self.classes = list(names)
-        self.rows = np.flatnonzero(relabelled >= 0)
         self.labels = relabelled[self.rows]
         if empty := set(range(len(names))) - set(self.labels.tolist()):
             raise InputError(f"the class {names[min(empty)]!r} has no samples: leave it out")
-        self._samples = samples
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, row: int) -> Sample:
-        return self._samples[int(self.rows[row])]
-
-    @property
-    def groups(self) -> Int64[np.ndarray, " samples"] | None:
-        groups = groups_of(self._samples)
-        return None if groups is None else groups[self.rows]
-
-    def contents(self) -> Sequence[Hashable]:
-        all_contents = contents_of(self._samples)
-        return [all_contents[int(row)] for row in self.rows]
-
-    def header(self, row: int) -> Header | None:
-        return header_of(self._samples, int(self.rows[row]))
-
-    def describe(self, row: int) -> str:
-        return self._samples.describe(int(self.rows[row]))
 
     def fingerprint(self) -> str:
         """The hash of all samples, those of other classes too, and of the names."""

@@ -52,7 +52,7 @@ def confidence_of(
         return Trust(word="cannot tell", reason="there is no size that reaches it")
     else:
         by_width = _step(math.inf if high is None or low <= 0 else high / low, NARROW, WIDE)
-        reason = f"the interval is {low:,.0f} or more" if high is None else f"the interval is {low:,.0f} to {high:,.0f}"
+        reason = "the interval has no upper end" if high is None else f"the interval is {low:,.0f} to {high:,.0f}"
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
     step = min(2, by_width + counts["warning"] + 2 * counts["serious"])
     if step > by_width:
