@@ -22,6 +22,9 @@ from suffice.report.style import style
 from suffice.storage import atomic_write
 
 LINES = {"solid": "-", "dashed": "--", "dotted": ":", "joined": "o-", "points": "o", "circles": "o"}
+PLAIN = 1e-4, 1e6
+"""Between them numbers on logarithmic axes are written out."""
+
 STAY, STAY_LAST = 700, 3000
 """Milliseconds that a frame of a film is shown, and its last one."""
 
@@ -102,11 +105,12 @@ def _breakable(label: str) -> str:
 
 
 def _plain_numbers(axis: Axis) -> None:
-    """On a short log axis 0.2 and 50 in place of powers of ten, of which it has one or two."""
+    """0.2 and 50 in place of powers of ten, of which a short log axis has one or two; very long ones keep powers."""
     low, high = axis.get_view_interval()
     if high < 100 * low:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_minor_locator(NullLocator())
+    if high < 100 * low or (low > PLAIN[0] and high < PLAIN[1]):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
 
 

@@ -88,7 +88,8 @@ def with_axes(figure: Figure) -> Markup:
     """
     found = []
     for which in ("wide", "narrow"):
-        drawing, axes = _drawn(replace(figure, marks=()), which)
+        # these curves fall, so that their legend has room below them, away from the labels of moving marks
+        drawing, axes = _drawn(replace(figure, marks=()), which, legend="lower left")
         marks = _themed("".join(_mark(mark, axes) for mark in figure.marks))
         placed = str(drawing).replace("<svg ", f"<svg data-axes='{json.dumps(asdict(axes))}' ", 1)
         found.append(f"{placed.rpartition('</svg>')[0]}{marks}</svg>")
@@ -140,19 +141,20 @@ def dark_colors(markup: str) -> dict[str, str]:
     return {f"--f{name}": on_dark(f"#{name}") for name in names}
 
 
-def _drawn(figure: Figure, which: str) -> tuple[Markup, Axes]:
+def _drawn(figure: Figure, which: str, legend: str = "best") -> tuple[Markup, Axes]:
     canvas = draw(figure)
     (axes,) = canvas.axes
     axes.set_title("")  # the page has it as a heading, or in words
-    size = WIDE
-    if which == "narrow":
-        size, legend = NARROW, axes.get_legend()
-        if legend is not None:
-            handles, labels = axes.get_legend_handles_labels()
-            labels = [textwrap.fill(label, LETTERS) for label in labels]
-            legend.remove()
-            canvas.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=9)
-            size = (NARROW[0], NARROW[1] + ROW * sum(label.count("\n") + 1 for label in labels))
+    size = WIDE if which == "wide" else NARROW
+    shown = axes.get_legend()
+    if shown is not None and which == "wide":
+        shown.set_loc(legend)
+    elif shown is not None:
+        handles, labels = axes.get_legend_handles_labels()
+        labels = [textwrap.fill(label, LETTERS) for label in labels]
+        shown.remove()
+        canvas.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=9)
+        size = (NARROW[0], NARROW[1] + ROW * sum(label.count("\n") + 1 for label in labels))
     canvas.set_size_inches(*size)
     markup = _svg(canvas, figure.name, which, figure.title)
     box, height = axes.get_window_extent(), 72 * canvas.get_size_inches()[1]

@@ -83,7 +83,7 @@ def _trust(result: AnalysisResult, size: SufficientSize) -> Trust:
         return Trust(word="cannot tell", reason=lowered(size.explanation))
     ratio = math.inf if size.high is None else size.high / size.low
     step = 0 if ratio <= NARROW else 1 if ratio <= WIDE else 2
-    reason = f"the interval of the size is {rounded(size.low):,} or more"
+    reason = "the interval of the size has no upper end"
     if size.high is not None:
         reason = f"the interval of the size is {rounded(size.low):,} to {rounded(size.high):,}"
     if not result.problem.held_out_samples and result.problem.fine_tuning is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from suffice.report.answers.words import capitalized
 from suffice.results import FindingValue, Word
 
 MOST_STEPS = 3
@@ -54,7 +55,10 @@ def remedies(findings: Sequence[FindingValue]) -> list[str]:
         (finding for finding in findings if finding.severity in order),
         key=lambda finding: order.index(finding.severity),
     )
-    return [f"{finding.remedy.rstrip('.')} ({finding.code}: {finding.what.rstrip('.')})." for finding in bad]
+    return [
+        f"{capitalized(finding.what).rstrip('.')} ({finding.code}): {lowered(finding.remedy).rstrip('.')}."
+        for finding in bad
+    ]
 
 
 def _ended(sentence: str) -> str:

@@ -77,7 +77,7 @@ def trust_of(result: CurveResult) -> Trust:
     else:
         ratio = math.inf if answer.high is None else answer.high / answer.low
         step = 0 if ratio <= NARROW else 1 if ratio <= WIDE else 2
-        reason = f"the interval is {answer.low:,} or more"
+        reason = "the interval has no upper end"
         if answer.high is not None:
             reason = f"the interval is {answer.low:,} to {answer.high:,}"
         if answer.size > FAR * largest:

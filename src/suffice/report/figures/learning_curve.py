@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from suffice import results
+from suffice.report.answers.words import rounded
 from suffice.report.figures.curve.axis import sizes_on_axis
 from suffice.report.figures.figure import BLUE, GREEN, ORANGE, PURPLE, Curve, Figure, Mark
 from suffice.results import Band, LearningCurve, SufficientSize
@@ -84,7 +85,7 @@ def size_figure(answer: SufficientSize) -> Figure | None:
         y_label="probability that they are enough",
         curves=[Curve("", list(points), list(points.values()), BLUE, "joined")],
         log="x",
-        marks=[Mark("x", answer.size, f"{answer.size:,}", ORANGE)],
+        marks=[Mark("x", answer.size, f"about {rounded(answer.size):,}", ORANGE)],
         ticks=sizes_on_axis([_down(answer.low), _up(answer.high or answer.size)]),
     )
 

@@ -1,6 +1,6 @@
 """How likely a target is, against the number of samples."""
 
-from suffice.report.answers.words import target_in_words
+from suffice.report.answers.words import rounded, target_in_words
 from suffice.report.figures.curve.axis import sizes_on_axis
 from suffice.report.figures.figure import BLUE, ORANGE, PURPLE, Curve, Figure, Mark
 from suffice.results import CurveResult
@@ -15,7 +15,7 @@ def probability_figure(result: CurveResult) -> Figure | None:
     if answer.assurance is not None:
         marks.append(Mark("y", answer.assurance, f"asked for: {100 * answer.assurance:.3g}%", ORANGE))
     if answer.size is not None and answer.size <= sizes[-1]:
-        marks.append(Mark("x", answer.size, f"{answer.size:,}", ORANGE))
+        marks.append(Mark("x", answer.size, f"about {rounded(answer.size):,}", ORANGE))
     target = target_in_words(result.metric, answer.tolerance)
     return Figure(
         name="probability",

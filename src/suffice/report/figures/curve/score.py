@@ -1,6 +1,6 @@
 """Scores that were given, and the curve through them."""
 
-from suffice.report.answers.words import target_in_words
+from suffice.report.answers.words import rounded, target_in_words
 from suffice.report.figures.curve.axis import sizes_on_axis
 from suffice.report.figures.figure import BLACK, BLUE, ORANGE, Curve, Figure, Mark
 from suffice.results import CurveResult
@@ -17,7 +17,7 @@ def score_figure(result: CurveResult) -> Figure:
         target = result.answer.tolerance
         marks.append(Mark("y", factor * target, f"target {target_in_words(result.metric, target)}", ORANGE))
         if result.answer.size is not None and result.answer.size <= drawn.sizes[-1]:
-            marks.append(Mark("x", result.answer.size, f"{result.answer.size:,}", ORANGE))
+            marks.append(Mark("x", result.answer.size, f"about {rounded(result.answer.size):,}", ORANGE))
     return Figure(
         name="score",
         title=f"{result.metric.capitalize()} with more samples",

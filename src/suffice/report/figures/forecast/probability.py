@@ -3,7 +3,7 @@
 import numpy as np
 
 from suffice.report.answers.forecast import curve_of_answer
-from suffice.report.answers.words import target_in_words
+from suffice.report.answers.words import rounded, target_in_words
 from suffice.report.figures.curve.axis import sizes_on_axis
 from suffice.report.figures.figure import BLUE, ORANGE, PURPLE, Curve, Figure, Mark
 from suffice.results import ForecastResult, SufficientSize
@@ -31,7 +31,7 @@ def probability_figure(result: ForecastResult, answer: SufficientSize) -> Figure
         else [Mark("y", answer.assurance, f"asked for: {100 * answer.assurance:.3g}%", ORANGE)]
     )
     if answer.size is not None and answer.size <= sizes[-1]:
-        marks.append(Mark("x", answer.size, f"{answer.size:,}", ORANGE))
+        marks.append(Mark("x", answer.size, f"about {rounded(answer.size):,}", ORANGE))
     return Figure(
         name=f"probability-{curve.metric}",
         title=f"Probability to reach {curve.metric} {target}",
