@@ -169,8 +169,10 @@ def compare_answer(compared: Compared) -> Answer:
     leaders, sizes = compared.leaders, compared.sizes
     smallest, largest = rounded(sizes[0]), rounded(sizes[-1])
     best, crossings = leaders[-1], list(compared.crossings())
-    saves = _saves(compared, best)
-    if not crossings:
+    saves = None if trust.word == "cannot tell" else _saves(compared, best)
+    if trust.word == "cannot tell":
+        sentence = f"None is surely better: with {largest:,} samples {best} leads with probability {_ahead(compared)}."
+    elif not crossings:
         there = in_words(compared.metric, float(compared.means[best][-1]))
         sentence = (
             saves or f"{best} is best at every size from {smallest:,} to {largest:,} samples: {there} with {largest:,}."
@@ -220,9 +222,6 @@ def _crossing(crossing: Crossing, compared: Compared) -> str:
 
 
 def _trust(compared: Compared) -> Trust:
-    data = {line.about[2] for line in compared.lines.values()}
-    if len(data) > 1:
-        return Trust(word="low", reason=f"the runs are of different data ({listed(sorted(data))})")
     leaders = compared.leaders
     surest = np.array(
         [
@@ -231,13 +230,20 @@ def _trust(compared: Compared) -> Trust:
         ]
     )
     share = float((surest >= SURE).mean())
+    if share == 0:
+        return Trust(word="cannot tell", reason=f"at no size is one run better with probability {SURE:.0%} or more")
+    data = {line.about[2] for line in compared.lines.values()}
+    if len(data) > 1:
+        return Trust(word="low", reason=f"the runs are of different data ({listed(sorted(data))})")
     reason = f"at {share:.0%} of the compared sizes one run is better with probability {SURE:.0%} or more"
     return Trust(word="high" if share >= 0.9 else "medium" if share >= 0.5 else "low", reason=reason)
 
 
 def _next_steps(compared: Compared, crossings: Sequence[Crossing]) -> Iterator[str]:
     best = compared.leaders[-1]
-    if crossings:
+    if _trust(compared).word == "cannot tell":
+        yield "Choose by cost, or give all runs more samples or more seeds, and the same test samples."
+    elif crossings:
         first = crossings[0]
         yield (
             f"With fewer than about {rounded(first.size):,} samples, take {first.before}; from there on {first.after}."
@@ -245,12 +251,16 @@ def _next_steps(compared: Compared, crossings: Sequence[Crossing]) -> Iterator[s
         if first.low is None or first.high is None or first.high > 2 * first.low:
             yield "To know the crossing better, give both runs more samples or more seeds, and the same test samples."
     else:
-        others = [name for name in compared.means if name != best]
-        sure = min(float(compared.better(best, name)[-1]) for name in others)
         yield (
             f"Take {best}: with {rounded(compared.sizes[-1]):,} samples it is better than the others with probability "
-            f"{share_in_words(sure)}."
+            f"{_ahead(compared)}."
         )
+
+
+def _ahead(compared: Compared) -> str:
+    """The probability that the leader at the largest size is better than each other run there, the least of them."""
+    best = compared.leaders[-1]
+    return share_in_words(min(float(compared.better(best, name)[-1]) for name in compared.means if name != best))
 
 
 def _lines(result: Result, metric: Metric, folder: Path) -> Iterator[Line]:

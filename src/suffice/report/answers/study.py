@@ -204,7 +204,7 @@ def _trust(result: StudyResult, ranked: Sequence[str]) -> Trust:
 def _next_steps(result: StudyResult, ranked: Sequence[str]) -> list[str]:
     best, largest = ranked[0], largest_size(result)
     _, gains = last_gains(result, best)
-    found = [f"Train {best} on all {largest:,} samples."]
+    found = [f"Train {best} on all {result.pool:,} samples at hand."]
     parameters = {method.name: method.moving_parameters for method in methods_of(result)}
     for other in ranked[1:]:
         lost = 100 * float(result.study.curves[best].accuracy.mean[-1] - result.study.curves[other].accuracy.mean[-1])
@@ -215,8 +215,11 @@ def _next_steps(result: StudyResult, ranked: Sequence[str]) -> list[str]:
             )
             break
     if gains and fmean(gains) >= ENOUGH:
+        beyond = f"Collect more than {largest:,} samples"
+        if result.pool >= 2 * largest:
+            beyond = f"Study sizes up to {result.pool:,} samples (`--sizes`) before you collect more"
         found.append(
-            f"Collect more than {largest:,} samples: the last step still gained {_signed(fmean(gains))} points. "
+            f"{beyond}: the last step still gained {_signed(fmean(gains))} points. "
             "`suffice curve` continues these scores, and `suffice forecast` says how many more reach a target."
         )
     elif gains:
