@@ -141,9 +141,9 @@ def test_the_recipe_of_the_penalty_is_a_setting_that_needs_no_new_features(tmp_p
     assert (tuned.l2, tuned.forecast.level) == (fixed.l2, fixed.forecast.level)
     assert tuned.forecast.loss.mean[-1] < fixed.forecast.loss.mean[-1]
     assert tuned.gains[0].loss.value >= fixed.gains[0].loss.value
-    words = forecast_answer(tuned)[-1]
+    words = forecast_answer(tuned).more[-1]
     assert words.startswith("This is with the penalty tuned again at each size; with the 300 at hand it is 0.0")
-    assert not any("penalty" in sentence for sentence in forecast_answer(fixed))
+    assert not any("penalty" in sentence for sentence in forecast_answer(fixed).more)
 
 
 def test_the_largest_size_need_not_be_given(tmp_path):
