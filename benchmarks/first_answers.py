@@ -81,7 +81,8 @@ def page(run: Path) -> dict[str, Any]:
                 script = "return performance.getEntriesByName('first-contentful-paint').map((entry) => entry.startTime)"
                 painted += browser.execute_script(script)
                 requests += len(browser.execute_script("return performance.getEntriesByType('resource')"))
-            errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+            told = browser.get_log("browser")  # type: ignore[no-untyped-call]
+            errors = [entry["message"] for entry in told if entry["level"] == "SEVERE"]
     return {
         "command": json.loads((run / "result.json").read_text())["command"],
         "megabytes": round(report.stat().st_size / 1e6, 3),
