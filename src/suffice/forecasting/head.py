@@ -1,18 +1,40 @@
 r"""A linear head with an L2 penalty: its fit, and solutions with its Hessian, which is never formed.
 
 .. math:: L(W) = \frac1k \sum_i l_i(x_i W) + \frac{\lambda}{2} ||W||^2, \qquad H = H_0 + \lambda
+
+Samples are read in blocks. So the memory is that of the features in principal axes, those of a fold, and some ten
+arrays of (samples, outputs), however many random vectors there are. Features in float32 stay so; their products and
+all sums are in float64.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 
 from suffice.forecasting.losses import Derivatives, OutputLoss, Outputs
 
 Weights = Float64[np.ndarray, "*draws rank outputs"]
 """One matrix W, or one for each of several draws."""
+
+Basis = tuple[Float64[np.ndarray, " outputs"], Float64[np.ndarray, "outputs outputs"]]
+"""Eigenvalues and eigenvectors, in columns."""
+
+Features = Float[np.ndarray, "samples columns"]
+"""In float64 or float32."""
+
+BLOCK = 2**18
+"""Numbers of a block, 2 MB: more do not fit into the cache."""
+
+MANY_OUTPUTS = 256
+"""From so many on, the eigenbasis of their mean curvature takes longer than a step of a fit: folds have that of the
+head that they start from, as a preconditioner."""
+
+LEAST_ROWS = 64
+"""Of a block: products of fewer are slow."""
 
 STATIONARY = 1e-6
 """Where a fit ends, over where it began."""
@@ -32,19 +54,20 @@ class Head:
         loss: of the samples.
         penalty: lambda, positive, on the mean loss.
         weights: W in these axes, (rank, outputs).
+        basis: eigenvalues and eigenvectors of a mean S_i, for the preconditioner; None for those at these weights.
     """
 
     axes: Float64[np.ndarray, "columns rank"]
-    features: Float64[np.ndarray, "samples rank"]
+    features: Float[np.ndarray, "samples rank"]
     loss: OutputLoss
     penalty: float
     weights: Weights
+    basis: Basis | None = None
 
     @cached_property
     def outputs(self) -> Outputs:
         """z_i = x_i W of the head's own samples."""
-        outputs: Outputs = self.features @ self.weights
-        return outputs
+        return self.push(self.weights)
 
     @cached_property
     def derivatives(self) -> Derivatives:
@@ -56,24 +79,27 @@ class Head:
         """L(W)."""
         return float(self.loss.values(self.outputs).mean() + self.penalty / 2 * np.square(self.weights).sum())
 
-    def predict(self, features: Float64[np.ndarray, "others columns"]) -> Float64[np.ndarray, "others outputs"]:
+    def predict(self, features: Float[np.ndarray, "others columns"]) -> Float64[np.ndarray, "others outputs"]:
         """z of other samples, with the features as they came."""
-        outputs: Float64[np.ndarray, "others outputs"] = features @ self.axes @ self.weights
-        return outputs
+        return products(features, self.axes @ self.weights)
 
     def push(self, weights: Weights) -> Outputs:
         """J_i V: what a change of the weights does to the outputs of the samples."""
-        changes: Outputs = np.moveaxis(np.tensordot(self.features, weights, (1, -2)), 0, -2)
-        return changes
+        return products(self.features, weights)
 
     def pull(self, outputs: Outputs) -> Weights:
         r""":math:`\frac1k \sum_i J_i^T a_i`, the mean over samples of x_i^T a_i."""
-        sums: Weights = np.moveaxis(np.tensordot(self.features, outputs, (0, -2)), 0, -2)
+        sums = np.zeros((*outputs.shape[:-2], self.features.shape[1], outputs.shape[-1]))
+        for rows, x in blocks(self.features, sums.size // sums.shape[-2]):
+            sums += _pulled(x, outputs[..., rows, :])
         return sums / len(self.features)
 
     def curvature(self, weights: Weights) -> Weights:
         """H_0 V: of the loss without the penalty."""
-        return self.pull(self.derivatives.curvature(self.push(weights)))
+        sums = np.zeros_like(weights)
+        for rows, x in blocks(self.features, weights.size // weights.shape[-2]):
+            sums += _pulled(x, self.derivatives.take(rows).curvature(_pushed(x, weights)))
+        return sums / len(self.features)
 
     def solve(self, right: Weights, tolerance: float) -> Weights:
         r"""H^-1 B by conjugate gradients, preconditioned by :math:`(\overline{x x^T} \otimes \bar S + \lambda)^{-1}`.
@@ -101,20 +127,23 @@ class Head:
         return solution
 
     def _precondition(self, right: Weights) -> Weights:
-        basis, scales = self._mean_curvature
-        conditioned: Weights = (right @ basis / scales) @ basis.T
+        basis = self.mean_curvature[1]
+        conditioned: Weights = (right @ basis / self._scales) @ basis.T
         return conditioned
 
     @cached_property
-    def _mean_curvature(self) -> tuple[Float64[np.ndarray, "outputs outputs"], Float64[np.ndarray, "rank outputs"]]:
-        """The eigenbasis of the mean S_i, and the eigenvalues of its product with the mean of x x^T, plus lambda."""
-        each = np.eye(self.outputs.shape[1])[:, None, :]
-        mean = self.derivatives.curvature(np.broadcast_to(each, (len(each), *self.outputs.shape))).mean(1)
-        values, basis = np.linalg.eigh(mean)
-        return basis, np.outer(np.square(self.features).mean(0), np.maximum(values, 0)) + self.penalty
+    def mean_curvature(self) -> Basis:
+        """Eigenvalues and eigenvectors of the mean S_i, or those that were given."""
+        return np.linalg.eigh(self.derivatives.mean_curvature) if self.basis is None else self.basis
+
+    @cached_property
+    def _scales(self) -> Float64[np.ndarray, "rank outputs"]:
+        """Eigenvalues of the product of the mean of x x^T and the mean S_i, plus lambda."""
+        squares = sum(np.square(x).sum(0) for _, x in blocks(self.features)) / len(self.features)
+        return np.outer(squares, np.maximum(self.mean_curvature[0], 0)) + self.penalty
 
 
-def fit_head(features: Float64[np.ndarray, "samples columns"], loss: OutputLoss, outputs: int, penalty: float) -> Head:
+def fit_head(features: Features, loss: OutputLoss, outputs: int, penalty: float) -> Head:
     r"""The W that minimises L, by Newton's method.
 
     Args:
@@ -140,7 +169,8 @@ def refit(head: Head, rows: Int64[np.ndarray, " taken"] | None = None, stationar
     one would have: relative to the change that is asked for, since that of a left-out sample may be far below the loss.
     """
     if rows is not None:
-        head = Head(head.axes, head.features[rows], head.loss.take(rows), head.penalty, head.weights)
+        basis = head.mean_curvature if head.weights.shape[1] > MANY_OUTPUTS else None
+        head = replace(head, features=head.features[rows], loss=head.loss.take(rows), basis=basis)
     first = 0.0
     for _ in range(NEWTON_STEPS):
         gradient = head.pull(head.derivatives.residuals) + head.penalty * head.weights
@@ -156,24 +186,53 @@ def refit(head: Head, rows: Int64[np.ndarray, " taken"] | None = None, stationar
 def _line_search(head: Head, step: Weights, slope: float) -> Head:
     length = 1.0
     while True:
-        moved = Head(head.axes, head.features, head.loss, head.penalty, head.weights - length * step)
+        moved = replace(head, weights=head.weights - length * step)
         if length < 1e-6 or moved.objective <= head.objective - 1e-4 * length * slope:
             return moved
         length /= 2
 
 
-def _principal(
-    features: Float64[np.ndarray, "samples columns"],
-) -> tuple[Float64[np.ndarray, "columns rank"], Float64[np.ndarray, "samples rank"]]:
+def _principal(features: Features) -> tuple[Float64[np.ndarray, "columns rank"], Float[np.ndarray, "samples rank"]]:
     """Principal axes of the features about 0, and the features in them; the penalty is the same in all axes."""
     if len(features) < features.shape[1]:
-        values, left = np.linalg.eigh(features @ features.T)
+        values, left = np.linalg.eigh(sum(x.T @ x for _, x in blocks(features.T)))
         kept = values > values[-1] * len(features) * np.finfo(float).eps
         lengths = np.sqrt(values[kept])
-        return features.T @ left[:, kept] / lengths, left[:, kept] * lengths
-    values, axes = np.linalg.eigh(features.T @ features)
+        return products(features.T, left[:, kept]) / lengths, left[:, kept] * lengths
+    values, axes = np.linalg.eigh(sum(x.T @ x for _, x in blocks(features)))
     kept = values > values[-1] * len(features) * np.finfo(float).eps
-    return axes[:, kept], features @ axes[:, kept]
+    return axes[:, kept], products(features, axes[:, kept], features.dtype)
+
+
+def blocks(features: Features, others: int = 0) -> Iterator[tuple[slice, Float64[np.ndarray, "block columns"]]]:
+    """The features in float64, some rows at a time: which, and their features.
+
+    Args:
+        features: of all samples.
+        others: numbers that go with each row besides its features.
+    """
+    size = max(LEAST_ROWS, BLOCK // max(features.shape[1], others))
+    for start in range(0, len(features), size):
+        rows = slice(start, start + size)
+        yield rows, np.asarray(features[rows], dtype=np.float64)
+
+
+def products(
+    features: Features, weights: Weights, dtype: np.dtype[Any] | type[np.float64] = np.float64
+) -> Float[np.ndarray, "*draws samples outputs"]:
+    """x_i V for each sample, computed in float64."""
+    found = np.empty((*weights.shape[:-2], len(features), weights.shape[-1]), dtype=dtype)
+    for rows, x in blocks(features, weights.size // weights.shape[-2]):
+        found[..., rows, :] = _pushed(x, weights)
+    return found
+
+
+def _pushed(x: Float64[np.ndarray, "block rank"], weights: Weights) -> Outputs:
+    return np.moveaxis(np.tensordot(x, weights, (1, -2)), 0, -2)
+
+
+def _pulled(x: Float64[np.ndarray, "block rank"], outputs: Outputs) -> Weights:
+    return np.moveaxis(np.tensordot(x, outputs, (0, -2)), 0, -2)
 
 
 def _inner(a: Weights, b: Weights) -> Float64[np.ndarray, "*draws 1 1"]:

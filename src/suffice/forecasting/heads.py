@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 
 from suffice.forecasting.doubts import copies_of_rows, kept_together
 from suffice.forecasting.evidence import Evidence, Outcome
-from suffice.forecasting.head import Head, fit_head
+from suffice.forecasting.head import Features, Head, fit_head
 from suffice.forecasting.levels.folds import FOLDS, WithoutFold, heads_without_fold, mean_outputs, outputs_out_of_fold
 from suffice.forecasting.losses import CrossEntropy, Outputs, SquaredError
 from suffice.forecasting.recipes import AtPenalty, along_penalties
@@ -15,9 +15,6 @@ from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
 from suffice.results import Recipe
 from suffice.training.predictions import Predictions
-
-Features = Float64[np.ndarray, "samples columns"]
-"""Of samples; an intercept is a column of ones."""
 
 MOST_FOLDS = 100
 """Of regressions with nearly as many weights as samples."""
@@ -28,7 +25,7 @@ def measure_head(
     labels: Int64[np.ndarray, " samples"],
     l2: float,
     seed: int = 0,
-    others: tuple[Float64[np.ndarray, "others columns"], Int64[np.ndarray, " others"]] | None = None,
+    others: tuple[Float[np.ndarray, "others columns"], Int64[np.ndarray, " others"]] | None = None,
     recipe: Recipe = "fixed",
     groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> Evidence:
@@ -37,7 +34,7 @@ def measure_head(
     Copies stay in one fold and count once in k_0, unless samples repeat because few values are possible.
 
     Args:
-        features: of the samples at hand.
+        features: of the samples at hand; an intercept is a column of ones.
         labels: 0 to K - 1, each at least twice.
         l2: the penalty on the mean loss.
         seed: random seed of the folds.
@@ -75,7 +72,7 @@ def measure_regression(
     folds, or more where weights are many, see `folds_of_regression`.
 
     Args:
-        features: of the samples at hand.
+        features: of the samples at hand; an intercept is a column of ones.
         targets: see `suffice.forecasting.inputs.regression_targets`.
         l2: the penalty.
         seed: random seed of the folds.

@@ -22,6 +22,10 @@ class Derivatives(Protocol):
     def curvature(self, a: Outputs) -> Outputs:
         r"""S_i a_i, with S_i = :math:`\partial^2 l_i / \partial z_i^2`."""
 
+    @property
+    def mean_curvature(self) -> Float64[np.ndarray, "outputs outputs"]:
+        """The mean of S_i over the samples."""
+
     def third(self, a: Outputs, b: Float64[np.ndarray, "samples outputs"]) -> PerSample:
         r""":math:`\sum_{jkm} \partial^3 l_i / \partial z_j \partial z_k \partial z_m \; a_j a_k b_m`."""
 
@@ -30,6 +34,9 @@ class Derivatives(Protocol):
 
     def draw(self, draws: int, random: np.random.Generator) -> Outputs:
         """Vectors of mean 0 and covariance S_i, (draws, samples, outputs)."""
+
+    def take(self, rows: slice) -> "Derivatives":
+        """Of some of the samples."""
 
 
 class OutputLoss(Protocol):
@@ -58,28 +65,37 @@ class CrossEntropy:
 
     def __init__(self, labels: Int64[np.ndarray, " samples"], classes: int) -> None:
         self.labels = labels
-        self._hot = np.eye(classes)[labels]
+        self._classes = classes
 
     def values(self, z: Outputs) -> PerSample:
-        values: PerSample = -(log_softmax(z, axis=-1) * self._hot).sum(-1)
+        values: PerSample = -log_softmax(z, axis=-1)[..., np.arange(len(self.labels)), self.labels]
         return values
 
     def at(self, z: Outputs) -> "_AtLogits":
-        return _AtLogits(np.exp(log_softmax(z, axis=-1)), self._hot)
+        return _AtLogits(np.exp(log_softmax(z, axis=-1)), self.labels)
 
     def take(self, rows: Int64[np.ndarray, " taken"]) -> "CrossEntropy":
-        return CrossEntropy(self.labels[rows], self._hot.shape[1])
+        return CrossEntropy(self.labels[rows], self._classes)
 
 
 class _AtLogits:
-    def __init__(self, p: Outputs, hot: Float64[np.ndarray, "samples outputs"]) -> None:
+    def __init__(self, p: Outputs, labels: Int64[np.ndarray, " samples"]) -> None:
         self._p = p
-        self._hot = hot
+        self._labels = labels
 
     @property
     def residuals(self) -> Outputs:
-        residuals: Outputs = self._p - self._hot
+        residuals: Outputs = self._p.copy()
+        residuals[..., np.arange(len(self._labels)), self._labels] -= 1
         return residuals
+
+    @property
+    def mean_curvature(self) -> Float64[np.ndarray, "outputs outputs"]:
+        mean: Float64[np.ndarray, "outputs outputs"] = np.diag(self._p.mean(0)) - self._p.T @ self._p / len(self._p)
+        return mean
+
+    def take(self, rows: slice) -> "_AtLogits":
+        return _AtLogits(self._p[rows], self._labels[rows])
 
     def curvature(self, a: Outputs) -> Outputs:
         products: Outputs = self._p * self._centred(a)
@@ -135,6 +151,13 @@ class _AtPrediction:
     def residuals(self) -> Outputs:
         residuals: Outputs = self._scale * self._errors
         return residuals
+
+    @property
+    def mean_curvature(self) -> Float64[np.ndarray, "outputs outputs"]:
+        return self._scale * np.eye(self._errors.shape[-1])
+
+    def take(self, rows: slice) -> "_AtPrediction":
+        return _AtPrediction(self._errors[rows])
 
     def curvature(self, a: Outputs) -> Outputs:
         products: Outputs = self._scale * a

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from suffice.forecasting.doubts import copies_of_rows, kept_together
-from suffice.forecasting.head import fit_head, refit
+from suffice.forecasting.head import Features, blocks, fit_head, refit
 from suffice.forecasting.levels.folds import FOLDS, out_of_fold
 from suffice.forecasting.losses import CrossEntropy, OutputLoss, SquaredError
 
@@ -20,7 +20,7 @@ PENALTIES = np.geomspace(1e-6, 1, 13)
 
 
 def choose_penalty(
-    features: Float64[np.ndarray, "samples columns"],
+    features: Features,
     labels: Int64[np.ndarray, " samples"],
     seed: int = 0,
     groups: Int64[np.ndarray, " samples"] | None = None,
@@ -47,7 +47,7 @@ def choose_penalty(
 
 
 def choose_regression_penalty(
-    features: Float64[np.ndarray, "samples columns"],
+    features: Features,
     targets: Float64[np.ndarray, "samples outputs"],
     seed: int = 0,
     groups: Int64[np.ndarray, " samples"] | None = None,
@@ -72,7 +72,7 @@ def choose_regression_penalty(
 
 
 def _chosen(
-    features: Float64[np.ndarray, "samples columns"],
+    features: Features,
     loss: OutputLoss,
     outputs: int,
     strata: Int64[np.ndarray, " samples"],
@@ -80,7 +80,7 @@ def _chosen(
     groups: Int64[np.ndarray, " samples"] | None,
 ) -> float:
     groups = kept_together(copies_of_rows(features), groups)
-    scale = float(np.square(features).sum(1).mean())
+    scale = sum(float(np.square(x).sum()) for _, x in blocks(features)) / len(features)
     head = fit_head(features, loss, outputs, scale * PENALTIES[-1])
     best = (math.inf, head.penalty)
     for penalty in scale * PENALTIES[::-1]:

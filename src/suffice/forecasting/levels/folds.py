@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 
 from suffice.errors import InputError
-from suffice.forecasting.head import Head, refit
+from suffice.forecasting.head import Head, Weights, products, refit
 from suffice.problem import Problem
 from suffice.training.predictions import Predictions
 
@@ -33,8 +33,8 @@ within about a percent of that change, far below its noise."""
 Groups = Int64[np.ndarray, " samples"]
 """The group of each sample, 0 and up: samples of one group stay in one fold."""
 
-WithoutFold = list[tuple[Head, Int64[np.ndarray, " _"]]]
-"""For each fold, the head that was fitted to the others, and the rows of the fold."""
+WithoutFold = list[tuple[Weights, Int64[np.ndarray, " _"]]]
+"""For each fold, the weights of the head that was fitted to the others, and the rows of the fold."""
 
 
 def out_of_fold(
@@ -72,10 +72,10 @@ def heads_without_fold(
     seed: int = 0,
     groups: Groups | None = None,
 ) -> WithoutFold:
-    """For each fold, the head fitted to the others, started from the fit to all, and the rows of the fold."""
+    """For each fold, the weights fitted to the others, started from the fit to all, and the rows of the fold."""
     fold = fold_of(labels, folds, seed, groups)
     return [
-        (refit(head, np.flatnonzero(fold != number), STATIONARY), np.flatnonzero(fold == number))
+        (refit(head, np.flatnonzero(fold != number), STATIONARY).weights, np.flatnonzero(fold == number))
         for number in range(folds)
     ]
 
@@ -83,16 +83,16 @@ def heads_without_fold(
 def outputs_out_of_fold(head: Head, without: WithoutFold) -> Float64[np.ndarray, "samples outputs"]:
     """The outputs of each sample by the head that was fitted without it."""
     outputs = np.empty_like(head.outputs)
-    for others, held_out in without:
-        outputs[held_out] = head.features[held_out] @ others.weights
+    for weights, held_out in without:
+        outputs[held_out] = products(head.features[held_out], weights)
     return outputs
 
 
 def mean_outputs(head: Head, without: WithoutFold) -> Float64[np.ndarray, "samples outputs"]:
     """For each sample, the mean output over all samples of the head that was fitted without it."""
-    means = np.empty_like(head.outputs)
-    for others, held_out in without:
-        means[held_out] = head.features.mean(0) @ others.weights
+    means, mean = np.empty_like(head.outputs), head.features.mean(0, dtype=np.float64)
+    for weights, held_out in without:
+        means[held_out] = mean @ weights
     return means
 
 

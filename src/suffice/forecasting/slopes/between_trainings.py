@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from suffice.forecasting.head import Head
-from suffice.forecasting.slopes.traces import SOLVED, draws
+from suffice.forecasting.slopes.traces import SOLVED, signed_gradients
 
 
 class BetweenTrainings(NamedTuple):
@@ -72,12 +72,10 @@ def between_trainings(head: Head, outputs: Float64[np.ndarray, "samples outputs"
         (0, True)
     """
     residuals = head.loss.at(outputs).residuals
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws(head), len(outputs), 1)) * np.sqrt(len(outputs))
-    mean = head.pull(residuals)
-    pushed = head.push(head.solve(head.pull(signs * residuals) - signs.mean(1, keepdims=True) * mean, SOLVED))
+    changes = head.solve(signed_gradients(head, residuals, seed), SOLVED)
     along = head.push(head.solve(head.penalty * head.weights, SOLVED))
     of_each = (along * residuals).sum(-1)
-    products = np.einsum("ank,bnk->ab", pushed, head.derivatives.curvature(pushed)) / len(outputs)
+    products = np.tensordot(changes, head.curvature(changes), ((-2, -1), (-2, -1)))
     others = ~np.eye(len(products), dtype=bool)
     return BetweenTrainings(
         first=float(of_each.var()),

@@ -238,6 +238,5 @@ def weight_of_gcv(per_temperature: float, temperature: float) -> float:
 
 def _squared_residual_over_trace(loss: OutputLoss, outputs: Float64[np.ndarray, "samples outputs"]) -> float:
     derivatives = loss.at(outputs)
-    each = np.broadcast_to(np.eye(outputs.shape[1])[:, None, :], (outputs.shape[1], *outputs.shape))
-    trace = (each * derivatives.curvature(each)).sum((0, -1)).mean()
+    trace = np.trace(derivatives.mean_curvature)
     return float(np.square(derivatives.residuals).sum(-1).mean() / trace)

@@ -2,10 +2,8 @@ r"""Degrees of freedom of a head: :math:`\mathrm{Tr}(H_0 H^{-1})` and :math:`\ma
 
 from typing import NamedTuple
 
-import numpy as np
-
 from suffice.forecasting.head import Head
-from suffice.forecasting.slopes.traces import SOLVED, draws, excess
+from suffice.forecasting.slopes.traces import SOLVED, drawn_gradients, excess
 
 
 class DegreesOfFreedom(NamedTuple):
@@ -37,8 +35,6 @@ def degrees_of_freedom(head: Head, seed: int = 0) -> DegreesOfFreedom:
         >>> round(found.first), round(found.second)
         (2, 1)
     """
-    vectors = head.pull(head.derivatives.draw(draws(head), np.random.default_rng(seed)) * np.sqrt(len(head.features)))
+    vectors = drawn_gradients(head, seed)
     changes = head.solve(vectors, SOLVED)
-    return DegreesOfFreedom(
-        float((vectors * changes).sum((-2, -1)).mean()), 2 * float(excess(head, head.push(changes)).mean())
-    )
+    return DegreesOfFreedom(float((vectors * changes).sum((-2, -1)).mean()), 2 * float(excess(head, changes).mean()))

@@ -4,7 +4,7 @@ import numpy as np
 
 from suffice.forecasting.head import Head
 from suffice.forecasting.slopes.slope import Slope
-from suffice.forecasting.slopes.traces import SOLVED, draws, excess, mean_of_draws
+from suffice.forecasting.slopes.traces import SOLVED, drawn_gradients, excess, mean_of_draws
 
 
 def effective_dimension_slope(head: Head, seed: int = 0) -> Slope:
@@ -26,6 +26,4 @@ def effective_dimension_slope(head: Head, seed: int = 0) -> Slope:
         >>> round(2 * effective_dimension_slope(head).value)  # 5 features, 3 classes: 10 free weights
         10
     """
-    residuals = head.derivatives.draw(draws(head), np.random.default_rng(seed)) * np.sqrt(len(head.features))
-    changes = head.solve(head.pull(residuals), SOLVED)
-    return mean_of_draws(excess(head, head.push(changes)))
+    return mean_of_draws(excess(head, head.solve(drawn_gradients(head, seed), SOLVED)))

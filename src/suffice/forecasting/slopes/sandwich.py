@@ -5,7 +5,7 @@ from jaxtyping import Float64
 
 from suffice.forecasting.head import Head
 from suffice.forecasting.slopes.slope import Slope
-from suffice.forecasting.slopes.traces import SOLVED, draws, excess, mean_of_draws
+from suffice.forecasting.slopes.traces import SOLVED, excess, mean_of_draws, signed_gradients, signs_of
 
 
 def sandwich_slope(head: Head, outputs: Float64[np.ndarray, "samples outputs"], seed: int = 0) -> Slope:
@@ -40,15 +40,13 @@ def sandwich_slope(head: Head, outputs: Float64[np.ndarray, "samples outputs"], 
         5
     """
     residuals = head.loss.at(outputs).residuals
-    random = np.random.default_rng(seed)
-    signs = random.choice([-1.0, 1.0], (draws(head), len(outputs), 1)) * np.sqrt(len(outputs))
-    mean = head.pull(residuals)
-    drawn = head.pull(signs * residuals) - signs.mean(1, keepdims=True) * mean
-    changes = head.solve(drawn, SOLVED)
-    pushed = head.push(changes)
+    changes = head.solve(signed_gradients(head, residuals, seed), SOLVED)
     bias = head.push(head.solve(head.penalty * head.weights, SOLVED))
     bent = head.derivatives.curvature(bias)
-    # E over signs of b^T (sum_i signs_i h_i) u is the sum over i of b^T h_i u_i
-    drift = ((signs - signs.mean(1, keepdims=True)) * bent * pushed).mean(1).sum(-1)
-    third = head.derivatives.third(pushed, bias).mean(-1)
-    return mean_of_draws(excess(head, pushed) - drift + third / 2)
+    of_penalty = []
+    for signs, change in zip(signs_of(head, seed), changes, strict=True):
+        pushed = head.push(change)
+        # E over signs of b^T (sum_i signs_i h_i) u is the sum over i of b^T h_i u_i
+        drift = ((signs - signs.mean()) * bent * pushed).mean(0).sum()
+        of_penalty.append(head.derivatives.third(pushed, bias).mean() / 2 - drift)
+    return mean_of_draws(excess(head, changes) + np.array(of_penalty))

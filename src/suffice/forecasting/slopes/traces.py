@@ -1,9 +1,11 @@
 """Random traces with the inverse Hessian of a head, as the slopes from its curvature take them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.forecasting.head import Head
+from suffice.forecasting.head import Head, Weights
 from suffice.forecasting.losses import Outputs
 from suffice.forecasting.slopes.slope import Slope
 
@@ -22,10 +24,29 @@ def draws(head: Head) -> int:
     return int(np.clip(DRAWN // head.weights.size, *DRAWS))
 
 
-def excess(head: Head, pushed: Outputs) -> Float64[np.ndarray, " draws"]:
-    """Half of u^T H_0 u, from the changes of the outputs that u makes."""
-    halves: Float64[np.ndarray, " draws"] = (pushed * head.derivatives.curvature(pushed)).sum(-1).mean(-1) / 2
+def excess(head: Head, changes: Weights) -> Float64[np.ndarray, " draws"]:
+    """Half of u^T H_0 u, of changes u of the weights."""
+    halves: Float64[np.ndarray, " draws"] = (changes * head.curvature(changes)).sum((-2, -1)) / 2
     return halves
+
+
+def drawn_gradients(head: Head, seed: int) -> Weights:
+    """Random vectors of mean 0 and covariance H_0, one sum over the samples at a time."""
+    random, root = np.random.default_rng(seed), np.sqrt(len(head.features))
+    return np.stack([head.pull(head.derivatives.draw(1, random)[0] * root) for _ in range(draws(head))])
+
+
+def signed_gradients(head: Head, residuals: Outputs, seed: int) -> Weights:
+    """Random vectors of mean 0 and the covariance of the samples' gradients, from signs, see `signs_of`."""
+    mean = head.pull(residuals)
+    return np.stack([head.pull(signs * residuals) - signs.mean() * mean for signs in signs_of(head, seed)])
+
+
+def signs_of(head: Head, seed: int) -> Iterator[Float64[np.ndarray, "samples 1"]]:
+    """Random signs times the root of k, for each vector."""
+    random, samples = np.random.default_rng(seed), len(head.features)
+    for _ in range(draws(head)):
+        yield random.choice([-1.0, 1.0], (samples, 1)) * np.sqrt(samples)
 
 
 def mean_of_draws(of_draws: Float64[np.ndarray, " draws"]) -> Slope:
