@@ -17,11 +17,11 @@ from suffice.forecasting.doubts import (
     copies_in_features,
     copies_in_problem,
     different_samples,
-    error_of_mean,
 )
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.levels import fold_of, others_of_folds, out_of_fold
 from suffice.forecasting.losses import CrossEntropy
+from suffice.forecasting.slopes import standard_error
 
 THREE = np.array([0, 0, 0, 1, 2, 1, 1, 1, 1])
 
@@ -129,10 +129,10 @@ def test_the_error_of_a_mean_is_that_of_different_samples():
     random = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), random.integers(1, 5, 40))
     draws = random.normal(size=(4000, 40))[:, groups]
-    errors = [error_of_mean(values, groups) for values in draws]
+    errors = [standard_error(values, groups) for values in draws]
     assert np.mean(np.square(errors)) == pytest.approx(draws.mean(1).var(), rel=0.1)
     values = random.normal(size=30)
-    assert error_of_mean(values, np.arange(30)) == pytest.approx(error_of_mean(values), rel=1e-12)
+    assert standard_error(values, np.arange(30)) == pytest.approx(standard_error(values), rel=1e-12)
 
 
 def test_repeats_of_few_values_are_ordinary_and_copies_are_not():

@@ -19,7 +19,7 @@ from jaxtyping import Float64
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from suffice.forecasting.doubts import error_of_mean, gap_of, skewed
+from suffice.forecasting.doubts import gap_of, skewed
 from suffice.forecasting.estimator import Estimator, slope_of
 from suffice.forecasting.evidence import Evidence
 from suffice.forecasting.metrics import Metric, Rates, metric_now
@@ -34,6 +34,7 @@ from suffice.forecasting.slopes import (
 )
 from suffice.forecasting.slopes.best import best_outputs
 from suffice.forecasting.slopes.calibrated import FAR
+from suffice.forecasting.slopes.slope import standard_error
 from suffice.forecasting.slopes.traces import SOLVED
 from suffice.results import HORIZON, Curve, Draws, fall
 from suffice.training.predictions import Predictions
@@ -167,7 +168,7 @@ def _level_noise(evidence: Evidence, shape: Shape) -> float:
         return math.hypot(evidence.level_noise, shape.noise)
     residuals = head.loss.at(best_outputs(head, evidence.apart.outputs)).residuals
     along = head.push(head.solve(head.penalty * head.weights, SOLVED))
-    of_samples = error_of_mean(evidence.unseen.losses + (along * residuals).sum(-1), evidence.groups)
+    of_samples = standard_error(evidence.unseen.losses + (along * residuals).sum(-1), evidence.groups)
     return math.hypot(of_samples, shape.luck)
 
 

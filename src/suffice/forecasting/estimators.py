@@ -9,6 +9,7 @@ from suffice.forecasting.slopes import (
     FirstOrder,
     Slope,
     calibrated_slope,
+    design_effect,
     fine_tuned_slope,
     gcv_slope,
     geometric_mean,
@@ -54,14 +55,21 @@ def estimators_of(evidence: Evidence, seed: int = 0) -> dict[str, FirstOrder]:
 
 def _of_head(evidence: Evidence, head: Head, seed: int) -> dict[str, Slope]:
     own, apart = evidence.own, evidence.apart
-    calibrated = calibrated_slope(head, apart.outputs, apart.samples, seed=seed, samples=own.samples)
-    noise = sandwich_slope(head, best_outputs(head, apart.outputs), seed)
+    best, groups, design = best_outputs(head, apart.outputs), evidence.groups, 1.0
+    if evidence.grouped is not None and groups is not None:
+        contents = None if evidence.copies is None else evidence.copies.together
+        design = design_effect(head, best, groups, contents, seed)
+    calibrated = calibrated_slope(
+        head, apart.outputs, apart.samples, seed=seed, samples=own.samples, groups=groups, design=design
+    )
+    noise = sandwich_slope(head, best, seed)
+    noise = Slope(design * noise.value, design * noise.error)
     information = Slope(calibrated.information, 0.0)
     slopes = {
         "calibrated": calibrated.slope._replace(with_level=measured_of_heads().correlation),
         "noise": noise,
         "information": information,
-        "symmetric": optimism_slope(own.losses, apart.losses, own.samples, apart.samples),
+        "symmetric": optimism_slope(own.losses, apart.losses, own.samples, apart.samples, evidence.groups),
     }
     if noise.value > 0:
         slopes["combined"] = geometric_mean(noise, information, 1.0)
@@ -81,11 +89,12 @@ def _of_model(evidence: Evidence) -> dict[str, Slope]:
         kind,
         halves=None if halves is None else halves.losses,
         half_samples=None if halves is None else halves.samples,
+        groups=evidence.groups,
     )
     log_error = combined.log_error * (1.0 if evidence.recipe_known else UNKNOWN)
     slopes = {
         "combined": Slope(combined.value, combined.value * log_error, combined.noise / log_error),
-        "symmetric": optimism_slope(own.losses, apart.losses, own.samples, apart.samples),
+        "symmetric": optimism_slope(own.losses, apart.losses, own.samples, apart.samples, evidence.groups),
         "gcv": gcv_slope(own.losses, apart.losses, own.samples, apart.samples, evidence.directions),
     }
     if evidence.information is not None:

@@ -8,12 +8,12 @@ from typing import TypeAlias, cast
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from suffice.forecasting.doubts.copies import Copies, error_of_mean, kept_together
+from suffice.forecasting.doubts.copies import Copies, kept_together
 from suffice.forecasting.head import Head
 from suffice.forecasting.recipes import AtPenalty
 from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes.degrees_of_freedom import degrees_of_freedom
-from suffice.forecasting.slopes.slope import Slope
+from suffice.forecasting.slopes.slope import Slope, standard_error
 from suffice.results import Recipe
 from suffice.training.predictions import Predictions
 
@@ -113,7 +113,7 @@ class Evidence:
     @property
     def level_noise(self) -> float:
         """Standard error of the loss on unseen samples by the noise of these."""
-        return error_of_mean(self.unseen.losses, self.groups if self.holdout is None else None)
+        return standard_error(self.unseen.losses, self.groups if self.holdout is None else None)
 
     @property
     def own_loss(self) -> float:

@@ -22,6 +22,7 @@ from suffice.forecasting.inputs import (
     Table,
     class_labels,
     dense_features,
+    group_numbers,
     positive,
     regression_targets,
     strange_scale,
@@ -48,6 +49,7 @@ def forecast_head(
     loss: Literal["cross_entropy", "squared"] = "cross_entropy",
     metrics: Sequence[str] = (),
     recipe: Recipe = "fixed",
+    groups: Labels | None = None,
 ) -> LearningCurve:
     r"""The expected test loss and accuracy of a linear head fitted to k samples, from those at hand alone.
 
@@ -81,6 +83,9 @@ def forecast_head(
         metrics: others of a classifier: "balanced accuracy", "macro F1", "AUROC", "recall of class 2" and so on.
         recipe: of the penalty at other sizes k: "fixed", the same; "tuned", the one that folds choose there, as they
             do at hand; "per-sample", :math:`l_2 k_0 / k`, which is one and the same C of scikit-learn.
+        groups: of each sample, (n,), such as the patient: samples of one stay in one fold, and the slope counts that
+            they resemble each other, see `suffice.forecasting.slopes.design_effect`. More samples are then of more
+            groups of the same sizes.
 
     Raises:
         InputError: features that are not finite, or scaled so that the head cannot be fitted, labels that are not 0 to
@@ -106,6 +111,7 @@ def forecast_head(
     numbers = dense_features(features)
     if not np.ptp(numbers, 0).any():
         raise InputError("all features are constant: give features that differ, and standardise them")
+    grouped = group_numbers(groups, len(numbers))
     with_intercept = np.hstack([numbers, np.ones((len(numbers), 1))])
     try:
         with np.errstate(all="ignore"):  # what overflows is refused below
@@ -116,15 +122,15 @@ def forecast_head(
                     raise InputError(f"the targets vary by {unit:.3g}: give them in other units")
                 scaled = (targets - targets.mean(0)) / unit
                 if penalty is None:
-                    penalty = choose_regression_penalty(with_intercept, scaled, seed)
-                evidence = measure_regression(with_intercept, scaled, penalty, seed, recipe)
+                    penalty = choose_regression_penalty(with_intercept, scaled, seed, grouped)
+                evidence = measure_regression(with_intercept, scaled, penalty, seed, recipe, grouped)
                 curve = in_units(curve_of(evidence, asked, estimator, seed), unit)
             else:
                 classes = class_labels(labels, len(numbers))
                 wanted = [metric_named(name, int(classes.max()) + 1) for name in metrics]
                 if penalty is None:
-                    penalty = choose_penalty(with_intercept, classes, seed)
-                evidence = measure_head(with_intercept, classes, penalty, seed, recipe=recipe)
+                    penalty = choose_penalty(with_intercept, classes, seed, grouped)
+                evidence = measure_head(with_intercept, classes, penalty, seed, recipe=recipe, groups=grouped)
                 curve = curve_of(evidence, asked, estimator, seed, wanted)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         raise InputError(f"the head cannot be fitted to these features ({error}): standardise them") from error
@@ -142,6 +148,7 @@ def forecast(
     level: LevelSource = "auto",
     estimator: str | Estimator = AUTO,
     holdout: Samples | None = None,
+    groups: Labels | None = None,
 ) -> LearningCurve:
     r"""The expected test loss and accuracy of models trained as this one on k samples, from this one training.
 
@@ -176,6 +183,7 @@ def forecast(
             (linearised, and mostly 7 to 28% off), or the first of these that can be had.
         estimator: of the gain: a name of the above, "auto" for the first, or any other, such as a fitted curve.
         holdout: samples that the model was not trained on.
+        groups: of each sample of the data set, in its order, such as the patient; as for `forecast_head`.
 
     Raises:
         InputError: bad input of any kind, such as a hold-out with samples of the problem in it.
@@ -194,7 +202,10 @@ def forecast(
     if isinstance(penalty, (int, float)):
         positive("penalty", penalty)
     asked = estimator if isinstance(estimator, str) else AUTO
-    return curve_of(measure_problem(problem, penalty, refit, level, holdout, estimator=asked), sizes, estimator)
+    of_all = group_numbers(groups, len(problem.dataset))
+    grouped = None if of_all is None else of_all[problem.index]
+    evidence = measure_problem(problem, penalty, refit, level, holdout, estimator=asked, groups=grouped)
+    return curve_of(evidence, sizes, estimator)
 
 
 def curve_of(

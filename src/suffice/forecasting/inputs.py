@@ -92,6 +92,27 @@ def class_labels(labels: Labels, samples: int) -> Int64[np.ndarray, " samples"]:
     return values.astype(np.int64)
 
 
+def group_numbers(groups: Labels | None, samples: int) -> Int64[np.ndarray, " samples"] | None:
+    """Groups of samples, such as patients, numbered from 0 on; None where there are none.
+
+    Raises:
+        InputError: not one for each sample, or fewer than two groups.
+
+    Example:
+        >>> group_numbers(["ann", "bob", "ann"], samples=3)
+        array([0, 1, 0])
+    """
+    if groups is None:
+        return None
+    values = _array(groups, "groups")
+    if values.shape != (samples,):
+        raise InputError(f"groups are one name or number a sample, ({samples},), not {values.shape}")
+    numbers: Int64[np.ndarray, " samples"] = np.unique(values, return_inverse=True)[1].astype(np.int64)
+    if numbers.max() < 1:
+        raise InputError("all samples are of one group: a forecast needs samples of several")
+    return numbers
+
+
 def regression_targets(targets: Table, samples: int) -> Float64[np.ndarray, "samples outputs"]:
     """Finite real targets in float64, one row a sample, each column with values that differ.
 

@@ -68,6 +68,11 @@ class ForecastResult(Value, Shown):
     )
     classes: list[str] = Field(description="names of the classes; none of a regression")
     samples: int = Field(description="k_0, samples at hand")
+    groups: int | None = Field(
+        default=None,
+        description="groups of the samples at hand, such as patients, none of which is divided; null where the data "
+        "have none",
+    )
     test_samples: int = Field(
         default=0,
         description="separate test samples; 0 if the test loss is estimated from parts of the samples at hand",

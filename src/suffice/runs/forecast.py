@@ -303,6 +303,7 @@ def _result(
         task=config.task,
         classes=list(classes),
         samples=evidence.samples,
+        groups=None if evidence.grouped is None else len(np.unique(evidence.grouped)),
         test_samples=len(task.parts.test),
         features=features,
         l2=None if evidence.head is None else evidence.penalty,

@@ -12,7 +12,6 @@ from suffice.forecasting.doubts.copies import (
     copies_of_rows,
     copies_of_samples,
     different_samples,
-    error_of_mean,
     kept_together,
 )
 from suffice.forecasting.doubts.drift import about_order
@@ -52,7 +51,6 @@ __all__ = [
     "copies_of_rows",
     "copies_of_samples",
     "different_samples",
-    "error_of_mean",
     "gap_of",
     "kept_together",
     "largest_gain",

@@ -1,6 +1,5 @@
 """Are some samples copies of others, and how many samples are there without them?"""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,29 +143,6 @@ def different_samples(groups: Groups, ordinary: bool = False) -> int:
         2
     """
     return len(groups) if ordinary else len(np.unique(groups))
-
-
-def error_of_mean(values: Float64[np.ndarray, " samples"], groups: Groups | None = None) -> float:
-    r"""Standard error of a mean over samples, of which those of one group count as one observation.
-
-    .. math:: \frac1n \sqrt{\frac{G}{G - 1} \sum_g \Big( \sum_{i \in g} (v_i - \bar v) \Big)^2}
-
-    Source: the cluster-robust variance of Liang and Zeger, "Longitudinal data analysis using generalized linear
-    models", Biometrika 1986, of a mean.
-
-    Args:
-        values: one a sample.
-        groups: copies; None where there are none.
-
-    Example:
-        >>> v = np.array([1.0, 2.0, 4.0])
-        >>> bool(np.isclose(error_of_mean(np.tile(v, 5), np.tile(np.arange(3), 5)), error_of_mean(v)))
-        True
-    """
-    if groups is None:
-        return float(values.std(ddof=1) / math.sqrt(len(values)))
-    sums = np.bincount(groups, weights=values - values.mean())[np.unique(groups)]
-    return math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums)) / len(values)
 
 
 def about_copies(groups: Groups, labels: Int64[np.ndarray, " samples"], ordinary: bool = False) -> Finding | None:

@@ -8,8 +8,8 @@ from jaxtyping import Float64, Int64
 
 from suffice.checks import Finding
 from suffice.checks.registry import LOST_IN_NOISE, NEGATIVE_GAP
-from suffice.forecasting.doubts.copies import error_of_mean
 from suffice.forecasting.doubts.few_errors import rounded_up
+from suffice.forecasting.slopes.slope import standard_error
 
 NOISE = 0.6
 """n, the standard error of the gap over the gap, up to which intervals cover what they should."""
@@ -70,8 +70,8 @@ def gap_of(
         (0.233, 0.033, 0.143)
     """
     of_others = groups if paired else None
-    value, own_part = float(unseen.mean() - own.mean()), error_of_mean(own, groups) ** 2
-    error = error_of_mean(unseen - own, groups) if paired else math.hypot(error_of_mean(unseen), math.sqrt(own_part))
+    value, own_part = float(unseen.mean() - own.mean()), standard_error(own, groups) ** 2
+    error = standard_error(unseen - own, groups) if paired else math.hypot(standard_error(unseen), math.sqrt(own_part))
     test_samples = len(unseen) if of_others is None else len(np.unique(of_others))
     return Gap(value, error, float(unseen.var(ddof=1)), own_part, test_samples)
 

@@ -7,7 +7,7 @@ from jaxtyping import Float64, Int64
 
 from suffice.checks import Finding
 from suffice.checks.registry import DISAGREEMENT
-from suffice.forecasting.doubts.copies import error_of_mean
+from suffice.forecasting.slopes.slope import standard_error
 
 ERRORS = 4.5
 """Standard errors from which on two falls differ. The models of one half share their noise, which standard errors over
@@ -38,7 +38,7 @@ def about_halves(
         >>> about_halves(before, 0.9 * before, predicted=0.05, predicted_error=0.02)
     """
     falls = with_fewer - with_more
-    if abs(falls.mean() - predicted) < ERRORS * math.hypot(error_of_mean(falls, groups), predicted_error):
+    if abs(falls.mean() - predicted) < ERRORS * math.hypot(standard_error(falls, groups), predicted_error):
         return None
     what = (
         f"from half of the samples to nearly all, the loss fell by {falls.mean():.3g}; the forecast has "

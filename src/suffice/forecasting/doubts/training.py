@@ -5,7 +5,7 @@ from jaxtyping import Float64, Int64
 
 from suffice.checks import Finding
 from suffice.checks.registry import COLLAPSED, HARDLY_LEARNED, NO_FALL, NOT_CONVERGED
-from suffice.forecasting.doubts.copies import error_of_mean
+from suffice.forecasting.slopes.slope import standard_error
 
 FAR, UNFITTED = 0.1, 0.75
 """A training has not converged where a gradient step lowers the training loss by more than the first share of the test
@@ -143,7 +143,7 @@ def about_fall(
         SUF026: the loss rose from 1.18 with 50 training samples to 1.68 with 90: such a curve is not extrapolated. ...
     """
     falls = with_fewer - with_more
-    rises = falls.mean() < -predicted - ERRORS * error_of_mean(falls, groups)
+    rises = falls.mean() < -predicted - ERRORS * standard_error(falls, groups)
     if predicted >= 0 and not rises:
         return None
     fewer, more = sizes

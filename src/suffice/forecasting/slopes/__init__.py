@@ -10,6 +10,7 @@ from suffice.forecasting.slopes.calibrated import (
 )
 from suffice.forecasting.slopes.combined import geometric_mean
 from suffice.forecasting.slopes.degrees_of_freedom import DegreesOfFreedom, degrees_of_freedom
+from suffice.forecasting.slopes.design_effect import design_effect
 from suffice.forecasting.slopes.effective_dimension import effective_dimension_slope
 from suffice.forecasting.slopes.fine_tuned import FineTunedSlope, fine_tuned_slope, part_errors
 from suffice.forecasting.slopes.gcv import gcv_slope
@@ -28,6 +29,7 @@ __all__ = [
     "between_trainings",
     "calibrated_slope",
     "degrees_of_freedom",
+    "design_effect",
     "effective_dimension_slope",
     "fine_tuned_slope",
     "gcv_slope",

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from suffice.forecasting.calibration import Calibrated
 from suffice.forecasting.head import Head
@@ -141,6 +141,8 @@ def calibrated_slope(
     unseen_loss: OutputLoss | None = None,
     seed: int = 0,
     samples: float | None = None,
+    groups: Int64[np.ndarray, " samples"] | None = None,
+    design: float = 1.0,
 ) -> CalibratedSlope:
     r"""The geometric mean of generalised cross-validation and the effective dimension, weighted by the temperature.
 
@@ -175,6 +177,9 @@ def calibrated_slope(
         unseen_loss: of the others; None if they are the same samples.
         seed: random seed of the traces.
         samples: k, where it is not the number of the head's samples, some of which are copies.
+        groups: of the head's samples; those of one count as one observation in the noise.
+        design: of these groups, see `suffice.forecasting.slopes.design_effect`; the losses of G have it in them, and I
+            is multiplied by it.
 
     Example:
         >>> from suffice.forecasting.head import fit_head
@@ -190,7 +195,7 @@ def calibrated_slope(
     loss = head.loss if unseen_loss is None else unseen_loss
     losses, own = loss.values(unseen), head.loss.values(head.outputs)
     samples = len(own) if samples is None else samples
-    optimism = optimism_slope(own, losses, samples, unseen_samples)
+    optimism = optimism_slope(own, losses, samples, unseen_samples, groups)
     test_loss = float(losses.mean()) - optimism.value * (1 / unseen_samples - 1 / samples)
     degrees = degrees_of_freedom(head, seed)
     if isinstance(loss, CrossEntropy):
@@ -202,7 +207,7 @@ def calibrated_slope(
     measured = measured_of_heads()
     own_loss = float(own.mean())
     tells = optimism.value > 0
-    information = identity * degrees.second / 2
+    information = design * identity * degrees.second / 2
     tau, gcv = gcv_of_head(samples, own_loss, test_loss, degrees, free) if tells else (0.0, information)
     weight = weight_of_gcv(measured.per_temperature, temperature)
     noise = optimism.error / optimism.value if tells else math.inf

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from scipy.special import ndtr, ndtri
 
 from suffice.errors import InputError
@@ -106,6 +106,7 @@ def fine_tuned_slope(
     part: Part = "part",
     halves: Float64[np.ndarray, " unseen"] | None = None,
     half_samples: float | None = None,
+    groups: Int64[np.ndarray, " own"] | None = None,
 ) -> FineTunedSlope:
     r"""The slope from the losses of own and of unseen samples, with its error.
 
@@ -135,6 +136,7 @@ def fine_tuned_slope(
         part: what was trained.
         halves: losses of the samples of ``unseen``, in their order, by models trained on half of the own samples.
         half_samples: k_h, of these models.
+        groups: of the own samples; those of one count as one observation in the noise.
 
     Raises:
         InputError: the unseen loss is more than 3 standard errors below the training loss, or not above it at all.
@@ -147,7 +149,7 @@ def fine_tuned_slope(
         (True, True)
     """
     trained = float(own.mean())
-    gap, error = _difference(unseen, own)
+    gap, error = _difference(unseen, own, groups)
     if not gap > LOWEST * error:
         raise InputError(
             f"the loss on unseen samples ({trained + gap:.3g}) is not above the training loss ({trained:.3g}): give "
@@ -160,17 +162,22 @@ def fine_tuned_slope(
     if errors.falls is not None and halves is not None and half_samples is not None:
         before = math.hypot(between, noise)
         logs = center + before * STANDARD
-        likelihood = _of_fall(np.exp(logs) * (1 / half_samples - 1 / unseen_samples), halves - unseen, errors.falls)
+        expected, of_own = np.exp(logs) * (1 / half_samples - 1 / unseen_samples), len(halves) == len(own)
+        likelihood = _of_fall(expected, halves - unseen, errors.falls, groups if of_own else None)
         center, after = _logarithm(np.exp(logs), likelihood)
         between, noise = (error * after / before for error in (between, noise))
     return FineTunedSlope(math.exp(center), between, noise, float(np.median(levels)), float(levels.std()))
 
 
-def _difference(one: Float64[np.ndarray, " one"], other: Float64[np.ndarray, " other"]) -> tuple[float, float]:
+def _difference(
+    unseen: Float64[np.ndarray, " unseen"],
+    own: Float64[np.ndarray, " own"],
+    groups: Int64[np.ndarray, " own"] | None,
+) -> tuple[float, float]:
     """Of two mean losses, with its standard error; paired where there are as many."""
-    if len(one) == len(other):
-        return float((one - other).mean()), standard_error(one - other)
-    return float(one.mean() - other.mean()), math.hypot(standard_error(one), standard_error(other))
+    if len(unseen) == len(own):
+        return float((unseen - own).mean()), standard_error(unseen - own, groups)
+    return float(unseen.mean() - own.mean()), math.hypot(standard_error(unseen), standard_error(own, groups))
 
 
 def _positive(mean: float, error: float) -> Float64[np.ndarray, " quantiles"]:
@@ -180,11 +187,14 @@ def _positive(mean: float, error: float) -> Float64[np.ndarray, " quantiles"]:
 
 
 def _of_fall(
-    expected: Float64[np.ndarray, " slopes"], falls: Float64[np.ndarray, " samples"], off: float
+    expected: Float64[np.ndarray, " slopes"],
+    falls: Float64[np.ndarray, " samples"],
+    off: float,
+    groups: Int64[np.ndarray, " samples"] | None,
 ) -> Float64[np.ndarray, " slopes"]:
     """The likelihood of the fall from halves to folds by what each slope has: log-normal, with normal noise."""
     fall = float(falls.mean())
-    error = max(standard_error(falls), SHARPEST * max(abs(fall), float(expected.min())))
+    error = max(standard_error(falls, groups), SHARPEST * max(abs(fall), float(expected.min())))
     exponents = -np.square((fall - expected[:, None] * np.exp(off * STANDARD)) / error) / 2
     return np.asarray(np.exp(exponents - exponents.max()).mean(1))
 

@@ -3,7 +3,7 @@ r"""The optimism slope: :math:`(L_{test} - L_{train}) / (\tfrac1k + \tfrac1{k_f}
 import math
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from suffice.forecasting.slopes.slope import Slope, standard_error
 
@@ -13,6 +13,7 @@ def optimism_slope(
     unseen: Float64[np.ndarray, " unseen"],
     samples: float,
     unseen_samples: float,
+    groups: Int64[np.ndarray, " samples"] | None = None,
 ) -> Slope:
     r"""The optimism slope: :math:`(L_{test} - L_{train}) / (\tfrac1k + \tfrac1{k_f})`.
 
@@ -29,6 +30,7 @@ def optimism_slope(
         unseen: losses of samples by models that were trained without them: of the same samples, or of others.
         samples: k, of the model for the own losses.
         unseen_samples: k_f, of the models for the unseen ones; of unequal folds the harmonic mean.
+        groups: of the own samples; those of one count as one observation in the error.
 
     Example:
         >>> optimism_slope(np.array([0.1, 0.3]), np.array([0.5, 0.5]), 100, 100).value
@@ -36,6 +38,7 @@ def optimism_slope(
     """
     gap = float(unseen.mean() - own.mean())
     paired = len(own) == len(unseen)
-    error = standard_error(unseen - own) if paired else math.hypot(standard_error(unseen), standard_error(own))
+    own_error = standard_error(own, groups)
+    error = standard_error(unseen - own, groups) if paired else math.hypot(standard_error(unseen), own_error)
     apart = 1 / samples + 1 / unseen_samples
     return Slope(gap / apart, error / apart)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 
 class Slope(NamedTuple):
@@ -45,6 +45,26 @@ class FirstOrder:
         return np.asarray(self.slope.value * (1 / self.samples - 1 / sizes))
 
 
-def standard_error(values: Float64[np.ndarray, " samples"]) -> float:
-    """Standard error of the mean."""
-    return float(values.std(ddof=1) / math.sqrt(len(values)))
+def standard_error(
+    values: Float64[np.ndarray, " samples"], groups: Int64[np.ndarray, " samples"] | None = None
+) -> float:
+    r"""Standard error of a mean over samples, of which those of one group count as one observation.
+
+    .. math:: \frac1n \sqrt{\frac{G}{G - 1} \sum_g \Big( \sum_{i \in g} (v_i - \bar v) \Big)^2}
+
+    Source: the cluster-robust variance of Liang and Zeger, "Longitudinal data analysis using generalized linear
+    models", Biometrika 1986, of a mean.
+
+    Args:
+        values: one a sample.
+        groups: 0 and up, such as those of copies or of patients; None where there are none.
+
+    Example:
+        >>> v = np.array([1.0, 2.0, 4.0])
+        >>> bool(np.isclose(standard_error(np.tile(v, 5), np.tile(np.arange(3), 5)), standard_error(v)))
+        True
+    """
+    if groups is None:
+        return float(values.std(ddof=1) / math.sqrt(len(values)))
+    sums = np.bincount(groups, weights=values - values.mean())[np.unique(groups)]
+    return math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums)) / len(values)

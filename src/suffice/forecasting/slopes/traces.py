@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float64
 
 from suffice.forecasting.head import Head, Weights
-from suffice.forecasting.losses import Outputs
 from suffice.forecasting.slopes.slope import Slope
 
 DRAWS = (4, 32)
@@ -36,7 +35,9 @@ def drawn_gradients(head: Head, seed: int) -> Weights:
     return np.stack([head.pull(head.derivatives.draw(1, random)[0] * root) for _ in range(draws(head))])
 
 
-def signed_gradients(head: Head, residuals: Outputs, seed: int) -> Weights:
+def signed_gradients(
+    head: Head, residuals: Float64[np.ndarray, "samples outputs"], seed: int
+) -> Float64[np.ndarray, "draws rank outputs"]:
     """Random vectors of mean 0 and the covariance of the samples' gradients, from signs, see `signs_of`."""
     mean = head.pull(residuals)
     return np.stack([head.pull(signs * residuals) - signs.mean() * mean for signs in signs_of(head, seed)])

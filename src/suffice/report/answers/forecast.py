@@ -53,7 +53,7 @@ def forecast_answer(result: ForecastResult) -> Answer:
         sentence, *more = _of_answer(result, first)
         more += [words for other in others for words in _of_answer(result, other)]
         more += [gain_in_words(result, gain) for gain in result.gains]
-    more += [*_limits(result), *_recipe(result)]
+    more += [*_groups(result, first), *_limits(result), *_recipe(result)]
     steps = list(_next_steps(result, first))[:MOST_STEPS]
     return Answer(sentence, trust.word, trust.reason, more, steps, findings)
 
@@ -134,6 +134,21 @@ def _of_answer(result: ForecastResult, answer: SufficientSize) -> Iterator[str]:
     yield (
         f"With {rounded(size) if size > result.samples else size:,} samples the average model reaches it with "
         f"probability {shares[0]}, a single one with {shares[1]}.{plan}"
+    )
+
+
+def _groups(result: ForecastResult, answer: SufficientSize | None) -> Iterator[str]:
+    """The sizes counted in groups, such as patients."""
+    if result.groups is None:
+        return
+    each = result.samples / result.groups
+    if answer is None or answer.size is None or answer.size <= result.samples:
+        size = 2 * result.samples
+    else:
+        size = rounded(answer.size)
+    yield (
+        f"Your samples are of {result.groups:,} groups, {each:.3g} a group. {size:,} samples are about "
+        f"{rounded(size / each):,} groups of that size: collect more groups; more samples of the same ones bring less."
     )
 
 

@@ -60,7 +60,7 @@ def _sizes(result: ForecastResult) -> Table:
     shapes = {"accuracy": "{:.3f}", "loss": "{:.3g}"} if of_numbers else {"accuracy": "{:.1%}", "loss": "{:.3f}"}
     rows = []
     for index, size in enumerate(curve.sizes):
-        row = [f"{size:,}"]
+        row = [f"{size:,}", *([] if result.groups is None else [f"{result.groups * size / result.samples:,.0f}"])]
         for metric, band in (("accuracy", curve.accuracy), ("loss", curve.loss)):
             mean, low, high = (band.mean[index], band.low[index], band.high[index])
             shape = shapes[metric]
@@ -73,9 +73,9 @@ def _sizes(result: ForecastResult) -> Table:
             f"{curve.slope_error:.2g}."
         )
     score, loss = name_of(result, "accuracy"), name_of(result, "loss")
-    return Table(
-        "forecast", ["samples", score, share, loss, f"{share} of the {'error' if of_numbers else 'loss'}"], rows, slope
-    )
+    counted = ["samples", *([] if result.groups is None else ["groups"])]
+    columns = [*counted, score, share, loss, f"{share} of the {'error' if of_numbers else 'loss'}"]
+    return Table("forecast", columns, rows, slope)
 
 
 def _metrics(result: ForecastResult) -> Iterator[Table]:
