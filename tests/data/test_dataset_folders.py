@@ -1,6 +1,7 @@
 """Folders that `save_to_disk` of the library ``datasets`` wrote."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets import Image as ImageFeature
@@ -62,7 +63,7 @@ def test_groups_and_missing_rows(tmp_path):
     with pytest.raises(InputError, match=r"row 4: the group is empty.*--drop-missing"):
         load_samples(source, Reading(group_column="patient"))
     samples = load_samples(source, Reading(group_column="patient", drop_missing=True))
-    assert groups_of(samples).tolist() == [0, 1, 0, 2, 2, 0, 1]
+    assert pd.factorize(groups_of(samples))[0].tolist() == [0, 1, 0, 2, 2, 0, 1]
     assert samples[3] == "text 4"
 
 

@@ -64,7 +64,7 @@ def test_samples_that_are_tested_on_as_well_are_counted(tmp_path):
 
 def test_splits_groups_and_overlap_of_a_table(tmp_path):
     rows = [(f"t{row}", "xy"[row % 2], f"p{row // 2}", "test" if row > 5 else "train") for row in range(8)]
-    rows.append(("t0", "x", "p0", "test"))
+    rows.append(("t0", "x", "p9", "test"))
     file = put(tmp_path, "t.csv", delimited(header=("text", "label", "p", "split"), rows=rows))
     summary = checked(file, group_column="p")
     assert summary.splits == {"train": 6, "test": 3}

@@ -13,7 +13,7 @@ from suffice.data.columns import chosen_split, holds_table, read_columns, read_t
 from suffice.data.dataset_folders import EncodedImages, holds_dataset, is_hub_name, read_dataset, read_hub
 from suffice.data.idx import holds_idx, read_idx, read_idx_images
 from suffice.data.images import SUFFIXES, ImageArray, ImageFiles, ImageFolder, read_folder, shown
-from suffice.data.joined import Joined
+from suffice.data.joined import Joined, check_groups
 from suffice.data.labels import counts_of, refuse_alike
 from suffice.data.reading import Reading
 from suffice.data.samples import ClassSubset, LabelledSamples, RowSubset, contents_of, groups_of, header_of
@@ -50,6 +50,7 @@ __all__ = [
     "Target",
     "TaskKind",
     "as_task",
+    "check_groups",
     "contents_of",
     "groups_of",
     "header_of",

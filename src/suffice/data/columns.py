@@ -1,5 +1,6 @@
 """Labelled texts and images from the columns of a table."""
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +99,11 @@ def read_columns(path: Path, reading: Reading) -> Collection:
     return Collection(str(path), samples, rows.split_of, rows.skipped, notes, chosen_split(reading.split))
 
 
+def _number_of(group: str) -> int:
+    """The number of a group, the same in every source: 63 bits of the hash of its name."""
+    return int.from_bytes(hashlib.blake2b(group.encode(), digest_size=8).digest()) >> 1
+
+
 def chosen_split(name: str | None) -> str | None:
     """A split by one of its names."""
     return name if name is None else split_named(name) or name
@@ -189,7 +195,8 @@ class _Collector:
         if padded:
             rows.notes.append("Blanks around labels are left out.")
         if "group" in columns:
-            rows.groups = np.array(columns["group"], dtype=np.int64)
+            numbers = np.array([_number_of(name) for name in codes["group"]], dtype=np.int64)
+            rows.groups = numbers[columns["group"]]
         if "split" in columns:
             self._divide(list(codes["split"]), np.array(columns["split"], dtype=np.int64))
         return rows

@@ -14,7 +14,7 @@ class Joined:
     """The samples of one data set followed by those of another, such as a separate test set.
 
     Raises:
-        InputError: their classes differ.
+        InputError: their classes differ, or both have samples of one group.
 
     Example:
         >>> from suffice.data import load_samples
@@ -30,6 +30,7 @@ class Joined:
                 f"the test data have the classes {', '.join(second.classes)}, and the data have "
                 f"{', '.join(first.classes)}: give test data of the same classes"
             )
+        check_groups(first, second)
         self.classes = first.classes
         self.labels = np.concatenate([first.labels, second.labels])
         self._first, self._second = first, second
@@ -43,13 +44,14 @@ class Joined:
 
     @property
     def groups(self) -> Int64[np.ndarray, " samples"] | None:
-        """Those of each data set by themselves; a sample without one is a group of its own."""
+        """Those of both, which have none in common; a sample without one is a group of its own."""
         first, second = groups_of(self._first), groups_of(self._second)
         if first is None and second is None:
             return None
-        first = np.arange(len(self._first)) if first is None else first
-        second = np.arange(len(self._second)) if second is None else second
-        return np.concatenate([first, second + int(first.max(initial=-1)) + 1])
+        # numbers of groups are not negative
+        first = -1 - np.arange(len(self._first)) if first is None else first
+        second = -1 - np.arange(len(self._second)) if second is None else second
+        return np.concatenate([first, second])
 
     def contents(self) -> Sequence[Hashable]:
         return [*contents_of(self._first), *contents_of(self._second)]
@@ -65,3 +67,23 @@ class Joined:
     def _at(self, row: int) -> tuple[LabelledSamples, int]:
         start = len(self._first)
         return (self._first, row) if row < start else (self._second, row - start)
+
+
+def check_groups(training: LabelledSamples, test: LabelledSamples) -> None:
+    """Whether a model that is tested would know no group, such as a patient, from its training.
+
+    Raises:
+        InputError: groups with samples in both.
+    """
+    first, second = groups_of(training), groups_of(test)
+    if first is None or second is None:
+        return
+    both = np.intersect1d(first, second)
+    if not len(both):
+        return
+    rows = [int(np.flatnonzero(of == both[0])[0]) for of in (first, second)]
+    raise InputError(
+        f"{len(both):,} of {len(np.unique(second)):,} groups of the test samples are among the training samples, such "
+        f"as that of {training.describe(rows[0])} and {test.describe(rows[1])}: their test loss "
+        "would be too low; divide the data by groups, and give groups that differ names that differ"
+    )

@@ -13,6 +13,7 @@ from suffice.data import (
     LabelledSamples,
     Reading,
     Skipped,
+    check_groups,
     contents_of,
     groups_of,
     header_of,
@@ -73,10 +74,15 @@ def summary_of(data: Collection, test: LabelledSamples | None = None, name: str 
         data: what a source holds.
         test: separate test data; by default the split for it.
         name: of the test data.
+
+    Raises:
+        InputError: a group, such as a patient, with samples both at hand and in the test data.
     """
     samples = data.at_hand
     if test is None and data.unseen is not None:
         test, name = data.part(data.unseen), data.unseen
+    if test is not None:
+        check_groups(samples, test)
     kind = task_of(samples)
     counts = _counts(samples)
     classes = [ClassCount(name=of, samples=count) for of, count in zip(samples.classes, counts, strict=True)]
