@@ -1,7 +1,5 @@
 r"""The effective-dimension slope of a head: the sandwich under the information identity, C = H_0."""
 
-import numpy as np
-
 from suffice.forecasting.head import Head
 from suffice.forecasting.slopes.slope import Slope
 from suffice.forecasting.slopes.traces import SOLVED, drawn_gradients, excess, mean_of_draws
