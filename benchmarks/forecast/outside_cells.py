@@ -90,7 +90,7 @@ class Pilot:
 
     @cached_property
     def tau_and_gcv(self) -> tuple[float, float]:
-        degrees = DegreesOfFreedom(self.numbers["first"], self.numbers["second"])
+        degrees = DegreesOfFreedom(self.numbers["first"], self.numbers["second"], error=0.0)
         return gcv_of_head(self.size, self.numbers["own"], self.level, degrees, self.cell.about["classes"] - 1)
 
     @property

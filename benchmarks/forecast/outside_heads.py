@@ -35,8 +35,8 @@ from scipy.stats import rankdata
 
 from suffice.forecasting import choose_penalty
 from suffice.forecasting.calibration import Calibrated
-from suffice.forecasting.head import Head, fit_head
-from suffice.forecasting.levels.folds import heads_without_fold, out_of_fold, outputs_out_of_fold
+from suffice.forecasting.head import Head, fit_head, refit
+from suffice.forecasting.levels.folds import STATIONARY, others_of_folds, out_of_fold, outputs_out_of_fold
 from suffice.forecasting.losses import CrossEntropy
 from suffice.forecasting.slopes import sandwich_slope
 from suffice.forecasting.slopes.best import ENOUGH
@@ -147,20 +147,23 @@ def measured(head: Head, labels: Int64[np.ndarray, " samples"], seed: int) -> tu
     """
     start, size = time.perf_counter(), len(labels)
     folds = out_of_fold(head, labels, seed=seed)
-    halves = heads_without_fold(head, labels, 2, seed)
-    of_halves = outputs_out_of_fold(head, halves)
+    parts = others_of_folds(labels, 2, seed)
+    halves = [refit(head, rows, STATIONARY) for rows in parts]
+    of_halves = outputs_out_of_fold(
+        head, [(half.weights, rows) for half, rows in zip(halves, parts[::-1], strict=True)]
+    )
     own = head.loss.values(head.outputs)
     in_fold, in_halves = Predictions(0.9 * size, folds, labels), Predictions(0.5 * size, of_halves, labels)
     all_of_it, of_half = (
         degrees_of_freedom(head, seed),
-        np.mean([degrees_of_freedom(half, seed) for half, _ in halves], axis=0),
+        np.mean([degrees_of_freedom(half, seed) for half in halves], axis=0),
     )
     share = 1 - min(1.0, size / head.weights.shape[1] / ENOUGH) / 2
     numbers = {
         "own": own.mean(),
         "fold": in_fold.losses.mean(),
         "half": in_halves.losses.mean(),
-        "own_half": np.mean([half.loss.values(half.outputs).mean() for half, _ in halves]),
+        "own_half": np.mean([half.loss.values(half.outputs).mean() for half in halves]),
         "gap_error": (in_fold.losses - own).std(ddof=1) / np.sqrt(size),
         "half_gap_error": (in_halves.losses - in_fold.losses).std(ddof=1) / np.sqrt(size),
         "fold_error": in_fold.losses.std(ddof=1) / np.sqrt(size),

@@ -27,6 +27,12 @@ NO_FLAGS = WRITTEN | {"by_method"}
 """Keys that are not flags."""
 
 
+LARGEST_SIDE = 4_096
+"""Pixels: an image of this side takes 200 MB as numbers."""
+
+MOST = 100_000
+"""Of what takes memory or time for each: probes, points, draws, widths."""
+
 Item = TypeVar("Item")
 
 
@@ -153,7 +159,7 @@ class ModelConfig(DataConfig):
         "package.module:function, which is called and returns a torch module; or builtin:tiny-vit"
     )
     image_size: int | None = Field(
-        default=None, ge=1, description="side of an image in pixels; the checkpoint's own by default"
+        default=None, ge=1, le=LARGEST_SIDE, description="side of an image in pixels; the checkpoint's own by default"
     )
     label_map: list[str] | None = Field(
         default=None,
@@ -192,7 +198,7 @@ class CheckConfig(DataConfig):
     )
     test: str | None = Field(default=None, description="unseen data, to find samples that are in DATA as well")
     image_size: int | None = Field(
-        default=None, ge=1, description="side of an image in pixels; the checkpoint's own by default"
+        default=None, ge=1, le=LARGEST_SIDE, description="side of an image in pixels; the checkpoint's own by default"
     )
     device: str = Field(default="auto", description="auto, cpu or cuda")
 
@@ -229,9 +235,9 @@ class AnalyzeConfig(MeasuredConfig):
 
     held_out: float = Field(default=0.2, ge=0, lt=1, description="share of the samples that is held out")
     radius: float = Field(default=0.1, gt=0, description="distance of the probes from w*, relative to ||w*||")
-    probes: int = Field(default=8, ge=1, description="number of probes on the sphere")
+    probes: int = Field(default=8, ge=1, le=MOST, description="number of probes on the sphere")
     tolerance: float = Field(default=0.05, gt=0, description="tolerance, relative to the mean loss at w*")
-    points: int = Field(default=30, ge=2, description="number of sizes at which the curves are drawn")
+    points: int = Field(default=30, ge=2, le=MOST, description="number of sizes at which the curves are drawn")
     curvature: bool = Field(
         default=False,
         description="measure the Hessian at w* as well, and the bound on what one more sample changes at the radius; "
@@ -249,9 +255,9 @@ class AnalyzeConfig(MeasuredConfig):
 class CurvatureConfig(MeasuredConfig):
     """The configuration of ``suffice curvature``."""
 
-    count: int = Field(default=10, ge=1, description="number of eigenpairs, the largest by magnitude")
-    points: int = Field(default=8, ge=2, description="number of sizes at which gaps are measured")
-    draws: int = Field(default=3, ge=2, description="number of random vectors for the spectral density")
+    count: int = Field(default=10, ge=1, le=MOST, description="number of eigenpairs, the largest by magnitude")
+    points: int = Field(default=8, ge=2, le=MOST, description="number of sizes at which gaps are measured")
+    draws: int = Field(default=3, ge=2, le=MOST, description="number of random vectors for the spectral density")
     radius: float = Field(default=0.1, gt=0, description="distance from w* of the bound, relative to ||w*||")
     memory: float = Field(default=2.0, gt=0, description="GB for graphs that products go through")
     surface: Literal["random", "eigenvectors"] | None = Field(
@@ -337,7 +343,7 @@ class StudyConfig(MethodConfig, FineTunedConfig):
         "one and the largest; the largest is always included",
     )
     radius: float = Field(default=0.1, gt=0, description="distance of the probes from w*, relative to ||w*||")
-    probes: int = Field(default=4, ge=1, description="number of probes on the sphere")
+    probes: int = Field(default=4, ge=1, le=MOST, description="number of probes on the sphere")
     tolerances: list[float] = Field(
         default=[0.02, 0.05, 0.1], description="tolerances of k*, relative to the mean loss at w*"
     )
@@ -589,12 +595,16 @@ class HessianConfig(Config):
     """The configuration of ``suffice hessian``; every key is a flag as well."""
 
     data: str = Field(default="builtin:digits", description="folder of images, IDX files, or builtin:digits")
-    image_size: int = Field(default=8, ge=1, description="side of an image in pixels; images become grey and square")
-    patch_size: int = Field(default=4, ge=1, description="side of a patch in pixels; each patch is a token")
+    image_size: int = Field(
+        default=8, ge=1, le=LARGEST_SIDE, description="side of an image in pixels; images become grey and square"
+    )
+    patch_size: int = Field(
+        default=4, ge=1, le=LARGEST_SIDE, description="side of a patch in pixels; each patch is a token"
+    )
     samples: int = Field(default=128, ge=2, description="use this many samples, drawn at random")
-    key_width: int = Field(default=16, ge=1, description="total width of queries and keys")
-    hidden_width: int = Field(default=64, ge=1, description="width of the feed-forward network's hidden layer")
-    heads: int = Field(default=1, ge=1, description="number of heads")
+    key_width: int = Field(default=16, ge=1, le=MOST, description="total width of queries and keys")
+    hidden_width: int = Field(default=64, ge=1, le=MOST, description="width of the feed-forward network's hidden layer")
+    heads: int = Field(default=1, ge=1, le=MOST, description="number of heads")
     norm: Literal["post", "pre", "none"] = Field(default="post", description="normalisation: post, pre or none")
     activation: str = Field(default="gelu", description="gelu, relu, tanh or identity")
     attention: Literal["softmax", "linear"] = Field(default="softmax", description="softmax or linear")
@@ -607,7 +617,9 @@ class HessianConfig(Config):
     )
     epochs: int = Field(default=30, ge=0, description="passes over the training samples")
     learning_rate: float = Field(default=1e-2, gt=0, description="peak learning rate")
-    moments: int = Field(default=4, ge=1, description="number of moments: initialisation and along the training")
+    moments: int = Field(
+        default=4, ge=1, le=MOST, description="number of moments: initialisation and along the training"
+    )
 
 
 MLP: Literal["builtin:mlp"] = "builtin:mlp"
@@ -626,12 +638,12 @@ class MLPConfig(Config):
     )
     depths: Distinct[Annotated[int, Field(ge=1)]] = Field(default=[1, 2, 3, 4, 5], description="hidden layers")
     samples: int = Field(default=2000, ge=50, description="samples of each network, drawn for it alone")
-    dimension: int = Field(default=8, ge=1, description="dimension of an input")
+    dimension: int = Field(default=8, ge=1, le=MOST, description="dimension of an input")
     noise: float = Field(default=0.3, ge=0, description="standard deviation of the noise; that of the function is 1")
     radii: Distinct[Annotated[float, Field(gt=0)]] = Field(
         default=[0.03, 0.1, 0.3], description="distances of the probes from w*, relative to ||w*||"
     )
-    probes: int = Field(default=8, ge=1, description="number of probes at each radius")
+    probes: int = Field(default=8, ge=1, le=MOST, description="number of probes at each radius")
     epochs: int = Field(default=40, ge=1, description="passes over the samples, by SGD with momentum 0.9")
     learning_rate: float = Field(default=0.05, gt=0, description="peak learning rate")
     train_batch_size: int = Field(default=32, ge=1, description="samples of a training step")
@@ -768,7 +780,7 @@ def _check_values(where: str, values: Mapping[str, Any]) -> None:
             elif isinstance(part, list | tuple | set):
                 inner += part
             elif isinstance(part, int) and part.bit_length() > 63:
-                raise InputError(f"{where}{_shown(key)} = {_shown(part)}: too large")
+                raise InputError(f"{where}{_shown(key)} = {_shown(part)}: too large, the largest is 2^63 - 1")
             elif isinstance(part, str) and "\0" in part:
                 raise InputError(f"{where}{_shown(key)} = {_shown(part)}: has a NUL character, which no name has")
             elif isinstance(part, str) and not part.isascii() and _SEPARATOR.search(part):

@@ -1,6 +1,7 @@
 """The exception and the warning that are meant for a person to read, and what helps to word them."""
 
 import difflib
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -37,3 +38,22 @@ def reason(error: BaseException) -> str:
         "KeyError: 'labels'"
     """
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")
+
+
+def printable(text: str) -> str:
+    r"""Text that cannot drive a terminal: control characters are escapes, save the end of a line.
+
+    Example:
+        >>> print(printable("cat\x1b[2J\u202egnp.exe"))
+        cat\x1b[2J\u202egnp.exe
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in STEERING and char != "\n" else char
+        for char in text
+    )
+
+
+STEERING = frozenset({"Cc", "Cf", "Cs"})
+"""Categories of characters that move the cursor or the direction of text, or are none."""

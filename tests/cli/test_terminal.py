@@ -7,9 +7,12 @@ import warnings
 
 import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from suffice.checks.registry import UNUSED, Finding
-from suffice.cli.terminal import Terminal
+from suffice.cli.main import one_line_errors
+from suffice.cli.terminal import PatientConsole, Terminal
 from suffice.errors import InputError, InputWarning
 
 
@@ -115,3 +118,19 @@ def test_a_reader_of_json_may_leave_too(monkeypatch):
         Terminal(as_json=True).print_json("{}")
         stream.write("and what others print")
         stream.flush()
+
+
+def test_names_cannot_drive_the_terminal(capsys):
+    name = "cat\x1b[2J\x1b]0;title\x07\u202e\rgnp"
+    screen = PatientConsole(file=io.StringIO(), force_terminal=True, width=200)
+    Terminal(console=screen).say(f"one class is {name}.")
+    table = Table(name)
+    table.add_row(name)
+    screen.print(Text(name), table)
+    written = screen.file.getvalue()
+    for control in ("\x1b[2J", "\x1b]0", "\x07", "\u202e", "\r"):
+        assert control not in written
+    assert "one class is cat\\x1b[2J" in written
+    with pytest.raises(SystemExit), one_line_errors():
+        raise InputError(f"{name}\nsecond line")
+    assert capsys.readouterr().err == "suffice: cat\\x1b[2J\\x1b]0;title\\x07\\u202e gnp second line\n"

@@ -129,10 +129,12 @@ def test_degrees_of_freedom_are_the_traces_of_dense_matrices(penalty):
     size = head.weights.size
     hessian = head.curvature(np.eye(size).reshape(size, *head.weights.shape)).reshape(size, size)
     ratio = hessian @ np.linalg.inv(hessian + penalty * np.eye(size))
-    first, second = np.mean([degrees_of_freedom(head, seed) for seed in range(20)], axis=0)
+    drawn = [degrees_of_freedom(head, seed) for seed in range(20)]
+    first, second, error = np.mean(drawn, axis=0)
     assert first == pytest.approx(np.trace(ratio), rel=0.04)
     assert second == pytest.approx(np.trace(ratio @ ratio), rel=0.04)
     assert second < first < size
+    assert np.std([found.second for found in drawn]) == pytest.approx(error * second, rel=0.5)
 
 
 @pytest.mark.parametrize(("task", "penalty"), [(Ridge(), 0.02), (Ridge(), 0.5), (Logistic(), 0.05)])
@@ -146,6 +148,16 @@ def test_the_variance_between_trainings_is_that_of_many_retrainings(task, penalt
     # of the excess of the loss, half of Tr(H_0 S), the variance is Tr[(H_0 S)^2] / 2
     assert found[1] < 2 * found[2] ** 2
     assert penalty < 0.05 or found[0] / samples > 0.3 * found[1] / samples**2
+
+
+def test_the_error_of_the_traces_is_in_that_of_the_slope_of_a_large_head():
+    random = np.random.default_rng(0)
+    for classes in (3, 300):  # 30 and 3,000 weights
+        x, y = random.normal(size=(600, 10)), np.arange(600) % classes
+        head = fit_head(x, CrossEntropy(y, classes), classes, 0.1)
+        found = calibrated_slope(head, 1.2 * head.outputs, 540)
+        assert found.traces == (degrees_of_freedom(head).error if classes == 300 else 0.0)
+        assert found.log_error**2 == pytest.approx(found.between**2 + found.noise**2 + found.traces**2)
 
 
 def test_the_share_of_the_slope_is_the_same_at_eight_times_for_all_exponents():

@@ -1,5 +1,7 @@
 """Fits of a head, and solutions with its Hessian, against dense matrices and another library."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from suffice.forecasting import forecast_head
+from suffice.forecasting import head as heads
 from suffice.forecasting.head import STATIONARY, fit_head, refit
 from suffice.forecasting.levels.folds import fold_of, out_of_fold
 from suffice.forecasting.losses import CrossEntropy, SquaredError
@@ -141,3 +145,72 @@ def test_a_first_small_rise_does_not_end_the_search_for_a_penalty():
     assert chosen < 0.01 * np.square(features).sum(1).mean()
     head = fit_head(features, CrossEntropy(labels, 10), 10, chosen)
     assert head.loss.values(out_of_fold(head, labels)).mean() < 0.5 * np.log(10)
+
+
+@settings(deadline=None, max_examples=20)
+@given(SEEDS)
+def test_the_hessian_is_that_of_finite_differences_of_the_gradient(seed):
+    x, y, classes, l2 = drawn(seed)
+    head = fit_head(x, CrossEntropy(y, classes), classes, l2)
+
+    def gradient(weights):
+        p = np.exp(log_softmax(head.features @ weights, axis=1))
+        return head.features.T @ (p - np.eye(classes)[y]) / len(y)
+
+    change = np.random.default_rng(seed).normal(size=head.weights.shape)
+    step = 1e-5 / np.abs(change).max()
+    expected = (gradient(head.weights + step * change) - gradient(head.weights - step * change)) / (2 * step)
+    assert head.curvature(change) == pytest.approx(expected, rel=1e-6, abs=1e-8 * np.abs(expected).max())
+
+
+def test_samples_in_blocks_give_what_all_at_once_give(monkeypatch):
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(300, 12)), np.arange(300) % 5
+    x[:, 0] += y
+
+    def forecast():
+        curve = forecast_head(x, y, [600], 0.05)
+        return [curve.slope, curve.slope_error, *curve.loss.mean, *curve.loss.low, *curve.accuracy.mean]
+
+    whole = forecast()
+    monkeypatch.setattr(heads, "BLOCK", 1)
+    monkeypatch.setattr(heads, "LEAST_ROWS", 7)
+    assert forecast() == pytest.approx(whole, rel=1e-9)
+
+
+@pytest.mark.parametrize("columns", [12, 400], ids=["fewer columns than samples", "more"])
+def test_features_in_float32_stay_so_and_give_what_float64_gives(monkeypatch, columns):
+    monkeypatch.setattr("suffice.forecasting.inputs.WIDENED", 0)
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(300, columns)).astype(np.float32), np.arange(300) % 5
+    x[:, 0] += 2 * y
+    narrow, wide = (forecast_head(features, y, [600], 0.05) for features in (x, x.astype(np.float64)))
+    assert narrow.slope == pytest.approx(wide.slope, rel=1e-5)
+    assert narrow.loss.mean == pytest.approx(wide.loss.mean, rel=1e-6)
+    if columns < 300:
+        assert fit_head(x, CrossEntropy(y, 5), 5, 0.05).features.dtype == np.float32
+
+
+def test_folds_of_many_classes_end_where_fits_of_their_own_do(monkeypatch):
+    """They have the preconditioner of the head that they start from, which changes the way alone."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(200, 6)), np.arange(200) % 20
+    head = fit_head(x, CrossEntropy(y, 20), 20, 0.05)
+    rows = np.arange(0, 200, 2)
+    own = refit(head, rows)
+    monkeypatch.setattr(heads, "MANY_OUTPUTS", 10)
+    other = refit(head, rows)
+    assert other.basis is not None
+    assert other.weights == pytest.approx(own.weights, abs=1e-5)
+
+
+def test_many_classes_take_little_memory():
+    """A product with the Hessian holds no array of samples x classes for each class."""
+    tracemalloc.start()
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(400, 8)), np.arange(400) % 200
+    try:
+        forecast_head(x, y, [800], 0.1)
+        assert tracemalloc.get_traced_memory()[1] < 30e6  # 400 x 200 x 200 numbers are 128 MB
+    finally:
+        tracemalloc.stop()

@@ -43,6 +43,8 @@ def test_derivatives_are_those_of_automatic_differentiation(seed):
         assert derivatives.residuals == pytest.approx(grad(theirs)(at).numpy(), rel=1e-9, abs=1e-12)
         curved = along(grad(theirs), first)
         assert derivatives.curvature(a) == pytest.approx(curved(where).numpy(), rel=1e-9, abs=1e-12)
+        each = np.eye(z.shape[1])[:, None, :] * np.ones_like(z)
+        assert derivatives.mean_curvature == pytest.approx(derivatives.curvature(each).mean(1), abs=1e-12)
         bent = along(curved, second)(where)
         assert derivatives.bend(a, b) == pytest.approx(bent.numpy(), rel=1e-7, abs=1e-10)
         third = float((along(curved, first)(where) * second).sum())

@@ -1,6 +1,7 @@
 """``suffice study`` from end to end: the same numbers however it was run, and bad input in one line."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -139,6 +140,15 @@ def test_a_table_of_all_trainings_reads_back(small_study):
     with (folder / "cells.csv").open(newline="") as file:
         rows = [{name: text or None for name, text in row.items()} for row in csv.DictReader(file)]
     assert [Cell.model_validate(row) for row in rows] == result.study.cells
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
+def test_names_in_the_table_are_no_formulas_of_a_spreadsheet(begins):
+    about = {"method": "head", "size": 9, "seed": 0, "status": "finished", "moving_parameters": 1, "test_loss": -0.5}
+    table = run._table([Cell(task=f"{begins}1+HYPERLINK(1)", **about)])
+    (row,) = csv.DictReader(io.StringIO(table, newline=""))
+    assert row["task"] == f"'{begins}1+HYPERLINK(1)"
+    assert row["test_loss"] == "-0.5"
 
 
 @pytest.mark.deep

@@ -21,7 +21,7 @@ from suffice.cli.hessian import hessian
 from suffice.cli.report import report
 from suffice.cli.study import study
 from suffice.cli.terminal import leave
-from suffice.errors import InputError
+from suffice.errors import InputError, printable
 
 STATUSES = (
     "Exit status: 0 answered; 1 an error of suffice itself, with its trace; 2 wrong usage or input; "
@@ -114,6 +114,6 @@ def _fixable(error: BaseException | None) -> str | None:
 
 
 def _print_error(message: str, status: int) -> int:
-    line = " ".join(message.split())
+    line = printable(" ".join(message.split()))
     print(f"suffice: {line if len(line) <= LONGEST else f'{line[:LONGEST]} …'}", file=sys.stderr)
     return status

@@ -5,15 +5,16 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 
-from suffice.errors import InputError, InputWarning
+from suffice.errors import InputError, InputWarning, printable
 
 
 class Terminal:
@@ -131,6 +132,11 @@ class Terminal:
 
 class PatientConsole(Console):
     """A console whose reader may leave: a run whose output goes to ``head`` ends as it would have without it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does, with names of classes and files that cannot drive the terminal."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
 
     def on_broken_pipe(self) -> None:
         """Prints no more."""

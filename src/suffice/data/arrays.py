@@ -1,5 +1,6 @@
 """NPZ files of images or texts, and their labels."""
 
+import math
 import re
 import zipfile
 import zlib
@@ -15,12 +16,29 @@ from suffice.data.reading import Reading
 from suffice.data.samples import LabelledSamples
 from suffice.data.splits import split_named
 from suffice.data.texts import LabelledTexts
-from suffice.data.zipped import refuse_bomb
+from suffice.data.zipped import refuse_bomb, refuse_memory
 from suffice.errors import InputError, reason
 
 CONTENTS = ("images", "image", "x", "data", "texts", "text")
 LABELS = ("labels", "label", "y", "targets", "target")
 """Names of arrays; one of a split has the split before or behind it, such as ``train_images`` or ``x_train``."""
+
+
+BROKEN = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    MemoryError,
+    SyntaxError,
+    RuntimeError,
+)
+"""A broken or encrypted archive fails by all of these."""
+
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""How the header of an array is read, by its version; only arrays of records have others."""
 
 
 def read_arrays(path: Path, reading: Reading) -> Collection:
@@ -43,10 +61,13 @@ def read_arrays(path: Path, reading: Reading) -> Collection:
     """
     refuse_bomb(path)
     try:
+        refuse_memory(path, _declared(path))
         with np.load(path, allow_pickle=False) as stored:
             held = {name: np.asarray(stored[name]) for name in stored.files if _role(name) is not None}
             names = list(stored.files)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError, SyntaxError) as error:
+    except InputError:
+        raise
+    except BROKEN as error:
         told = str(error)
         remedy = "; save labels and texts as arrays of texts, not of objects" if "allow_pickle" in told else ""
         raise InputError(f"{path}: not an NPZ of plain arrays ({reason(error)}){remedy}") from error
@@ -75,6 +96,33 @@ def read_arrays(path: Path, reading: Reading) -> Collection:
         samples = ImageArray(joined, codes, str(path), classes)
     split_of = None if "" in pairs else np.repeat(list(pairs), [len(array) for array in labels.values()])
     return Collection(str(path), samples, split_of, chosen=chosen_split(reading.split))
+
+
+def _declared(path: Path) -> int:
+    """The bytes that the arrays take that would be read; their headers are all that is unpacked.
+
+    Raises:
+        InputError: an array whose header says another size than its entry.
+    """
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if name == entry.filename or _role(name) is None:
+                continue
+            with archive.open(entry) as stream:
+                read_header = HEADERS.get(np.lib.format.read_magic(stream))
+                if read_header is None:
+                    raise ValueError(f"{name} is an array of records")
+                shape, _, kind = read_header(stream)
+                size, held = math.prod(shape) * kind.itemsize, entry.file_size - stream.tell()
+            if size != held and not kind.hasobject:
+                raise InputError(
+                    f"{path}: the header of {name} promises {size:,} bytes for an array of shape {shape}, and {held:,} "
+                    "follow; save it again"
+                )
+            total += size
+    return total
 
 
 def _role(name: str) -> tuple[str, str] | None:

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from suffice.data.images import ImageArray
+from suffice.data.zipped import refuse_growth, refuse_memory
 from suffice.errors import InputError
 
 UNSIGNED_BYTE = 0x08
 
+MOST_DIMENSIONS = 32
+"""Of an array; images have 3."""
 
 CHUNK = 2**20
 """Bytes that are read at a time."""
@@ -24,14 +27,18 @@ def read_idx(path: Path) -> np.ndarray:
     The header is two zero bytes, the type, the number of dimensions, and the size of each dimension as a big-endian
     32-bit integer (Y. LeCun, C. Cortes, C. Burges, "The MNIST database", section "The IDX file format"). No more is
     read than the header says, and no more memory taken than the file holds, whatever a gzip file would decompress to.
+    An array that is more than 200 times as large as a gzip file, or that does not fit into memory, is not read at all.
 
     Raises:
-        InputError: a file that cannot be read, is not IDX, ends early, or goes on after the array.
+        InputError: a file that cannot be read, is not IDX, is a bomb, ends early, or goes on after the array.
     """
     try:
         with _opened(path) as stream:
             shape = _read_shape(path, stream)
             size = math.prod(shape)
+            if path.suffix == ".gz":
+                refuse_growth(path, size)
+                refuse_memory(path, size)
             content = _read(stream, size)
             is_whole = len(content) == size and not stream.read(1)  # at the end gzip compares its checksum
     except (OSError, EOFError, zlib.error) as error:
@@ -54,6 +61,8 @@ def _read_shape(path: Path, stream: BufferedIOBase) -> tuple[int, ...]:
     start = stream.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] != UNSIGNED_BYTE:
         raise InputError(f"{path}: not an IDX file of unsigned bytes")
+    if start[3] > MOST_DIMENSIONS:
+        raise InputError(f"{path}: has {start[3]} dimensions, and images have 3; it is damaged, download it again")
     sizes = stream.read(4 * start[3])
     if len(sizes) < 4 * start[3]:
         raise InputError(f"{path}: ends within its header; download it again")

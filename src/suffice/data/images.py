@@ -26,6 +26,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 """What Pillow may take a file for; of a GIF and of a TIFF with pages, the first image counts."""
 
+LARGEST = 89_000_000
+"""Pixels of an image, such as 9,400 x 9,400; Pillow itself refuses only twice as many."""
+
 BROKEN = (
     UnidentifiedImageError,
     OSError,
@@ -253,10 +256,11 @@ def read_image(source: Path | bytes, name: str) -> Image.Image:
         name: what to call it in messages.
 
     Raises:
-        InputError: it is missing, broken, or larger than Pillow takes for safe.
+        InputError: it is missing, broken, or says that it has more than 89 million pixels.
     """
     try:
         with Image.open(_stream(source), formats=FORMATS) as image:
+            _refuse_vast(image)
             return _upright_bytes(image)
     except BROKEN as error:
         raise InputError(f"{name}: not a readable image ({_said(error)}); replace or remove it") from error
@@ -266,6 +270,7 @@ def read_header(source: Path | bytes, name: str) -> Header:
     """Mode and size of an image, without decoding it; errors are as those of `read_image`."""
     try:
         with Image.open(_stream(source), formats=FORMATS) as image:
+            _refuse_vast(image)
             return Header(image.mode, *image.size)
     except BROKEN as error:
         raise InputError(f"{name}: not a readable image ({_said(error)}); replace or remove it") from error
@@ -388,6 +393,19 @@ def _stream(source: Path | bytes) -> Path | io.BytesIO:
 
 def _said(error: BaseException) -> str:
     return " ".join(str(error).encode("utf-8", "backslashreplace").decode().split())[:200] or type(error).__name__
+
+
+def _refuse_vast(image: Image.Image) -> None:
+    """Before its pixels are decoded.
+
+    Raises:
+        Image.DecompressionBombError: more pixels than are read.
+    """
+    width, height = image.size
+    if width * height > LARGEST:
+        raise Image.DecompressionBombError(
+            f"{width:,} x {height:,} pixels, and at most {LARGEST:,} are read: a decompression bomb, or make it smaller"
+        )
 
 
 def _upright_bytes(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from suffice.data.zipped import refuse_bomb
+from suffice.data.zipped import LARGEST_RATIO, refuse_bomb, refuse_growth
 from suffice.errors import InputError, nearest, reason
 
 JSON_LINES = frozenset({".jsonl", ".ndjson"})
@@ -40,6 +40,9 @@ LOOKED_AT = 1 << 16
 """Bytes from which the delimiter is told."""
 
 LONGEST_FIELD = 1 << 24
+MANY_ROWS = 1_000_000
+"""Rows of Parquet that may take no bytes, as equal rows do."""
+
 TOGETHER = 10_000
 """Rows of Parquet that are decoded at a time."""
 
@@ -413,9 +416,15 @@ def _parquet(path: Path, columns: Sequence[str]) -> Table:
 
     try:
         file = parquet.ParquetFile(path)
-        names = list(file.schema_arrow.names)
+        names, about = list(file.schema_arrow.names), file.metadata
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: not a Parquet file ({_short(error)})") from error
+    refuse_growth(path, sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups)))
+    if about.num_rows > max(MANY_ROWS, LARGEST_RATIO * path.stat().st_size):
+        raise InputError(
+            f"{path}: says that it has {about.num_rows:,} rows in {path.stat().st_size:,} bytes, which no real data "
+            "have; give a file that you trust, as .csv"
+        )
     wanted = [name for name in names if name in columns or name in OTHERS]
 
     def rows() -> Iterator[tuple[int, list[Any]]]:
@@ -449,6 +458,7 @@ def _workbook(path: Path, columns: Sequence[str]) -> Table:
             warnings.simplefilter("ignore")  # of styles that are missing
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
             sheet = book.worksheets[0]
+            sheet.reset_dimensions()  # they may promise a billion cells that are not there
             cells = enumerate(sheet.iter_rows(values_only=True), 1)
             start = list(islice(cells, 1))
     except InputError:

@@ -27,6 +27,7 @@ from suffice.forecasting.inputs import (
     regression_targets,
     strange_scale,
     whole_sizes,
+    with_intercept,
 )
 from suffice.forecasting.levels import Refit
 from suffice.forecasting.metrics import Accuracy, Metric, metric_named
@@ -69,7 +70,8 @@ def forecast_head(
     errors of slope and shape, which were measured on other people's data sets.
 
     Args:
-        features: (n, d), an array, a sparse matrix (made dense), a tensor or a data frame; not scaled.
+        features: (n, d), an array, a sparse matrix (made dense), a tensor or a data frame; not scaled. More than 16
+            million numbers in float32 stay so, and are read in blocks.
         labels: classes 0 to K - 1, (n,); for least squares numbers, (n,) or (n, outputs), from which their mean is
             taken, since the intercept is penalised.
         sizes: k, at least 2; those below n are for comparison.
@@ -112,7 +114,7 @@ def forecast_head(
     if not np.ptp(numbers, 0).any():
         raise InputError("all features are constant: give features that differ, and standardise them")
     grouped = group_numbers(groups, len(numbers))
-    with_intercept = np.hstack([numbers, np.ones((len(numbers), 1))])
+    head_features = with_intercept(numbers)
     try:
         with np.errstate(all="ignore"):  # what overflows is refused below
             if loss == "squared":
@@ -122,15 +124,15 @@ def forecast_head(
                     raise InputError(f"the targets vary by {unit:.3g}: give them in other units")
                 scaled = (targets - targets.mean(0)) / unit
                 if penalty is None:
-                    penalty = choose_regression_penalty(with_intercept, scaled, seed, grouped)
-                evidence = measure_regression(with_intercept, scaled, penalty, seed, recipe, grouped)
+                    penalty = choose_regression_penalty(head_features, scaled, seed, grouped)
+                evidence = measure_regression(head_features, scaled, penalty, seed, recipe, grouped)
                 curve = in_units(curve_of(evidence, asked, estimator, seed), unit)
             else:
                 classes = class_labels(labels, len(numbers))
                 wanted = [metric_named(name, int(classes.max()) + 1) for name in metrics]
                 if penalty is None:
-                    penalty = choose_penalty(with_intercept, classes, seed, grouped)
-                evidence = measure_head(with_intercept, classes, penalty, seed, recipe=recipe, groups=grouped)
+                    penalty = choose_penalty(head_features, classes, seed, grouped)
+                evidence = measure_head(head_features, classes, penalty, seed, recipe=recipe, groups=grouped)
                 curve = curve_of(evidence, asked, estimator, seed, wanted)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         raise InputError(f"the head cannot be fitted to these features ({error}): standardise them") from error

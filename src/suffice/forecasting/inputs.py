@@ -6,11 +6,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import psutil
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from scipy import sparse
 from torch import Tensor
 
 from suffice.errors import InputError
+from suffice.forecasting.head import Features, blocks
 from suffice.problem import Problem
 
 Table: TypeAlias = Any
@@ -22,12 +23,15 @@ Labels: TypeAlias = Any
 EXTREME = 1e3
 """Features that are larger, or smaller by that factor, than 1 or their own variation are not standardised."""
 
+WIDENED = 2**24
+"""Numbers in float32 up to which features are made float64, 134 MB; more stay as they are, and are read in blocks."""
+
 MEMORY_SHARE = 0.5
 """Share of the free memory that a sparse matrix may take when it is made dense."""
 
 
-def dense_features(features: Table) -> Float64[np.ndarray, "samples columns"]:
-    """Finite real features in float64; sparse ones are made dense where memory allows.
+def dense_features(features: Table) -> Features:
+    """Finite real features in float64, or many in float32; sparse ones are made dense where memory allows.
 
     Raises:
         InputError: features that are not a matrix of finite real numbers, that are masked, or do not fit into memory.
@@ -45,15 +49,28 @@ def dense_features(features: Table) -> Float64[np.ndarray, "samples columns"]:
                 "their columns first, for example by sklearn.decomposition.TruncatedSVD"
             )
         features = features.toarray()
-    numbers = _real(features, "features", "encode them first")
+    numbers = _real(features, "features", "encode them first", WIDENED)
     if numbers.ndim != 2 or 0 in numbers.shape:
         raise InputError(f"features are (samples, columns), at least one of each, not {numbers.shape}")
-    if not np.isfinite(numbers).all():
-        raise InputError(f"row {int(np.flatnonzero(~np.isfinite(numbers).all(1))[0])} of the features is not finite")
+    for rows, x in blocks(numbers):
+        if not np.isfinite(x).all():
+            row = rows.start + int(np.flatnonzero(~np.isfinite(x).all(1))[0])
+            raise InputError(f"row {row} of the features is not finite")
     return numbers
 
 
-def strange_scale(features: Float64[np.ndarray, "samples columns"]) -> str | None:
+def with_intercept(features: Features) -> Features:
+    """Features with a last column of ones.
+
+    Example:
+        >>> with_intercept(np.array([[2.0], [3.0]]))
+        array([[2., 1.],
+               [3., 1.]])
+    """
+    return np.hstack([features, np.ones((len(features), 1), dtype=features.dtype)])
+
+
+def strange_scale(features: Features) -> str | None:
     """What is strange about the scale of features, in words, or None.
 
     Example:
@@ -193,15 +210,16 @@ def positive(name: str, value: float) -> float:
     return float(value)
 
 
-def _real(given: Any, what: str, remedy: str) -> Float64[np.ndarray, "..."]:
-    """Real numbers in float64; ``remedy`` is what to do where they are none."""
+def _real(given: Any, what: str, remedy: str, widened: float = math.inf) -> Float[np.ndarray, "..."]:
+    """Real numbers in float64, or more than so many in float32; ``remedy`` is what to do where they are none."""
     values = _array(given, what)
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise InputError(f"some {what} are masked: fill them in, or leave their rows out")
     if np.iscomplexobj(values):
         raise InputError(f"the {what} are complex: give real and imaginary parts as columns")
     try:
-        return np.asarray(values, dtype=np.float64)
+        is_narrow = values.dtype == np.float32 and values.size > widened
+        return np.asarray(values, dtype=np.float32 if is_narrow else np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"the {what} are not numbers ({error}): {remedy}") from error
 

@@ -131,7 +131,7 @@ def along_penalties(
         optimism = optimism_slope(own, unseen, samples, trained_on).value
         loss = float(unseen.mean()) - optimism * (1 / trained_on - 1 / samples)
         degrees = degrees_of_freedom(at, seed)
-        shares = (degree / (samples * free) for degree in degrees)
+        shares = (degree / (samples * free) for degree in (degrees.first, degrees.second))
         found.append(AtPenalty(at.penalty, loss, float(own.mean()), *shares))
     return tuple(found)
 

@@ -1,6 +1,7 @@
 """Hugging Face checkpoints, PEFT-wrapped too: a model with a head for given classes, and what was found on the way."""
 
 import inspect
+import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -359,6 +360,11 @@ def reading(source: str, samples: str) -> Iterator[None]:
         if "trust_remote_code" in str(error):
             raise InputError(
                 f"{source}: needs code that it brings; read it, and allow it by --trust-remote-code"
+            ) from error
+        if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+            raise InputError(
+                f"{source}: its weights are a pickle with more than tensors, which could run code; save the weights as "
+                "safetensors"
             ) from error
         if Path(source).expanduser().is_dir():
             raise InputError(f"{source}: this folder holds no usable {samples} classifier ({reason})") from error

@@ -129,7 +129,7 @@ def versions() -> dict[str, str]:
 def _clear(folder: Path) -> None:
     for name in CONTENTS:
         path = folder / name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():  # what a link leads to is not the run's
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

@@ -280,13 +280,22 @@ class _Work:
         )
 
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What begins a formula."""
+
+
 def _table(cells: Sequence[Cell]) -> str:
     """A row for each training as CSV; missing values are empty."""
     table = io.StringIO()
     writer = csv.DictWriter(table, list(Cell.model_fields), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(cell.model_dump() for cell in cells)
+    writer.writerows({name: _as_cell(value) for name, value in cell.model_dump().items()} for cell in cells)
     return table.getvalue()
+
+
+def _as_cell(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula has a quote before it, as OWASP recommends."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
 def _short(result: StudyResult) -> StudyResult:

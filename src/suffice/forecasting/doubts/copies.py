@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -49,7 +49,7 @@ class Copies:
         return None if self.are_ordinary else self.groups
 
 
-def copies_of_rows(features: Float64[np.ndarray, "samples columns"]) -> Copies | None:
+def copies_of_rows(features: Float[np.ndarray, "samples columns"]) -> Copies | None:
     """The copies among rows of features; None where there are none.
 
     Example:
@@ -89,14 +89,14 @@ def kept_together(copies: Copies | None, groups: Groups | None) -> Groups | None
     return numbered
 
 
-def copies_in_features(features: Float64[np.ndarray, "samples columns"]) -> Groups:
+def copies_in_features(features: Float[np.ndarray, "samples columns"]) -> Groups:
     """The group of each row: equal rows have the same number.
 
     Example:
         >>> copies_in_features(np.array([[0.0, 1.0], [2.0, 1.0], [-0.0, 1.0]]))
         array([0, 1, 0])
     """
-    return copies_of(features + 0.0)  # -0.0 is 0.0
+    return copies_of(row + 0.0 for row in features)  # -0.0 is 0.0
 
 
 def copies_in_problem(problem: Problem) -> Groups:
@@ -111,7 +111,7 @@ def copies_in_problem(problem: Problem) -> Groups:
     return copies_of(problem.dataset[int(row)] for row in problem.index)
 
 
-def are_ordinary(features: Float64[np.ndarray, "samples columns"], seed: int = 0) -> bool:
+def are_ordinary(features: Float[np.ndarray, "samples columns"], seed: int = 0) -> bool:
     """Whether rows repeat because few values are possible, and not because they were copied.
 
     Rows of a table with few values that nearly agree are as common as rows that agree. So at least twice as many pairs

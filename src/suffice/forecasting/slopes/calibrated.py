@@ -15,6 +15,7 @@ from suffice.forecasting.losses import CrossEntropy, OutputLoss
 from suffice.forecasting.slopes.degrees_of_freedom import DegreesOfFreedom, degrees_of_freedom
 from suffice.forecasting.slopes.optimism import optimism_slope
 from suffice.forecasting.slopes.slope import Slope
+from suffice.forecasting.slopes.traces import DRAWN, DRAWS
 from suffice.training.predictions import Predictions
 
 MEASURED = "heads.json"
@@ -101,6 +102,8 @@ class CalibratedSlope:
         gap_noise: n, the relative standard error of the gap between the losses; infinite where there is no gap.
         tau: :math:`1 - \sqrt{L_{train} / L_{test}}`, 1 for a fit that interpolates.
         first, second: df_1 and df_2 over the free outputs of all samples.
+        traces: relative standard error of df_2 by the random vectors, for heads of more than 2,500 weights, which have
+            the fewest vectors; of others 0, since it is in ``between``, which was measured with theirs.
         temperature: T, of the unseen outputs.
         weight: of generalised cross-validation.
         gcv, information: the two slopes.
@@ -113,6 +116,7 @@ class CalibratedSlope:
     tau: float
     first: float
     second: float
+    traces: float
     temperature: float
     weight: float
     gcv: float
@@ -121,7 +125,7 @@ class CalibratedSlope:
     @property
     def log_error(self) -> float:
         """The standard deviation of log s."""
-        return math.hypot(self.between, self.noise)
+        return math.hypot(self.between, self.noise, self.traces)
 
     @property
     def tells(self) -> bool:
@@ -162,9 +166,10 @@ def calibrated_slope(
     T > 1. For other losses than cross-entropy T = 1, and I is multiplied by the mean squared residual over the mean
     trace of the loss Hessian, which the information identity has equal.
 
-    The test loss of models for k_f samples is brought to k by the optimism slope. The error of log s has two
-    parts, that between data sets, and one from pilot to pilot that is in proportion to :math:`n \sqrt\tau`, n being the
-    relative standard error of the gap between the losses: under a strong penalty their noise counts for less.
+    The test loss of models for k_f samples is brought to k by the optimism slope. The error of log s has three
+    parts: that between data sets, one from pilot to pilot that is in proportion to :math:`n \sqrt\tau`, n being the
+    relative standard error of the gap between the losses (under a strong penalty their noise counts for less), and for
+    large heads that of the random traces.
 
     Source: P. Craven, G. Wahba, "Smoothing noisy data with spline functions", Numerische Mathematik 31 (1979); A. Wei,
     W. Hu, J. Steinhardt, "More Than a Toy", ICML 2022, for the equivalent; c and the errors were measured, see
@@ -219,6 +224,7 @@ def calibrated_slope(
         tau=tau,
         first=degrees.first / (samples * free),
         second=degrees.second / (samples * free),
+        traces=degrees.error if head.weights.size > DRAWN / DRAWS[0] else 0.0,
         temperature=temperature,
         weight=weight,
         gcv=gcv,
@@ -231,7 +237,7 @@ def gcv_of_head(
 ) -> tuple[float, float]:
     """Tau, and the slope G, see `calibrated_slope`."""
     tau = max(1 - math.sqrt(max(own_loss, 0.0) / test_loss), LEAST_TAU)
-    a, h = (degree / (samples * free) for degree in degrees)
+    a, h = degrees.first / (samples * free), degrees.second / (samples * free)
     population = (h - a**2) / (1 - 2 * a + h)
     return tau, samples * test_loss * tau * float(np.clip(population / a, LEAST_RATIO, 1))
 

@@ -3,7 +3,7 @@ r"""Degrees of freedom of a head: :math:`\mathrm{Tr}(H_0 H^{-1})` and :math:`\ma
 from typing import NamedTuple
 
 from suffice.forecasting.head import Head
-from suffice.forecasting.slopes.traces import SOLVED, drawn_gradients, excess
+from suffice.forecasting.slopes.traces import SOLVED, drawn_gradients, excess, mean_of_draws
 
 
 class DegreesOfFreedom(NamedTuple):
@@ -12,10 +12,12 @@ class DegreesOfFreedom(NamedTuple):
     Attributes:
         first: df_1 = :math:`\mathrm{Tr}(H_0 H^{-1})`, how far the fit follows its samples.
         second: df_2 = :math:`\mathrm{Tr}[(H_0 H^{-1})^2]`, what its noise costs; at most df_1.
+        error: relative standard error of df_2 by the random vectors.
     """
 
     first: float
     second: float
+    error: float
 
 
 def degrees_of_freedom(head: Head, seed: int = 0) -> DegreesOfFreedom:
@@ -37,4 +39,7 @@ def degrees_of_freedom(head: Head, seed: int = 0) -> DegreesOfFreedom:
     """
     vectors = drawn_gradients(head, seed)
     changes = head.solve(vectors, SOLVED)
-    return DegreesOfFreedom(float((vectors * changes).sum((-2, -1)).mean()), 2 * float(excess(head, changes).mean()))
+    half = mean_of_draws(excess(head, changes))
+    return DegreesOfFreedom(
+        first=float((vectors * changes).sum((-2, -1)).mean()), second=2 * half.value, error=half.error / half.value
+    )
