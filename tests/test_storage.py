@@ -332,7 +332,7 @@ def test_what_differs_is_said_in_words(stored, now, words):
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr(storage, "GRACE", 0.01)
+    monkeypatch.setattr(storage.locking, "GRACE", 0.01)
 
 
 @pytest.mark.usefixtures("_impatient")

@@ -13,12 +13,12 @@ DATA = digest("data")
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(storage, "GRACE", 0.01)
+    monkeypatch.setattr(storage.locking, "GRACE", 0.01)
 
 
 def opened(folder, asked=ASKED, fingerprint=DATA, overwrite=False, **arguments):
-    with open_folder(folder, AnalyzeConfig(**asked), fingerprint, overwrite, **arguments) as resumed:
-        return resumed
+    with open_folder(folder, AnalyzeConfig(**asked), {"data": fingerprint}, overwrite, **arguments) as run:
+        return run.resumed
 
 
 def test_the_same_run_is_resumed(tmp_path):
@@ -52,7 +52,7 @@ def test_another_run_is_refused_with_what_differs(tmp_path, changes, fingerprint
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_in_use_is_refused_and_left_as_it_is(tmp_path, overwrite):
-    with open_folder(tmp_path, AnalyzeConfig(**ASKED), DATA, overwrite=False):
+    with open_folder(tmp_path, AnalyzeConfig(**ASKED), {"data": DATA}, overwrite=False):
         (tmp_path / "result.json").write_text("{}")
         unfinished = tmp_path / f".report.html-01{storage.PARTIAL}"
         unfinished.write_text("<html>")

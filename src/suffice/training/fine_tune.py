@@ -1,7 +1,8 @@
 """A short, seeded training loop that resumes at the last finished epoch."""
 
+import io
 import math
-import pickle
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 from suffice.checks import check_losses, check_unused
-from suffice.errors import InputError
+from suffice.digest import digest
+from suffice.errors import InputError, InputWarning
 from suffice.problem import Problem
 from suffice.storage import atomic_write
 
@@ -26,6 +28,9 @@ CHECKS = 20
 
 MOMENTUM = 0.9
 """Of SGD."""
+
+SEAL = len(digest())
+"""Characters at the end of a checkpoint: the hash of what stands before."""
 
 
 class DivergedError(InputError):
@@ -270,15 +275,19 @@ def _save(
         "buffers": dict(problem.model.named_buffers()),
         "optimizer": optimizer.state_dict(),
     }
+    held = io.BytesIO()
+    torch.save(content, held)
     with atomic_write(checkpoint) as file:
-        torch.save(content, file)
+        file.write(held.getvalue() + digest(held.getvalue()).encode())
 
 
 def _restore(checkpoint: Path, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer) -> list[float]:
-    try:
-        stored = torch.load(checkpoint, map_location=problem.device, weights_only=True)
-    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise InputError(f"{checkpoint}: not a checkpoint of a fine-tuning: remove it") from error
+    sealed = checkpoint.read_bytes()
+    held, seal = sealed[:-SEAL], sealed[-SEAL:]
+    if digest(held).encode() != seal:
+        warnings.warn(f"{checkpoint} is damaged: the training begins anew", InputWarning, stacklevel=3)
+        return []
+    stored = torch.load(io.BytesIO(held), map_location=problem.device, weights_only=True)
     if stored["moving"].keys() != problem.moving.keys() or stored["settings"] != asdict(settings):
         raise InputError(f"{checkpoint} belongs to a training of other parameters or with other settings: remove it")
     with torch.no_grad():
