@@ -27,6 +27,7 @@ from suffice.forecasting import (
 from suffice.forecasting.doubts import Copies, copies_of_samples, kept_together
 from suffice.problem import Problem
 from suffice.runs.folder import Opened
+from suffice.runs.state import plan
 from suffice.runs.watch import Watch, counted, duration
 from suffice.storage import Pieces
 from suffice.training import ALL, FineTuning, Learner, Learners, Predictions, Series, Task, fine_tune, training_of
@@ -84,6 +85,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, run:
                 for others in others_of_folds(labels, folds, config.seed, together)
             ]
             refit = trainings.of
+        plan(run.path, {"trainings": len(parts)})
         trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), watch)
         learner.load(trainings.of(parts[0]))
     penalty = None if config.trained else _penalty(problem, learner)

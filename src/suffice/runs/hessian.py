@@ -30,6 +30,7 @@ from suffice.results import (
     PartName,
 )
 from suffice.runs.folder import open_folder, write_result
+from suffice.runs.state import plan
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.software import versions
 from suffice.storage import Pieces
@@ -81,6 +82,7 @@ def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, w
         X, y = _tokens(images, rows, config), torch.from_numpy(images.labels[rows])
 
         epochs = moments_of(config.epochs, config.moments)
+        plan(run.path, {"moments": len(epochs)})
         watch.say(
             f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {counted(config.epochs, 'epoch')} of "
             f"training, and the Hessian at {counted(len(epochs), 'moment')}; about "

@@ -2,7 +2,8 @@
 
 from suffice.storage.differences import differences
 from suffice.storage.locking import LOCK, locked, owner_of, waiting
-from suffice.storage.pieces import Pieces
+from suffice.storage.pieces import Pieces, faults_of_piece
+from suffice.storage.sealed import read_sealed, write_sealed
 from suffice.storage.shards import METADATA, RowShards
 from suffice.storage.writing import PARTIAL, atomic_write, sync_folder
 
@@ -14,8 +15,11 @@ __all__ = [
     "RowShards",
     "atomic_write",
     "differences",
+    "faults_of_piece",
     "locked",
     "owner_of",
+    "read_sealed",
     "sync_folder",
     "waiting",
+    "write_sealed",
 ]

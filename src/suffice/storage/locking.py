@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from suffice.errors import InputError
+from suffice.errors import InputError, InputWarning
 from suffice.storage.writing import LEFTOVER
 
 LOCK, OWNER = ".suffice-lock", ".suffice-owner"
@@ -65,12 +66,14 @@ def locked(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=-1 if _waits.get() else GRACE)
-        lock.acquire()
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=GRACE)
     except Timeout as error:
-        raise InputError(
-            f"{folder} is in use by {_words(folder)}: wait for it with --wait, or give another folder"
-        ) from error
+        in_use = f"{folder} is in use by {_words(folder)}"
+        if not _waits.get():
+            raise InputError(f"{in_use}: wait for it with --wait, or give another folder") from error
+        warnings.warn(f"{in_use}: waiting until it ends", InputWarning, stacklevel=3)
+        lock.acquire()
     except OSError as error:
         raise InputError(f"{folder} cannot be written to ({error.strerror}): give another folder") from error
     owner = folder / OWNER

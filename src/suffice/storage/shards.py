@@ -148,13 +148,21 @@ class RowShards:
         """The shards that are not written yet, or whose files are damaged; those are warned of by name."""
         if self._is_empty:
             return self.shards()
-        faults = self.faults()
+        faults = self._faults()
         for rows, fault in faults:
             if fault != MISSING:
                 warnings.warn(f"{self._name(rows)} {fault}: it is computed again", InputWarning, stacklevel=2)
         return [rows for rows, _ in faults]
 
-    def faults(self) -> list[tuple[slice, str]]:
+    def written(self) -> int:
+        """How many shards have a file, whole or damaged."""
+        return sum(Path(self._name(rows)).exists() for rows in self.shards())
+
+    def damaged(self) -> list[str]:
+        """The files of shards that are damaged, and how; those that are not written yet are not."""
+        return [f"{self._name(rows)} {fault}" for rows, fault in self._faults() if fault != MISSING]
+
+    def _faults(self) -> list[tuple[slice, str]]:
         """The shards that are not whole, and what is wrong with each."""
         found = ((rows, self._fault(rows)) for rows in self.shards())
         return [(rows, fault) for rows, fault in found if fault is not None]

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from suffice.checks import check_losses, check_unused
-from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.problem import Problem
-from suffice.storage import atomic_write
+from suffice.storage import read_sealed, write_sealed
 
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; after that it falls to zero along a cosine."""
@@ -28,9 +27,6 @@ CHECKS = 20
 
 MOMENTUM = 0.9
 """Of SGD."""
-
-SEAL = len(digest())
-"""Characters at the end of a checkpoint: the hash of what stands before."""
 
 
 class DivergedError(InputError):
@@ -277,15 +273,14 @@ def _save(
     }
     held = io.BytesIO()
     torch.save(content, held)
-    with atomic_write(checkpoint) as file:
-        file.write(held.getvalue() + digest(held.getvalue()).encode())
+    write_sealed(checkpoint, held.getvalue())
 
 
 def _restore(checkpoint: Path, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer) -> list[float]:
-    sealed = checkpoint.read_bytes()
-    held, seal = sealed[:-SEAL], sealed[-SEAL:]
-    if digest(held).encode() != seal:
-        warnings.warn(f"{checkpoint} is damaged: the training begins anew", InputWarning, stacklevel=3)
+    try:
+        held = read_sealed(checkpoint)
+    except InputError as error:
+        warnings.warn(f"{error}: the training begins anew", InputWarning, stacklevel=3)
         return []
     stored = torch.load(io.BytesIO(held), map_location=problem.device, weights_only=True)
     if stored["moving"].keys() != problem.moving.keys() or stored["settings"] != asdict(settings):
