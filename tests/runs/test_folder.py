@@ -61,10 +61,15 @@ def test_a_run_that_replaces_another_takes_its_place_when_it_is_complete(tmp_pat
     (tmp_path / "cells").mkdir()
     other = AnalyzeConfig(**ASKED | {"samples": 9})
     before = (tmp_path / "config.yaml").read_bytes()
-    with pytest.raises(ZeroDivisionError), open_folder(tmp_path, other, {"data": DATA}, overwrite=True) as run:
-        assert (run.path.parent, run.resumed) == (tmp_path, False)
-        (run.path / "ledger").mkdir()
-        raise ZeroDivisionError
+
+    def fail():
+        with open_folder(tmp_path, other, {"data": DATA}, overwrite=True) as run:
+            assert (run.path.parent, run.resumed) == (tmp_path, False)
+            (run.path / "ledger").mkdir()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert (tmp_path / "config.yaml").read_bytes() == before
     assert (tmp_path / "result.json").read_text() == "old"
     with open_folder(tmp_path, other, {"data": DATA}, overwrite=True) as run:
@@ -92,11 +97,15 @@ def test_a_replacement_that_was_killed_while_it_took_its_place_is_finished(tmp_p
         renames.append(target)
         return rename(path, target)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "rename", killed)
+    def replace():
         with open_folder(tmp_path, AnalyzeConfig(**ASKED | {"samples": 9}), {"data": DATA}, overwrite=True) as run:
             for name in ("result.json", "report.md"):
                 (run.path / name).write_text("new")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            replace()
     assert opened(tmp_path, ASKED | {"samples": 9}) is True
     assert [(tmp_path / name).read_text() for name in ("result.json", "report.md")] == ["new", "new"]
     assert not (tmp_path / "cells.csv").exists()

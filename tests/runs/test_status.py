@@ -56,8 +56,8 @@ def test_a_run_that_failed_says_why_and_one_in_use_by_whom(finished, tmp_path, m
         raise KeyboardInterrupt
 
     for moment, error, state in ((failing, InputError, "failed"), (stopping, KeyboardInterrupt, "stopped")):
-        with monkeypatch.context() as patch, pytest.raises(error):
-            patch.setattr(run, "_moment", moment)
+        monkeypatch.setattr(run, "_moment", moment)
+        with pytest.raises(error):
             measure_hessian(SMALL, tmp_path / state)
         found = status_of(tmp_path / state)
         assert found.state == state
@@ -77,8 +77,8 @@ def test_a_replacement_is_told_of(finished, monkeypatch):
     def stopping(*_):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run, "_moment", stopping)
+    monkeypatch.setattr(run, "_moment", stopping)
+    with pytest.raises(KeyboardInterrupt):
         measure_hessian(SMALL, finished, overwrite=True)
     found = status_of(finished)
     assert found.state == "finished"

@@ -28,7 +28,8 @@ Verbose = Annotated[
 def with_flags(configuration: type[Configuration], written: Set[str]) -> Callable[[Command], Command]:
     """Gives a command of ``out``, ``config``, ``overwrite`` and ``**flags`` a flag for each key except ``written``.
 
-    A command that writes a run's folder has ``--wait`` as well. A flag that is not given is left out of ``flags``, so that a configuration file decides.
+    A command that writes a run's folder has ``--wait`` as well. A flag that is not given is left out of ``flags``, so
+    that a configuration file decides.
     """
 
     def decorate(command: Command) -> Command:
