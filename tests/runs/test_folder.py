@@ -9,6 +9,7 @@ from suffice.configuration import AnalyzeConfig
 from suffice.digest import digest
 from suffice.errors import InputWarning
 from suffice.runs.folder import open_folder
+from suffice.runs.replacement import REPLACEMENT
 from suffice.software import versions
 
 ASKED = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 300, "radius": 0.1}
@@ -89,13 +90,14 @@ def test_a_replacement_that_was_killed_while_it_took_its_place_is_finished(tmp_p
     opened(tmp_path)
     (tmp_path / "cells.csv").write_text("old")
     renames = []
-    rename = Path.rename
+    replace_file = Path.replace
 
     def killed(path, target):
-        if len(renames) == moved:
-            raise KeyboardInterrupt
-        renames.append(target)
-        return rename(path, target)
+        if path.parent.name == REPLACEMENT and Path(target).parent == tmp_path:
+            if len(renames) == moved:
+                raise KeyboardInterrupt
+            renames.append(target)
+        return replace_file(path, target)
 
     def replace():
         with open_folder(tmp_path, AnalyzeConfig(**ASKED | {"samples": 9}), {"data": DATA}, overwrite=True) as run:
@@ -103,7 +105,7 @@ def test_a_replacement_that_was_killed_while_it_took_its_place_is_finished(tmp_p
                 (run.path / name).write_text("new")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", killed)
+        patch.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             replace()
     assert opened(tmp_path, ASKED | {"samples": 9}) is True

@@ -42,6 +42,8 @@ CONTENTS = (
     "cells",
     "surfaces",
     "cells.csv",
+    "evidence.npz",  # of earlier versions, as the next
+    "pilot.npz",
     "networks",
     METHODS,
     STATE,

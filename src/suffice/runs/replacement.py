@@ -60,8 +60,9 @@ def finish(out: Path, contents: Sequence[str]) -> None:
         if name not in names:
             remove(out / name)
         elif (built / name).exists():
-            remove(out / name)
-            (built / name).rename(out / name)
+            if (built / name).is_dir():
+                remove(out / name)
+            (built / name).replace(out / name)
     sync_folder(out)
     shutil.rmtree(built)
 
