@@ -6,6 +6,8 @@ from pydantic import TypeAdapter
 from suffice.errors import InputError, InputWarning
 from suffice.storage import Pieces, faults_of_piece, read_sealed, write_sealed
 
+pytestmark = pytest.mark.filterwarnings("default::suffice.errors.InputWarning")  # of damaged pieces
+
 NUMBERS = TypeAdapter(list[float])
 FILES = {".npy": b"some numbers", ".safetensors": b"some weights"}
 

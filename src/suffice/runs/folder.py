@@ -137,7 +137,8 @@ def read_configuration_of(folder: Path) -> dict[str, Any]:
     if not isinstance(stored.get("versions"), dict) or not isinstance(stored.get("contents", {}), dict):
         raise InputError(f"{file} is damaged, or another program's: give another --out")
     checksum = stored.pop("checksum", None)
-    if checksum is not None and checksum != digest(stored):
+    is_of_earlier_version = checksum is None and "contents" not in stored
+    if checksum != digest(stored) and not is_of_earlier_version:
         raise InputError(
             f"{file} is damaged, or was edited since suffice wrote it (its checksum does not match): undo the change, "
             "or give another --out"
