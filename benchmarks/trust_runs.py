@@ -34,7 +34,7 @@ def _analyze(model: str, data: str, out: Path, watch: Watch) -> Any:
 
 
 def _curvature(model: str, data: str, out: Path, watch: Watch) -> Any:
-    config = CurvatureConfig(model=model, data=data, samples=30, method="head", epochs=2, count=2, points=2, draws=1)
+    config = CurvatureConfig(model=model, data=data, samples=30, method="head", epochs=2, count=2, points=2)
     return measure_curvature(config, out, watch=watch)
 
 

@@ -38,7 +38,8 @@ Positions = Int64[np.ndarray, " _"]
 PREDICTED = ("samples", "outputs", "labels")
 PARTS = ("own", "folds", "halves", "holdout")
 NUMBERS = ("samples", "directions", "recipe_known", "level_off", "descent", "is_whole")
-"""What is stored of the evidence: predictions by part, and numbers."""
+ARRAYS = ("means", "rows", "grouped")
+"""What is stored of the evidence: predictions by part, numbers, and arrays that there may be."""
 
 EVIDENCE = "evidence"
 """The piece that holds it."""
@@ -173,10 +174,9 @@ def _arrays(evidence: Evidence) -> bytes:
         content["information"] = tuple(evidence.information)
     if evidence.copies is not None:
         content["groups"] = evidence.copies.groups
-    if evidence.grouped is not None:
-        content["grouped"] = evidence.grouped
-    if evidence.rows is not None:
-        content["rows"] = evidence.rows
+    for name in ARRAYS:
+        if getattr(evidence, name) is not None:
+            content[name] = getattr(evidence, name)
     for name in PARTS:
         predictions = getattr(evidence, name)
         if predictions is not None:
@@ -196,10 +196,9 @@ def _read(held: bytes) -> Evidence:
         parts: dict[str, Any] = {name: predictions(name) for name in PARTS if f"{name} samples" in stored}
         return Evidence(
             copies=Copies(stored["groups"]) if "groups" in stored else None,
-            rows=stored.get("rows"),
-            grouped=stored.get("grouped"),
             penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
             information=Slope(*map(float, stored["information"])) if "information" in stored else None,
             **{name: stored[name].item() for name in NUMBERS},
+            **{name: stored[name] for name in ARRAYS if name in stored},
             **parts,
         )
