@@ -29,6 +29,7 @@ INTRODUCTION = """# result.json
 Every run writes one: that of `suffice analyze` and `suffice demo` first, then those of `suffice curvature`, of
 `suffice hessian`, of `suffice study`, of `suffice forecast`, and of `suffice analyze builtin:mlp`, the MLP experiment.
 `schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
+The last key, `checksum`, is a hash of all others, by which a damaged or edited file is told.
 In Python, `suffice.results.read_result(folder)` reads it. Each such result, and each part that stands for itself (a
 learning curve, a size, a spectrum, a surface), has `to_dataframe()`, `plot(ax=None, figure=None)`, and the answer with
 its table as what a notebook or Rich displays; `with suffice.style():` draws figures for papers.

@@ -16,12 +16,14 @@ MAY_IMPORT = {
     "errors": set(),
     "shown": set(),
     **{room: {"errors"} for room in VALUES - {"errors"}},
-    "results": {"errors", "shown"},
-    "storage": {"errors", "digest"},
+    "results": {"errors", "digest", "shown"},
+    "storage": {"errors", "digest", "software"},
+    "software": set(),
+    "file_digests": {"errors", "digest", "storage"},
     "memory": {"errors"},
     "problem": {"errors", "memory"},
-    "data": {"errors", "digest"},
-    "models": {"errors", "digest", "problem", "data"},
+    "data": {"errors", "digest", "file_digests"},
+    "models": {"errors", "digest", "file_digests", "problem", "data"},
     "checks": {"errors", "memory", "problem", "results"},
     "curvature": {"errors", "digest", "memory", "problem", "results", "storage", "checks", "shown"},
     "landscape": {"errors", "digest", "memory", "problem", "results", "storage", "curvature", "checks", "shown"},
@@ -31,6 +33,7 @@ MAY_IMPORT = {
     "closed_form": {"errors", "results"},
     "report": {"errors", "results", "storage", "configuration"},
     "runs": VALUES
+    | {"software"}
     | {"problem", "checks", "data", "models", "curvature", "landscape", "training", "forecasting", "studies"}
     | {"closed_form"},
     "cli": VALUES | {"report", "runs"},

@@ -95,7 +95,7 @@ def test_a_mark_of_the_order_of_bytes_and_merged_keys_are_read(tmp_path):
 def test_a_damaged_configuration_of_a_run_is_named(tmp_path, content):
     (tmp_path / "config.yaml").write_bytes(content)
     config = AnalyzeConfig(model="m", data="d")
-    with pytest.raises(InputError, match="is damaged, or another program's"), open_folder(tmp_path, config, "", False):
+    with pytest.raises(InputError, match="is damaged, or another program's"), open_folder(tmp_path, config, {}, False):
         pass
 
 

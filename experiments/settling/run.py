@@ -31,6 +31,7 @@ from matplotlib.figure import Figure
 from pydantic import TypeAdapter
 from rich.console import Console
 from sklearn.datasets import load_digits
+from suffice.runs.pieces import Pieces
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -40,7 +41,6 @@ from suffice.data import Reading, SyntheticRegression, load_samples
 from suffice.digest import digest
 from suffice.landscape import Expansion, expansion, gaussian_moments
 from suffice.models import adapted, layers_of, load_classifier, mlp
-from suffice.runs.pieces import Pieces
 from suffice.runs.watch import duration
 from suffice.storage import atomic_write
 from suffice.training import FineTuning, fine_tune

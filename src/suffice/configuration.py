@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from suffice.errors import InputError, nearest
 
-WRITTEN = {"fingerprint", "versions"}
+WRITTEN = {"fingerprint", "contents", "versions", "checksum"}
 """Keys that a run writes into config.yaml and ignores when it reads them."""
 
 NO_FLAGS = WRITTEN | {"by_method"}
@@ -56,7 +56,11 @@ class Config(BaseModel):
     """Names that a key has besides its own, as a flag and in files."""
 
     seed: int = Field(default=0, ge=0, description="random seed")
-    fingerprint: str | None = Field(default=None, description="of the data; written, not read")
+    fingerprint: str | None = Field(default=None, description="of the data; earlier versions wrote it, not read")
+    contents: dict[str, str] | None = Field(
+        default=None, description="hashes of the data and of the model's files; written, not read"
+    )
+    checksum: str | None = Field(default=None, description="hash of all else in the file; written, not read")
     versions: dict[str, str] | None = Field(default=None, description="the software that ran; written, not read")
 
     def asked(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification, ViTConfig
 import suffice
 from suffice.configuration import AnalyzeConfig, read_configuration
 from suffice.data import load_images, read_texts
-from suffice.errors import InputError
+from suffice.errors import InputError, InputWarning
 from suffice.models import load_image_classifier
 from suffice.runs.analyze import analyze
 from tests.conftest import SMALL
@@ -226,7 +226,8 @@ def test_a_damaged_loss_is_measured_again(small_run, tmp_path):
     stored = tmp_path / "run" / "ledger" / "losses.zarr" / "c" / "0" / "0"
     whole = stored.read_bytes()
     stored.write_bytes(whole[:100] + bytes([whole[100] ^ 64]) + whole[101:])
-    assert analyze(read_configuration(AnalyzeConfig, SMALL), tmp_path / "run") == result
+    with pytest.warns(InputWarning, match=r"losses\.zarr/c/0/0 is damaged .* computed again"):
+        assert analyze(read_configuration(AnalyzeConfig, SMALL), tmp_path / "run") == result
     assert stored.read_bytes() == whole
 
 

@@ -1,11 +1,16 @@
 """A run's folder: one run at a time, resumed where nothing has changed."""
 
+from pathlib import Path
+
 import pytest
 
 from suffice import InputError, storage
 from suffice.configuration import AnalyzeConfig
 from suffice.digest import digest
+from suffice.errors import InputWarning
 from suffice.runs.folder import open_folder
+from suffice.runs.replacement import REPLACEMENT
+from suffice.software import versions
 
 ASKED = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 300, "radius": 0.1}
 DATA = digest("data")
@@ -13,12 +18,12 @@ DATA = digest("data")
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(storage, "GRACE", 0.01)
+    monkeypatch.setattr(storage.locking, "GRACE", 0.01)
 
 
 def opened(folder, asked=ASKED, fingerprint=DATA, overwrite=False, **arguments):
-    with open_folder(folder, AnalyzeConfig(**asked), fingerprint, overwrite, **arguments) as resumed:
-        return resumed
+    with open_folder(folder, AnalyzeConfig(**asked), {"data": fingerprint}, overwrite, **arguments) as run:
+        return run.resumed
 
 
 def test_the_same_run_is_resumed(tmp_path):
@@ -50,9 +55,108 @@ def test_another_run_is_refused_with_what_differs(tmp_path, changes, fingerprint
     assert not (tmp_path / "result.json").exists()
 
 
+def test_a_run_that_replaces_another_takes_its_place_when_it_is_complete(tmp_path):
+    opened(tmp_path)
+    for name in ("result.json", "notes.txt"):
+        (tmp_path / name).write_text("old")
+    (tmp_path / "cells").mkdir()
+    other = AnalyzeConfig(**ASKED | {"samples": 9})
+    before = (tmp_path / "config.yaml").read_bytes()
+
+    def fail():
+        with open_folder(tmp_path, other, {"data": DATA}, overwrite=True) as run:
+            assert (run.path.parent, run.resumed) == (tmp_path, False)
+            (run.path / "ledger").mkdir()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert (tmp_path / "config.yaml").read_bytes() == before
+    assert (tmp_path / "result.json").read_text() == "old"
+    with open_folder(tmp_path, other, {"data": DATA}, overwrite=True) as run:
+        assert run.resumed
+        assert (run.path / "ledger").exists()
+        (run.path / "result.json").write_text("new")
+        assert (tmp_path / "result.json").read_text() == "old"
+    assert (tmp_path / "result.json").read_text() == "new"
+    assert not (tmp_path / "cells").exists()
+    assert not run.path.exists()
+    assert (tmp_path / "notes.txt").read_text() == "old"
+    assert opened(tmp_path, ASKED | {"samples": 9}) is True
+
+
+@pytest.mark.parametrize("moved", range(4))
+def test_a_replacement_that_was_killed_while_it_took_its_place_is_finished(tmp_path, moved, monkeypatch):
+    opened(tmp_path)
+    (tmp_path / "cells.csv").write_text("old")
+    renames = []
+    replace_file = Path.replace
+
+    def killed(path, target):
+        if path.parent.name == REPLACEMENT and Path(target).parent == tmp_path:
+            if len(renames) == moved:
+                raise KeyboardInterrupt
+            renames.append(target)
+        return replace_file(path, target)
+
+    def replace():
+        with open_folder(tmp_path, AnalyzeConfig(**ASKED | {"samples": 9}), {"data": DATA}, overwrite=True) as run:
+            for name in ("result.json", "report.md"):
+                (run.path / name).write_text("new")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            replace()
+    assert opened(tmp_path, ASKED | {"samples": 9}) is True
+    assert [(tmp_path / name).read_text() for name in ("result.json", "report.md")] == ["new", "new"]
+    assert not (tmp_path / "cells.csv").exists()
+
+
+def test_other_software_that_decides_numbers_is_refused_and_other_is_said(tmp_path, monkeypatch):
+    opened(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("suffice.runs.folder.versions", lambda: versions() | {"torch": "9.9.0"})
+        with pytest.raises(InputError, match=r"torch: .*, now 9\.9\.0\): give another --out"):
+            opened(tmp_path)
+    monkeypatch.setattr("suffice.runs.folder.versions", lambda: versions() | {"zarr": "9.9.0"})
+    with pytest.warns(InputWarning, match=r"other versions of what decides no numbers \(zarr: .*, now 9\.9\.0\)"):
+        assert opened(tmp_path) is True
+
+
+def test_an_edited_configuration_is_refused(tmp_path):
+    opened(tmp_path)
+    file = tmp_path / "config.yaml"
+    file.write_text(file.read_text().replace("samples: 300", "samples: 301"))
+    with pytest.raises(InputError, match=r"config\.yaml is damaged, or was edited since suffice wrote it"):
+        opened(tmp_path, ASKED | {"samples": 301})
+
+
+def test_a_run_of_an_earlier_version_is_refused(tmp_path):
+    opened(tmp_path)
+    file = tmp_path / "config.yaml"
+    kept = [line for line in file.read_text().splitlines() if not line.startswith(("contents", "  data", "checksum"))]
+    file.write_text("\n".join([*kept, f"fingerprint: {DATA}"]))
+    with pytest.raises(InputError, match="contents of model and data: not known, as an earlier version"):
+        opened(tmp_path)
+
+
+def test_contents_of_the_model_count_as_those_of_the_data(tmp_path):
+    config = AnalyzeConfig(**ASKED)
+    with open_folder(tmp_path, config, {"data": DATA, "weights": digest(1)}, overwrite=False) as run:
+        identity = run.identity
+    with (
+        pytest.raises(InputError, match=r"\(contents of the weights: changed\)"),
+        open_folder(tmp_path, config, {"data": DATA, "weights": digest(2)}, overwrite=False),
+    ):
+        pass
+    with open_folder(tmp_path, config, {"data": DATA, "weights": digest(2)}, overwrite=True) as run:
+        assert run.identity != identity
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_in_use_is_refused_and_left_as_it_is(tmp_path, overwrite):
-    with open_folder(tmp_path, AnalyzeConfig(**ASKED), DATA, overwrite=False):
+    with open_folder(tmp_path, AnalyzeConfig(**ASKED), {"data": DATA}, overwrite=False):
         (tmp_path / "result.json").write_text("{}")
         unfinished = tmp_path / f".report.html-01{storage.PARTIAL}"
         unfinished.write_text("<html>")

@@ -11,6 +11,7 @@ import torch
 
 from suffice import InputError, Ledger
 from suffice.configuration import CurvatureConfig
+from suffice.errors import InputWarning
 from suffice.results import read_result
 from suffice.runs import curvature as run
 from suffice.runs.classified import load
@@ -61,7 +62,8 @@ def test_finished_parts_are_taken_as_they_are_and_damaged_ones_measured_again(tm
     stored = json.loads(density.read_text())
     stored["content"]["grid"][0] += 1
     density.write_text(json.dumps(stored))
-    assert measure_curvature(CONFIG, folder) == expected
+    with pytest.warns(InputWarning, match=r"density\.json is damaged .* computed again"):
+        assert measure_curvature(CONFIG, folder) == expected
     assert measured == ["_layers", "_density"]
 
 

@@ -13,7 +13,7 @@ from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy
 from suffice.models import load_classifier
 from suffice.report.answers.forecast import forecast_answer
-from suffice.results import ForecastResult
+from suffice.results import read_result
 from suffice.runs.forecast import forecast
 from suffice.training import FrozenFeatures, learner
 
@@ -73,7 +73,7 @@ def test_another_question_runs_no_model_again(made, monkeypatch):
     again = forecast(config_of(sizes=[600], target_loss=0.7), folder)
     assert again.forecast.loss.mean[1] == first.forecast.loss.mean[1]
     assert [answer.criterion for answer in again.answers] == ["target_loss"]
-    assert ForecastResult.model_validate_json((folder / "result.json").read_bytes()).answers == again.answers
+    assert read_result(folder).answers == again.answers
     forecast(config_of(sizes=[600, 1200], target_accuracy=0.78), folder)
 
 

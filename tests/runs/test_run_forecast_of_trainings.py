@@ -13,7 +13,7 @@ from suffice.errors import InputError
 from suffice.forecasting import curve_of, effective_penalty, measure_problem
 from suffice.models import adapted, load_classifier, renew_head
 from suffice.problem import Problem
-from suffice.results import ForecastResult
+from suffice.results import read_result
 from suffice.runs import evidence as run
 from suffice.runs.forecast import forecast
 from suffice.training import FineTuning, fine_tune
@@ -89,8 +89,8 @@ def test_another_question_trains_nothing(made, monkeypatch):
     assert again.forecast.loss.mean[-1] == first.forecast.loss.mean[-1]
     assert again.forecast.accuracy.high[-1] == first.forecast.accuracy.high[-1]
     assert again.forecast.penalty == first.forecast.penalty
-    assert ForecastResult.model_validate_json((folder / "result.json").read_bytes()).answers == again.answers
-    forecast(config_of(target_loss=0.8), folder)
+    assert read_result(folder).answers == again.answers
+    assert forecast(config_of(target_loss=0.8), folder) == first
 
 
 @pytest.mark.deep

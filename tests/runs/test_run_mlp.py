@@ -8,7 +8,7 @@ from suffice import Probes, Problem
 from suffice.configuration import MLPConfig, read_analysis
 from suffice.data import SyntheticRegression
 from suffice.errors import InputError
-from suffice.results import MLPResult
+from suffice.results import read_result
 from suffice.runs import mlp as run
 from suffice.runs.mlp import measure_mlps
 
@@ -143,7 +143,7 @@ def test_an_interrupted_run_goes_on_to_the_same_file(small, tmp_path, monkeypatc
 
 def test_the_result_reads_back(small):
     folder, result = small
-    assert MLPResult.model_validate_json((folder / "result.json").read_bytes()) == result
+    assert read_result(folder) == result
 
 
 @pytest.mark.parametrize(

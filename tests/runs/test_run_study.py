@@ -17,7 +17,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, ViTConf
 import suffice
 from suffice.configuration import StudyConfig, read_configuration
 from suffice.errors import InputError
-from suffice.results import Cell, StudyResult
+from suffice.results import Cell, read_result
 from suffice.runs import study as run
 from suffice.runs.study import study
 
@@ -131,7 +131,7 @@ def test_the_parts_are_counted(small_study):
 
 def test_what_is_stored_is_the_result(small_study):
     folder, result = small_study
-    stored = StudyResult.model_validate_json((folder / "result.json").read_bytes())
+    stored = read_result(folder)
     assert stored.model_dump_json() == result.model_dump_json()
 
 
@@ -257,7 +257,7 @@ def test_diverged_trainings_are_recorded_and_not_averaged(tmp_path):
     assert result.study.curves["head"].sizes == []
     assert (result.study.retrained, result.study.check, result.study.agreement) == ([], [], [])
     assert any("4 of 4 trainings diverged and are left out of all averages" in note for note in result.notes)
-    assert StudyResult.model_validate_json((tmp_path / "run" / "result.json").read_bytes()).notes == result.notes
+    assert read_result(tmp_path / "run").notes == result.notes
 
 
 def test_a_model_that_cannot_be_cut_is_run_whole_and_the_result_says_so(tmp_path, monkeypatch):
@@ -296,7 +296,7 @@ def test_the_surface_is_measured_for_as_many_seeds_as_asked(tmp_path):
 def test_the_public_function_gives_the_curves(tmp_path):
     asked = SMALL | ONE | {"sizes": [30, 60]}
     curves = suffice.study(asked, str(tmp_path / "run"), workers=1)
-    result = StudyResult.model_validate_json((tmp_path / "run" / "result.json").read_bytes())
+    result = read_result(tmp_path / "run")
     assert list(curves) == ["head"]
     assert curves["head"].sizes == [30, 60]
     assert np.array_equal(curves["head"].loss.mean, result.study.curves["head"].loss.mean)

@@ -182,7 +182,7 @@ def stored(folder, status="finished"):
         status=status,
         moving_parameters=7,
         **(numbers if status == "finished" else {}),
-    ), Cells(folder / "cells", ["all", "0,1"])
+    ), Cells(folder / "cells", "these", ["all", "0,1"])
 
 
 PLACE = Series("0,1", "lora(2)", 4)
@@ -197,7 +197,8 @@ def test_what_is_written_is_read(tmp_path):
     assert cells.has(PLACE, 30)
     assert not cells.has(PLACE, 40)
     assert not cells.has(PLACE._replace(task="all"), 30)
-    others = Cells(tmp_path / "cells", ["all", "0,1"])
+    assert not Cells(tmp_path / "cells", "others", ["all", "0,1"]).has(PLACE, 30)
+    others = Cells(tmp_path / "cells", "these", ["all", "0,1"])
     assert others.read(PLACE, 30) == cell
     assert np.array_equal(others.tested(PLACE, 30), np.stack([tested.losses, tested.right]))
     read = others.weights(PLACE, 30)
@@ -224,7 +225,7 @@ def test_the_json_of_a_cell_is_written_last(tmp_path):
     with pytest.raises(OSError, match="full"):
         write(cells, cell, Unwritable(), None)
     assert not cells.has(PLACE, 30)
-    assert list((tmp_path / "cells").iterdir()) == []
+    assert list(tmp_path.rglob("*.json")) == []
 
 
 def test_a_diverged_cell_is_there_without_predictions(tmp_path):

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -27,12 +28,14 @@ Verbose = Annotated[
 def with_flags(configuration: type[Configuration], written: Set[str]) -> Callable[[Command], Command]:
     """Gives a command of ``out``, ``config``, ``overwrite`` and ``**flags`` a flag for each key except ``written``.
 
-    A flag that is not given is left out of ``flags``, so that a configuration file decides.
+    A command that writes a run's folder has ``--wait`` as well. A flag that is not given is left out of ``flags``, so
+    that a configuration file decides.
     """
 
     def decorate(command: Command) -> Command:
-        def called(**given: Any) -> None:
-            command(**{name: value for name, value in given.items() if value not in (None, [])})
+        def called(wait: bool = False, **given: Any) -> None:
+            with _patience(wait):
+                command(**{name: value for name, value in given.items() if value not in (None, [])})
 
         # a command's own keys come first, and last those that every configuration has
         lineage = [inspect.get_annotations(kind) for kind in configuration.__mro__]
@@ -53,12 +56,22 @@ def with_flags(configuration: type[Configuration], written: Set[str]) -> Callabl
             for parameter in inspect.signature(command).parameters.values()
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD
         ]
+        if any(parameter.name == "overwrite" for parameter in own):
+            own.append(inspect.Parameter("wait", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Wait))
         signature = inspect.Signature([*fields, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)])
         called.__signature__ = signature  # type: ignore[attr-defined]
         called.__name__, called.__doc__ = command.__name__, command.__doc__
         return called
 
     return decorate
+
+
+def _patience(wait: bool) -> AbstractContextManager[None]:
+    if not wait:
+        return nullcontext()
+    from suffice.storage import waiting
+
+    return waiting()
 
 
 def _parameters(name: str, field: FieldInfo, other_names: Sequence[str]) -> list[inspect.Parameter]:
@@ -127,7 +140,10 @@ def with_terminal(command: Command) -> Command:
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run; a run with the same settings is resumed.")]
 Config = Annotated[Path | None, typer.Option("--config", help="YAML file with the settings; flags override it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the data hold, and stop there.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder and start from scratch.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the run in the folder, when the new one is complete.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait while another run is writing to the folder.")]
 FailIf = Annotated[
     list[str] | None,
     typer.Option(

@@ -19,6 +19,7 @@ from suffice.cli.demo import demo
 from suffice.cli.forecast import forecast
 from suffice.cli.hessian import hessian
 from suffice.cli.report import report
+from suffice.cli.status import status
 from suffice.cli.study import study
 from suffice.cli.terminal import leave
 from suffice.errors import InputError, printable
@@ -35,7 +36,7 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, check, analyze, curvature, hessian, study, forecast, curve, report):
+for command in (demo, check, analyze, curvature, hessian, study, forecast, curve, report, status):
     commands.command(epilog=STATUSES)(command)
 
 LONGEST = 1500

@@ -1,5 +1,6 @@
 """Data sets of the library ``datasets``: folders that `save_to_disk` wrote, and those of the hub."""
 
+import functools
 import re
 import socket
 from collections.abc import Hashable, Iterator, Sequence
@@ -69,7 +70,12 @@ class EncodedImages:
         return len(self.labels)
 
     def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self._encoded(row), self.describe(row))
+        if "_contents" not in vars(self):
+            return read_image(self._encoded(row), self.describe(row))
+        held = self._read(row)
+        if digest(held) != self._contents[row]:
+            raise InputError(f"{self.describe(row)} has changed while suffice was running: run the same command again")
+        return read_image(held, self.describe(row))
 
     def header(self, row: int) -> Header:
         """Mode and size of an image, without decoding it."""
@@ -80,11 +86,15 @@ class EncodedImages:
 
     def contents(self) -> Sequence[Hashable]:
         """The hash of each image's bytes."""
+        return self._contents
+
+    @functools.cached_property
+    def _contents(self) -> list[str]:
         return [digest(self._read(row)) for row in range(len(self))]
 
     def fingerprint(self) -> str:
         """The hash of all images, labels, classes and groups."""
-        return digest(list(self.contents()), self.labels, self.classes, self.groups)
+        return digest(self._contents, self.labels, self.classes, self.groups)
 
     def _read(self, row: int) -> bytes:
         encoded = self._encoded(row)

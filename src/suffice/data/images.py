@@ -21,6 +21,7 @@ from suffice.data.samples import Header
 from suffice.data.splits import split_named
 from suffice.digest import digest
 from suffice.errors import InputError
+from suffice.file_digests import digest_of_bytes, digests_of_files
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
@@ -82,7 +83,13 @@ class ImageFiles:
         return len(self.files)
 
     def __getitem__(self, row: int) -> Image.Image:
-        return read_image(self.files[row], shown(self.files[row]))
+        name = shown(self.files[row])
+        if "_contents" not in vars(self):
+            return read_image(self.files[row], name)
+        held = _held(self.files[row])
+        if digest_of_bytes(held) != self._contents[row]:
+            raise InputError(f"{name} has changed while suffice was running: run the same command again")
+        return read_image(held, name)
 
     def header(self, row: int) -> Header:
         """Mode and size of an image, without decoding it.
@@ -95,8 +102,8 @@ class ImageFiles:
     def describe(self, row: int) -> str:
         return shown(self.files[row])
 
-    def contents(self) -> Sequence[bytes]:
-        """The hash of each file; the files are read at the first call.
+    def contents(self) -> Sequence[str]:
+        """The hash of each file; the files are read at the first call, unless they are known not to have changed.
 
         Raises:
             InputError: a file that is missing or cannot be read.
@@ -104,8 +111,8 @@ class ImageFiles:
         return self._contents
 
     @functools.cached_property
-    def _contents(self) -> list[bytes]:
-        return [_content(file) for file in self.files]
+    def _contents(self) -> list[str]:
+        return digests_of_files(self.files)
 
     def fingerprint(self) -> str:
         """The hash of all files' names and contents, and of another order of classes than that of the alphabet.
@@ -121,7 +128,7 @@ class ImageFiles:
         contents = dict(zip(names, self.contents(), strict=True))
         return self._identity(contents)
 
-    def _identity(self, contents: dict[str, bytes]) -> str:
+    def _identity(self, contents: dict[str, str]) -> str:
         held = [contents, self.labels, self.classes]
         return digest(*held) if self.groups is None else digest(*held, self.groups)
 
@@ -169,7 +176,7 @@ class ImageFolder(ImageFiles):
         splits = [file.split for file in found]
         self.split_of = None if splits[0] is None else np.array(splits)
 
-    def _identity(self, contents: dict[str, bytes]) -> str:
+    def _identity(self, contents: dict[str, str]) -> str:
         """The names of files tell their classes."""
         return digest(contents) if self.classes == sorted(self.classes) else digest(contents, self.classes)
 
@@ -379,10 +386,9 @@ def _first(skipped: Sequence[Skipped]) -> str:
     return f"; {len(skipped):,} files are none, such as {skipped[0].name} ({skipped[0].reason})" if skipped else ""
 
 
-def _content(file: Path) -> bytes:
+def _held(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, hashlib.blake2b).digest()
+        return file.read_bytes()
     except OSError as error:
         raise InputError(f"{shown(file)}: cannot be read ({error.strerror}); replace or remove it") from error
 

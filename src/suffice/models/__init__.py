@@ -5,6 +5,7 @@ from typing import cast
 from suffice.data import LabelledSamples, task_of
 from suffice.errors import InputError
 from suffice.models.classifier import Classifier, Inputs
+from suffice.models.contents import read_unchanged, weights_of_imported
 from suffice.models.execution import execution_of, layers_of
 from suffice.models.frozen import Split, split
 from suffice.models.images import ImageClassifier, ImageInputs, load_image_classifier
@@ -40,8 +41,10 @@ __all__ = [
     "mlp",
     "moving_parameters",
     "read_label_map",
+    "read_unchanged",
     "renew_head",
     "split",
+    "weights_of_imported",
 ]
 
 

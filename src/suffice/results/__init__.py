@@ -34,7 +34,7 @@ from suffice.results.data_summary import (
     TextLengths,
 )
 from suffice.results.draws import Draws, fall
-from suffice.results.files import RESULT, Result, heat_map_file, read_result
+from suffice.results.files import RESULT, Result, heat_map_file, read_result, result_as_json
 from suffice.results.finding import FindingValue, Severity, Trust, Word
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
@@ -132,5 +132,6 @@ __all__ = [
     "heat_map_file",
     "interval_in_words",
     "read_result",
+    "result_as_json",
     "sample_counts",
 ]

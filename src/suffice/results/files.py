@@ -1,10 +1,12 @@
 """The files of a run that hold its result, and how they are read, whichever command wrote them."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
+from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.results.analysis import AnalysisResult
 from suffice.results.curvature import CurvatureResult
@@ -17,6 +19,11 @@ from suffice.results.study import StudyResult
 
 RESULT = "result.json"
 """The file of a run's folder that holds its result."""
+
+CHECKSUM = "checksum"
+"""The key of ``result.json`` with the hash of all else in it; earlier versions wrote none."""
+
+ANEW = "run the same command again, which computes only what is missing"
 
 Result: TypeAlias = (
     AnalysisResult
@@ -52,6 +59,19 @@ _READER: TypeAdapter[Result] = TypeAdapter(
 )
 
 
+def result_as_json(result: Result, indent: int | None = None) -> str:
+    """What ``result.json`` holds: the result and, at the end, the hash of it.
+
+    Args:
+        result: of any command.
+        indent: as of ``json.dumps``.
+    """
+    text = result.model_dump_json(indent=indent)
+    new_line, space = ("", "") if indent is None else ("\n" + " " * indent, " ")
+    ending = "" if indent is None else "\n"
+    return f'{text[:-1].rstrip()},{new_line}"{CHECKSUM}":{space}"{digest(json.loads(text))}"{ending}}}'
+
+
 def read_result(folder: Path) -> Result:
     """The result of a finished run, of the type that its command gives.
 
@@ -59,13 +79,19 @@ def read_result(folder: Path) -> Result:
         folder: the run's folder.
 
     Raises:
-        InputError: no ``result.json`` that can be read, or one of another version of suffice.
+        InputError: no ``result.json`` that can be read, a damaged one, or one of another version of suffice.
     """
     file = folder / RESULT
     try:
-        return _READER.validate_json(file.read_bytes())
+        content = json.loads(file.read_bytes())
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); give the folder of a finished run") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file} is damaged: {ANEW}") from error
+    if isinstance(content, dict) and CHECKSUM in content and content.pop(CHECKSUM) != digest(content):
+        raise InputError(f"{file} is damaged, or was edited (its checksum does not match): {ANEW}")
+    try:
+        return _READER.validate_json(json.dumps(content))
     except ValidationError as error:
         raise InputError(
             f"{file}: not a result of this version of suffice (fields that differ: {error.error_count()}); "

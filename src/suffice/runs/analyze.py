@@ -28,9 +28,11 @@ from suffice.results import (
 )
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.curvature import spectrum_and_gaps
-from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.folder import Opened, open_folder, write_result
 from suffice.runs.held_out import held_out_metrics
 from suffice.runs.watch import SILENT, Watch, counted, duration
+from suffice.software import versions
+from suffice.storage import Pieces
 from suffice.training.order import between_groups, together
 
 DRAWN = frozenset({"tolerance", "points", "curvature"})
@@ -58,29 +60,29 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
         (48, 12, 'remaining')
     """
-    samples, classifier, unseen = load(config, watch)
+    samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)
-    with open_folder(out, config, samples.fingerprint(), overwrite, free=DRAWN) as resumed:
-        if not resumed:
+    with open_folder(out, config, contents, overwrite, free=DRAWN) as run:
+        if not run.resumed:
             read_all(samples, problems.rows, watch)
             if unseen is not None and problems.held_out is not None:
                 read_all(unseen, np.arange(len(unseen)), watch)
         _announce(config, problems, watch)
         if config.method is not None:
-            train(config, problems.at_hand, classifier, out / "fine_tuning.pt", watch)
+            train(config, problems.at_hand, classifier, run.path / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
-        ledger = _record(problems.at_hand, probes, out / "ledger", config, watch)
+        ledger = _record(problems.at_hand, probes, run.path / "ledger", config, watch)
         held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
-            held_out = _record(problems.held_out, probes, out / "held_out_ledger", config, watch)
+            held_out = _record(problems.held_out, probes, run.path / "held_out_ledger", config, watch)
             if classifier.task == "classification":
-                accuracy = _accuracy(problems.held_out, classifier, out / "held_out_errors", config)
+                accuracy = _accuracy(problems.held_out, classifier, run.path / "held_out_errors", config)
             else:
                 metrics = held_out_metrics(problems.held_out, classifier, list(samples.classes))
         curves = Convergence(ledger, held_out, seed=config.seed)
-        curvature = _curvature(config, problems.at_hand, classifier, curves, out, watch) if config.curvature else None
+        curvature = _curvature(config, problems.at_hand, classifier, curves, run, watch) if config.curvature else None
         result = _result(config, classifier, problems, curves, accuracy, metrics, curvature)
-        write_result(result, out, indent=2)
+        write_result(result, run.path, indent=2)
         return result
 
 
@@ -179,10 +181,11 @@ def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: Ana
 
 
 def _curvature(
-    config: AnalyzeConfig, problem: Problem, classifier: Classifier, curves: Convergence, out: Path, watch: Watch
+    config: AnalyzeConfig, problem: Problem, classifier: Classifier, curves: Convergence, run: Opened, watch: Watch
 ) -> CurvatureAtRadius:
     same = {name: getattr(config, name) for name in MeasuredConfig.model_fields}
-    spectrum, gaps = spectrum_and_gaps(CurvatureConfig(**same), problem, classifier, out / "curvature", watch)
+    pieces = Pieces(run.path / "curvature", run.identity)
+    spectrum, gaps = spectrum_and_gaps(CurvatureConfig(**same), problem, classifier, pieces, watch)
     return CurvatureAtRadius(
         center_norm=norm(problem.center()),
         spectrum=spectrum,

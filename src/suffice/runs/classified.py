@@ -11,7 +11,7 @@ from suffice.configuration import MeasuredConfig
 from suffice.data import LabelledSamples, Reading, load_collection, task_of
 from suffice.engine import choose_device
 from suffice.errors import InputError
-from suffice.models import Classifier, adapted, center_head, load_classifier
+from suffice.models import Classifier, adapted, center_head, load_classifier, read_unchanged, weights_of_imported
 from suffice.problem import Problem
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
@@ -19,11 +19,19 @@ from suffice.training import FineTuning, fine_tune
 
 
 class Loaded(NamedTuple):
-    """What a measurement begins with: samples to measure on, a classifier, and the split of unseen samples if any."""
+    """What a measurement begins with.
+
+    Attributes:
+        samples: to measure on.
+        classifier: ready to be trained.
+        unseen: the split of unseen samples, if there is one.
+        contents: hashes of the data and of the files of the model.
+    """
 
     samples: LabelledSamples
     classifier: Classifier
     unseen: LabelledSamples | None
+    contents: dict[str, str]
 
 
 def load(config: MeasuredConfig, watch: Watch = SILENT) -> Loaded:
@@ -40,15 +48,20 @@ def load(config: MeasuredConfig, watch: Watch = SILENT) -> Loaded:
     data = load_collection(config.data, Reading.of(config))
     samples = data.at_hand
     tell(summary_of(data), watch)
-    classifier = load_classifier(
-        config.model,
-        samples,
-        config.image_size,
-        config.seed,
-        config.trust_remote_code,
-        config.label_map,
-        keep_head=config.method is None,
-    )
+
+    def read() -> Classifier:
+        return load_classifier(
+            config.model,
+            samples,
+            config.image_size,
+            config.seed,
+            config.trust_remote_code,
+            config.label_map,
+            keep_head=config.method is None,
+        )
+
+    classifier, files = read_unchanged(config.model, read)
+    contents = {"data": samples.fingerprint(), **files, **weights_of_imported(config.model, classifier.model)}
     if classifier.has_new_head and config.method is None:
         raise InputError(
             f"{config.model} has no head for the {_labels_in_words(samples)} of {config.data}: train one first with "
@@ -58,7 +71,8 @@ def load(config: MeasuredConfig, watch: Watch = SILENT) -> Loaded:
         model = adapted(classifier.model, config.method, config.lora_targets, config.seed)
         classifier = replace(classifier, checkpoint=replace(classifier.checkpoint, model=model))
     classifier.model.to(choose_device(config.device))
-    return Loaded(samples, classifier, None if data.unseen is None else data.part(data.unseen))
+    unseen = None if data.unseen is None else data.part(data.unseen)
+    return Loaded(samples, classifier, unseen, contents)
 
 
 def _labels_in_words(samples: LabelledSamples) -> str:

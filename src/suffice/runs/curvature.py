@@ -28,7 +28,6 @@ from suffice.curvature import (
 )
 from suffice.curvature.density import density_memory
 from suffice.curvature.eigenpairs import eigenpairs_memory
-from suffice.digest import digest
 from suffice.landscape import Plane, surface
 from suffice.models import Classifier, split
 from suffice.problem import TOGETHER, Problem, fastest_batch_size, norm
@@ -43,9 +42,10 @@ from suffice.results import (
     WithError,
 )
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
-from suffice.runs.folder import open_folder, versions, write_result
-from suffice.runs.pieces import Pieces
+from suffice.runs.folder import open_folder, write_result
 from suffice.runs.watch import SILENT, Watch, duration
+from suffice.software import versions
+from suffice.storage import Pieces
 
 TRACE_DRAWS, LAYER_DRAWS, DENSITY_STEPS = 30, 10, 48
 
@@ -91,20 +91,19 @@ def measure_curvature(
         >>> result.moving_parameters, len(result.spectrum.eigenvalues), result.gaps.sizes
         (650, 2, [1, 29])
     """
-    samples, classifier, _ = load(config, watch)
+    samples, classifier, _, contents = load(config, watch)
     rows = taken_rows(config, len(samples))
     notes = list(classifier.notes)
-    with open_folder(out, config, samples.fingerprint(), overwrite, free=FREE) as resumed:
-        if not resumed:
+    with open_folder(out, config, contents, overwrite, free=FREE) as run:
+        if not run.resumed:
             read_all(samples, rows, watch)
         problem = problem_of(config, samples, classifier, rows, notes)
         if config.method is not None:
-            train(config, problem, classifier, out / "fine_tuning.pt", watch)
-        weights = digest(problem.model.state_dict())
+            train(config, problem, classifier, run.path / "fine_tuning.pt", watch)
         problem, names = _from_features(problem, classifier, watch)
         blocks = _blocks(names)
         hessian = Hessian(problem, memory=round(config.memory * GIGABYTE))
-        pieces = Pieces(out / "curvature", weights)
+        pieces = Pieces(run.path / "curvature", run.identity)
         if not pieces.has("gaps"):
             # a product with the block of the last layer is cheap, with that of the first nearly one with all
             in_blocks = (LAYER_DRAWS + 14) * (len(blocks) + 1) // 2
@@ -122,18 +121,20 @@ def measure_curvature(
             layers=pieces.get("layers", TypeAdapter(list[Layer]), lambda: _layers(hessian, blocks, config, watch)),
             density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
             gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, hessian, config, watch)),
-            surface=_surface_or_none(problem, hessian, config, len(samples.classes), out / "curvature", pieces, watch),
+            surface=_surface_or_none(
+                problem, hessian, config, len(samples.classes), run.path / "curvature", pieces, watch
+            ),
             radius=config.radius,
             notes=notes,
             configuration=config.asked(),
             versions=versions(),
         )
-        write_result(result, out, indent=1)
+        write_result(result, run.path, indent=1)
         return result
 
 
 def spectrum_and_gaps(
-    config: CurvatureConfig, problem: Problem, classifier: Classifier, folder: Path, watch: Watch
+    config: CurvatureConfig, problem: Problem, classifier: Classifier, pieces: Pieces, watch: Watch
 ) -> tuple[Spectrum, GapsAlongK]:
     """The two parts from which the bound on what one more sample changes follows.
 
@@ -141,10 +142,9 @@ def spectrum_and_gaps(
         config: of the measurement.
         problem: the model at w*, and the samples.
         classifier: whose model it is.
-        folder: keeps the parts.
+        pieces: keep the parts.
         watch: told what is done.
     """
-    pieces = Pieces(folder, digest(problem.model.state_dict()))
     problem, _ = _from_features(problem, classifier, watch)
     hessian = Hessian(problem, memory=round(config.memory * GIGABYTE))
     if not pieces.has("gaps"):

@@ -22,8 +22,9 @@ from suffice.results import (
     SufficientSize,
     Training,
 )
-from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.folder import open_folder, write_result
 from suffice.runs.watch import SILENT, Watch
+from suffice.software import versions
 
 AHEAD = (1, 2, 4, 8, 16)
 """Sizes by default, relative to the largest measured one."""
@@ -77,8 +78,8 @@ def curve_and_result(
     with watch.progress("curve"):
         curve = _curve(config, scores)
         result = _result(config, scores, curve)
-    with open_folder(out, config, scores.fingerprint(), overwrite, free=FREE):
-        write_result(result, out, indent=1)
+    with open_folder(out, config, {"scores": scores.fingerprint()}, overwrite, free=FREE) as run:
+        write_result(result, run.path, indent=1)
     return curve, result
 
 

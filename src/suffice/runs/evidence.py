@@ -1,17 +1,16 @@
 """The evidence of a fine-tuned model: trainings on all samples at hand and on parts of them, and the curvature."""
 
 import hashlib
-import json
+import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from suffice.configuration import ForecastConfig
@@ -27,8 +26,10 @@ from suffice.forecasting import (
 )
 from suffice.forecasting.doubts import Copies, copies_of_samples, kept_together
 from suffice.problem import Problem
+from suffice.runs.folder import Opened
+from suffice.runs.state import plan
 from suffice.runs.watch import Watch, counted, duration
-from suffice.storage import atomic_write, check_identity, refuse_other
+from suffice.storage import Pieces
 from suffice.training import ALL, FineTuning, Learner, Learners, Predictions, Series, Task, fine_tune, training_of
 
 Positions = Int64[np.ndarray, " _"]
@@ -37,29 +38,32 @@ Positions = Int64[np.ndarray, " _"]
 PREDICTED = ("samples", "outputs", "labels")
 PARTS = ("own", "folds", "halves", "holdout")
 NUMBERS = ("samples", "directions", "recipe_known", "level_off", "descent", "is_whole")
-"""What is stored of the evidence: predictions by part, and numbers."""
+ARRAYS = ("means", "rows", "grouped")
+"""What is stored of the evidence: predictions by part, numbers, and arrays that there may be."""
+
+EVIDENCE = "evidence"
+"""The piece that holds it."""
 
 STEP = 5e-4
 """About the seconds of a training step without the model."""
 
 
-def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out: Path, watch: Watch) -> Evidence:
+def measure_trained(config: ForecastConfig, learners: Learners, task: Task, run: Opened, watch: Watch) -> Evidence:
     """The evidence of a model of which more than the head is trained; read from the folder if it is there.
 
     Args:
         config: the settings of the training.
         learners: make the model.
         task: its pool are the samples at hand; its test part, if any, gives the test loss.
-        out: the run's folder; each training and the evidence are stored there when they are finished.
+        run: its folder; each training and the evidence are stored there when they are finished.
         watch: told what is done and how long it should take.
 
     Raises:
         InputError: a training that diverges, or what `suffice.forecasting.measure_problem` raises.
     """
-    file = out / "evidence.npz"
-    identity = learners.identity()
-    if file.exists():
-        evidence = _read(file, identity)
+    kept = Pieces(run.path / "evidence", run.identity)
+    if kept.has(EVIDENCE):
+        evidence = _read(kept.file(EVIDENCE, ".npz"))
         if config.estimator != "information" or evidence.information is not None:
             return evidence
     series = Series(ALL, config.method, config.seed)
@@ -70,8 +74,8 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
     holdout = learner.problem(task.parts.test).dataset if len(task.parts.test) else None
     refit = None
     if not config.trained:
-        check_identity(out / "trainings", identity)
-        trainings = _Trainings(learner, task, training_of(config, config, series), out / "trainings")
+        stored = Pieces(run.path / "trainings", run.identity)
+        trainings = _Trainings(learner, task, training_of(config, config, series), stored)
         parts = [np.arange(len(problem))]
         if holdout is None:
             labels, copies = problem.all_targets().long().numpy(), copies_of_samples(problem)
@@ -82,6 +86,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
                 for others in others_of_folds(labels, folds, config.seed, together)
             ]
             refit = trainings.of
+        plan(run.path, {"trainings": len(parts)})
         trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), watch)
         learner.load(trainings.of(parts[0]))
     penalty = None if config.trained else _penalty(problem, learner)
@@ -89,7 +94,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, out:
         evidence = measure_problem(
             problem, penalty, refit, "auto", holdout, config.seed, config.estimator, progress, grouped
         )
-    _write(evidence, file, identity)
+    kept.write(EVIDENCE, None, {".npz": _arrays(evidence)})
     return evidence
 
 
@@ -112,15 +117,15 @@ def _curvature(config: ForecastConfig, problem: Problem, watch: Watch) -> Iterat
 class _Trainings:
     """Trainings on some of the samples at hand, each from the same initial weights and stored when it is finished."""
 
-    def __init__(self, learner: Learner, task: Task, settings: FineTuning, folder: Path) -> None:
+    def __init__(self, learner: Learner, task: Task, settings: FineTuning, stored: Pieces) -> None:
         self._learner = learner
         self._rows = task.parts.pool
         self._settings = settings
-        self._folder = folder
+        self._stored = stored
 
     def run(self, parts: list[Positions], forward: float, watch: Watch) -> None:
         """Runs those that are missing; ``forward`` is the time of a sample in a forward pass, in seconds."""
-        missing = [positions for positions in parts if not self._file(positions).exists()]
+        missing = [positions for positions in parts if not self._stored.has(_name(positions))]
         if not missing:
             return
         samples = sum(self._settings.samples_run(len(positions)) for positions in missing)
@@ -137,18 +142,19 @@ class _Trainings:
 
     def of(self, positions: Positions) -> dict[str, Tensor]:
         """The weights that moved, and the buffers."""
-        return load_file(self._file(positions))
+        return load(self._stored.file(_name(positions), ".safetensors"))
 
     def _train(self, positions: Positions, progress: Callable[[int], None]) -> None:
         self._learner.load(self._learner.initial)
         fine_tune(self._learner.problem(self._rows[positions]), self._settings, progress=progress)
-        self._folder.mkdir(exist_ok=True)
-        with atomic_write(self._file(positions)) as stream:
-            stream.write(save({name: value.contiguous() for name, value in self._learner.state().items()}))
+        weights = save({name: value.contiguous() for name, value in self._learner.state().items()})
+        self._stored.write(_name(positions), None, {".safetensors": weights})
 
-    def _file(self, positions: Positions) -> Path:
-        content = hashlib.blake2b(positions.astype("<i8").tobytes(), digest_size=8).hexdigest()
-        return self._folder / f"{len(positions)}-{content}.safetensors"
+
+def _name(positions: Positions) -> str:
+    """Of the training on some of the samples at hand."""
+    content = hashlib.blake2b(positions.astype("<i8").tobytes(), digest_size=8).hexdigest()
+    return f"{len(positions)}-{content}"
 
 
 def _penalty(problem: Problem, learner: Learner) -> float | None:
@@ -158,9 +164,9 @@ def _penalty(problem: Problem, learner: Learner) -> float | None:
         return None
 
 
-def _write(evidence: Evidence, file: Path, identity: Mapping[str, str]) -> None:
+def _arrays(evidence: Evidence) -> bytes:
+    """The evidence as an NPZ file."""
     content: dict[str, Any] = {
-        "identity": json.dumps(identity),
         "penalty": math.nan if evidence.penalty is None else evidence.penalty,
         **{name: getattr(evidence, name) for name in NUMBERS},
     }
@@ -168,21 +174,20 @@ def _write(evidence: Evidence, file: Path, identity: Mapping[str, str]) -> None:
         content["information"] = tuple(evidence.information)
     if evidence.copies is not None:
         content["groups"] = evidence.copies.groups
-    if evidence.grouped is not None:
-        content["grouped"] = evidence.grouped
-    if evidence.rows is not None:
-        content["rows"] = evidence.rows
+    for name in ARRAYS:
+        if getattr(evidence, name) is not None:
+            content[name] = getattr(evidence, name)
     for name in PARTS:
         predictions = getattr(evidence, name)
         if predictions is not None:
             content |= {f"{name} {key}": getattr(predictions, key) for key in PREDICTED}
-    with atomic_write(file) as stream:
-        np.savez(stream, **content)
+    held = io.BytesIO()
+    np.savez(held, **content)
+    return held.getvalue()
 
 
-def _read(file: Path, identity: Mapping[str, str]) -> Evidence:
-    with np.load(file, allow_pickle=False) as stored:
-        refuse_other(file, json.loads(str(stored["identity"])) if "identity" in stored else None, identity)
+def _read(held: bytes) -> Evidence:
+    with np.load(io.BytesIO(held), allow_pickle=False) as stored:
 
         def predictions(name: str) -> Predictions:
             samples, outputs, labels = (stored[f"{name} {key}"] for key in PREDICTED)
@@ -191,10 +196,9 @@ def _read(file: Path, identity: Mapping[str, str]) -> Evidence:
         parts: dict[str, Any] = {name: predictions(name) for name in PARTS if f"{name} samples" in stored}
         return Evidence(
             copies=Copies(stored["groups"]) if "groups" in stored else None,
-            rows=stored.get("rows"),
-            grouped=stored.get("grouped"),
             penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
             information=Slope(*map(float, stored["information"])) if "information" in stored else None,
             **{name: stored[name].item() for name in NUMBERS},
+            **{name: stored[name] for name in ARRAYS if name in stored},
             **parts,
         )

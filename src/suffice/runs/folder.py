@@ -1,10 +1,10 @@
 """A run's folder: made, resumed or refused, and locked while the run writes to it."""
 
-import importlib.metadata
-import platform
 import shutil
-from collections.abc import Iterator, Set
+import warnings
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,12 @@ import yaml
 from pydantic import ValidationError
 
 from suffice.configuration import Config, read_settings
-from suffice.errors import InputError
-from suffice.results import RESULT, Result
+from suffice.digest import digest
+from suffice.errors import InputError, InputWarning
+from suffice.results import RESULT, Result, result_as_json
+from suffice.runs.replacement import complete, finish, folder_to_write
+from suffice.runs.state import STATE, track
+from suffice.software import DECIDING, deciding, versions
 from suffice.storage import atomic_write, differences, locked
 
 CONFIGURATION = "config.yaml"
@@ -34,34 +38,52 @@ CONTENTS = (
     "curvature",
     "features",
     "trainings",
-    "evidence.npz",
-    "pilot.npz",
+    "evidence",
     "cells",
     "surfaces",
     "cells.csv",
+    "evidence.npz",  # of earlier versions, as the next
+    "pilot.npz",
     "networks",
     METHODS,
+    STATE,
 )
-SOFTWARE = ("suffice", "torch", "transformers", "peft", "numpy", "pillow", "zarr", "scikit-learn")
+"""What a run may write."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run's folder while the run writes to it.
+
+    Attributes:
+        path: where to write.
+        resumed: it holds such a run already.
+        identity: hash of the settings, the contents and the software that decide what is stored.
+    """
+
+    path: Path
+    resumed: bool
+    identity: str
 
 
 @contextmanager
 def open_folder(
-    folder: Path, config: Config, fingerprint: str, overwrite: bool, free: Set[str] = frozenset()
-) -> Iterator[bool]:
+    folder: Path, config: Config, contents: Mapping[str, str], overwrite: bool, free: Set[str] = frozenset()
+) -> Iterator[Opened]:
     """Makes a run's folder, writes its configuration, and keeps other runs out of it until the context ends.
 
-    The context gives whether the folder holds such a run that is to be resumed.
+    A run that is to replace another is written beside it, and takes its place at the end of a context that raises
+    nothing.
 
     Args:
         folder: the folder, which need not exist.
         config: the settings of the run.
-        fingerprint: the hash of the data.
+        contents: hashes of the data and of the files of the model, by what they are.
         overwrite: replace a run that is there.
         free: keys that may change without a new measurement.
 
     Raises:
-        InputError: the folder holds a run with other settings or other data, or something that is not a run, or
+        InputError: the folder holds a run with other settings, contents or software, or something that is not a run, or
             another process is writing to it.
     """
     if folder.exists() and not folder.is_dir():
@@ -69,37 +91,83 @@ def open_folder(
     file = folder / CONFIGURATION
     if not file.exists() and folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no run of suffice: give another --out")
+    asked = config.asked()
+    stores = {key: asked[key] for key in asked if key not in free}
     with locked(folder):
-        resumed = file.exists()
+        finish(folder, CONTENTS)
+        if overwrite and file.exists():
+            read_configuration_of(folder)  # what cannot be told for a run is not removed
+        path = folder_to_write(folder, overwrite)
+        resumed = (path / CONFIGURATION).exists()
         if resumed:
-            stored = _read(file)
-            if overwrite:
-                _clear(folder)
+            try:
+                _check_same(folder, config, read_configuration_of(path), contents, free)
+            except InputError:
+                if not overwrite:
+                    raise
                 resumed = False
-            else:
-                _check_same(folder, config, stored, fingerprint, free)
-        with atomic_write(file) as stream:
-            content = {**config.asked(), "fingerprint": fingerprint, "versions": versions()}
-            stream.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
-        yield resumed
+        if overwrite and not resumed and path.exists():
+            shutil.rmtree(path)
+        path.mkdir(exist_ok=True)
+        with track(path):
+            _write(path / CONFIGURATION, config, contents)
+            yield Opened(path, resumed, digest(stores, dict(contents), deciding()))
+        if overwrite:
+            complete(folder, CONTENTS)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _write(file: Path, config: Config, contents: Mapping[str, str]) -> None:
+    content = {**config.asked(), "contents": dict(contents), "versions": versions()}
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    with atomic_write(file) as stream:
+        stream.write(f"{text}checksum: {digest(yaml.safe_load(text))}\n".encode())
+
+
+def read_configuration_of(folder: Path) -> dict[str, Any]:
+    """What ``config.yaml`` of a run holds.
+
+    Raises:
+        InputError: it is missing, damaged, edited, or another program's.
+    """
+    file = folder / CONFIGURATION
     try:
         stored = read_settings(file)
     except InputError:
         stored = {}
-    if "fingerprint" not in stored:
+    if not isinstance(stored.get("versions"), dict) or not isinstance(stored.get("contents", {}), dict):
         raise InputError(f"{file} is damaged, or another program's: give another --out")
+    checksum = stored.pop("checksum", None)
+    is_of_earlier_version = checksum is None and "contents" not in stored
+    if checksum != digest(stored) and not is_of_earlier_version:
+        raise InputError(
+            f"{file} is damaged, or was edited since suffice wrote it (its checksum does not match): undo the change, "
+            "or give another --out"
+        )
     return stored
 
 
-def _check_same(folder: Path, config: Config, stored: dict[str, Any], fingerprint: str, free: Set[str]) -> None:
+def _check_same(
+    folder: Path, config: Config, stored: Mapping[str, Any], contents: Mapping[str, str], free: Set[str]
+) -> None:
+    """Refuses a run of other settings, contents or software; says which other software is of no account."""
     asked, before = config.asked(), _asked_before(config, stored)
     keys = [key for key in asked if key not in free]
     differing = differences({key: before.get(key) for key in keys}, {key: asked[key] for key in keys})
-    if stored["fingerprint"] != fingerprint:
-        differing.append("contents of the data: changed")
+    if "contents" not in stored:
+        differing.append("contents of model and data: not known, as an earlier version of suffice wrote it")
+    else:
+        differing += [f"contents of the {what}" for what in differences(stored["contents"], contents)]
+    if keys:
+        software, now = stored["versions"], versions()
+        changed = {name: differences({name: software.get(name)}, {name: now[name]}) for name in now}
+        differing += [words for name in DECIDING for words in changed.pop(name)]
+        others = [words for found in changed.values() for words in found]
+        if others and not differing:
+            warnings.warn(
+                f"{folder} was begun with other versions of what decides no numbers ({'; '.join(others)})",
+                InputWarning,
+                stacklevel=2,
+            )
     if differing:
         raise InputError(
             f"{folder} holds a run with other settings ({'; '.join(differing)}): "
@@ -107,7 +175,7 @@ def _check_same(folder: Path, config: Config, stored: dict[str, Any], fingerprin
         )
 
 
-def _asked_before(config: Config, stored: dict[str, Any]) -> dict[str, Any]:
+def _asked_before(config: Config, stored: Mapping[str, Any]) -> Mapping[str, Any]:
     """The stored settings, under the names that keys have now; unchanged if they are of another command."""
     try:
         return type(config).model_validate(config.renamed(stored)).asked()
@@ -118,18 +186,4 @@ def _asked_before(config: Config, stored: dict[str, Any]) -> dict[str, Any]:
 def write_result(result: Result, folder: Path, indent: int | None = None) -> None:
     """Writes ``result.json``, whole or not at all."""
     with atomic_write(folder / RESULT) as file:
-        file.write(result.model_dump_json(indent=indent).encode())
-
-
-def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that decide the numbers."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in SOFTWARE}
-
-
-def _clear(folder: Path) -> None:
-    for name in CONTENTS:
-        path = folder / name
-        if path.is_dir() and not path.is_symlink():  # what a link leads to is not the run's
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        file.write(result_as_json(result, indent).encode())

@@ -28,6 +28,7 @@ from suffice.forecasting.metrics import RECALL, metric_named
 from suffice.results import (
     CONFIDENCE,
     HORIZON,
+    RESULT,
     ClassGain,
     Curve,
     Estimate,
@@ -39,9 +40,11 @@ from suffice.results import (
     Trust,
 )
 from suffice.runs.evidence import measure_trained
-from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.folder import open_folder, write_result
+from suffice.runs.replacement import folder_to_write
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
+from suffice.software import versions
 from suffice.training import ALL, Learners, Parts, Predictions, Task
 
 Features = Float64[np.ndarray, "samples columns"]
@@ -109,9 +112,9 @@ def forecast_and_evidence(
         watch: told what is done.
         is_told: whether it has been told of the samples.
     """
-    task, learners = prepare(config, out, SILENT if is_told else watch)
-    with open_folder(out, config, task.samples.fingerprint(), overwrite, free=FREE):
-        if not (out / "result.json").exists():
+    task, learners = prepare(config, folder_to_write(out, overwrite), SILENT if is_told else watch)
+    with open_folder(out, config, learners.contents(), overwrite, free=FREE) as run:
+        if not (run.path / RESULT).exists():
             _check_apart(task)
         shards = learners.plan_features(config.method)
         if shards:
@@ -126,10 +129,10 @@ def forecast_and_evidence(
         elif config.method == "head":
             evidence, features = _measure_head(config, learners, task, watch)
         else:
-            evidence = measure_trained(config, learners, task, out, watch)
+            evidence = measure_trained(config, learners, task, run, watch)
         evidence = replace(evidence, names=task.samples.classes)
         result = _result(config, task, evidence, unit, features, learners.notes([config.method]))
-        write_result(result, out, indent=1)
+        write_result(result, run.path, indent=1)
         return result, evidence
 
 
@@ -138,7 +141,7 @@ def prepare(config: ForecastConfig, out: Path, watch: Watch = SILENT) -> tuple[T
 
     Args:
         config: the settings.
-        out: the run's folder.
+        out: where the run writes.
         watch: told what the data hold.
 
     Raises:

@@ -1,5 +1,6 @@
 """The exact Hessian of a small transformer block on real images, at initialisation and along its training."""
 
+import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,11 +28,12 @@ from suffice.results import (
     Moment,
     NormBounds,
     PartName,
-    heat_map_file,
 )
-from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.folder import open_folder, write_result
+from suffice.runs.state import plan
 from suffice.runs.watch import SILENT, Watch, counted, duration
-from suffice.storage import atomic_write
+from suffice.software import versions
+from suffice.storage import Pieces
 from suffice.training import FineTuning, fine_tune
 
 CELLS = 300
@@ -74,11 +76,13 @@ def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, w
     size = sum(parameter.numel() for parameter in model.parameters())
     # the Hessian, its eigenvalues and room for both
     check_memory(next(model.parameters()), 3, size, size)
-    with open_folder(out, config, images.fingerprint(), overwrite):
+    with open_folder(out, config, {"data": images.fingerprint()}, overwrite) as run:
+        pieces = Pieces(run.path / "moments", run.identity)
         rows = np.random.default_rng(config.seed).permutation(len(images))[: config.samples]
         X, y = _tokens(images, rows, config), torch.from_numpy(images.labels[rows])
 
         epochs = moments_of(config.epochs, config.moments)
+        plan(run.path, {"moments": len(epochs)})
         watch.say(
             f"{size:,} parameters, {len(X):,} samples of {X.shape[1]} tokens: {counted(config.epochs, 'epoch')} of "
             f"training, and the Hessian at {counted(len(epochs), 'moment')}; about "
@@ -87,7 +91,7 @@ def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, w
         moments = []
         with watch.progress("measuring", len(epochs)) as progress:
             for epoch in _training(model, X, y, config, epochs):
-                moments.append(_stored_moment(model, X, y, epoch, out))
+                moments.append(_stored_moment(model, X, y, epoch, pieces))
                 progress(1)
         result = HessianResult(
             data=config.data,
@@ -100,7 +104,7 @@ def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, w
             configuration=config.asked(),
             versions=versions(),
         )
-        write_result(result, out, indent=1)
+        write_result(result, run.path, indent=1)
         return result
 
 
@@ -198,18 +202,15 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _stored_moment(model: BlockClassifier, X: Tensor, y: Tensor, epoch: int, out: Path) -> Moment:
+def _stored_moment(model: BlockClassifier, X: Tensor, y: Tensor, epoch: int, pieces: Pieces) -> Moment:
     """The Hessian at an epoch, measured once: a resumed run reads it from its folder."""
-    picture = heat_map_file(out, epoch)
-    file = picture.with_suffix(".json")
-    if file.exists():
-        return Moment.model_validate_json(file.read_bytes())
+    name = f"epoch_{epoch}"
+    if pieces.has(name):
+        return Moment.model_validate(pieces.read(name))
     moment, heat_map = _moment(model, X, y, epoch)
-    picture.parent.mkdir(exist_ok=True)
-    with atomic_write(picture) as stream:
-        np.save(stream, heat_map.astype(np.float32), allow_pickle=False)
-    with atomic_write(file) as stream:
-        stream.write(moment.model_dump_json().encode())
+    held = io.BytesIO()
+    np.save(held, heat_map.astype(np.float32), allow_pickle=False)
+    pieces.write(name, moment.model_dump(mode="json"), {".npy": held.getvalue()})
     return moment
 
 

@@ -6,9 +6,11 @@ from suffice.configuration import ForecastConfig
 from suffice.errors import InputError
 from suffice.forecasting import compare
 from suffice.results import CONFIDENCE, MethodsResult, OfMethod, Target
-from suffice.runs.folder import METHODS, open_folder, versions, write_result
+from suffice.runs.folder import METHODS, open_folder, write_result
 from suffice.runs.forecast import AHEAD, FREE, forecast_and_evidence, prepare
+from suffice.runs.replacement import folder_to_write
 from suffice.runs.watch import SILENT, Watch
+from suffice.software import versions
 
 
 def forecast_methods(
@@ -30,17 +32,18 @@ def forecast_methods(
     configs = _of_each(config)
     folders = {method: Path(METHODS) / method for method in configs}
     watches = [watch, *[SILENT] * (len(configs) - 1)]
-    task, *_ = [
-        prepare(own, out / folders[method], of_method)[0]
+    building = folder_to_write(out, overwrite)
+    (_, learners), *_ = [
+        prepare(own, building / folders[method], of_method)
         for (method, own), of_method in zip(configs.items(), watches, strict=True)
     ]
     # methods may change in a folder of several, and not in that of one
-    free = FREE | {"method"} if (out / METHODS).is_dir() else FREE
-    with open_folder(out, config, task.samples.fingerprint(), overwrite, free):
+    free = FREE | {"method"} if (building / METHODS).is_dir() else FREE
+    with open_folder(out, config, learners.contents(), overwrite, free) as run:
         made = {}
         for number, (method, own) in enumerate(configs.items(), 1):
             watch.say(f"Method {number} of {len(configs)}: {method}.")
-            made[method] = forecast_and_evidence(own, out / folders[method], watch=watch, is_told=True)
+            made[method] = forecast_and_evidence(own, run.path / folders[method], watch=watch, is_told=True)
         results = {method: result for method, (result, _) in made.items()}
         first = results[config.methods[0]]
         ahead = config.sizes or [first.samples * times for times in AHEAD]
@@ -77,7 +80,7 @@ def forecast_methods(
             configuration=config.asked(),
             versions=versions(),
         )
-        write_result(result, out, indent=1)
+        write_result(result, run.path, indent=1)
         return result
 
 

@@ -15,14 +15,17 @@ from torch.utils.data import TensorDataset
 
 from suffice.configuration import MLPConfig
 from suffice.data import SyntheticRegression, Target
+from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, log_slope, moving_average, record, root_mean_square
 from suffice.models import mlp
 from suffice.problem import Problem
 from suffice.results import MLPResult, Network, Surrounding
-from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.folder import open_folder, write_result
+from suffice.runs.state import plan
 from suffice.runs.watch import SILENT, Watch, counted, duration
-from suffice.storage import atomic_write
+from suffice.software import versions
+from suffice.storage import Pieces
 from suffice.training import FineTuning, fine_tune
 
 SIZES = 24
@@ -66,9 +69,11 @@ def measure_mlps(config: MLPConfig, out: Path, overwrite: bool = False, watch: W
         target: SyntheticRegression(target, config.dimension, config.noise, config.seed) for target in config.targets
     }
     asked = [_Asked(*one) for one in itertools.product(config.targets, config.widths, config.depths)]
-    with open_folder(out, config, " ".join(each.fingerprint() for each in regressions.values()), overwrite):
-        (out / "networks").mkdir(exist_ok=True)
-        missing = [one for one in asked if not one.file(out).exists()]
+    data = digest([each.fingerprint() for each in regressions.values()])
+    with open_folder(out, config, {"data": data}, overwrite) as run:
+        pieces = Pieces(run.path / "networks", run.identity)
+        plan(run.path, {"networks": len(asked)})
+        missing = [one for one in asked if not pieces.has(one.name)]
         if missing:
             middle = missing[len(missing) // 2]
             each = _seconds_each(config, regressions[middle.target], middle)
@@ -84,8 +89,7 @@ def measure_mlps(config: MLPConfig, out: Path, overwrite: bool = False, watch: W
                     network = _network(config, regressions[one.target], one)
                 except InputError as error:
                     raise InputError(f"{one.target}, width {one.width}, depth {one.depth}: {error}") from error
-                with atomic_write(one.file(out)) as stream:
-                    stream.write(network.model_dump_json().encode())
+                pieces.write(one.name, network.model_dump(mode="json"))
                 progress(1)
         k = np.arange(1.0, config.samples)
         exact = moving_average(1 / k, config.smoothing)
@@ -98,11 +102,11 @@ def measure_mlps(config: MLPConfig, out: Path, overwrite: bool = False, watch: W
             law_slope=log_slope(at, 1 / np.sqrt(at * (at + 1.0))).value,
             smoothed_exact=_rounded(exact[_sizes(config.samples) - 1]),
             smoothed_exact_slope=log_slope(at, exact[at - 1]).value,
-            networks=[Network.model_validate_json(one.file(out).read_bytes()) for one in asked],
+            networks=[Network.model_validate(pieces.read(one.name)) for one in asked],
             configuration=config.asked(),
             versions=versions(),
         )
-        write_result(result, out)
+        write_result(result, run.path)
         return result
 
 
@@ -113,8 +117,9 @@ class _Asked(NamedTuple):
     width: int
     depth: int
 
-    def file(self, folder: Path) -> Path:
-        return folder / "networks" / f"{self.target}_width_{self.width}_depth_{self.depth}.json"
+    @property
+    def name(self) -> str:
+        return f"{self.target}_width_{self.width}_depth_{self.depth}"
 
     def seeds(self, seed: int) -> list[int]:
         """Of its samples, of fresh ones, of its weights and of its training."""

@@ -4,7 +4,7 @@ import csv
 import functools
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,10 +12,13 @@ from suffice.configuration import StudyConfig
 from suffice.engine import Workers, choose_device
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
-from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.folder import open_folder, write_result
+from suffice.runs.replacement import folder_to_write
+from suffice.runs.state import plan
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch, counted, duration
-from suffice.storage import atomic_write
+from suffice.software import versions
+from suffice.storage import Pieces, atomic_write, differences
 from suffice.studies import (
     CONFIDENCE,
     Cells,
@@ -71,15 +74,16 @@ def study(
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
     by_default = 1 if choose_device(config.device).type == "cuda" else max(1, (os.cpu_count() or 1) // config.threads)
-    work = _work(config.model_dump_json(), str(out))
+    work = _work(config.model_dump_json(), str(folder_to_write(out, overwrite)))
     try:
         tell(summary_of(work.samples.data), watch)
         work.check()
-        with open_folder(out, config, work.samples.samples.fingerprint(), overwrite):
+        with open_folder(out, config, work.contents, overwrite) as run:
+            work.begin(run.identity, work.contents)
             work.run(workers or by_default, watch)
             result = _short(work.result())
-            write_result(result, out)
-            with atomic_write(out / "cells.csv") as file:
+            write_result(result, run.path)
+            with atomic_write(run.path / "cells.csv") as file:
                 file.write(_table(result.study.cells).encode())
     finally:
         _work.cache_clear()
@@ -103,13 +107,37 @@ class _Work:
         self.out = out
         self.samples = StudySamples(config)
         self.learners = Learners(config, self.samples.tasks, out)
-        self.cells = Cells(out / "cells", list(self.samples.tasks))
+        self.identity = ""
         self.series = [
             Series(task, method, seed)
             for task in self.samples.tasks
             for method in config.methods
             for seed in self.samples.seeds
         ]
+
+    @functools.cached_property
+    def contents(self) -> dict[str, str]:
+        """Hashes of data and model as this process read them."""
+        return self.learners.contents()
+
+    def begin(self, identity: str, contents: Mapping[str, str]) -> None:
+        """Learns what decides the stored work, once.
+
+        Args:
+            identity: hash of all of it.
+            contents: hashes of data and model as the study read them at first.
+
+        Raises:
+            InputError: this process has read other ones.
+        """
+        if self.identity:
+            return
+        if self.contents != contents:
+            changed = ", ".join(f"contents of the {what}" for what in differences(contents, self.contents))
+            raise InputError(f"changed while suffice was running ({changed}): run the same command again")
+        self.identity = identity
+        self.cells = Cells(self.out / "cells", identity, list(self.samples.tasks))
+        self.surfaces = Pieces(self.out / "surfaces", identity)
 
     def check(self) -> None:
         """Finds bad methods and landscape sizes before any work."""
@@ -123,7 +151,6 @@ class _Work:
 
     def run(self, workers: int, watch: Watch) -> None:
         """Does the missing steps, one kind after the other."""
-        self.cells.check(self.learners.identity())
         shards = [
             _Step("features", Series(ALL, method, self.config.seed), rows=(rows.start, rows.stop))
             for method in self.config.methods
@@ -136,10 +163,17 @@ class _Work:
             if not self.cells.has(series, size)
         ]
         surfaces = [
-            _Step("retrained", series) for series in self._measured() if not self._surface_file(series).exists()
+            _Step("retrained", series) for series in self._measured() if not self.surfaces.has(self._surface(series))
         ]
+        plan(
+            self.out,
+            {
+                "cells": sum(len(self.samples.sizes[series.task]) for series in self.series),
+                "surfaces": len(self._measured()),
+            },
+        )
         watch.say(self._announcement(shards, cells, surfaces, workers))
-        call = functools.partial(_do, self.config.model_dump_json(), str(self.out))
+        call = functools.partial(_do, self.config.model_dump_json(), str(self.out), self.identity, self.contents)
         with Workers(workers, self.config.threads) as processes:
             for what, steps in (("frozen features", shards), ("training", cells), ("loss surfaces", surfaces)):
                 if steps:
@@ -175,13 +209,12 @@ class _Work:
                 self.samples.order(series.task, series.seed),
                 self.samples.tasks[series.task].parts.validation,
                 {size: self.cells.weights(series, size) for size in sizes},
-                self._surface_file(series).with_suffix(""),
+                self.out / "surfaces" / self._surface(series),
                 series,
                 with_surface=self._has_plane(series),
             )
-        self._surface_file(series).parent.mkdir(exist_ok=True)
-        with atomic_write(self._surface_file(series)) as file:
-            file.write(b"null" if measured is None else measured.model_dump_json().encode())
+        content = None if measured is None else measured.model_dump(mode="json")
+        self.surfaces.write(self._surface(series), content)
 
     def result(self) -> StudyResult:
         """The result, from what is on disk."""
@@ -189,9 +222,9 @@ class _Work:
             series: [self.cells.read(series, size) for size in self.samples.sizes[series.task]]
             for series in self.series
         }
-        read = {series: self._surface_file(series).read_bytes() for series in self._measured()}
+        read = {series: self.surfaces.read(self._surface(series)) for series in self._measured()}
         retrained = {
-            series: Retrained.model_validate_json(content) for series, content in read.items() if content != b"null"
+            series: Retrained.model_validate(content) for series, content in read.items() if content is not None
         }
         checks = []
         for series, surface in retrained.items():
@@ -247,10 +280,8 @@ class _Work:
         chosen = {sizes[0], sizes[len(sizes) // 2]} if asked is None else set(asked) & set(sizes)
         return sorted({*chosen, sizes[-1]})
 
-    def _surface_file(self, series: Series) -> Path:
-        return (
-            self.out / "surfaces" / f"{list(self.samples.tasks).index(series.task)}-{series.method}-{series.seed}.json"
-        )
+    def _surface(self, series: Series) -> str:
+        return f"{list(self.samples.tasks).index(series.task)}-{series.method}-{series.seed}"
 
     def _announcement(
         self, shards: Sequence[_Step], cells: Sequence[_Step], surfaces: Sequence[_Step], workers: int
@@ -329,5 +360,7 @@ def _work(config: str, out: str) -> _Work:
     return _Work(StudyConfig.model_validate_json(config), Path(out))
 
 
-def _do(config: str, out: str, step: _Step) -> None:
-    _work(config, out).do(step)
+def _do(config: str, out: str, identity: str, contents: Mapping[str, str], step: _Step) -> None:
+    work = _work(config, out)
+    work.begin(identity, contents)
+    work.do(step)

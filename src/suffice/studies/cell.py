@@ -1,69 +1,67 @@
 """One cell of a study: a training on k samples by one method with one seed, and how good the model is."""
 
+import io
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float64
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from sklearn.metrics import f1_score, roc_auc_score
 
 from suffice.configuration import StudyConfig
 from suffice.problem import norm
 from suffice.results import Cell
-from suffice.storage import atomic_write, check_identity
+from suffice.storage import Pieces
 from suffice.training import DivergedError, Learner, Parts, Predictions, Rows, Series, fine_tune, predict, training_of
 
 
 class Cells:
-    """The cells of a study in a folder: each is stored whole, or not at all."""
+    """The cells of a study in a folder: each is stored whole, or not at all.
 
-    def __init__(self, folder: Path, tasks: Sequence[str]) -> None:
-        self._folder = folder
+    Args:
+        folder: of the cells.
+        identity: hash of all that decides them.
+        tasks: the names of all tasks.
+    """
+
+    def __init__(self, folder: Path, identity: str, tasks: Sequence[str]) -> None:
+        self._pieces = Pieces(folder, identity)
         self._tasks = list(tasks)
 
-    def check(self, identity: Mapping[str, str]) -> None:
-        """Keeps what the cells are computed from, before the first is written.
-
-        Raises:
-            InputError: there are cells of something else, or of what nobody knows.
-        """
-        check_identity(self._folder, identity)
-
     def has(self, series: Series, size: int) -> bool:
-        return self._file(series, size).exists()
+        return self._pieces.has(self._name(series, size))
 
     def read(self, series: Series, size: int) -> Cell:
-        return Cell.model_validate_json(self._file(series, size).read_bytes())
+        return Cell.model_validate(self._pieces.read(self._name(series, size)))
 
     def tested(self, series: Series, size: int) -> Float64[np.ndarray, "2 samples"]:
         """Loss and correctness (1 or 0) of each test sample."""
-        file = self._file(series, size).with_suffix(".npy")
-        values: Float64[np.ndarray, "2 samples"] = np.load(file, allow_pickle=False)
+        held = io.BytesIO(self._pieces.file(self._name(series, size), ".npy"))
+        values: Float64[np.ndarray, "2 samples"] = np.load(held, allow_pickle=False)
         return values
 
     def weights(self, series: Series, size: int) -> dict[str, torch.Tensor]:
         """The weights that moved, and the buffers."""
-        return load_file(self._file(series, size).with_suffix(".safetensors"))
+        return load(self._pieces.file(self._name(series, size), ".safetensors"))
 
     def write(self, cell: Cell, tested: Predictions | None, weights: dict[str, torch.Tensor] | None) -> None:
-        """Stores a cell; the file that marks it as complete is written last."""
-        self._folder.mkdir(exist_ok=True)
-        file = self._file(Series(cell.task, cell.method, cell.seed), cell.size)
+        """Stores a cell."""
+        files = {}
         if tested is not None:
-            with atomic_write(file.with_suffix(".npy")) as stream:
-                np.save(stream, np.stack([tested.losses, tested.right]), allow_pickle=False)
+            held = io.BytesIO()
+            np.save(held, np.stack([tested.losses, tested.right]), allow_pickle=False)
+            files[".npy"] = held.getvalue()
         if weights is not None:
-            with atomic_write(file.with_suffix(".safetensors")) as stream:
-                stream.write(save({name: value.contiguous() for name, value in weights.items()}))
-        with atomic_write(file) as stream:
-            stream.write(cell.model_dump_json().encode())
+            files[".safetensors"] = save({name: value.contiguous() for name, value in weights.items()})
+        name = self._name(Series(cell.task, cell.method, cell.seed), cell.size)
+        self._pieces.write(name, cell.model_dump(mode="json"), files)
 
-    def _file(self, series: Series, size: int) -> Path:
-        return self._folder / f"{self._tasks.index(series.task)}-{series.method}-{size}-{series.seed}.json"
+    def _name(self, series: Series, size: int) -> str:
+        return f"{self._tasks.index(series.task)}-{series.method}-{size}-{series.seed}"
 
 
 def train_cell(

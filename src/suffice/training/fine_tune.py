@@ -1,7 +1,8 @@
 """A short, seeded training loop that resumes at the last finished epoch."""
 
+import io
 import math
-import pickle
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,9 +14,9 @@ import torch
 from torch import Tensor
 
 from suffice.checks import check_losses, check_unused
-from suffice.errors import InputError
+from suffice.errors import InputError, InputWarning
 from suffice.problem import Problem
-from suffice.storage import atomic_write
+from suffice.storage import read_sealed, write_sealed
 
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; after that it falls to zero along a cosine."""
@@ -270,15 +271,18 @@ def _save(
         "buffers": dict(problem.model.named_buffers()),
         "optimizer": optimizer.state_dict(),
     }
-    with atomic_write(checkpoint) as file:
-        torch.save(content, file)
+    held = io.BytesIO()
+    torch.save(content, held)
+    write_sealed(checkpoint, held.getvalue())
 
 
 def _restore(checkpoint: Path, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer) -> list[float]:
     try:
-        stored = torch.load(checkpoint, map_location=problem.device, weights_only=True)
-    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise InputError(f"{checkpoint}: not a checkpoint of a fine-tuning: remove it") from error
+        held = read_sealed(checkpoint)
+    except InputError as error:
+        warnings.warn(f"{error}: the training begins anew", InputWarning, stacklevel=3)
+        return []
+    stored = torch.load(io.BytesIO(held), map_location=problem.device, weights_only=True)
     if stored["moving"].keys() != problem.moving.keys() or stored["settings"] != asdict(settings):
         raise InputError(f"{checkpoint} belongs to a training of other parameters or with other settings: remove it")
     with torch.no_grad():

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from suffice.configuration import FineTunedConfig
-from suffice.digest import digest, digest_of_samples
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.models import (
@@ -24,8 +23,10 @@ from suffice.models import (
     layers_of,
     load_classifier,
     read_label_map,
+    read_unchanged,
     renew_head,
     split,
+    weights_of_imported,
 )
 from suffice.problem import Problem
 from suffice.training.features import FrozenFeatures
@@ -79,6 +80,7 @@ class Learners:
         self._tasks = tasks
         self._out = out
         self._as_trained = as_trained
+        self._files: dict[str, str] | None = None
         self.get = functools.lru_cache(maxsize=1)(self._make)
         self._frozen = functools.lru_cache(maxsize=1)(self._make_frozen)
         self.features = functools.lru_cache(maxsize=1)(self._open_features)
@@ -106,14 +108,12 @@ class Learners:
         """Finds a bad method; what is made here is not kept, as there may be no features yet to train from."""
         self._adapted(self._tasks[ALL], method, self._config.seed)
 
-    def identity(self) -> dict[str, str]:
-        """Hashes of the model's weights before training, and of the samples as the model takes them."""
+    def contents(self) -> dict[str, str]:
+        """Hashes of the data, and of the files of the model."""
         task = self._tasks[ALL]
-        classifier, model = self._adapted(task, "full", self._config.seed)
-        return {
-            "weights": digest(model.state_dict()),
-            "samples": digest_of_samples(classifier.inputs(task.samples, task.used)),
-        }
+        if self._files is None:
+            self._classifier(task, self._config.seed)
+        return {"data": task.samples.fingerprint(), **(self._files or {})}
 
     def plan_features(self, method: str) -> list[slice]:
         """Makes room for the features that a method trains from; the shards that are missing.
@@ -192,15 +192,24 @@ class Learners:
         config = self._config
         # the map is one for all classes, and a task may have some of them
         label_map = read_label_map(self._tasks[ALL].samples.classes, config.label_map)
-        return load_classifier(
-            config.model,
-            task.samples,
-            config.image_size,
-            seed,
-            config.trust_remote_code,
-            {name: label for name, label in label_map.items() if name in task.samples.classes},
-            keep_head=self._as_trained,
-        )
+
+        def read() -> Classifier:
+            return load_classifier(
+                config.model,
+                task.samples,
+                config.image_size,
+                seed,
+                config.trust_remote_code,
+                {name: label for name, label in label_map.items() if name in task.samples.classes},
+                keep_head=self._as_trained,
+            )
+
+        classifier, files = read_unchanged(config.model, read)
+        if self._files is None:
+            self._files = {**files, **weights_of_imported(config.model, classifier.model)}
+        elif not files.items() <= self._files.items():
+            raise InputError(f"{config.model} has changed while suffice was running: run the same command again")
+        return classifier
 
     def _adapted(self, task: Task, method: str, seed: int) -> tuple[Classifier, nn.Module]:
         config = self._config

@@ -92,9 +92,8 @@ def settings(result: Result, folder: Path | None) -> Section:
         same = len(result.configuration) - len(changed)
         caption = f"The other {same} settings have their defaults; config.yaml has all of them." if same > 0 else ""
         blocks.append(Table("settings", ["setting", "value"], rows, caption))
-    hashed = _fingerprint(folder)
-    content = [["content of model and data", hashed]] if hashed else []
-    rows = [*map(list, result.versions.items()), *content]
+    contents = [[f"contents of the {what}", held] for what, held in _contents(folder).items()]
+    rows = [*map(list, result.versions.items()), *contents]
     if rows:
         blocks.append(Table("versions", ["software", "version"], rows))
     return Section("Settings, versions, and how to repeat it", blocks)
@@ -110,14 +109,16 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _fingerprint(folder: Path | None) -> str | None:
-    """The hash of what a run was made of, from its config.yaml; None where that is not there."""
+def _contents(folder: Path | None) -> dict[str, str]:
+    """The hashes of what a run was made of, from its config.yaml; none where they are not there."""
     file = None if folder is None else folder / "config.yaml"
     if file is None or not file.exists():
-        return None
+        return {}
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None
-    found = content.get("fingerprint") if isinstance(content, dict) else None
-    return found if isinstance(found, str) else None
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    found = content.get("contents", {"data": content.get("fingerprint")})  # as earlier versions wrote it
+    return {what: held for what, held in found.items() if isinstance(held, str)} if isinstance(found, dict) else {}

@@ -19,7 +19,10 @@ from zarr.storage import LocalStore
 
 from suffice import InputError, storage
 from suffice.digest import digest
-from suffice.storage import LOCK, RowShards, atomic_write, differences, locked
+from suffice.errors import InputWarning
+from suffice.storage import LOCK, RowShards, atomic_write, differences, locked, owner_of, waiting
+
+pytestmark = pytest.mark.filterwarnings("default::suffice.errors.InputWarning")  # of damaged shards
 
 IDENTITY = {"what": "a test", "numbers": [0.1, 2.0], "nested": {"seed": 0}}
 SHAPE = (7, 2)
@@ -332,7 +335,7 @@ def test_what_differs_is_said_in_words(stored, now, words):
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr(storage, "GRACE", 0.01)
+    monkeypatch.setattr(storage.locking, "GRACE", 0.01)
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -342,7 +345,7 @@ def test_a_folder_is_locked_once_and_free_again(tmp_path):
         with pytest.raises(InputError) as refusal, locked(folder):
             pass
         assert f"{folder} is in use by process {os.getpid()} on {socket.gethostname()} since 20" in str(refusal.value)
-        assert "wait until it ends, or give another folder" in str(refusal.value)
+        assert "wait for it with --wait, or give another folder" in str(refusal.value)
         assert "\n" not in str(refusal.value)
         with locked(tmp_path / "another"):
             pass
@@ -549,3 +552,27 @@ def test_a_file_is_on_disk_before_its_rename_and_the_rename_before_the_end(tmp_p
         handle.write(b"content")
         partial = handle.name
     assert done == [str(partial), "rename", str(tmp_path)]
+
+
+def test_a_folder_in_use_is_waited_for_where_that_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage.locking, "GRACE", 0.01)
+    begun, end = threading.Event(), threading.Event()
+
+    def hold():
+        with locked(tmp_path):
+            begun.set()
+            end.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    begun.wait()
+    assert "process" in owner_of(tmp_path)
+    threading.Timer(0.2, end.set).start()
+    with (
+        pytest.warns(InputWarning, match=r"is in use by process .*: waiting until it ends"),
+        waiting(),
+        locked(tmp_path),
+    ):
+        assert end.is_set()
+    holder.join()
+    assert owner_of(tmp_path) is None

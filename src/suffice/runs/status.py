@@ -1,0 +1,155 @@
+"""What a run's folder holds: what is done, whether it is being written, how it ended, and what is damaged."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from suffice.errors import InputError
+from suffice.results import RESULT, read_result
+from suffice.results.value import Value
+from suffice.runs.folder import CONFIGURATION, METHODS, read_configuration_of
+from suffice.runs.replacement import REPLACEMENT
+from suffice.runs.state import read_state
+from suffice.storage import METADATA, RowShards, faults_of_piece, owner_of, read_sealed
+
+PIECES = ("cells", "surfaces", "trainings", "evidence", "moments", "curvature", "networks")
+"""Folders of `suffice.storage.Pieces`."""
+
+CHECKPOINT = "fine_tuning.pt"
+
+
+class Part(Value):
+    """One kind of work of a run."""
+
+    name: str = Field(description="the folder of what is stored, from the run's folder on")
+    unit: Literal["piece", "shard"] = Field(description="what is counted")
+    done: int = Field(description="how many are on disk")
+    planned: int | None = Field(description="how many there are going to be; null where the run has not said")
+
+
+class RunStatus(Value):
+    """The state of a run, from its folder."""
+
+    folder: str
+    state: Literal["finished", "running", "stopped", "failed", "killed", "not known"] = Field(
+        description="killed: it ended without a word; not known: an earlier version of suffice wrote it"
+    )
+    why: str = Field(description="who is writing to the folder, or why the run ended; empty if it is finished")
+    began: str | None = Field(description="when the last run began")
+    ended: str | None = Field(description="when it ended")
+    parts: list[Part]
+    damaged: list[str] = Field(description="files that are damaged, and how")
+    is_verified: bool = Field(description="everything was read; else only what tells of the rest")
+    within: list["RunStatus"] = Field(description="runs in this one: of its methods, and one that is to replace it")
+
+
+def status_of(folder: Path, verify: bool = False) -> RunStatus:
+    """What a run's folder holds; nothing is changed.
+
+    Args:
+        folder: of the run.
+        verify: read every stored piece and compare it with its checksum.
+
+    Raises:
+        InputError: the folder holds no run.
+
+    Example:
+        >>> import tempfile
+        >>> from suffice.configuration import HessianConfig
+        >>> from suffice.runs.hessian import measure_hessian
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> small = {"samples": 8, "hidden_width": 4, "key_width": 4, "patch_size": 2, "epochs": 1, "moments": 2}
+        >>> _ = measure_hessian(HessianConfig(**small), folder)
+        >>> found = status_of(folder, verify=True)
+        >>> found.state, [(part.name, part.done, part.planned) for part in found.parts], found.damaged
+        ('finished', [('moments', 2, 2)], [])
+    """
+    replacement = folder / REPLACEMENT
+    if not any((place / CONFIGURATION).exists() for place in (folder, replacement)):
+        raise InputError(f"{folder}: holds no run of suffice; give the folder of one, as --out named it")
+    state, owner = read_state(folder), owner_of(folder)
+    inner = [*sorted((folder / METHODS).glob(f"*/{CONFIGURATION}")), *replacement.glob(CONFIGURATION)]
+    parts, damaged = _parts(folder, state.get("planned", {}), verify)
+    how, why = _state(state, owner)
+    return RunStatus(
+        folder=str(folder),
+        state=how,
+        why=why,
+        began=state.get("began"),
+        ended=state.get("ended"),
+        parts=parts,
+        damaged=[*_damaged_files(folder, verify), *damaged],
+        is_verified=verify,
+        within=[_within(file.parent, owner, verify) for file in inner],
+    )
+
+
+def _within(folder: Path, owner: str | None, verify: bool) -> RunStatus:
+    """Of a run inside another, whose lock counts for both."""
+    found = status_of(folder, verify)
+    if found.state == "killed" and owner is not None:
+        return found.model_copy(update={"state": "running", "why": owner})
+    return found
+
+
+def _state(
+    state: dict[str, str], owner: str | None
+) -> tuple[Literal["finished", "running", "stopped", "failed", "killed", "not known"], str]:
+    if owner is not None:
+        return "running", owner
+    how = state.get("state")
+    if how == "running":
+        return "killed", "its process ended without a word; the same command resumes it"
+    if how == "stopped":
+        return "stopped", "interrupted; the same command resumes it"
+    if how == "failed":
+        return "failed", state.get("why", "")
+    return ("finished", "") if how == "finished" else ("not known", "the folder does not say how the run ended")
+
+
+def _damaged_files(folder: Path, verify: bool) -> Iterator[str]:
+    if (folder / CONFIGURATION).exists():
+        try:
+            read_configuration_of(folder)
+        except InputError as error:
+            yield str(error)
+    if (folder / RESULT).exists():
+        try:
+            read_result(folder)
+        except InputError as error:
+            yield str(error)
+    if verify and (folder / CHECKPOINT).exists():
+        try:
+            read_sealed(folder / CHECKPOINT)
+        except InputError as error:
+            yield str(error)
+
+
+def _parts(folder: Path, planned: dict[str, int], verify: bool) -> tuple[list[Part], list[str]]:
+    """The stored work by kind, and what of it is damaged."""
+    parts, damaged = [], []
+    for kind in PIECES:
+        files = sorted((folder / kind).glob("*.json"))
+        faults = {file: faults_of_piece(file) for file in files} if verify else {}
+        damaged += [fault for found in faults.values() for fault in found]
+        if files or kind in planned:
+            whole = sum(not faults.get(file) for file in files)
+            parts.append(Part(name=kind, unit="piece", done=whole, planned=planned.get(kind)))
+    for file in sorted(folder.rglob(METADATA)):
+        name = file.parent.relative_to(folder)
+        if name.parts[0] in (METHODS, REPLACEMENT):
+            continue
+        try:
+            shards = RowShards.open(file.parent)
+        except InputError as error:
+            damaged.append(str(error))
+            continue
+        done = shards.written()
+        if verify:
+            faulty = shards.damaged()
+            damaged += faulty
+            done -= len(faulty)
+        parts.append(Part(name=name.as_posix(), unit="shard", done=done, planned=len(shards.shards())))
+    return parts, damaged

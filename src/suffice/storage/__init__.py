@@ -1,0 +1,25 @@
+"""What is kept on disk: whole files, arrays in checksummed shards, pieces of results, and folders with one writer."""
+
+from suffice.storage.differences import differences
+from suffice.storage.locking import LOCK, locked, owner_of, waiting
+from suffice.storage.pieces import Pieces, faults_of_piece
+from suffice.storage.sealed import read_sealed, write_sealed
+from suffice.storage.shards import METADATA, RowShards
+from suffice.storage.writing import PARTIAL, atomic_write, sync_folder
+
+__all__ = [
+    "LOCK",
+    "METADATA",
+    "PARTIAL",
+    "Pieces",
+    "RowShards",
+    "atomic_write",
+    "differences",
+    "faults_of_piece",
+    "locked",
+    "owner_of",
+    "read_sealed",
+    "sync_folder",
+    "waiting",
+    "write_sealed",
+]

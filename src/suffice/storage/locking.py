@@ -1,0 +1,128 @@
+"""Folders with one writer at a time."""
+
+import json
+import os
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from suffice.errors import InputError, InputWarning
+from suffice.storage.writing import LEFTOVER
+
+LOCK, OWNER = ".suffice-lock", ".suffice-owner"
+"""In a folder that `locked` has locked before: the file with the lock, and the one that says who holds it."""
+
+GRACE = 1.0
+"""Seconds that a lock is waited for: the workers of a killed run take a moment to end."""
+
+_waits: ContextVar[bool] = ContextVar("waits", default=False)
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """While it lasts, a folder that is in use is waited for, however long, instead of refused.
+
+    Example:
+        >>> import tempfile
+        >>> with waiting(), locked(Path(tempfile.mkdtemp())):
+        ...     pass
+    """
+    before = _waits.set(True)
+    try:
+        yield
+    finally:
+        _waits.reset(before)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Makes a folder if there is none, and keeps every other process and thread from locking it in the meantime.
+
+    What killed processes left of unfinished files is removed, but not from folders inside that have locks of their own.
+    The operating system drops the lock of a process that ends, however it ends, so a lock is never stale; what such a
+    process wrote of itself says nothing.
+
+    Args:
+        folder: to be written to by this thread, and by processes that it starts and waits for.
+
+    Raises:
+        InputError: another process or thread has locked it and this one is not `waiting`, or it cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with locked(folder):
+        ...     with locked(folder):
+        ...         pass
+        Traceback (most recent call last):
+        ...
+        suffice.errors.InputError: ... is in use by process ... on ... since ...: wait for it with --wait, or ...
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=GRACE)
+    except Timeout as error:
+        in_use = f"{folder} is in use by {_words(folder)}"
+        if not _waits.get():
+            raise InputError(f"{in_use}: wait for it with --wait, or give another folder") from error
+        warnings.warn(f"{in_use}: waiting until it ends", InputWarning, stacklevel=3)
+        lock.acquire()
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to ({error.strerror}): give another folder") from error
+    owner = folder / OWNER
+    try:
+        since = datetime.now().astimezone().isoformat(" ", timespec="seconds")
+        owner.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
+        _remove_leftovers(folder)
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def owner_of(folder: Path) -> str | None:
+    """Who has locked a folder, in words, as far as it is known; None where the folder is not locked.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with locked(folder):
+        ...     owner_of(folder) is None
+        False
+        >>> owner_of(folder) is None
+        True
+    """
+    if not (folder / LOCK).exists():
+        return None
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _words(folder)
+    except OSError:  # it cannot be written to, so nobody here has locked it
+        return None
+    lock.release()
+    return None
+
+
+def _words(folder: Path) -> str:
+    try:
+        owner = json.loads((folder / OWNER).read_bytes())
+        return f"process {owner['process']} on {owner['host']} since {owner['since']}"
+    except (OSError, ValueError, LookupError, TypeError):  # it has locked the folder, and not yet said so
+        return "another process"
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(parent, name, LOCK).exists()]
+        for name in files:
+            if LEFTOVER.fullmatch(name):
+                Path(parent, name).unlink(missing_ok=True)

@@ -1,0 +1,52 @@
+"""Files that are whole or absent."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+PARTIAL = ".suffice-partial"
+"""The suffix of a file while `atomic_write` writes it."""
+
+LEFTOVER = re.compile(rf".*{re.escape(PARTIAL)}|.*\.[0-9a-f]{{32}}\.partial", re.DOTALL)
+"""What a killed process may leave: files of `atomic_write`, and chunks of Zarr."""
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of ``path`` when it is complete, and survives a power cut from then on.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "result.json"
+        >>> with atomic_write(file) as stream:
+        ...     _ = stream.write(b"{}")
+        >>> file.read_bytes()
+        b'{}'
+    """
+    partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}{PARTIAL}")
+    try:
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in a folder durable, where the system knows how to; the content of the file is safe without."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
