@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import logging
+import math
 import os
 import platform
 import socket
@@ -79,7 +80,7 @@ class RayCluster:
         share = self.gpus_per_task
         if share == 0:
             return float("inf")
-        return gpus // share if share >= 1 else gpus * (1 // share)
+        return gpus // share if share >= 1 else gpus * math.floor(1 / share + 1e-9)
 
     def _connect(self) -> Any:
         """The module, connected."""

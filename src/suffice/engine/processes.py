@@ -9,7 +9,8 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from queue import Empty, SimpleQueue
 from typing import TypeAlias, TypeVar
 
 import torch
@@ -106,31 +107,51 @@ class Workers:
             return
         waiting, tries, told = deque(range(len(tasks))), Counter[int](), set[Told]()
         running: dict[Future[list[Told]], int] = {}
+        ended: SimpleQueue[Future[list[Told]]] = SimpleQueue()
         clock = _Clock(lambda index: cost(tasks[index]), lambda index, *seconds: slow(tasks[index], *seconds))
         while waiting or running:
             while waiting and len(running) < self._count:
                 index = waiting.popleft()
                 tries[index] += 1
                 clock.start(index)
-                running[self._submit(call, tasks[index])] = index
-            finished, _ = wait(running, LOOK, FIRST_COMPLETED)
-            lost = [future for future in finished if isinstance(future.exception(), (BrokenExecutor, LostWorkerError))]
-            if any(isinstance(future.exception(), BrokenExecutor) for future in lost):
-                finished, _ = wait(running)  # all that ran in it
-                lost = [future for future in finished if isinstance(future.exception(), BrokenExecutor)]
-                self._drop_executor()
-            for future in finished:
-                index = running.pop(future)
-                if future in lost:
-                    _check_tries(tries[index], future.exception())
-                    waiting.append(index)
-                    continue
-                for warning in set(future.result()) - told:
-                    warnings.warn_explicit(*warning)
-                    told.add(warning)
-                clock.stop(index)
-                done(tasks[index])
-            clock.look(running.values())
+                future = self._submit(call, tasks[index])
+                running[future] = index
+                future.add_done_callback(ended.put)
+            clock.look()
+            try:
+                future = ended.get(timeout=LOOK)
+            except Empty:
+                continue
+            if future not in running:  # lost with others
+                continue
+            lost = self._lost_with(future, running)
+            for other in lost:
+                index = running.pop(other)
+                _check_tries(tries[index], other.exception())
+                waiting.append(index)
+            if lost:
+                continue
+            for warning in set(future.result()) - told:
+                warnings.warn_explicit(*warning)
+                told.add(warning)
+            index = running.pop(future)
+            clock.stop(index)
+            done(tasks[index])
+
+    def _lost_with(
+        self, ended: "Future[list[Told]]", running: Iterable["Future[list[Told]]"]
+    ) -> "list[Future[list[Told]]]":
+        """Tasks that have lost their worker: none, this one, or all that ran in an executor that is broken."""
+        if isinstance(ended.exception(), LostWorkerError):
+            return [ended]
+        if not isinstance(ended.exception(), BrokenExecutor):
+            return []
+        wait(running)
+        if self._executor is not None:
+            # nobody writes any more when the tasks are begun again
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+        return [future for future in running if isinstance(future.exception(), BrokenExecutor)]
 
     def _submit(self, call: Callable[[T], None], task: T) -> "Future[list[Told]]":
         if self._executor is None:
@@ -145,12 +166,6 @@ class Workers:
 
     def _local(self) -> Executor:
         return ProcessPoolExecutor(self._count, multiprocessing.get_context("spawn"), _prepare)
-
-    def _drop_executor(self) -> None:
-        """Ends what is left of a broken executor: nobody writes any more when its tasks are begun again."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
 
     def _run_here(self, call: Callable[[T], None], tasks: Sequence[T], done: Callable[[T], None]) -> None:
         before = torch.get_num_threads()
@@ -172,20 +187,25 @@ class _Clock:
         self._began: dict[int, float] = {}
         self._rates: list[float] = []
         self._told: set[int] = set()
+        self._looked = time.monotonic()
 
     def start(self, index: int) -> None:
+        """A task begins, perhaps once more."""
         self._began[index] = time.monotonic()
 
     def stop(self, index: int) -> None:
+        """A task is done."""
         self._rates.append((time.monotonic() - self._began.pop(index)) / self._cost(index))
 
-    def look(self, running: Iterable[int]) -> None:
-        """Tells of each slow task once."""
-        if len(self._rates) < ENOUGH:
+    def look(self) -> None:
+        """Tells of each slow task once, and looks from time to time only."""
+        now = time.monotonic()
+        if now < self._looked + LOOK or len(self._rates) < ENOUGH:
             return
+        self._looked = now
         rate = statistics.median(self._rates)
-        for index in set(running) - self._told:
-            seconds, expected = time.monotonic() - self._began[index], rate * self._cost(index)
+        for index in self._began.keys() - self._told:
+            seconds, expected = now - self._began[index], rate * self._cost(index)
             if seconds > max(LONG, SLOW * expected):
                 self._told.add(index)
                 self._slow(index, seconds, expected)
