@@ -2,8 +2,8 @@
 
 Run as ``python benchmarks/engine.py [--seconds 10] [--tasks 8] [--ray]``: tasks of about so many seconds, each a
 training loop of a small network on one thread, in a plain loop, by one worker, by two, and with ``--ray`` by two of a
-cluster that is begun here. Processes are begun before the clock is, as a run begins them once; their start is given apart. The
-driver's own time for each task, and the bytes that a task takes to a worker and back, are measured too.
+cluster that is begun here. Processes are begun before the clock is, as a run begins them once; their start is given
+apart. The driver's own time for each task, and the bytes that a task takes to a worker and back, are measured too.
 """
 
 import argparse
