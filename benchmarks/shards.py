@@ -1,8 +1,8 @@
 """What breaks first in a run of very many shards: the driver, the store, or the workers that are lost.
 
-Run as ``python benchmarks/shards.py [--shards 100000] [--workers 10000] [--written N]``. Measured are a store of so many
-shards (a write, the list of what is missing, files and bytes) and the driver's time for a task by the number of
-workers. Simulated is the schedule of all shards on all workers by one driver that hands out a task at a time, with
+Run as ``python benchmarks/shards.py [--shards 100000] [--workers 10000] [--written N]``. Measured are a store of
+so many shards (a write, the list of what is missing, files and bytes) and the driver's time for a task by the number
+of workers. Simulated is the schedule of all shards on all workers by one driver that hands out a task at a time, with
 workers that are lost at random and come back.
 """
 
@@ -105,7 +105,8 @@ def simulate(
     """Hours of all shards, and the shares of the workers' time that are idle and lost.
 
     Each task takes about ``seconds`` (half to twice as long, alike in logarithm). The driver takes ``driver``
-    seconds to hand one out. A worker is lost at a rate, its task begins again on another, and it is back after five minutes.
+    seconds to hand one out. A worker is lost at a rate, its task begins again on another, and it is back after
+    five minutes.
     """
     free = [(0.0, worker) for worker in range(workers)]
     heapq.heapify(free)
