@@ -3,7 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.flags import (
+    Address,
+    Config,
+    DryRun,
+    Engine,
+    GpusPerTask,
+    Out,
+    Overwrite,
+    Workers,
+    cluster_of,
+    with_flags,
+    with_terminal,
+)
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis
 
@@ -14,6 +26,10 @@ def analyze(
     terminal: Terminal,
     out: Out = Path("runs/analyze"),
     config: Config = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    gpus_per_task: GpusPerTask = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     **flags: Any,
@@ -48,6 +64,7 @@ def analyze(
 
         suffice analyze builtin:mlp --out runs/mlp
     """
+    cluster = cluster_of(engine, address, gpus_per_task)
     asked = read_analysis(flags, config)
     from suffice.cli.answer import finish
     from suffice.cli.check import end_with_summary
@@ -62,4 +79,4 @@ def analyze(
     else:
         from suffice.runs.analyze import analyze as run
 
-        finish(run(asked, out, overwrite, terminal), out, terminal)
+        finish(run(asked, out, overwrite, terminal, workers, cluster), out, terminal)

@@ -140,6 +140,9 @@ FailIf = Annotated[
         '"probability<0.8 at 2000"; repeat the flag for each condition.',
     ),
 ]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Number of processes that run in parallel; results do not depend on it.")
+]
 Engine = Annotated[
     str, typer.Option("--engine", help='Where it runs: "local", or "ray" for a cluster (pip install "suffice\\[ray]").')
 ]

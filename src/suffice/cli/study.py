@@ -1,9 +1,7 @@
 """``suffice study MODEL DATA``."""
 
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from suffice.cli.flags import (
     Address,
@@ -13,17 +11,13 @@ from suffice.cli.flags import (
     GpusPerTask,
     Out,
     Overwrite,
+    Workers,
     cluster_of,
     with_flags,
     with_terminal,
 )
 from suffice.cli.terminal import Terminal
 from suffice.configuration import NO_FLAGS, StudyConfig, read_configuration
-
-Workers = Annotated[
-    int | None,
-    typer.Option("--workers", help="Number of processes that train in parallel (default: as many as fit)."),
-]
 
 
 @with_terminal
