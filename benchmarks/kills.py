@@ -26,7 +26,7 @@ from environment import save
 MODEL = ["builtin:tiny-vit", "builtin:digits"]
 WORKERS = 2
 COMMANDS = {
-    "ledger": ["analyze", *MODEL, "--samples", "1400", "--probes", "8", "--batch-size", "32"],
+    "ledger": ["analyze", *MODEL, "--samples", "1400", "--probes", "8", "--workers", str(WORKERS)],
     "study": [
         *["study", *MODEL, "--samples", "300", "--methods", "head,lora(2)", "--sizes", "30,60,100", "--seeds", "2"],
         *["--steps", "20", "--probes", "2", "--workers", str(WORKERS)],
@@ -157,7 +157,7 @@ def kill_once(kind: str, out: Path, whole: float, expected: Path, draw: random.R
         written_again=sum(
             after.get(path) != moment for path, moment in before.items() if not path.endswith("fine_tuning.pt")
         ),
-        in_flight=WORKERS if kind == "study" else 1,
+        in_flight=WORKERS if "--workers" in COMMANDS[kind] else 1,
         outlived=outlived,
         leftovers=len(leftovers(out)),
         same_result=result(out) == result(expected) and digest_of(out) == digest_of(expected),

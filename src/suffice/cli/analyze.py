@@ -18,6 +18,7 @@ from suffice.cli.flags import (
 )
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis
+from suffice.errors import InputError
 
 
 @with_terminal
@@ -36,7 +37,8 @@ def analyze(
 ) -> None:
     """Has the loss surface of an image or text classifier settled, and how many samples are enough?
 
-    Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted.
+    Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted; the
+    results do not depend on --workers and --engine.
 
     [bold]Examples[/bold]
 
@@ -73,6 +75,8 @@ def analyze(
         end_with_summary(asked, terminal)
         return
     if isinstance(asked, MLPConfig):
+        if workers is not None or cluster is not None:
+            raise InputError(f"{asked.model} runs in one process: leave out --workers and --engine")
         from suffice.runs.mlp import measure_mlps
 
         finish(measure_mlps(asked, out, overwrite, terminal), out, terminal)
