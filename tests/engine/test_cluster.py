@@ -84,6 +84,18 @@ def test_a_cluster_of_other_versions_is_said(fake):
     assert in_one_line(refusal)
 
 
+def test_a_request_to_terminate_stays_what_it_was(fake):
+    before = signal.getsignal(signal.SIGTERM)
+    fake.is_initialized, fake.init = lambda: False, lambda *_, **__: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    RayCluster().capacity(1)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_worker_without_suffice_is_said():
+    error = RuntimeError("failed to import on the worker\nModuleNotFoundError: No module named 'suffice'")
+    assert "a Ray worker has no module 'suffice'" in str(cluster._cause(error))
+
+
 def test_room_is_that_of_the_machines_that_live(fake):
     assert RayCluster().capacity(1) == 6
     assert RayCluster().capacity(2) == 3

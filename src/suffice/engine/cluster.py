@@ -5,9 +5,13 @@ import logging
 import math
 import os
 import platform
+import re
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +26,9 @@ PATIENCE = 5.0
 
 SOFTWARE = ("suffice", "torch", "numpy", "transformers", "peft", "scikit-learn")
 """Packages whose versions decide the numbers."""
+
+
+QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 @dataclass(frozen=True)
@@ -91,27 +98,34 @@ class RayCluster:
             raise InputError("--engine ray: Ray is not installed: pip install 'suffice[ray]'") from error
         if ray.is_initialized():
             return ray
-        address = self.address or os.environ.get("RAY_ADDRESS")
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if address is None:
-            # "local", as no address at all means any cluster that this machine knows of, also one that has ended
-            ray.init(
-                "local",
-                include_dashboard=False,
-                object_store_memory=STORE,
-                _node_ip_address="127.0.0.1",
-                **quiet,
-            )
-            return ray
-        _reach(address)
-        try:
-            ray.init(address, **quiet)
-        except Exception as error:
-            raise InputError(
-                f"--address {address}: Ray does not take this process into its cluster ({reason(error)}); the same "
-                "versions of Ray and Python are needed on all machines"
-            ) from error
+        address = os.environ.get("RAY_ADDRESS") if self.address is None else self.address
+        if address is not None:
+            _reach(address)
+        with _own_signals():
+            if address is None:
+                # "local", as no address at all means any cluster that this machine knows of, also one that has ended
+                own = {"include_dashboard": False, "object_store_memory": STORE, "_node_ip_address": "127.0.0.1"}
+                ray.init("local", **own, **QUIET)
+                return ray
+            try:
+                ray.init(address, **QUIET)
+            except Exception as error:
+                raise InputError(
+                    f"--address {address}: Ray does not take this process into its cluster ({reason(error)}); the same "
+                    "versions of Ray and Python are needed on all machines"
+                ) from error
         return ray
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Puts back what a request to terminate does: Ray takes it for itself when it connects."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 class _RayExecutor(Executor):
@@ -181,8 +195,9 @@ def software() -> dict[str, str]:
 
 def _cause(error: Any) -> BaseException:
     """What a call raised, without Ray's trace around it."""
-    if isinstance(error.cause, ModuleNotFoundError):
-        return InputError(f"a Ray worker has no module {error.cause.name!r}: install suffice on all machines")
+    absent = re.search(r"No module named '([\w.]+)'", str(error))
+    if absent:
+        return InputError(f"a Ray worker has no module {absent[1]!r}: install what this machine has on all machines")
     return error.cause if isinstance(error.cause, BaseException) else error
 
 

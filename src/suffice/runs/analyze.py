@@ -192,8 +192,14 @@ def _record(
             def done(shard: tuple[int, int]) -> None:
                 progress((shard[1] - shard[0]) * len(probes))
 
+            def slow(shard: tuple[int, int], seconds: float, expected: float) -> None:
+                watch.say(
+                    f"Slow: samples {shard[0]:,} to {shard[1] - 1:,} have run for {duration(seconds)}; as many others "
+                    f"took about {duration(expected)}."
+                )
+
             if workers is not None:
-                workers.run(call, [(rows.start, rows.stop) for rows in shards], done)
+                workers.run(call, [(rows.start, rows.stop) for rows in shards], done, slow)
 
         return record(problem, probes, store, config.batch_size, progress, None if workers is None else elsewhere)
 
