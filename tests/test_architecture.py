@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "checks": {"errors", "memory", "problem", "results"},
     "curvature": {"errors", "digest", "memory", "problem", "results", "storage", "checks", "shown"},
     "landscape": {"errors", "digest", "memory", "problem", "results", "storage", "curvature", "checks", "shown"},
-    "training": VALUES | {"problem", "data", "models", "checks"},
+    "training": VALUES | {"memory", "problem", "data", "models", "checks"},
     "forecasting": {"errors", "problem", "results", "curvature", "training", "checks"},
     "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "checks"},
     "closed_form": {"errors", "results"},

@@ -8,7 +8,7 @@ import pytest
 
 import suffice
 
-HEAVY = ("torch", "scipy", "matplotlib", "pandas", "plotly", "transformers", "peft", "sklearn", "zarr")
+HEAVY = ("torch", "ray", "scipy", "matplotlib", "pandas", "plotly", "transformers", "peft", "sklearn", "zarr")
 COMMANDS = ("demo", "check", "analyze", "curvature", "hessian", "study", "forecast", "curve", "report")
 
 

@@ -21,6 +21,7 @@ from suffice.curvature import (
 )
 from suffice.curvature.graphs import Graphs
 from suffice.curvature.sample_products import SampleProducts
+from suffice.errors import InputWarning
 from suffice.memory import Halving, has_run_out
 
 SAMPLES = 70
@@ -115,6 +116,13 @@ def test_a_sample_that_does_not_fit_is_refused_with_what_to_do(problem, name):
     problem.model.limit = 0
     with pytest.raises(InputError, match=r"with a single sample .*4503599627370496 bytes.*let fewer parameters move"):
         MEASURED[name](problem)
+
+
+def test_halved_batches_are_said(problem):
+    problem.model.limit = LIMIT
+    probes = Probes.sphere(problem, count=1)
+    with pytest.warns(InputWarning, match="memory ran out with batches of 16 samples; they are halved to 8"):
+        record(problem, probes, batch_size=32)
 
 
 def test_products_of_samples_are_halved(problem, monkeypatch):

@@ -1,5 +1,6 @@
 """Memory that runs out: how to tell, and batches that are halved then."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TypeVar, final
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from suffice.errors import InputError, reason
+from suffice.errors import InputError, InputWarning, reason
 
 Found = TypeVar("Found")
 
@@ -77,6 +78,8 @@ class Halving:
                 if len(some) == 1:
                     raise too_large(error) from error
                 self.size = (len(some) + 1) // 2
+                ran_out = f"memory ran out with batches of {len(some)} samples; they are halved to {self.size}"
+                warnings.warn(ran_out, InputWarning, stacklevel=2)
                 continue  # after this clause, as the error keeps alive what the run had made
             yield found
             start += len(some)

@@ -24,11 +24,13 @@ from suffice.configuration import (
     StudyConfig,
 )
 
+SHARED_OUT = {"workers", "engine", "address", "gpus_per_task"}
 KEYS = {
-    "analyze": set(AnalyzeConfig.model_fields) - {"model", "data", *WRITTEN} | {"fine_tune", "out", "config"},
+    "analyze": set(AnalyzeConfig.model_fields) - {"model", "data", *WRITTEN}
+    | {"fine_tune", *SHARED_OUT, "out", "config"},
     "curvature": set(CurvatureConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},
     "hessian": set(HessianConfig.model_fields) - WRITTEN | {"out", "config"},
-    "study": set(StudyConfig.model_fields) - {"model", "data", *NO_FLAGS} | {"workers", "out", "config"},
+    "study": set(StudyConfig.model_fields) - {"model", "data", *NO_FLAGS} | {*SHARED_OUT, "out", "config"},
     "forecast": set(ForecastConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},
     "curve": set(CurveConfig.model_fields) - {"scores", *WRITTEN} | {"out", "config"},
 }

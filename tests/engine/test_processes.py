@@ -9,13 +9,14 @@ import sys
 import textwrap
 import time
 import warnings
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
-from suffice.engine import Workers
+from suffice.engine import Workers, processes
 from suffice.errors import InputError, InputWarning
 
 
@@ -45,10 +46,13 @@ def fail_at_zero(folder, task):
     time.sleep(600)
 
 
-def kill_itself(folder, task):
+def kill_itself(folder, times, task):
     if task == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.05)
+        tries = len(list(Path(folder).glob("1.try-*")))
+        Path(folder, f"1.try-{tries}").touch()
+        if tries < times:
+            os.kill(os.getpid(), signal.SIGKILL)
+    Path(folder, f"{task}.finished").write_text(str(task))
 
 
 def results(folder):
@@ -102,12 +106,79 @@ def test_an_error_of_a_task_comes_through_and_the_other_processes_end(tmp_path):
         bystander.join()
 
 
-def test_a_killed_worker_is_said_in_one_line(tmp_path):
-    with pytest.raises(InputError, match="where memory is short") as refusal, Workers(2, threads=1) as workers:
-        workers.run(functools.partial(kill_itself, str(tmp_path)), range(4))
+def test_a_task_that_loses_its_worker_each_time_is_said_in_one_line(tmp_path):
+    lost = pytest.warns(InputWarning, match="begun again, 3 times at most")
+    with lost, pytest.raises(InputError, match="where memory is short") as refusal, Workers(2, threads=1) as workers:
+        workers.run(functools.partial(kill_itself, str(tmp_path), 99), range(3))
     assert "fewer --workers" in str(refusal.value)
     assert "\n" not in str(refusal.value)
+    assert len(list(tmp_path.glob("1.try-*"))) == processes.TRIES
     wait_for(lambda: multiprocessing.active_children() == [])
+
+
+def test_a_task_that_loses_its_worker_once_is_done_on_another(tmp_path):
+    done = []
+    with pytest.warns(InputWarning, match="begun again"), Workers(2, threads=1) as workers:
+        workers.run(functools.partial(kill_itself, str(tmp_path), 1), range(4), done.append)
+    assert sorted(done) == [0, 1, 2, 3]
+    assert len(list(tmp_path.glob("1.try-*"))) == 2
+    assert {file.read_text() for file in tmp_path.glob("*.finished")} == {"0", "1", "2", "3"}
+
+
+class Counting(ThreadPoolExecutor):
+    """Somebody's executor, which keeps how many of its tasks were not finished at a time."""
+
+    most = unfinished = 0
+
+    def submit(self, call, /, *arguments, **named):
+        self.unfinished += 1
+        self.most = max(self.most, self.unfinished)
+        future = super().submit(call, *arguments, **named)
+        future.add_done_callback(lambda _: setattr(self, "unfinished", self.unfinished - 1))
+        return future
+
+
+def test_tasks_run_in_any_executor_and_no_more_are_handed_out_than_it_has_workers():
+    executor, seen, done = Counting(3), [], []
+    with Workers(3, torch.get_num_threads(), lambda: executor) as workers:
+        workers.run(seen.append, range(50), done.append)
+    assert sorted(seen) == sorted(done) == list(range(50))
+    assert 1 < executor.most <= 3
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(print)
+
+
+class Breaks(Executor):
+    """An executor that is broken when it begins."""
+
+    def submit(self, call, /, *arguments, **named):
+        raise BrokenExecutor("no machine is left")
+
+
+def test_an_executor_that_cannot_begin_is_given_up():
+    begun = []
+    with pytest.warns(InputWarning), pytest.raises(InputError, match="3 times"), Workers(2, 1, Breaks) as workers:
+        workers.run(begun.append, range(5))
+    assert begun == []
+
+
+def test_a_slow_task_is_told_once(monkeypatch):
+    monkeypatch.setattr(processes, "LONG", 0.2)
+    monkeypatch.setattr(processes, "LOOK", 0.02)
+    told = []
+    costs = {0: 1.0, 1: 1.0, 2: 1.0, 3: 40.0, 4: 1.0}
+    seconds = {0: 0.05, 1: 0.05, 2: 0.05, 3: 1.0, 4: 1.0}
+    with Workers(2, torch.get_num_threads(), functools.partial(ThreadPoolExecutor, 2)) as workers:
+        workers.run(
+            lambda task: time.sleep(seconds[task]),
+            range(5),
+            slow=lambda task, until_now, expected: told.append((task, until_now, expected)),
+            cost=costs.get,
+        )
+    # the fourth takes as long as the last, but was expected to
+    assert [task for task, *_ in told] == [4]
+    assert told[0][1] > max(0.2, 4 * told[0][2])
+    assert told[0][2] >= 0.05
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):

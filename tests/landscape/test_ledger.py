@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 from suffice import InputError, Ledger, Probes, Problem, record
+from suffice.landscape import record_shard
 from suffice.landscape.ledger import AGAIN
 
 SAMPLES, PROBES, BATCH = 10, 3, 3
@@ -624,3 +625,36 @@ def test_a_store_of_losses_that_changed_for_some_samples_only_is_not_used(tmp_pa
     other = problem_of(**after, dataset=dataset, order="source")
     with pytest.raises(InputError, match="another store|other"):
         record(other, probes_of(other), store=tmp_path, batch_size=2)
+
+
+def test_shards_are_measured_elsewhere_after_the_first_and_what_is_missing_then_here(tmp_path, one_batch_shards):
+    problem = problem_of()
+    probes = probes_of(problem)
+    expected = record(problem, probes, store=tmp_path / "here", batch_size=BATCH)
+    asked = []
+
+    def elsewhere(shards):
+        asked.extend(shards)
+        for rows in shards[1:]:
+            record_shard(problem, probes, tmp_path / "there", rows)
+
+    problem = problem_of()
+    found = record(problem, probes, store=tmp_path / "there", batch_size=BATCH, elsewhere=elsewhere)
+    assert [rows.start for rows in asked] == list(range(BATCH, SAMPLES, BATCH))
+    assert np.array_equal(found.losses, expected.losses)
+    asked.clear()
+    record(problem, probes, store=tmp_path / "there", batch_size=BATCH, elsewhere=elsewhere)
+    assert asked == []
+
+
+def test_a_worker_with_other_weights_or_samples_is_refused(tmp_path):
+    problem = problem_of()
+    record(problem, probes_of(problem), store=tmp_path, batch_size=BATCH)
+    other = problem_of()
+    probes = probes_of(other)
+    with torch.no_grad():
+        next(iter(other.moving.values())).add_(1e-3)
+    with pytest.raises(InputError, match="begun with other weights"):
+        record_shard(other, probes, tmp_path, slice(0, BATCH))
+    with pytest.raises(InputError, match="no stored array"):
+        record_shard(problem, probes_of(problem), tmp_path / "nowhere", slice(0, BATCH))

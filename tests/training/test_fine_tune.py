@@ -281,3 +281,15 @@ def test_an_optimizer_that_is_not_known_is_refused():
 def test_a_validation_loss_goes_without_a_checkpoint(tmp_path):
     with pytest.raises(InputError, match="keeps no checkpoint"):
         fine_tune(problem_of(), SETTINGS, tmp_path / "checkpoint", validate=lambda: 0.0)
+
+
+def test_memory_that_runs_out_is_refused_as_other_batches_would_end_elsewhere(monkeypatch):
+    problem = suffice.Problem(nn.Linear(3, 2), TensorDataset(torch.randn(20, 3), torch.arange(20) % 2), checks=False)
+
+    def run_out(*_):
+        raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+
+    monkeypatch.setattr("suffice.training.fine_tune._set_gradients", run_out)
+    with pytest.raises(InputError, match=r"batches of 8 samples.*20 GiB.*a smaller --train-batch-size") as refusal:
+        fine_tune(problem, FineTuning(batch_size=8))
+    assert "\n" not in str(refusal.value)

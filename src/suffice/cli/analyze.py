@@ -3,9 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.flags import (
+    Address,
+    Config,
+    DryRun,
+    Engine,
+    GpusPerTask,
+    Out,
+    Overwrite,
+    Workers,
+    cluster_of,
+    with_flags,
+    with_terminal,
+)
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis
+from suffice.errors import InputError
 
 
 @with_terminal
@@ -14,13 +27,18 @@ def analyze(
     terminal: Terminal,
     out: Out = Path("runs/analyze"),
     config: Config = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    gpus_per_task: GpusPerTask = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
     """Has the loss surface of an image or text classifier settled, and how many samples are enough?
 
-    Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted.
+    Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted; the
+    results do not depend on --workers and --engine.
 
     [bold]Examples[/bold]
 
@@ -48,6 +66,7 @@ def analyze(
 
         suffice analyze builtin:mlp --out runs/mlp
     """
+    cluster = cluster_of(engine, address, gpus_per_task)
     asked = read_analysis(flags, config)
     from suffice.cli.answer import finish
     from suffice.cli.check import end_with_summary
@@ -56,10 +75,12 @@ def analyze(
         end_with_summary(asked, terminal)
         return
     if isinstance(asked, MLPConfig):
+        if workers is not None or cluster is not None:
+            raise InputError(f"{asked.model} runs in one process: leave out --workers and --engine")
         from suffice.runs.mlp import measure_mlps
 
         finish(measure_mlps(asked, out, overwrite, terminal), out, terminal)
     else:
         from suffice.runs.analyze import analyze as run
 
-        finish(run(asked, out, overwrite, terminal), out, terminal)
+        finish(run(asked, out, overwrite, terminal, workers, cluster), out, terminal)

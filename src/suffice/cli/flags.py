@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
@@ -13,6 +13,10 @@ from pydantic.fields import FieldInfo
 from suffice import __version__
 from suffice.cli.terminal import Terminal
 from suffice.configuration import Config as Configuration
+from suffice.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from suffice.engine import RayCluster
 
 POSITIONAL = ("model", "data", "scores")
 
@@ -152,3 +156,35 @@ FailIf = Annotated[
         '"probability<0.8 at 2000"; repeat the flag for each condition.',
     ),
 ]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Number of processes that run in parallel; results do not depend on it.")
+]
+Engine = Annotated[
+    str, typer.Option("--engine", help='Where it runs: "local", or "ray" for a cluster (pip install "suffice\\[ray]").')
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="HOST:PORT of a running Ray cluster (default: RAY_ADDRESS, or one begun here)."),
+]
+GpusPerTask = Annotated[
+    float | None,
+    typer.Option("--gpus-per-task", help="Share of a GPU that a task takes on a Ray cluster (default: 0)."),
+]
+
+
+def cluster_of(engine: str, address: str | None, gpus_per_task: float | None) -> "RayCluster | None":
+    """The cluster that flags ask for; none for this machine.
+
+    Raises:
+        InputError: another engine, or flags of a cluster without one.
+    """
+    if engine == "local":
+        for name, value in (("--address", address), ("--gpus-per-task", gpus_per_task)):
+            if value is not None:
+                raise InputError(f"{name} {value}: is for a cluster; add --engine ray")
+        return None
+    if engine != "ray":
+        raise InputError(f"--engine {engine}: give local or ray{nearest(engine, ['local', 'ray'])}")
+    from suffice.engine import RayCluster
+
+    return RayCluster(address, gpus_per_task or 0.0)

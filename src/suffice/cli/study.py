@@ -1,18 +1,23 @@
 """``suffice study MODEL DATA``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.flags import (
+    Address,
+    Config,
+    DryRun,
+    Engine,
+    GpusPerTask,
+    Out,
+    Overwrite,
+    Workers,
+    cluster_of,
+    with_flags,
+    with_terminal,
+)
 from suffice.cli.terminal import Terminal
 from suffice.configuration import NO_FLAGS, StudyConfig, read_configuration
-
-Workers = Annotated[
-    int | None,
-    typer.Option("--workers", help="Number of processes that train in parallel (default: one for each core)."),
-]
 
 
 @with_terminal
@@ -22,6 +27,9 @@ def study(
     out: Out = Path("runs/study"),
     config: Config = None,
     workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    gpus_per_task: GpusPerTask = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     **flags: Any,
@@ -31,7 +39,7 @@ def study(
     Trains by each method on nested subsets of the data with several seeds, and measures loss and accuracy on test data.
     Measures the loss surface at the trained weights, and compares k* with the size at which test loss and accuracy
     settle. Writes OUT/report.html, OUT/result.json, OUT/cells.csv and OUT/figures. The same command resumes a run that
-    was interrupted; the results do not depend on --workers.
+    was interrupted; the results do not depend on --workers and --engine.
 
     [bold]Examples[/bold]
 
@@ -46,7 +54,12 @@ def study(
     A table of texts without a header: the text in column 3, a rating in column 2:
 
         suffice study ./minilm reviews.tsv --text-column 3 --label-column 2 --threshold 0 --metrics f1,auroc
+
+    On a cluster of Ray, from a folder that all machines share, four trainings to a GPU:
+
+        suffice study ./dinov2-small ./train --engine ray --address 10.0.0.7:6379 --gpus-per-task 0.25
     """
+    cluster = cluster_of(engine, address, gpus_per_task)
     asked = read_configuration(StudyConfig, flags, config)
     from suffice.cli.answer import finish
     from suffice.cli.check import end_with_summary
@@ -55,4 +68,4 @@ def study(
     if dry_run:
         end_with_summary(asked, terminal)
         return
-    finish(run(asked, out, workers, overwrite, terminal), out, terminal)
+    finish(run(asked, out, workers, overwrite, terminal, cluster), out, terminal)

@@ -16,6 +16,9 @@ from rich.segment import Segment
 
 from suffice.errors import InputError, InputWarning, printable
 
+DAY = 86_400.0
+"""Seconds."""
+
 
 class Terminal:
     """A `suffice.runs.watch.Watch`: tells what a run does on standard error, and its answer on standard output.
@@ -91,7 +94,8 @@ class Terminal:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.messages) as bar:
+        # the time left is told from the whole run: a part of it may take minutes
+        with Progress(*columns, console=self.messages, speed_estimate_period=DAY) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.advance(task, done)
 

@@ -1,6 +1,7 @@
-"""Where work runs: on which device, in this process or in several."""
+"""Where work runs: on which device, in this process, in several, or on a cluster."""
 
+from suffice.engine.cluster import RayCluster
 from suffice.engine.device import choose_device
 from suffice.engine.processes import Workers
 
-__all__ = ["Workers", "choose_device"]
+__all__ = ["RayCluster", "Workers", "choose_device"]

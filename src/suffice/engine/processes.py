@@ -3,11 +3,14 @@
 import multiprocessing
 import os
 import signal
+import statistics
 import threading
+import time
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from queue import Empty, SimpleQueue
 from typing import TypeAlias, TypeVar
 
 import torch
@@ -19,15 +22,35 @@ T = TypeVar("T")
 Told: TypeAlias = tuple[str, type[Warning], str, int]
 """A warning: its message, category, file and line."""
 
+TRIES = 3
+"""Times that a task is begun, where each worker that had it was lost."""
+
+LOOK = 1.0
+"""Seconds between looks at the tasks that run."""
+
+SLOW, LONG = 4.0, 30.0
+"""A task is slow that has run so many times as long as others of its cost, and at least so many seconds."""
+
+ENOUGH = 3
+"""Finished tasks from which it is known how long others should take."""
+
+
+class LostWorkerError(Exception):
+    """The process that had a task is gone, and the executor goes on without it."""
+
 
 class Workers:
     """Runs independent tasks; a context, which ends with the processes that it has begun.
 
-    Each process runs torch on ``threads`` threads, this one too, so that the bits do not depend on ``count``.
+    Each process runs torch on ``threads`` threads, this one too, so that the bits do not depend on ``count``. Where a
+    worker dies, its task is begun again on another, `TRIES` times in all.
 
     Args:
-        count: number of processes; with 1 everything runs in this one.
+        count: number of processes; with 1 everything runs in this one, unless ``begin`` is given.
         threads: of each process.
+        begin: begins the executor that runs the tasks: any of the kind of `concurrent.futures.Executor` whose calls run
+            in processes of their own, such as those of joblib's loky, Dask, mpi4py and `RayCluster`. It is called
+            again where an executor breaks. By default, processes of this machine.
 
     Example:
         >>> with Workers(count=1, threads=1) as workers:
@@ -36,10 +59,11 @@ class Workers:
         two
     """
 
-    def __init__(self, count: int, threads: int) -> None:
+    def __init__(self, count: int, threads: int, begin: Callable[[], Executor] | None = None) -> None:
         self._count = count
         self._threads = threads
-        self._executor: ProcessPoolExecutor | None = None
+        self._begin = begin
+        self._executor: Executor | None = None
         self._others: list[multiprocessing.process.BaseProcess] = []
 
     def __enter__(self) -> "Workers":
@@ -59,38 +83,89 @@ class Workers:
         call: Callable[[T], None],
         tasks: Sequence[T],
         done: Callable[[T], None] = lambda task: None,
+        slow: Callable[[T, float, float], None] = lambda task, seconds, expected: None,
+        cost: Callable[[T], float] = lambda task: 1.0,
     ) -> None:
         """Calls ``call(task)`` for each task, in any order; a call leaves its result on disk.
+
+        No more tasks are handed out than there are workers, so memory does not grow with their number.
 
         Args:
             call: a function of a module, or a ``functools.partial`` of one; it and the tasks must be picklable.
             tasks: what to call it with.
             done: called in this process when a task is finished.
+            slow: called once in this process for a task that runs much longer than the others did, with its seconds
+                until now and those expected.
+            cost: of a task, in any unit.
 
         Raises:
-            InputError: a process was killed, as happens where memory is short. What a call raises comes through, and
-                what the calls warn of is warned of here, each once.
+            InputError: a task lost its worker `TRIES` times, as happens where memory is short. What a call raises comes
+                through, and what the calls warn of is warned of here, each once.
         """
-        if self._count == 1 or not tasks:
+        if (self._begin is None and self._count == 1) or not tasks:
             self._run_here(call, tasks, done)
             return
+        waiting, tries, told = deque(range(len(tasks))), Counter[int](), set[Told]()
+        running: dict[Future[list[Told]], int] = {}
+        ended: SimpleQueue[Future[list[Told]]] = SimpleQueue()
+        clock = _Clock(lambda index: cost(tasks[index]), lambda index, *seconds: slow(tasks[index], *seconds))
+        while waiting or running:
+            while waiting and len(running) < self._count:
+                index = waiting.popleft()
+                tries[index] += 1
+                clock.start(index)
+                future = self._submit(call, tasks[index])
+                running[future] = index
+                future.add_done_callback(ended.put)
+            clock.look()
+            try:
+                future = ended.get(timeout=LOOK)
+            except Empty:
+                continue
+            if future not in running:  # lost with others
+                continue
+            lost = self._lost_with(future, running)
+            for other in lost:
+                index = running.pop(other)
+                _check_tries(tries[index], other.exception())
+                waiting.append(index)
+            if lost:
+                continue
+            for warning in set(future.result()) - told:
+                warnings.warn_explicit(*warning)
+                told.add(warning)
+            index = running.pop(future)
+            clock.stop(index)
+            done(tasks[index])
+
+    def _lost_with(
+        self, ended: "Future[list[Told]]", running: Iterable["Future[list[Told]]"]
+    ) -> "list[Future[list[Told]]]":
+        """Tasks that have lost their worker: none, this one, or all that ran in an executor that is broken."""
+        if isinstance(ended.exception(), LostWorkerError):
+            return [ended]
+        if not isinstance(ended.exception(), BrokenExecutor):
+            return []
+        wait(running)
+        if self._executor is not None:
+            # nobody writes any more when the tasks are begun again
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+        return [future for future in running if isinstance(future.exception(), BrokenExecutor)]
+
+    def _submit(self, call: Callable[[T], None], task: T) -> "Future[list[Told]]":
         if self._executor is None:
             self._others = multiprocessing.active_children()
-            context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(self._count, context, _begin, (self._threads,))
-        futures = {self._executor.submit(_call, call, task): task for task in tasks}
-        told: set[Told] = set()
+            self._executor = self._local() if self._begin is None else self._begin()
         try:
-            for future in as_completed(futures):
-                for warning in set(future.result()) - told:
-                    warnings.warn_explicit(*warning)
-                    told.add(warning)
-                done(futures[future])
-        except BrokenProcessPool as error:
-            raise InputError(
-                "a worker process was killed, as happens where memory is short; what was finished is kept: the same "
-                "command with fewer --workers goes on from there"
-            ) from error
+            return self._executor.submit(_call, self._threads, call, task)
+        except BrokenExecutor as error:  # between two looks; counts as one that ran
+            broken: Future[list[Told]] = Future()
+            broken.set_exception(error)
+            return broken
+
+    def _local(self) -> Executor:
+        return ProcessPoolExecutor(self._count, multiprocessing.get_context("spawn"), _prepare)
 
     def _run_here(self, call: Callable[[T], None], tasks: Sequence[T], done: Callable[[T], None]) -> None:
         before = torch.get_num_threads()
@@ -103,8 +178,57 @@ class Workers:
             torch.set_num_threads(before)
 
 
-def _call(call: Callable[[T], None], task: T) -> list[Told]:
+class _Clock:
+    """How long tasks take for their cost, and which one takes much longer."""
+
+    def __init__(self, cost: Callable[[int], float], slow: Callable[[int, float, float], None]) -> None:
+        self._cost = cost
+        self._slow = slow
+        self._began: dict[int, float] = {}
+        self._rates: list[float] = []
+        self._told: set[int] = set()
+        self._looked = time.monotonic()
+
+    def start(self, index: int) -> None:
+        """A task begins, perhaps once more."""
+        self._began[index] = time.monotonic()
+
+    def stop(self, index: int) -> None:
+        """A task is done."""
+        self._rates.append((time.monotonic() - self._began.pop(index)) / self._cost(index))
+
+    def look(self) -> None:
+        """Tells of each slow task once, and looks from time to time only."""
+        now = time.monotonic()
+        if now < self._looked + LOOK or len(self._rates) < ENOUGH:
+            return
+        self._looked = now
+        rate = statistics.median(self._rates)
+        for index in self._began.keys() - self._told:
+            seconds, expected = now - self._began[index], rate * self._cost(index)
+            if seconds > max(LONG, SLOW * expected):
+                self._told.add(index)
+                self._slow(index, seconds, expected)
+
+
+def _check_tries(tries: int, error: BaseException | None) -> None:
+    """Refuses to begin a task once more that has lost so many workers."""
+    if tries >= TRIES:
+        raise InputError(
+            f"a task lost its worker process {TRIES} times, as happens where memory is short; what was finished is "
+            "kept: the same command with fewer --workers goes on from there"
+        ) from error
+    warnings.warn(
+        f"a worker process was lost, as happens where memory is short or a machine is taken away; its task is begun "
+        f"again, {TRIES} times at most",
+        InputWarning,
+        stacklevel=3,
+    )
+
+
+def _call(threads: int, call: Callable[[T], None], task: T) -> list[Told]:
     """Calls in a worker, and gives what the call has warned of."""
+    torch.set_num_threads(threads)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
         call(task)
@@ -116,10 +240,9 @@ def _told_as(category: type[Warning]) -> type[Warning]:
     return next(kind for kind in category.__mro__ if kind is InputWarning or kind.__module__ == "builtins")
 
 
-def _begin(threads: int) -> None:
-    """Prepares a worker: it ends with its parent, which alone hears Ctrl-C."""
+def _prepare() -> None:
+    """Prepares a worker of this machine: it ends with its parent, which alone hears Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -4,7 +4,7 @@ from suffice.landscape.bound import Bound
 from suffice.landscape.convergence import Convergence, root_mean_square
 from suffice.landscape.expansion import Expansion, Shares, expansion
 from suffice.landscape.gaussian import GaussianMoments, gaussian_moments
-from suffice.landscape.ledger import Ledger, record
+from suffice.landscape.ledger import Ledger, record, record_shard
 from suffice.landscape.plane import Plane
 from suffice.landscape.probes import Probes
 from suffice.landscape.rate import LogSlope, log_slope, moving_average
@@ -28,6 +28,7 @@ __all__ = [
     "log_slope",
     "moving_average",
     "record",
+    "record_shard",
     "root_mean_square",
     "surface",
 ]

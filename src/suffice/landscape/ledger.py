@@ -121,6 +121,7 @@ def record(
     store: str | Path | None = None,
     batch_size: int | Literal["auto"] = "auto",
     progress: Callable[[int], None] = lambda losses: None,
+    elsewhere: Callable[[Sequence[slice]], None] | None = None,
 ) -> Ledger:
     """Measures the loss of every sample at every probe, in one pass over the data.
 
@@ -134,6 +135,8 @@ def record(
         store: a folder to keep the ledger in; None keeps it in memory.
         batch_size: samples to run at a time; "auto" takes the size that runs fastest, from the size of the activations.
         progress: called with the number of losses measured, or found in the store, since the last call.
+        elsewhere: called with the shards that are missing after the first, to measure them by `record_shard` in other
+            processes; those that are missing after that are measured here.
 
     Before the first measurement the guards of `suffice.checks` run, unless the problem says otherwise.
 
@@ -177,6 +180,7 @@ def record(
             with atomic_write(folder / INDEX) as file:
                 np.save(file, problem.index, allow_pickle=False)
         missing = shards.missing()
+        is_new = bool(missing)
         finished = [rows for rows in shards.shards() if rows not in missing]
         if finished:
             _check_same(problem, probes, shards, finished, size, halving)
@@ -189,9 +193,34 @@ def record(
                 _check_moves(problem, probes, first, halving.size)
                 if len(shards.shards()) > LONG:
                     check_recorded(problem, first[:, 0], size, len(problem) * len(probes))
-        if missing:
+                later = [rows for rows in missing if rows.start > 0]
+                if elsewhere is not None and later:
+                    elsewhere(later)
+                    missing = shards.missing()
+        if is_new:
             check_recorded(problem, shards.read()[:, 0], size, len(problem) * len(probes))
     return Ledger(shards, problem.index)
+
+
+def record_shard(problem: Problem, probes: Probes, store: str | Path, rows: slice) -> None:
+    """Measures one shard of a ledger that `record` has begun in another process.
+
+    Args:
+        problem: with the same samples, weights and order.
+        probes: the same.
+        store: the folder that `record` was given.
+        rows: of the shard.
+
+    Raises:
+        InputError: there is no such store, or it is one of other weights or probes.
+    """
+    shards = RowShards.open(Path(store) / LOSSES)
+    identity = shards.identity
+    own = {"weights": _weights(problem), "order": digest(problem.index), "distance": probes.distance.tolist()}
+    if any(identity[name] != value for name, value in own.items()):
+        raise InputError(f"{store} is begun with other weights, samples or probes than a worker has: begin it anew")
+    with problem.measuring():
+        shards.write(rows, _measure(problem, probes, rows, Halving(identity["batch_size"]), lambda losses: None))
 
 
 def checked_sizes(sizes: Sequence[int], samples: int) -> Int64[np.ndarray, " sizes"]:
@@ -271,12 +300,16 @@ def _check_same(
 def _contents(problem: Problem, probes: Probes) -> dict[str, Any]:
     """What decides the losses: samples, weights, points and loss; a callable loss cannot be told from another."""
     return {
-        "weights": digest(dict(problem.model.named_buffers()) | problem.model.state_dict()),
+        "weights": _weights(problem),
         "samples": digest_of_samples(problem.dataset),
         "order": digest(problem.index),
         "probes": probes.description,
         "loss": "callable" if callable(problem.loss) else problem.loss,
     }
+
+
+def _weights(problem: Problem) -> str:
+    return digest(dict(problem.model.named_buffers()) | problem.model.state_dict())
 
 
 def _read_index(file: Path, order: str) -> Int64[np.ndarray, " samples"]:

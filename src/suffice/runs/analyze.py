@@ -1,18 +1,22 @@
 """From a model and its samples to a sufficient size: fine-tune, record losses, read the curves."""
 
+import functools
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from suffice.configuration import AnalyzeConfig, CurvatureConfig, MeasuredConfig
 from suffice.data import LabelledSamples, groups_of
+from suffice.engine import RayCluster, Workers
 from suffice.errors import InputError
-from suffice.landscape import Convergence, Ledger, Probes, record, root_mean_square
+from suffice.landscape import Convergence, Ledger, Probes, record, record_shard, root_mean_square
 from suffice.landscape.convergence import CRITERIA, bounded
 from suffice.models import Classifier
 from suffice.problem import Batch, Problem, fastest_batch_size, norm
@@ -39,7 +43,14 @@ DRAWN = frozenset({"tolerance", "points", "curvature"})
 """Settings that may change without a new measurement of the losses."""
 
 
-def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT) -> AnalysisResult:
+def analyze(
+    config: AnalyzeConfig,
+    out: Path,
+    overwrite: bool = False,
+    watch: Watch = SILENT,
+    workers: int | None = None,
+    cluster: RayCluster | None = None,
+) -> AnalysisResult:
     """Measures how the loss surface settles around a classifier, and writes ``result.json``.
 
     A run with the same settings in the same folder is resumed.
@@ -49,6 +60,10 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         out: the run's folder.
         overwrite: replace a run with other settings.
         watch: told what is done and how long it should take; silent by default.
+        workers: number of processes that measure losses; by default this one, or as many as the cluster has room for.
+            Each has as many threads as this one, and the results do not depend on their number.
+        cluster: where the processes run; on this machine by default. All its machines must see ``out``, the model and
+            the data under the same paths.
 
     Raises:
         InputError: bad input of any kind; finished work stays in the folder.
@@ -60,9 +75,17 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
         (48, 12, 'remaining')
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers = {workers}: must be at least 1")
+    threads = torch.get_num_threads()
+    count = workers or (1 if cluster is None else cluster.capacity(threads))
+    begin = None if cluster is None else functools.partial(cluster.executor, threads)
     samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)
-    with open_folder(out, config, contents, overwrite, free=DRAWN) as run:
+    with (
+        open_folder(out, config, contents, overwrite, free=DRAWN) as run,
+        Workers(count, threads, begin) as processes,
+    ):
         if not run.resumed:
             read_all(samples, problems.rows, watch)
             if unseen is not None and problems.held_out is not None:
@@ -71,10 +94,11 @@ def analyze(config: AnalyzeConfig, out: Path, overwrite: bool = False, watch: Wa
         if config.method is not None:
             train(config, problems.at_hand, classifier, run.path / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
-        ledger = _record(problems.at_hand, probes, run.path / "ledger", config, watch)
+        shared = processes if count > 1 or cluster is not None else None
+        ledger = _record(problems.at_hand, probes, run.path / "ledger", config, watch, shared)
         held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
-            held_out = _record(problems.held_out, probes, run.path / "held_out_ledger", config, watch)
+            held_out = _record(problems.held_out, probes, run.path / "held_out_ledger", config, watch, shared)
             if classifier.task == "classification":
                 accuracy = _accuracy(problems.held_out, classifier, run.path / "held_out_errors", config)
             else:
@@ -157,9 +181,48 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
     )
 
 
-def _record(problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig, watch: Watch) -> Ledger:
+def _record(
+    problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig, watch: Watch, workers: Workers | None
+) -> Ledger:
+    """The ledger in a folder, whose shards are measured by workers if there are any."""
     with watch.progress("measuring", len(problem) * len(probes)) as progress:
-        return record(problem, probes, store, config.batch_size, progress)
+
+        def elsewhere(shards: Sequence[slice]) -> None:
+            call = functools.partial(_measure_shard, config.model_dump_json(), str(store))
+
+            def done(shard: tuple[int, int]) -> None:
+                progress((shard[1] - shard[0]) * len(probes))
+
+            def slow(shard: tuple[int, int], seconds: float, expected: float) -> None:
+                watch.say(
+                    f"Slow: samples {shard[0]:,} to {shard[1] - 1:,} have run for {duration(seconds)}; as many others "
+                    f"took about {duration(expected)}."
+                )
+
+            if workers is not None:
+                workers.run(call, [(rows.start, rows.stop) for rows in shards], done, slow)
+
+        return record(problem, probes, store, config.batch_size, progress, None if workers is None else elsewhere)
+
+
+@functools.lru_cache(maxsize=1)
+def _there(config: str, out: str) -> tuple[_Problems, Probes]:
+    """The problems and probes of a run, as a worker has them, which keeps them from shard to shard."""
+    asked = AnalyzeConfig.model_validate_json(config)
+    samples, classifier, unseen = load(asked, SILENT)
+    problems = _problems(asked, samples, classifier, unseen)
+    if asked.method is not None:
+        train(asked, problems.at_hand, classifier, Path(out) / "fine_tuning.pt", SILENT)  # was trained: reads it
+    return problems, Probes.sphere(problems.at_hand, asked.radius, asked.probes, asked.seed)
+
+
+def _measure_shard(config: str, store: str, shard: tuple[int, int]) -> None:
+    """One shard, in a worker."""
+    folder = Path(store)
+    problems, probes = _there(config, str(folder.parent))
+    problem = problems.at_hand if folder.name == "ledger" else problems.held_out
+    if problem is not None:
+        record_shard(problem, probes, folder, slice(*shard))
 
 
 def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: AnalyzeConfig) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from suffice.configuration import StudyConfig
-from suffice.engine import Workers, choose_device
+from suffice.engine import RayCluster, Workers, choose_device
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
 from suffice.runs.folder import open_folder, write_result
@@ -44,6 +44,7 @@ def study(
     workers: int | None = None,
     overwrite: bool = False,
     watch: Watch = SILENT,
+    cluster: RayCluster | None = None,
 ) -> StudyResult:
     """Trains by each method at each size with each seed, checks k*, and writes ``result.json`` and ``cells.csv``.
 
@@ -54,10 +55,12 @@ def study(
     Args:
         config: the model, the data, the methods and the sizes.
         out: the run's folder.
-        workers: number of parallel processes; one for each ``config.threads`` cores by default. The results do not
-            depend on it.
+        workers: number of parallel processes; one for each ``config.threads`` cores by default, or as many as the
+            cluster has room for. The results do not depend on it.
         overwrite: replace a run with other settings.
         watch: told what is done and how long it should take; silent by default.
+        cluster: where the processes run; on this machine by default. All its machines must see ``out``, the model and
+            the data under the same paths.
 
     Raises:
         InputError: bad input of any kind; finished work stays in the folder.
@@ -73,14 +76,14 @@ def study(
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
-    by_default = 1 if choose_device(config.device).type == "cuda" else max(1, (os.cpu_count() or 1) // config.threads)
+    count = workers or _room(config, cluster)
     work = _work(config.model_dump_json(), str(folder_to_write(out, overwrite)))
     try:
         tell(summary_of(work.samples.data), watch)
         work.check()
         with open_folder(out, config, work.contents, overwrite) as run:
             work.begin(run.identity, work.contents)
-            work.run(workers or by_default, watch)
+            work.run(count, watch, cluster)
             result = _short(work.result())
             write_result(result, run.path)
             with atomic_write(run.path / "cells.csv") as file:
@@ -90,6 +93,13 @@ def study(
     return result
 
 
+def _room(config: StudyConfig, cluster: RayCluster | None) -> int:
+    """For how many processes there is room."""
+    if cluster is not None:
+        return cluster.capacity(config.threads)
+    return 1 if choose_device(config.device).type == "cuda" else max(1, (os.cpu_count() or 1) // config.threads)
+
+
 class _Step(NamedTuple):
     """A piece of work that leaves its result on disk: a shard of features, a training, or a measured surface."""
 
@@ -97,6 +107,11 @@ class _Step(NamedTuple):
     series: Series
     size: int = 0
     rows: tuple[int, int] = (0, 0)
+
+    def __str__(self) -> str:
+        what = {"features": "frozen features", "cell": "training", "retrained": "loss surface"}[self.kind]
+        size = f" on {self.size:,}" if self.size else ""
+        return f"{what} of {self.series.method}{size} with seed {self.series.seed}"
 
 
 class _Work:
@@ -149,7 +164,7 @@ class _Work:
         for method in self.config.methods:
             self.learners.check(method)
 
-    def run(self, workers: int, watch: Watch) -> None:
+    def run(self, workers: int, watch: Watch, cluster: RayCluster | None) -> None:
         """Does the missing steps, one kind after the other."""
         shards = [
             _Step("features", Series(ALL, method, self.config.seed), rows=(rows.start, rows.stop))
@@ -172,13 +187,26 @@ class _Work:
                 "surfaces": len(self._measured()),
             },
         )
-        watch.say(self._announcement(shards, cells, surfaces, workers))
+        steps = [*shards, *cells, *surfaces]
+        seconds = sum(map(self._seconds, steps)) / workers + START * (workers > 1)
+        at_most = "" if self.config.patience is None else "at most "
+        watch.say(
+            f"{counted(len(cells), 'training')} and {counted(len(surfaces), 'loss surface')} to measure, in "
+            f"{counted(workers, 'process', 'processes')}: {at_most}about {duration(seconds)}."
+        )
         call = functools.partial(_do, self.config.model_dump_json(), str(self.out), self.identity, self.contents)
-        with Workers(workers, self.config.threads) as processes:
+        begin = None if cluster is None else functools.partial(cluster.executor, self.config.threads)
+        with Workers(workers, self.config.threads, begin) as processes:
             for what, steps in (("frozen features", shards), ("training", cells), ("loss surfaces", surfaces)):
                 if steps:
-                    with watch.progress(what, len(steps)) as progress:
-                        processes.run(call, steps, functools.partial(_advance, progress))
+                    with watch.progress(what, sum(map(self._milliseconds, steps))) as progress:
+                        processes.run(
+                            call,
+                            steps,
+                            functools.partial(self._advance, progress),
+                            functools.partial(_tell_slow, watch),
+                            self._seconds,
+                        )
 
     def do(self, step: _Step) -> None:
         """One step."""
@@ -283,32 +311,30 @@ class _Work:
     def _surface(self, series: Series) -> str:
         return f"{list(self.samples.tasks).index(series.task)}-{series.method}-{series.seed}"
 
-    def _announcement(
-        self, shards: Sequence[_Step], cells: Sequence[_Step], surfaces: Sequence[_Step], workers: int
-    ) -> str:
-        """Announces the work and how long it should take, from the time of one batch."""
-        config = self.config
-        forward = functools.partial(self.learners.forward_seconds, threads=config.threads)
-        seconds = sum(forward("full") * (step.rows[1] - step.rows[0]) for step in shards)
-        for step in cells:
-            parts = self.samples.tasks[step.series.task].parts
-            measured = step.size + len(parts.validation) + len(parts.test)
-            training = training_of(config, config.of_method(step.series.method), step.series)
+    def _seconds(self, step: _Step) -> float:
+        """About how long a step should take, from the time of one batch."""
+        config, method, task = self.config, step.series.method, self.samples.tasks[step.series.task]
+        forward = self.learners.forward_seconds("full" if step.kind == "features" else method, config.threads)
+        if step.kind == "features":
+            return forward * (step.rows[1] - step.rows[0])
+        if step.kind == "cell":
+            measured = step.size + len(task.parts.validation) + len(task.parts.test)
+            training = training_of(config, config.of_method(method), step.series)
             # a training step costs about three forward passes
             trained = 3 * training.samples_run(step.size)
-            seconds += forward(step.series.method) * (trained + measured) + STEP * training.steps_run(step.size)
-        for step in surfaces:
-            sizes, parts = self._surface_sizes(step.series.task), self.samples.tasks[step.series.task].parts
-            measured = (config.probes + 1 + len(sizes)) * (sizes[-1] + len(parts.validation))
-            if self._has_plane(step.series):
-                measured += self.config.surface_points**2 * sizes[-1]
-            seconds += forward(step.series.method) * (measured + 3 * (sizes[-1] + sum(sizes)))
-        seconds = seconds / workers + START * (workers > 1)
-        at_most = "" if config.patience is None else "at most "
-        return (
-            f"{counted(len(cells), 'training')} and {counted(len(surfaces), 'loss surface')} to measure, in "
-            f"{counted(workers, 'process', 'processes')}: {at_most}about {duration(seconds)}."
-        )
+            return forward * (trained + measured) + STEP * training.steps_run(step.size)
+        sizes = self._surface_sizes(step.series.task)
+        measured = (config.probes + 1 + len(sizes)) * (sizes[-1] + len(task.parts.validation))
+        if self._has_plane(step.series):
+            measured += config.surface_points**2 * sizes[-1]
+        return forward * (measured + 3 * (sizes[-1] + sum(sizes))) + STEP
+
+    def _milliseconds(self, step: _Step) -> int:
+        """What a step counts on a display, which tells the time that is left from what the others took."""
+        return max(1, round(1000 * self._seconds(step)))
+
+    def _advance(self, progress: Callable[[int], None], step: _Step) -> None:
+        progress(self._milliseconds(step))
 
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -342,8 +368,8 @@ def _short(result: StudyResult) -> StudyResult:
     return StudyResult.model_validate(short(result.model_dump(mode="json")))
 
 
-def _advance(progress: Callable[[int], None], step: _Step) -> None:
-    progress(1)
+def _tell_slow(watch: Watch, step: _Step, seconds: float, expected: float) -> None:
+    watch.say(f"Slow: the {step} has run for {duration(seconds)}; others like it took about {duration(expected)}.")
 
 
 def _diverged(cells: Sequence[Cell]) -> list[str]:

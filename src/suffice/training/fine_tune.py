@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from suffice.checks import check_losses, check_unused
-from suffice.errors import InputError, InputWarning
+from suffice.errors import InputError, InputWarning, reason
+from suffice.memory import has_run_out
 from suffice.problem import Problem
 from suffice.storage import read_sealed, write_sealed
 
@@ -122,7 +123,7 @@ def fine_tune(
     Raises:
         DivergedError: the loss stops being finite.
         InputError: the checkpoint belongs to another training, or comes with a validation loss; or autograd finds
-            no parameter that moves in the loss.
+            no parameter that moves in the loss; or memory runs out.
 
     Example:
         >>> data = torch.utils.data.TensorDataset(torch.randn(50, 5), torch.randint(3, (50,)))
@@ -143,7 +144,7 @@ def fine_tune(
         history = _restore(checkpoint, problem, settings, optimizer)
         progress(len(history) * len(problem))
     best = None if validate is None else _Best(problem, validate, settings.patience, max(1, steps // CHECKS))
-    with _training(problem):
+    with _within_memory(settings), _training(problem):
         for epoch in range(len(history), math.ceil(steps / steps_per_epoch)):
             draw = np.random.default_rng([settings.seed, epoch])
             torch.manual_seed(int(draw.integers(2**63)))
@@ -176,6 +177,21 @@ def fine_tune(
     if best is not None:
         best.restore()
     return history
+
+
+@contextmanager
+def _within_memory(settings: FineTuning) -> Iterator[None]:
+    """Refuses a batch for which there is no memory: the weights that training ends at depend on its size."""
+    try:
+        yield
+    except Exception as error:
+        if not has_run_out(error):
+            raise
+        raise InputError(
+            f"memory runs out in training with batches of {settings.batch_size} samples, and other batches would end "
+            f"at other weights ({reason(error)}): start anew with a smaller --train-batch-size, or go on with "
+            "fewer --workers or a device with more memory"
+        ) from error
 
 
 class _Best:

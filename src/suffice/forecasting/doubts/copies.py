@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
