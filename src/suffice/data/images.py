@@ -88,7 +88,7 @@ class ImageFiles:
             return read_image(self.files[row], name)
         held = _held(self.files[row])
         if digest_of_bytes(held) != self._contents[row]:
-            raise InputError(f"{name} has changed while suffice was running: run the same command again")
+            raise InputError(f"{name} has changed since suffice read it: restore it, or run the same command again")
         return read_image(held, name)
 
     def header(self, row: int) -> Header:

@@ -208,7 +208,9 @@ class Learners:
         if self._files is None:
             self._files = {**files, **weights_of_imported(config.model, classifier.model)}
         elif not files.items() <= self._files.items():
-            raise InputError(f"{config.model} has changed while suffice was running: run the same command again")
+            raise InputError(
+                f"{config.model} has changed since suffice read it: restore it, or run the same command again"
+            )
         return classifier
 
     def _adapted(self, task: Task, method: str, seed: int) -> tuple[Classifier, nn.Module]:
