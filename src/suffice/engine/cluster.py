@@ -28,7 +28,7 @@ SOFTWARE = ("suffice", "torch", "numpy", "transformers", "peft", "scikit-learn")
 """Packages whose versions decide the numbers."""
 
 
-QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class RayCluster:
 
     def __post_init__(self) -> None:
         share = self.gpus_per_task
-        if not (share >= 0 and (share <= 1 or share == int(share)) and share < float("inf")):
+        if not (0 <= share < math.inf and (share <= 1 or share == int(share))):
             raise InputError(f"gpus_per_task = {share}: give a share such as 0.25, or a whole number of GPUs")
 
     def capacity(self, threads: int) -> int:
@@ -104,7 +104,11 @@ class RayCluster:
         with _own_signals():
             if address is None:
                 # "local", as no address at all means any cluster that this machine knows of, also one that has ended
-                own = {"include_dashboard": False, "object_store_memory": STORE, "_node_ip_address": "127.0.0.1"}
+                own: dict[str, Any] = {
+                    "include_dashboard": False,
+                    "object_store_memory": STORE,
+                    "_node_ip_address": "127.0.0.1",
+                }
                 ray.init("local", **own, **QUIET)
                 return ray
             try:

@@ -154,7 +154,7 @@ class _AtPrediction:
 
     @property
     def mean_curvature(self) -> Float64[np.ndarray, "outputs outputs"]:
-        return self._scale * np.eye(self._errors.shape[-1])
+        return np.asarray(self._scale * np.eye(self._errors.shape[-1]))
 
     def take(self, rows: slice) -> "_AtPrediction":
         return _AtPrediction(self._errors[rows])

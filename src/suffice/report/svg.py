@@ -8,6 +8,7 @@ import re
 import textwrap
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from typing import Literal
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
@@ -141,7 +142,7 @@ def dark_colors(markup: str) -> dict[str, str]:
     return {f"--f{name}": on_dark(f"#{name}") for name in names}
 
 
-def _drawn(figure: Figure, which: str, legend: str = "best") -> tuple[Markup, Axes]:
+def _drawn(figure: Figure, which: str, legend: Literal["best", "lower left"] = "best") -> tuple[Markup, Axes]:
     canvas = draw(figure)
     (axes,) = canvas.axes
     axes.set_title("")  # the page has it as a heading, or in words

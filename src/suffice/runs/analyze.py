@@ -3,9 +3,10 @@
 import functools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from suffice.results import (
 )
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.curvature import spectrum_and_gaps
-from suffice.runs.folder import Opened, open_folder, write_result
+from suffice.runs.folder import Opened, open_folder, refuse_changed, write_result
 from suffice.runs.held_out import held_out_metrics
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.software import versions
@@ -41,6 +42,9 @@ from suffice.training.order import between_groups, together
 
 DRAWN = frozenset({"tolerance", "points", "curvature"})
 """Settings that may change without a new measurement of the losses."""
+
+Contents: TypeAlias = tuple[tuple[str, str], ...]
+"""Hashes of data and model, by what they are."""
 
 
 def analyze(
@@ -95,10 +99,10 @@ def analyze(
             train(config, problems.at_hand, classifier, run.path / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
         shared = processes if count > 1 or cluster is not None else None
-        ledger = _record(problems.at_hand, probes, run.path / "ledger", config, watch, shared)
+        ledger = _record(problems.at_hand, probes, run.path / "ledger", config, contents, watch, shared)
         held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
-            held_out = _record(problems.held_out, probes, run.path / "held_out_ledger", config, watch, shared)
+            held_out = _record(problems.held_out, probes, run.path / "held_out_ledger", config, contents, watch, shared)
             if classifier.task == "classification":
                 accuracy = _accuracy(problems.held_out, classifier, run.path / "held_out_errors", config)
             else:
@@ -182,13 +186,19 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
 
 
 def _record(
-    problem: Problem, probes: Probes, store: Path, config: AnalyzeConfig, watch: Watch, workers: Workers | None
+    problem: Problem,
+    probes: Probes,
+    store: Path,
+    config: AnalyzeConfig,
+    contents: Mapping[str, str],
+    watch: Watch,
+    workers: Workers | None,
 ) -> Ledger:
     """The ledger in a folder, whose shards are measured by workers if there are any."""
     with watch.progress("measuring", len(problem) * len(probes)) as progress:
 
         def elsewhere(shards: Sequence[slice]) -> None:
-            call = functools.partial(_measure_shard, config.model_dump_json(), str(store))
+            call = functools.partial(_measure_shard, config.model_dump_json(), tuple(contents.items()), str(store))
 
             def done(shard: tuple[int, int]) -> None:
                 progress((shard[1] - shard[0]) * len(probes))
@@ -206,20 +216,21 @@ def _record(
 
 
 @functools.lru_cache(maxsize=1)
-def _there(config: str, out: str) -> tuple[_Problems, Probes]:
+def _there(config: str, contents: Contents, out: str) -> tuple[_Problems, Probes]:
     """The problems and probes of a run, as a worker has them, which keeps them from shard to shard."""
     asked = AnalyzeConfig.model_validate_json(config)
-    samples, classifier, unseen = load(asked, SILENT)
+    samples, classifier, unseen, now = load(asked, SILENT)
+    refuse_changed(dict(contents), now)
     problems = _problems(asked, samples, classifier, unseen)
     if asked.method is not None:
         train(asked, problems.at_hand, classifier, Path(out) / "fine_tuning.pt", SILENT)  # was trained: reads it
     return problems, Probes.sphere(problems.at_hand, asked.radius, asked.probes, asked.seed)
 
 
-def _measure_shard(config: str, store: str, shard: tuple[int, int]) -> None:
+def _measure_shard(config: str, contents: Contents, store: str, shard: tuple[int, int]) -> None:
     """One shard, in a worker."""
     folder = Path(store)
-    problems, probes = _there(config, str(folder.parent))
+    problems, probes = _there(config, contents, str(folder.parent))
     problem = problems.at_hand if folder.name == "ledger" else problems.held_out
     if problem is not None:
         record_shard(problem, probes, folder, slice(*shard))

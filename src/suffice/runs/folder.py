@@ -183,6 +183,20 @@ def _asked_before(config: Config, stored: Mapping[str, Any]) -> Mapping[str, Any
         return stored
 
 
+def refuse_changed(first: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Whether a process reads what the run read at first.
+
+    Args:
+        first: hashes of data and model.
+        now: the same, as this process has them.
+
+    Raises:
+        InputError: something was changed in between.
+    """
+    if changed := ", ".join(f"contents of the {what}" for what in differences(first, now)):
+        raise InputError(f"changed while suffice was running ({changed}): run the same command again")
+
+
 def write_result(result: Result, folder: Path, indent: int | None = None) -> None:
     """Writes ``result.json``, whole or not at all."""
     with atomic_write(folder / RESULT) as file:

@@ -12,13 +12,13 @@ from suffice.configuration import StudyConfig
 from suffice.engine import RayCluster, Workers, choose_device
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
-from suffice.runs.folder import open_folder, write_result
+from suffice.runs.folder import open_folder, refuse_changed, write_result
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.state import plan
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.software import versions
-from suffice.storage import Pieces, atomic_write, differences
+from suffice.storage import Pieces, atomic_write
 from suffice.studies import (
     CONFIDENCE,
     Cells,
@@ -147,9 +147,7 @@ class _Work:
         """
         if self.identity:
             return
-        if self.contents != contents:
-            changed = ", ".join(f"contents of the {what}" for what in differences(contents, self.contents))
-            raise InputError(f"changed while suffice was running ({changed}): run the same command again")
+        refuse_changed(contents, self.contents)
         self.identity = identity
         self.cells = Cells(self.out / "cells", identity, list(self.samples.tasks))
         self.surfaces = Pieces(self.out / "surfaces", identity)
