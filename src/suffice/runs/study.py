@@ -342,7 +342,8 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 def _table(cells: Sequence[Cell]) -> str:
     """A row for each training as CSV; missing values are empty."""
     table = io.StringIO()
-    writer = csv.DictWriter(table, list(Cell.model_fields), lineterminator="\n")
+    # quoted, as a carriage return in a name would end the row
+    writer = csv.DictWriter(table, list(Cell.model_fields), lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
     writer.writerows({name: _as_cell(value) for name, value in cell.model_dump().items()} for cell in cells)
     return table.getvalue()
