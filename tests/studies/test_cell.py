@@ -147,8 +147,8 @@ def test_a_diverged_training_is_recorded_without_numbers_and_left_out_of_curves(
     assert (diverged.status, diverged.moving_parameters) == ("diverged", 21)
     values = diverged.model_dump(exclude={"task", "method", "size", "seed", "status", "moving_parameters"})
     assert set(values.values()) == {None}
-    finished, _ = trained(40, place=Series("all", "head", 1))
-    curve = learning_curve([diverged, finished], 40)
+    finished, found = trained(40, place=Series("all", "head", 1))
+    curve = learning_curve([diverged, finished], {(40, 1): np.stack([found.losses, found.right])})
     assert curve.loss.mean.tolist() == [finished.test_loss]
 
 

@@ -115,6 +115,11 @@ class Study(Value):
     cells: list[Cell] = Field(description="every training")
     curves: dict[str, LearningCurve] = Field(description="learning curves by method, with all classes")
     subset_curves: dict[str, dict[str, LearningCurve]] = Field(description="learning curves by classes, then by method")
+    last_gains: dict[str, Estimate] = Field(
+        default={},
+        description="by method, with all classes: gain in accuracy by the last step of size, over seeds and test "
+        "samples; none in files of earlier versions",
+    )
     retrained: list[Retrained] = Field(description="the loss surface at the trained weights")
     check: list[Check] = Field(description="k* beside the size at which test loss and accuracy settle")
     agreement: list[Agreement] = Field(description="summary of the checks")

@@ -23,13 +23,15 @@ from suffice.studies import (
     CONFIDENCE,
     Cells,
     StudySamples,
+    Tested,
     agreement_of,
     check_of,
+    last_gain,
     learning_curve,
     measure_retrained,
     train_cell,
 )
-from suffice.training import ALL, Learners, Series, training_of
+from suffice.training import ALL, Learners, Rows, Series, training_of
 
 STEP = 5e-4
 """About the seconds of a training step without the model."""
@@ -261,13 +263,21 @@ class _Work:
 
         every = [cell for of_place in cells.values() for cell in of_place]
 
-        def curves_of(task: str) -> dict[str, LearningCurve]:
-            tests = len(self.samples.tasks[task].parts.test)
-            return {
-                method: learning_curve([cell for cell in every if (cell.task, cell.method) == (task, method)], tests)
-                for method in self.config.methods
+        def tests_of(task: str, method: str) -> tuple[list[Cell], Tested, Rows | None]:
+            of_both = [series for series in cells if (series.task, series.method) == (task, method)]
+            tested = {
+                (cell.size, cell.seed): self.cells.tested(series, cell.size)
+                for series in of_both
+                for cell in cells[series]
+                if cell.status == "finished"
             }
+            groups = self.samples.tasks[task].groups(self.samples.tasks[task].parts.test)
+            return [cell for series in of_both for cell in cells[series]], tested, groups
 
+        def curves_of(task: str) -> dict[str, LearningCurve]:
+            return {method: learning_curve(*tests_of(task, method)) for method in self.config.methods}
+
+        gained = {method: last_gain(*tests_of(ALL, method)) for method in self.config.methods}
         parts = self.samples.tasks[ALL].parts
         return StudyResult(
             model=self.config.model,
@@ -280,6 +290,7 @@ class _Work:
                 cells=every,
                 curves=curves_of(ALL),
                 subset_curves={task: curves_of(task) for task in self.samples.tasks if task != ALL},
+                last_gains={method: gain for method, gain in gained.items() if gain is not None},
                 retrained=list(retrained.values()),
                 check=checks,
                 agreement=agreement_of(checks, self.config.seed),

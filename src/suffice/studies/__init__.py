@@ -2,7 +2,7 @@
 
 from suffice.studies.cell import Cells, train_cell
 from suffice.studies.check import agreement_of, check_of
-from suffice.studies.curves import CONFIDENCE, learning_curve
+from suffice.studies.curves import CONFIDENCE, Tested, last_gain, learning_curve
 from suffice.studies.retrained import measure_retrained
 from suffice.studies.samples import StudySamples
 
@@ -10,8 +10,10 @@ __all__ = [
     "CONFIDENCE",
     "Cells",
     "StudySamples",
+    "Tested",
     "agreement_of",
     "check_of",
+    "last_gain",
     "learning_curve",
     "measure_retrained",
     "train_cell",

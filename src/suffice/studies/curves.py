@@ -1,56 +1,110 @@
-"""Learning curves from the cells of a study."""
+"""Learning curves from the cells of a study, and what their last step gained."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from scipy.stats import t as student
 
-from suffice.results import Band, Cell, LearningCurve
+from suffice.forecasting.slopes import standard_error
+from suffice.results import Band, Cell, Estimate, LearningCurve
 
 CONFIDENCE = 0.9
 
 NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 """Standard errors on each side of a normal interval."""
 
+Groups = Int64[np.ndarray, " samples"]
+"""Of the test samples, such as patients."""
 
-def learning_curve(cells: Sequence[Cell], test_samples: int) -> LearningCurve:
-    """Test loss and accuracy against size, the mean over seeds.
+Tested = Mapping[tuple[int, int], Float64[np.ndarray, "2 samples"]]
+"""By size and seed of finished trainings: loss, and 1 where right, of each test sample."""
 
-    Intervals are Student's t over seeds, which differ in their samples, initial values and order of training. With one
-    seed this variance is unknown; the intervals are then normal ones over test samples alone, which are narrower.
+
+def learning_curve(cells: Sequence[Cell], tested: Tested, groups: Groups | None = None) -> LearningCurve:
+    """Test loss and accuracy against size, the mean over seeds, with intervals, see `over_seeds`.
 
     Args:
         cells: of one task and one method. Diverged trainings are left out.
-        test_samples: size of the test part.
+        tested: of these cells.
+        groups: of the test samples.
     """
     finished = [cell for cell in cells if cell.status == "finished"]
     sizes = sorted({cell.size for cell in finished})
-    by_size = [[cell for cell in finished if cell.size == size] for size in sizes]
 
-    def band(values: Callable[[Cell], float], error: Callable[[Cell], float]) -> Band:
-        of_sizes = [np.array([values(cell) for cell in of_size]) for of_size in by_size]
-        means = np.array([of_size.mean() for of_size in of_sizes])
-        widths = np.array(
-            [
-                _half_width(of_values) if len(of_values) > 1 else NORMAL * error(of_size[0])
-                for of_values, of_size in zip(of_sizes, by_size, strict=True)
-            ]
-        )
-        return Band(mean=means, low=means - widths, high=means + widths)
+    def band(quantity: int) -> Band:
+        found = []
+        for size in sizes:
+            values = np.stack([tested[cell.size, cell.seed][quantity] for cell in finished if cell.size == size])
+            found.append(over_seeds(values, groups, is_share=quantity == 1))
+        mean, low, high = (np.array([getattr(one, end) for one in found]) for end in ("value", "low", "high"))
+        return Band(mean=mean, low=low, high=high)
 
-    def accuracy(cell: Cell) -> float:
-        return cell.test_accuracy or 0.0
-
-    return LearningCurve(
-        sizes=sizes,
-        loss=band(lambda cell: cell.test_loss or 0.0, lambda cell: cell.test_loss_error or 0.0),
-        accuracy=band(accuracy, lambda cell: math.sqrt(accuracy(cell) * (1 - accuracy(cell)) / test_samples)),
-    )
+    return LearningCurve(sizes=sizes, loss=band(0), accuracy=band(1))
 
 
-def _half_width(values: Float64[np.ndarray, " seeds"]) -> float:
-    quantile = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1))
-    return quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
+def last_gain(cells: Sequence[Cell], tested: Tested, groups: Groups | None = None) -> Estimate | None:
+    """What the last step of size gained in accuracy, over the seeds that have both; None where none has.
+
+    Trainings of one seed are compared on the same test samples, so that the interval is that of the difference.
+
+    Args:
+        cells: of one task and one method.
+        tested: of these cells.
+        groups: of the test samples.
+    """
+    finished = {(cell.size, cell.seed) for cell in cells if cell.status == "finished"}
+    sizes = sorted({size for size, _ in finished})
+    if len(sizes) < 2:
+        return None
+    before, largest = sizes[-2:]
+    seeds = sorted(seed for size, seed in finished if size == largest and (before, seed) in finished)
+    if not seeds:
+        return None
+    return over_seeds(np.stack([tested[largest, seed][1] - tested[before, seed][1] for seed in seeds]), groups)
+
+
+def over_seeds(
+    values: Float64[np.ndarray, "seeds samples"], groups: Groups | None = None, is_share: bool = False
+) -> Estimate:
+    r"""The mean over seeds and test samples, with an interval for other seeds and other test samples.
+
+    All seeds are tested on the same S x n values. With the means :math:`a_s` of the seeds and :math:`m_i` of the
+    samples, and the variance :math:`\sigma^2` of what neither explains, the half width is
+
+    .. math::
+        \sqrt{t^2 \frac{\mathrm{Var}(a)}{S} + z^2 \Big( \mathrm{SE}(m)^2 - \frac{\sigma^2}{S n} \Big)}
+
+    with t of Student's distribution and z of the normal one; :math:`\mathrm{SE}(m)` counts those of a group as one
+    observation. The last term is in both of the others. With one seed the first is unknown and left out, so that the
+    interval is too narrow.
+
+    Source: the two-way layout with random effects, S. Searle, G. Casella, C. McCulloch, "Variance Components", 1992,
+    chapter 4.
+
+    Args:
+        values: of each seed and test sample.
+        groups: of the test samples.
+        is_share: they are 0 or 1. Where all are equal there is an error too, as with one more of each (A. Agresti, B.
+            Coull, The American Statistician 52, 1998).
+
+    Example:
+        >>> found = over_seeds(np.array([[0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0]]))
+        >>> found.value, found.low < 0.5 < found.high
+        (0.75, True)
+    """
+    seeds, samples = values.shape
+    of_seeds, of_samples = values.mean(1), values.mean(0)
+    mean = float(values.mean())
+    sampling = standard_error(of_samples, groups) ** 2
+    if is_share and mean in (0, 1):
+        sampling = (samples + 1) / (samples + 2) ** 3
+    between = 0.0
+    if seeds > 1:
+        between = float(student.ppf((1 + CONFIDENCE) / 2, seeds - 1)) ** 2 * float(of_seeds.var(ddof=1)) / seeds
+        rest = values - of_seeds[:, None] - of_samples + mean
+        sampling -= float(np.square(rest).sum()) / ((seeds - 1) * (samples - 1)) / (seeds * samples)
+    half = math.sqrt(between + NORMAL**2 * max(sampling, 0.0))
+    return Estimate(value=mean, low=mean - half, high=mean + half)

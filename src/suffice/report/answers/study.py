@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping, Sequence
 from statistics import fmean, median
 from typing import Literal, NamedTuple, TypeAlias
 
-from suffice.report.answers.answer import MOST_STEPS, Answer
+from suffice.report.answers.answer import MOST_STEPS, Answer, lowered
 from suffice.report.answers.words import in_words, listed
 from suffice.results import Agreement, Check, Estimate, StudyResult, Trust
 
@@ -15,8 +15,9 @@ ALL = "all"
 HARDLY = 0.75
 """Of the loss of guessing, and of the test loss, above which a training loss has hardly fallen; as in SUF031."""
 
-ENOUGH = 0.005
-"""Gain in accuracy by the last step of size, from which on more samples are worth a thought."""
+ENOUGH, WORTH = 0.005, 0.02
+"""Gain in accuracy by the last step of size from which on more samples are worth a thought, and that must be ruled out
+where they are said to be of no use."""
 
 Quantity = Literal["loss", "accuracy"]
 
@@ -137,15 +138,30 @@ def last_gains(result: StudyResult, method: str) -> tuple[int, list[float]]:
     return before, [(of_seed[largest][seed] or 0.0) - (of_seed[before][seed] or 0.0) for seed in sorted(shared)]
 
 
-def _last_gain(result: StudyResult, method: str) -> str:
-    before, gains = last_gains(result, method)
+def _gained(result: StudyResult, method: str) -> Estimate | None:
+    """What the last step of size gained, with its interval; in a file of an earlier version with none."""
+    _, gains = last_gains(result, method)
     if not gains:
+        return None
+    mean = fmean(gains)
+    return result.study.last_gains.get(method, Estimate(value=mean, low=mean, high=mean))
+
+
+def _last_gain(result: StudyResult, method: str) -> str:
+    before, gain = last_gains(result, method)[0], _gained(result, method)
+    if gain is None:
         return "Whether more would help cannot be told from one size."
-    largest, mean = largest_size(result), fmean(gains)
+    largest = largest_size(result)
     step = "The last doubling" if largest == 2 * before else f"The step from {before:,} samples"
-    if mean < ENOUGH:
-        return f"{step} added {_signed(mean)} points: more of the same would hardly help."
-    return f"{step} still gained {_signed(mean)} points{'' if min(gains) > 0 else ', not in every seed'}."
+    if gain.low > 0 and gain.value >= ENOUGH:
+        return f"{step} still gained {_signed(gain.value)} points."
+    if gain.high < WORTH:
+        return f"{step} added {_signed(gain.value)} points: more of the same would hardly help."
+    return f"Whether more would help cannot be told: {lowered(step)} changed it by {_with_interval(gain)} points."
+
+
+def _with_interval(gain: Estimate) -> str:
+    return f"{_signed(gain.value)} ({_signed(gain.low)} to {_signed(gain.high)})"
 
 
 def _gain_of_seeds(result: StudyResult, method: str) -> list[str]:
@@ -203,7 +219,7 @@ def _trust(result: StudyResult, ranked: Sequence[str]) -> Trust:
 
 def _next_steps(result: StudyResult, ranked: Sequence[str]) -> list[str]:
     best, largest = ranked[0], largest_size(result)
-    _, gains = last_gains(result, best)
+    gain = _gained(result, best)
     found = [f"Train {best} on all {result.pool:,} samples at hand."]
     parameters = {method.name: method.moving_parameters for method in methods_of(result)}
     for other in ranked[1:]:
@@ -214,18 +230,25 @@ def _next_steps(result: StudyResult, ranked: Sequence[str]) -> list[str]:
                 f"{parameters[best]:,}."
             )
             break
-    if gains and fmean(gains) >= ENOUGH:
+    if gain is None:
+        return found
+    if gain.low > 0 and gain.value >= ENOUGH:
         beyond = f"Collect more than {largest:,} samples"
         if result.pool >= 2 * largest:
             beyond = f"Study sizes up to {result.pool:,} samples (`--sizes`) before you collect more"
         found.append(
-            f"{beyond}: the last step still gained {_signed(fmean(gains))} points. "
+            f"{beyond}: the last step still gained {_signed(gain.value)} points. "
             "`suffice curve` continues these scores, and `suffice forecast` says how many more reach a target."
         )
-    elif gains:
+    elif gain.high < WORTH:
         found.append(
-            f"Do not collect more of the same: the last step changed the accuracy by {_signed(fmean(gains))} points. "
+            f"Do not collect more of the same: the last step changed the accuracy by {_signed(gain.value)} points. "
             "Train more of the model, or another one."
+        )
+    else:
+        found.append(
+            f"To see whether more samples help, test on more than {result.test_samples:,} or train more seeds; "
+            "`suffice forecast` predicts what more would bring."
         )
     return found
 

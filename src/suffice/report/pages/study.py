@@ -207,9 +207,8 @@ def _computed(result: StudyResult) -> list[str]:
         f"The ground truth: the model was trained anew on nested parts of {result.pool:,} samples of "
         f"{result.classes:,} "
         f"classes, with {seeds} {'seed' if seeds == 1 else 'seeds'}, and tested on {result.test_samples:,} others.",
-        f"Intervals are {result.confidence:.0%} intervals of the mean over seeds. A training that diverged has no "
-        "numbers "
-        "and is not averaged.",
+        f"Intervals are {result.confidence:.0%} intervals of the mean over seeds and test samples. A training that "
+        "diverged has no numbers and is not averaged.",
     ]
 
 

@@ -21,7 +21,7 @@ def with_band(
 
 def bands_caption(result: StudyResult) -> str:
     """What the caption says of the bands."""
-    return f"Bands: {result.confidence:.0%} intervals over seeds, or over test samples where there is one seed."
+    return f"Bands: {result.confidence:.0%} intervals over seeds and test samples; with one seed over the latter."
 
 
 def k_star_marks(result: StudyResult) -> tuple[list[Mark], dict[str, str], str]:
