@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "landscape": {"errors", "digest", "memory", "problem", "results", "storage", "curvature", "checks", "shown"},
     "training": VALUES | {"memory", "problem", "data", "models", "checks"},
     "forecasting": {"errors", "problem", "results", "curvature", "training", "checks"},
-    "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "checks"},
+    "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "forecasting", "checks"},
     "closed_form": {"errors", "results"},
     "report": {"errors", "results", "storage", "configuration"},
     "runs": VALUES

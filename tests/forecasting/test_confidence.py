@@ -63,4 +63,4 @@ def test_findings_travel_with_a_curve_and_curves_of_earlier_versions_have_none()
 def test_that_a_target_is_out_of_reach_is_the_surer_the_less_likely_it_is_reached(reach, word):
     trust = confidence_of([], None, None, reach)
     assert trust.word == word
-    assert trust.reason == f"it is reached with a probability of {reach:.2g} at most"
+    assert trust.reason == f"it is reached with probability {'below 1%' if reach < 0.01 else f'{reach:.0%}'} at most"

@@ -48,7 +48,7 @@ def findings_of(evidence: Evidence) -> list[Finding]:
         in_order = about_order(unseen.losses, one_class, evidence.rows, groups)
         in_tails = about_tails(unseen.losses, evidence.rows)
         return _found(*of_any, in_order, in_tails, None if copies is None else about_copies(copies.groups, one_class))
-    in_errors = about_errors(*_errors(unseen, None if has_holdout else alike))
+    in_errors = about_errors(*errors_of(unseen, evidence))
     failed = about_collapse(own.outputs, own.losses, own.labels)
     by_steps = evidence.head is None and failed is None
     found = _found(
@@ -121,8 +121,10 @@ def _of_one_label(evidence: Evidence, labels: Int64[np.ndarray, " samples"]) -> 
     return None if evidence.copies is None else evidence.copies.together
 
 
-def _errors(unseen: Predictions, groups: Groups | None) -> tuple[int, int]:
-    """How many samples are wrong, of how many; copies count once."""
+def errors_of(unseen: Predictions, evidence: Evidence) -> tuple[int, int]:
+    """How many unseen samples of some evidence are wrong, of how many; copies count once."""
+    copied = evidence.copies is not None and evidence.holdout is None
+    groups = evidence.copies.together if copied and evidence.copies is not None else None
     wrong = unseen.wrong[_first_of(groups, len(unseen.wrong))]
     return int(wrong.sum()), len(wrong)
 

@@ -22,7 +22,8 @@ from suffice.forecasting import (
     measure_head,
     measure_regression,
 )
-from suffice.forecasting.doubts import confidence_of
+from suffice.forecasting.checks import errors_of
+from suffice.forecasting.doubts import accuracy_interval, confidence_of
 from suffice.forecasting.estimators import AUTO, OF_HEADS, OF_OTHERS
 from suffice.forecasting.metrics import RECALL, metric_named
 from suffice.results import (
@@ -299,6 +300,7 @@ def _result(
     if config.task == "regression":
         forecast = in_units(forecast, unit)
     gains, answers = _gains(forecast, config.cost_per_sample), _answers(config, forecast)
+    met = _met_without_errors(evidence, answers)
     return ForecastResult(
         model=config.model,
         data=config.data,
@@ -320,8 +322,8 @@ def _result(
         ],
         gains=gains,
         class_gains=_class_gains(evidence, forecast, classes),
-        answers=answers,
-        trust=_trust(forecast, answers, gains),
+        answers=answers if met is None else [met, *answers[1:]],
+        trust=_trust(forecast, answers, gains) if met is None else Trust(word="high", reason=met.explanation),
         notes=notes,
         confidence=CONFIDENCE,
         configuration=config.asked(),
@@ -340,14 +342,57 @@ def _of_class(name: str, classes: Sequence[str]) -> str:
     return f"{RECALL}{list(classes).index(of_class)}" if name.startswith(RECALL) and of_class in classes else name
 
 
+def _met_without_errors(evidence: Evidence, answers: Sequence[SufficientSize]) -> SufficientSize | None:
+    """The first answer where unseen samples without an error show that the target is met, though no curve is known."""
+    first = answers[0] if answers else None
+    if first is None or first.status != "cannot_tell" or first.criterion != "target_accuracy":
+        return None
+    errors, samples = errors_of(evidence.classified, evidence)
+    low, _ = accuracy_interval(errors, samples)
+    if errors or low < first.tolerance:
+        return None
+    return first.model_copy(
+        update={
+            "size": evidence.samples,
+            "low": evidence.samples,
+            "high": evidence.samples,
+            "status": "reached",
+            "explanation": f"no errors in {samples:,} unseen samples put the accuracy above {low:.1%} (95% confidence)",
+        }
+    )
+
+
+SURELY = 0.95
+"""Probability from which on a target is taken to be reached by the samples at hand, whatever the slope."""
+
+
 def _trust(forecast: LearningCurve, answers: Sequence[SufficientSize], gains: Sequence[Gain]) -> Trust:
     """How much the first answer can be trusted; without one, by the interval of the first gain."""
     if answers:
         first = answers[0]
+        at_hand = _at_hand(forecast, first)
+        if at_hand is not None and at_hand >= SURELY and not _serious(forecast):
+            told = "above 99%" if at_hand > 0.99 else f"{at_hand:.0%}"
+            return Trust(word="high", reason=f"the samples at hand reach it with probability {told}")
         reach = None if first.status != "unreachable" else _reach(forecast, first)
         return confidence_of(forecast.findings, first.low, first.high, reach)
-    loss = gains[0].loss if gains else None
-    return confidence_of(forecast.findings, None if loss is None else loss.low, None if loss is None else loss.high)
+    if not gains:
+        return confidence_of(forecast.findings, None, None)
+    gain = gains[0]
+    words = f"with {gain.more:,} more samples the loss should fall by {{}} to {{}}"
+    return confidence_of(forecast.findings, gain.loss.low, gain.loss.high, of=words)
+
+
+def _at_hand(forecast: LearningCurve, answer: SufficientSize) -> float | None:
+    """The probability with which the samples at hand reach a target: findings about the slope do not matter to it."""
+    curve = forecast.accuracy if answer.criterion == "target_accuracy" else forecast.loss
+    if not isinstance(curve, Curve) or answer.criterion not in ("target_accuracy", "target_loss"):
+        return None
+    return float(curve.at([curve.draws.largest]).probability(answer.tolerance, answer.of)[0])
+
+
+def _serious(forecast: LearningCurve) -> bool:
+    return any(finding.severity in ("error", "serious") for finding in forecast.findings)
 
 
 def _reach(forecast: LearningCurve, answer: SufficientSize) -> float | None:

@@ -21,7 +21,11 @@ SEVERITIES = ("error", "serious", "warning", "note")
 
 
 def confidence_of(
-    findings: Sequence[FindingValue], low: float | None, high: float | None, reach: float | None = None
+    findings: Sequence[FindingValue],
+    low: float | None,
+    high: float | None,
+    reach: float | None = None,
+    of: str = "the interval is {} to {}",
 ) -> Trust:
     """The confidence of an answer, from its interval and what was found.
 
@@ -35,6 +39,7 @@ def confidence_of(
         low: lower end of the interval of the needed size, in samples in all; None where there is no answer.
         high: upper end; None where there is none.
         reach: of a target that is out of reach, the largest probability with which it is reached.
+        of: what the interval is of, in words; the ends have three digits where they are no numbers of samples.
 
     Example:
         >>> from suffice.forecasting.doubts import about_errors
@@ -47,17 +52,25 @@ def confidence_of(
     if worst and worst[0].severity == "error":
         return Trust(word="cannot tell", reason=_of(worst[0]))
     if reach is not None:
-        by_width, reason = _step(reach, UNLIKELY, DOUBTFUL), f"it is reached with a probability of {reach:.2g} at most"
+        by_width, reason = _step(reach, UNLIKELY, DOUBTFUL), f"it is reached with probability {_percent(reach)} at most"
     elif low is None:
         return Trust(word="cannot tell", reason="there is no size that reaches it")
     else:
         by_width = _step(math.inf if high is None or low <= 0 else high / low, NARROW, WIDE)
-        reason = "the interval has no upper end" if high is None else f"the interval is {low:,.0f} to {high:,.0f}"
+        reason = "the interval has no upper end" if high is None else of.format(_short(low), _short(high))
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
     step = min(2, by_width + counts["warning"] + 2 * counts["serious"])
     if step > by_width:
         return Trust(word=WORDS[step], reason=_of(worst[0]))
     return Trust(word=WORDS[step], reason=reason)
+
+
+def _short(end: float) -> str:
+    return f"{end:,.0f}" if end >= 1 else f"{end:.2g}"
+
+
+def _percent(share: float) -> str:
+    return "below 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def _step(value: float, high: float, medium: float) -> int:

@@ -1,10 +1,11 @@
 """What an analysis says: how well a loss is known from the samples at hand, and how many samples it takes."""
 
 import math
-import shlex
 from collections.abc import Iterator
 
+from suffice.configuration import ForecastConfig, ModelConfig
 from suffice.report.answers.answer import Answer, lowered
+from suffice.report.answers.commands import in_shell
 from suffice.report.answers.words import rounded
 from suffice.results import AnalysisResult, SufficientSize, Trust, Word
 
@@ -13,6 +14,9 @@ NARROW, WIDE = 2.0, 5.0
 
 ORDERED = 0.05
 """p-value of a random order, below which the samples are taken to be sorted, or to drift."""
+
+GUESSING = 0.95
+"""Of the loss of equally likely classes, from which on a model is hardly better than guessing."""
 
 WORDS: tuple[Word, ...] = ("high", "medium", "low")
 
@@ -86,6 +90,8 @@ def _trust(result: AnalysisResult, size: SufficientSize) -> Trust:
     reason = "the interval of the size has no upper end"
     if size.high is not None:
         reason = f"the interval of the size is {rounded(size.low):,} to {rounded(size.high):,}"
+    if (chance := _at_chance(result)) is not None:
+        return Trust(word="low", reason=chance)
     if not result.problem.held_out_samples and result.problem.fine_tuning is not None:
         return Trust(word="low", reason="the model was trained on these samples, and none were set aside")
     if result.landscape.exchangeability < ORDERED and step < 2:
@@ -93,7 +99,25 @@ def _trust(result: AnalysisResult, size: SufficientSize) -> Trust:
     return Trust(word=WORDS[step], reason=reason)
 
 
+def _at_chance(result: AnalysisResult) -> str | None:
+    """That the model hardly beats guessing on held-out samples: such a loss settles soon, and tells nothing."""
+    problem = result.problem
+    if problem.held_out_loss is None or problem.held_out_accuracy is None or problem.classes < 2:
+        return None
+    if problem.held_out_loss < GUESSING * math.log(problem.classes):
+        return None
+    return (
+        f"the model hardly beats guessing: {problem.held_out_accuracy:.1%} of the samples set aside are right, and "
+        f"the loss of {problem.held_out_loss:.3g} is that of {problem.classes:,} equally likely classes"
+    )
+
+
 def _next_steps(result: AnalysisResult) -> Iterator[str]:
+    if _at_chance(result) is not None:
+        yield (
+            "Train the model first (`--method`, `--steps`), or check that its classes are those of the data: the size "
+            "below is about the loss of a guess."
+        )
     remaining, difference, samples = *result.sufficient_sizes[:2], result.problem.samples
     if remaining.size is not None and remaining.size > samples:
         more = rounded(remaining.size - samples)
@@ -111,5 +135,8 @@ def _next_steps(result: AnalysisResult) -> Iterator[str]:
             "still is "
             "from its end."
         )
-    command = shlex.join(["suffice", "forecast", result.problem.model, result.problem.data])
+    read = ModelConfig.model_fields.keys() - {"seed", "samples"}
+    same = {"model": result.problem.model, "data": result.problem.data}
+    same |= {name: value for name, value in result.configuration.items() if name in read}
+    command = in_shell("forecast", same, ForecastConfig)
     yield f"To learn whether more training data would make a better model, run `{command}`."

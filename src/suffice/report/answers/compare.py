@@ -29,6 +29,9 @@ from suffice.results import (
 SURE = 0.8
 """Probability from which on one run is taken to be better than another."""
 
+UNKNOWN = "given scores"
+"""In place of the data of scores."""
+
 POINTS = 81
 """Sizes at which the runs are compared, evenly spaced in log n."""
 
@@ -170,7 +173,9 @@ def compare_answer(compared: Compared) -> Answer:
     smallest, largest = rounded(sizes[0]), rounded(sizes[-1])
     best, crossings = leaders[-1], list(compared.crossings())
     saves = None if trust.word == "cannot tell" else _saves(compared, best)
-    if trust.word == "cannot tell":
+    if _are_of_different_data(compared):
+        sentence = "These runs are of different data, so that none is better than another."
+    elif trust.word == "cannot tell":
         sentence = f"None is surely better: with {largest:,} samples {best} leads with probability {_ahead(compared)}."
     elif not crossings:
         there = in_words(compared.metric, float(compared.means[best][-1]))
@@ -181,7 +186,7 @@ def compare_answer(compared: Compared) -> Answer:
         ends = [f"{crossing.before} up to about {rounded(crossing.size):,}" for crossing in crossings]
         sentence = f"{', '.join(ends)} samples, {best} beyond."
         sentence = f"Best is {sentence}"
-    more = [_crossing(crossing, compared) for crossing in crossings]
+    more = [] if trust.word == "cannot tell" else [_crossing(crossing, compared) for crossing in crossings]
     if saves and saves != sentence:
         more.append(saves)
     scores = ", ".join(f"{name} {in_words(compared.metric, float(mean[-1]))}" for name, mean in compared.means.items())
@@ -221,6 +226,10 @@ def _crossing(crossing: Crossing, compared: Compared) -> str:
     )
 
 
+def _are_of_different_data(compared: Compared) -> bool:
+    return len({line.about[2] for line in compared.lines.values()} - {UNKNOWN}) > 1
+
+
 def _trust(compared: Compared) -> Trust:
     leaders = compared.leaders
     surest = np.array(
@@ -230,18 +239,22 @@ def _trust(compared: Compared) -> Trust:
         ]
     )
     share = float((surest >= SURE).mean())
+    data = {line.about[2] for line in compared.lines.values()} - {UNKNOWN}
+    if len(data) > 1:
+        return Trust(word="cannot tell", reason=f"the runs are of different data ({listed(sorted(data))})")
     if share == 0:
         return Trust(word="cannot tell", reason=f"at no size is one run better with probability {SURE:.0%} or more")
-    data = {line.about[2] for line in compared.lines.values()}
-    if len(data) > 1:
-        return Trust(word="low", reason=f"the runs are of different data ({listed(sorted(data))})")
+    if any(line.about[2] == UNKNOWN for line in compared.lines.values()):
+        return Trust(word="low", reason="of which data the given scores are is not known: they have to be the same")
     reason = f"at {share:.0%} of the compared sizes one run is better with probability {SURE:.0%} or more"
     return Trust(word="high" if share >= 0.9 else "medium" if share >= 0.5 else "low", reason=reason)
 
 
 def _next_steps(compared: Compared, crossings: Sequence[Crossing]) -> Iterator[str]:
     best = compared.leaders[-1]
-    if _trust(compared).word == "cannot tell":
+    if _are_of_different_data(compared):
+        yield "Compare runs that were made on the same data, and tested on the same samples."
+    elif _trust(compared).word == "cannot tell":
         yield "Choose by cost, or give all runs more samples or more seeds, and the same test samples."
     elif crossings:
         first = crossings[0]
@@ -284,7 +297,8 @@ def _lines(result: Result, metric: Metric, folder: Path) -> Iterator[Line]:
             if band is not None and len(curve.sizes) > 1:
                 yield _line((method, result.model, result.data, name), curve.sizes, band, result.confidence, True)
     elif isinstance(result, CurveResult) and result.metric == metric:
-        about = ("curve", ", ".join(result.sources), "given scores", name)
+        stems = ", ".join(Path(source).stem for source in result.sources)
+        about = (f"scores of {stems}", ", ".join(result.sources), UNKNOWN, name)
         yield _line(about, result.drawn.sizes, result.drawn.score, result.confidence, False)
 
 

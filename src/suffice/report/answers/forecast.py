@@ -41,6 +41,11 @@ def forecast_answer(result: ForecastResult) -> Answer:
     """The first target, or what about as many samples again would bring."""
     trust = trust_of(result)
     findings = result.forecast.findings
+    if result.forecast.status == "cannot_tell" and result.answers and result.answers[0].status == "reached":
+        goal = _goal(result, result.answers[0])
+        sentence = f"The {result.samples:,} samples you have should be enough for {goal}."
+        untold = "How much more samples would bring cannot be told, as there are no errors yet."
+        return Answer(sentence, trust.word, trust.reason, [untold], remedies(findings)[:MOST_STEPS], findings)
     if result.forecast.status == "cannot_tell":
         sentence = f"Cannot tell yet: {lowered(result.forecast.explanation)}"
         return Answer(sentence, trust.word, trust.reason, (), remedies(findings)[:MOST_STEPS], findings)

@@ -41,7 +41,7 @@ function show(tolerance) {
   document.getElementById("enough").textContent = size === undefined ? "" : `${counted(size)} samples`;
   for (const svg of drawings) {
     move(svg, "y", SCALE * tolerance, `tolerance ${+(SCALE * tolerance).toPrecision(3)}${RELATIVE ? "%" : ""}`);
-    if (size !== undefined) move(svg, "x", size, `${counted(size)} samples`);
+    if (size !== undefined) move(svg, "x", size, `about ${counted(+size.toPrecision(2))}`);
   }
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from suffice.report.answers.words import rounded
 from suffice.report.figures.curvature import bound_figure, hessian_gap_figure
 from suffice.report.figures.figure import BLACK, BLUE, GREEN, GREY, ORANGE, Curve, Figure, Mark, Style
 from suffice.results import AnalysisResult, Settling
@@ -37,7 +38,7 @@ def remaining_figure(result: AnalysisResult) -> Figure:
     if answer.size is not None:
         tolerance = (100 if relative else 1.0) * answer.tolerance
         marks = [
-            Mark("x", answer.size, f"{answer.size:,} samples", ORANGE),
+            Mark("x", answer.size, f"about {rounded(answer.size):,}", ORANGE),
             Mark("y", tolerance, f"tolerance {tolerance:.4g}{'%' if relative else ''}", ORANGE),
         ]
     return Figure(

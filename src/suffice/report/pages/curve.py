@@ -63,7 +63,7 @@ def _computed(result: CurveResult) -> list[str]:
     found = [
         "The curve is a power law that may begin late and may wander: the scores decide where they can, and how common "
         "such curves are among those that others measured decides the rest.",
-        "The probabilities are shares of equally likely curves; docs/forecast.md says how they are drawn.",
+        "The probabilities are shares of equally likely curves; docs/how_it_works.md says how they are drawn.",
     ]
     if next_in_words(result) is not None:
         known = ""

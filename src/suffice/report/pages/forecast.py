@@ -159,7 +159,7 @@ def _computed(result: ForecastResult) -> Iterator[str]:
     if result.task == "regression":
         follows = "R² is 1 minus the mean squared error over the variance of the numbers"
     yield f"The level is the loss on {where}; {follows}."
-    yield "The loss falls along L(k) ≈ L(k₀) − s (1/k₀ − 1/k), with k₀ samples at hand; docs/forecast.md derives it."
+    yield "The loss falls along L(k) ≈ L(k₀) − s (1/k₀ − 1/k), with k₀ samples at hand; see docs/how_it_works.md."
 
 
 def _untold(result: ForecastResult) -> list[str]:

@@ -1,6 +1,5 @@
 """How a run is repeated: its command, the settings that differ from their defaults, and what it ran on."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from suffice.configuration import (
     MLPConfig,
     StudyConfig,
 )
+from suffice.report.answers.commands import differing, in_shell
 from suffice.report.pages.page import Block, Bullets, Page, Section, Table, Words
 from suffice.results import Result
 
@@ -33,44 +33,13 @@ ASKED: Mapping[str, tuple[str, type[Config]]] = {
 }
 """For each kind of result the command that makes it, and the settings of that command."""
 
-POSITIONAL = ("model", "data", "scores")
-
-
-def differing(result: Result) -> dict[str, Any]:
-    """The settings that differ from their defaults, with those that have none."""
-    fields = ASKED[result.command][1].model_fields
-    return {
-        name: value
-        for name, value in result.configuration.items()
-        if name not in fields
-        or fields[name].is_required()
-        or value != fields[name].get_default(call_default_factory=True)
-    }
-
 
 def command_of(result: Result) -> str | None:
     """The command that repeats a run; None where some of its settings are not flags."""
     command, config = ASKED[result.command]
-    changed = differing(result)
-    if not changed.keys() <= config.model_fields.keys() - NO_FLAGS:
+    if not differing(result.configuration, config).keys() <= config.model_fields.keys() - NO_FLAGS:
         return None
-    has_positions = [name for name in POSITIONAL if name in config.model_fields]
-    words = ["suffice", command]
-    for name in has_positions:
-        words += _listed(changed.pop(name, result.configuration.get(name)))
-    for name, value in changed.items():
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words.append(flag if value else f"--no-{flag[2:]}")
-        elif isinstance(value, list) and value and isinstance(value[0], str):
-            words += [word for item in value for word in (flag, item)]
-        else:
-            words += [flag, ",".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return shlex.join(words)
-
-
-def _listed(value: Any) -> list[str]:
-    return [] if value is None else list(map(str, value)) if isinstance(value, list) else [str(value)]
+    return in_shell(command, result.configuration, config)
 
 
 def endings(page: Page, folder: Path | None) -> list[Section]:
@@ -81,7 +50,7 @@ def endings(page: Page, folder: Path | None) -> list[Section]:
 
 def settings(result: Result, folder: Path | None) -> Section:
     """The settings that differ from their defaults, the software, and the command."""
-    command, changed = command_of(result), differing(result)
+    command, changed = command_of(result), differing(result.configuration, ASKED[result.command][1])
     again = f"`suffice {ASKED[result.command][0]} --config config.yaml --out FOLDER`"
     words = f"To repeat this run, with the file in this folder: {again}."
     blocks: list[Block] = [Words(words)]
