@@ -65,7 +65,7 @@ def digest_of_bytes(held: bytes) -> str:
 
     Example:
         >>> digest_of_bytes(b"one")
-        'blake2b:4308b8da9a94a1b0b31b4ee7d3c3dcc0'
+        'blake2b:c88d4df74262143a08e9d190e3bd67f1'
     """
     return f"{ALGORITHM}:{hashlib.blake2b(held, digest_size=SIZE).hexdigest()}"
 

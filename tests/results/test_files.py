@@ -14,6 +14,7 @@ from suffice.results import (
     StudyResult,
     heat_map_file,
     read_result,
+    result_as_json,
 )
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -114,7 +115,7 @@ def test_a_forecast_without_an_upper_end_is_null_in_json(tmp_path):
         ('{"command": "oracle"}', "not a result of this version of suffice"),
         ('{"command": "forecast", "schema_version": 1, "answers": 3}', "not a result of this version of suffice"),
         ("[1, 2]", "not a result of this version of suffice"),
-        ("{", "not a result of this version of suffice"),
+        ("{", r"result\.json is damaged: run the same command again"),
         (None, "cannot be read"),
     ],
 )
@@ -124,6 +125,22 @@ def test_what_is_no_result_is_refused_in_one_line(content, said, tmp_path):
     with pytest.raises(InputError, match=said) as error:
         read_result(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("indent", [None, 1, 2])
+def test_an_edited_result_is_refused(indent, tmp_path):
+    result = read_result(write(tmp_path, forecast(2, [answer("target_accuracy", 900, 1234)])))
+    text, file = result_as_json(result, indent), tmp_path / "result.json"
+    plain = result.model_dump_json(indent=indent)
+    assert text.startswith(plain.rstrip("}\n"))
+    assert json.loads(text).keys() == json.loads(plain).keys() | {"checksum"}
+    file.write_text(text)
+    assert read_result(tmp_path) == result
+    file.write_text(text.replace("1234", "1235"))
+    with pytest.raises(InputError, match=r"result\.json is damaged, or was edited"):
+        read_result(tmp_path)
+    file.write_text(plain)  # as earlier versions wrote it
+    assert read_result(tmp_path) == result
 
 
 def test_heat_maps_have_a_file_for_each_epoch(tmp_path):

@@ -194,11 +194,11 @@ def _read(held: bytes) -> Evidence:
             return Predictions(float(samples), outputs, labels)
 
         parts: dict[str, Any] = {name: predictions(name) for name in PARTS if f"{name} samples" in stored}
+        parts |= {name: stored[name] for name in ARRAYS if name in stored}
         return Evidence(
             copies=Copies(stored["groups"]) if "groups" in stored else None,
             penalty=None if np.isnan(stored["penalty"]) else float(stored["penalty"]),
             information=Slope(*map(float, stored["information"])) if "information" in stored else None,
             **{name: stored[name].item() for name in NUMBERS},
-            **{name: stored[name] for name in ARRAYS if name in stored},
             **parts,
         )

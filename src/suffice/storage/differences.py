@@ -13,6 +13,7 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between two sets of settings, in words; long values and hashes of contents are not shown.
 
     Example:
+        >>> from suffice.digest import digest
         >>> differences({"samples": 300, "probes": {"radius": 0.1}}, {"samples": 500, "probes": {"radius": 0.1}})
         ['samples: 300, now 500']
         >>> differences({"probes": {"radius": 0.1}}, {"probes": {"radius": 0.2}, "weights": digest("weights")})
