@@ -59,7 +59,7 @@ def dense_features(features: Table) -> Features:
     return numbers
 
 
-def with_intercept(features: Features) -> Features:
+def with_intercept(features: Features) -> Float[np.ndarray, "samples columns+1"]:
     """Features with a last column of ones.
 
     Example:
