@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from suffice.data.zipped import LARGEST_RATIO, refuse_bomb, refuse_growth
+from suffice.data.zipped import refuse_bomb, refuse_growth
 from suffice.errors import InputError, nearest, reason
 
 JSON_LINES = frozenset({".jsonl", ".ndjson"})
@@ -40,8 +40,8 @@ LOOKED_AT = 1 << 16
 """Bytes from which the delimiter is told."""
 
 LONGEST_FIELD = 1 << 24
-MANY_ROWS = 1_000_000
-"""Rows of Parquet that may take no bytes, as equal rows do."""
+MANY_ROWS, ROWS_A_BYTE = 1_000_000, 10
+"""Rows of Parquet that may take no bytes, as equal rows do; more of them take a byte for ten at least."""
 
 TOGETHER = 10_000
 """Rows of Parquet that are decoded at a time."""
@@ -420,7 +420,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: not a Parquet file ({_short(error)})") from error
     refuse_growth(path, sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups)))
-    if about.num_rows > max(MANY_ROWS, LARGEST_RATIO * path.stat().st_size):
+    if about.num_rows > max(MANY_ROWS, ROWS_A_BYTE * path.stat().st_size):
         raise InputError(
             f"{path}: says that it has {about.num_rows:,} rows in {path.stat().st_size:,} bytes, which no real data "
             "have; give a file that you trust, as .csv"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float64
 
-from suffice.forecasting.head import Head, Weights
+from suffice.forecasting.head import Head
 from suffice.forecasting.slopes.slope import Slope
 
 DRAWS = (4, 32)
@@ -23,13 +23,13 @@ def draws(head: Head) -> int:
     return int(np.clip(DRAWN // head.weights.size, *DRAWS))
 
 
-def excess(head: Head, changes: Weights) -> Float64[np.ndarray, " draws"]:
+def excess(head: Head, changes: Float64[np.ndarray, "draws rank outputs"]) -> Float64[np.ndarray, " draws"]:
     """Half of u^T H_0 u, of changes u of the weights."""
     halves: Float64[np.ndarray, " draws"] = (changes * head.curvature(changes)).sum((-2, -1)) / 2
     return halves
 
 
-def drawn_gradients(head: Head, seed: int) -> Weights:
+def drawn_gradients(head: Head, seed: int) -> Float64[np.ndarray, "draws rank outputs"]:
     """Random vectors of mean 0 and covariance H_0, one sum over the samples at a time."""
     random, root = np.random.default_rng(seed), np.sqrt(len(head.features))
     return np.stack([head.pull(head.derivatives.draw(1, random)[0] * root) for _ in range(draws(head))])
