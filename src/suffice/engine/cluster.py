@@ -28,6 +28,9 @@ SOFTWARE = ("suffice", "torch", "numpy", "transformers", "peft", "scikit-learn")
 """Packages whose versions decide the numbers."""
 
 
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+"""For Ray, in the environment: it sends nothing to anybody, and writes no logs of its machines on standard output."""
+
 QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
@@ -91,7 +94,8 @@ class RayCluster:
 
     def _connect(self) -> Any:
         """The module, connected."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         try:
             import ray  # noqa: PLC0415
         except ImportError as error:
