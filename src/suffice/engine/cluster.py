@@ -58,7 +58,7 @@ class RayCluster:
 
     def __post_init__(self) -> None:
         share = self.gpus_per_task
-        if not (share >= 0 and (share <= 1 or share == int(share)) and share < float("inf")):
+        if not (0 <= share <= 1 or (share > 1 and share % 1 == 0)):
             raise InputError(f"gpus_per_task = {share}: give a share such as 0.25, or a whole number of GPUs")
 
     def capacity(self, threads: int) -> int:
