@@ -73,13 +73,13 @@ def study(
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
-    count = workers or _room(config, cluster)
+    room = _room(config, cluster)
     work = _work(config.model_dump_json(), str(out))
     try:
         tell(summary_of(work.samples.data), watch)
         work.check()
         with open_folder(out, config, work.samples.samples.fingerprint(), overwrite):
-            work.run(count, watch, cluster)
+            work.run(workers or room, watch, cluster)
             result = _short(work.result())
             write_result(result, out)
             with atomic_write(out / "cells.csv") as file:
