@@ -28,6 +28,9 @@ SOFTWARE = ("suffice", "torch", "numpy", "transformers", "peft", "scikit-learn")
 """Packages whose versions decide the numbers."""
 
 
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+"""For Ray, in the environment: it sends nothing to anybody, and writes no logs of its machines on standard output."""
+
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
@@ -55,7 +58,7 @@ class RayCluster:
 
     def __post_init__(self) -> None:
         share = self.gpus_per_task
-        if not (0 <= share < math.inf and (share <= 1 or share == int(share))):
+        if not (0 <= share <= 1 or (share > 1 and share % 1 == 0)):
             raise InputError(f"gpus_per_task = {share}: give a share such as 0.25, or a whole number of GPUs")
 
     def capacity(self, threads: int) -> int:
@@ -91,7 +94,8 @@ class RayCluster:
 
     def _connect(self) -> Any:
         """The module, connected."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         try:
             import ray  # noqa: PLC0415
         except ImportError as error:

@@ -179,24 +179,24 @@ def record(
         if folder is not None:
             with atomic_write(folder / INDEX) as file:
                 np.save(file, problem.index, allow_pickle=False)
-        missing = shards.missing()
+        missing = {rows.start for rows in shards.missing()}
         is_new = bool(missing)
-        finished = [rows for rows in shards.shards() if rows not in missing]
+        finished = [rows for rows in shards.shards() if rows.start not in missing]
         if finished:
             _check_same(problem, probes, shards, finished, size, halving)
             progress(sum(rows.stop - rows.start for rows in finished) * len(probes))
         for rows in shards.shards():
-            if rows in missing:
+            if rows.start in missing:
                 shards.write(rows, _measure(problem, probes, rows, halving, progress))
             if rows.start == 0:
                 first = shards.read(rows)
                 _check_moves(problem, probes, first, halving.size)
                 if len(shards.shards()) > LONG:
                     check_recorded(problem, first[:, 0], size, len(problem) * len(probes))
-                later = [rows for rows in missing if rows.start > 0]
+                later = [rows for rows in shards.shards() if rows.start in missing and rows.start > 0]
                 if elsewhere is not None and later:
                     elsewhere(later)
-                    missing = shards.missing()
+                    missing = {rows.start for rows in shards.missing()}
         if is_new:
             check_recorded(problem, shards.read()[:, 0], size, len(problem) * len(probes))
     return Ledger(shards, problem.index)

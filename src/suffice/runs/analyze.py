@@ -82,7 +82,8 @@ def analyze(
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
     threads = torch.get_num_threads()
-    count = workers or (1 if cluster is None else cluster.capacity(threads))
+    room = 1 if cluster is None else cluster.capacity(threads)
+    count = workers or room
     begin = None if cluster is None else functools.partial(cluster.executor, threads)
     samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)

@@ -78,14 +78,14 @@ def study(
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
-    count = workers or _room(config, cluster)
+    room = _room(config, cluster)
     work = _work(config.model_dump_json(), str(folder_to_write(out, overwrite)))
     try:
         tell(summary_of(work.samples.data), watch)
         work.check()
         with open_folder(out, config, work.contents, overwrite) as run:
             work.begin(run.identity, work.contents)
-            work.run(count, watch, cluster)
+            work.run(workers or room, watch, cluster)
             result = _short(work.result())
             write_result(result, run.path)
             with atomic_write(run.path / "cells.csv") as file:
