@@ -9,20 +9,21 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "suffice"
 
-VALUES = {"errors", "digest", "results", "storage", "configuration", "engine"}
+VALUES = {"errors", "numerals", "digest", "results", "storage", "configuration", "engine"}
 """Rooms that know of errors alone; storage also takes hashes."""
 
 MAY_IMPORT = {
     "errors": set(),
     "shown": set(),
-    **{room: {"errors"} for room in VALUES - {"errors"}},
+    "numerals": set(),
+    **{room: {"errors"} for room in VALUES - {"errors", "numerals"}},
     "results": {"errors", "shown"},
     "storage": {"errors", "digest"},
     "memory": {"errors"},
     "problem": {"errors", "memory"},
-    "data": {"errors", "digest"},
+    "data": {"errors", "numerals", "digest"},
     "models": {"errors", "digest", "problem", "data"},
-    "checks": {"errors", "memory", "problem", "results"},
+    "checks": {"errors", "digest", "memory", "problem", "results"},
     "curvature": {"errors", "digest", "memory", "problem", "results", "storage", "checks", "shown"},
     "landscape": {"errors", "digest", "memory", "problem", "results", "storage", "curvature", "checks", "shown"},
     "training": VALUES | {"problem", "data", "models", "checks"},

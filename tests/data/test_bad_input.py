@@ -186,7 +186,7 @@ SOURCES = {
     "missing fields": (
         lambda f: put(f, "t.csv", delimited() + "x\n"),
         {},
-        "line 6: has 1 fields, and the first line 2",
+        "line 6: has 1 field, and the first line 2",
     ),
     "an open quote": (lambda f: put(f, "t.csv", delimited() + '"x,yes\n'), {}, "line 6: not comma-separated values"),
     "an open quote after semicolons": (
@@ -402,8 +402,12 @@ def test_bad_configurations_get_one_line(tmp_path, kind):
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("85%", "line 2: score is '85%', .*without the percent sign"), (LONG, "has to be a number"), ("inf", "has to be")],
-    ids=["percent", "long", "infinite"],
+    [
+        ("85 of 100", "line 2: score is '85 of 100', and has to be a number"),
+        (LONG, "has to be a number"),
+        ("inf", "has to be"),
+    ],
+    ids=["words", "long", "infinite"],
 )
 def test_bad_scores_get_one_line(tmp_path, value, message):
     file = put(tmp_path, "s.csv", f"size;score\n100;{value}\n")

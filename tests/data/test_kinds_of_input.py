@@ -307,7 +307,7 @@ def test_what_is_no_image_is_counted_with_its_reason(tmp_path):
     image(tmp_path, "alone.png")
     image(tmp_path, "cat/mask.png")
     collection = load_collection(str(tmp_path), Reading(exclude=["*mask*"]))
-    assert dict(collection.skipped) == {
+    assert {one.name: one.reason for one in collection.skipped} == {
         "cat/notes.txt": "no image (.txt)",
         "cat/.DS_Store": "hidden",
         "README.md": "no image (.md)",
@@ -327,7 +327,7 @@ def test_links_are_followed_and_circles_are_not(tmp_path):
     collection = load_collection(str(tmp_path / "data"))
     assert collection.samples.classes == ["cat", "dog", "fox"]
     assert len(collection.samples) == 5
-    reasons = {reason for _, reason in collection.skipped}
+    reasons = {one.reason for one in collection.skipped}
     assert {"a link to a folder that it is in", "a link to nothing, or no file"} <= reasons
 
 
@@ -418,7 +418,7 @@ def test_another_column_of_splits_and_other_splits(tmp_path):
     file = put(tmp_path, "t.csv", delimited(header=("text", "label", "part"), rows=rows))
     collection = load_collection(str(file), Reading(split_column="part"))
     assert collection.splits == ["train", "test"]
-    assert [tuple(one) for one in collection.skipped] == [("line 4", "of the split 'extra'")]
+    assert [one[:2] for one in collection.skipped] == [("line 4", "of the split 'extra'")]
     assert load_collection(str(file)).splits == []
 
 

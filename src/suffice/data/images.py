@@ -26,6 +26,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff",
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 """What Pillow may take a file for; of a GIF and of a TIFF with pages, the first image counts."""
 
+OF_ARCHIVES = frozenset({"__MACOSX"})
+"""Folders that archivers leave behind."""
+
 BROKEN = (
     UnidentifiedImageError,
     OSError,
@@ -294,7 +297,7 @@ def _found(root: Path, exclude: Sequence[str]) -> tuple[list[_File], list[Skippe
     for path in _files(root, skipped):
         relative = path.relative_to(root)
         name, folders = shown(relative), relative.parts[:-1]
-        if any(part.startswith(".") for part in relative.parts):
+        if any(part.startswith(".") or part in OF_ARCHIVES for part in relative.parts):
             skipped.append(Skipped(name, "hidden"))
         elif _is_excluded(name, exclude):
             skipped.append(Skipped(name, "left out by --exclude"))
