@@ -200,6 +200,36 @@ READINGS = {
         ["1", "2"],
         2,
     ),
+    "words for missing labels left out": (
+        lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "NaN"), ("y", "None"), ("z", "NA")])),
+        {"drop_missing": True},
+        ["no", "yes"],
+        4,
+    ),
+    "a class called None that is meant": (
+        lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "None")])),
+        {"classes": ["None", "yes"]},
+        ["None", "yes"],
+        3,
+    ),
+    "decimal commas and a threshold": (
+        lambda folder: put(folder, "t.csv", delimited(";", rows=[(f"t{row}", f"{row},25") for row in range(9)])),
+        {"threshold": 4.5},
+        ["< 4.5", ">= 4.5"],
+        9,
+    ),
+    "listed classes that are rare left out": (
+        lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "maybe")])),
+        {"classes": ["yes", "maybe", "no"], "min_per_class": 2},
+        ["yes", "no"],
+        4,
+    ),
+    "listed classes of a pattern left out": (
+        lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "maybe")])),
+        {"classes": ["yes", "maybe", "no"], "exclude": ["may*"]},
+        ["yes", "no"],
+        4,
+    ),
     "rare classes left out": (
         lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "maybe")])),
         {"min_per_class": 2},
@@ -315,6 +345,26 @@ def test_what_is_no_image_is_counted_with_its_reason(tmp_path):
         "cat/mask.png": "left out by --exclude",
     }
     assert len(collection.samples) == 4
+
+
+def test_numbers_with_a_decimal_comma_are_numbers_and_that_is_said(tmp_path):
+    for name, (delimiter, rows) in {
+        "comma.csv": (";", [("a", "0,47"), ("b", "1.250,5"), ("c", "3")]),
+        "point.csv": (",", [("a", "0.47"), ("b", "1250.5"), ("c", "3")]),
+    }.items():
+        file = put(tmp_path, name, delimited(delimiter, rows=rows))
+        collection = load_collection(str(file), Reading(task="regression"))
+        assert collection.samples.labels.tolist() == [0.47, 1250.5, 3]
+        said = [note for note in collection.notes if "decimal comma" in note]
+        assert said == (["The labels have a decimal comma: '0,47' is read as 0.47."] if name == "comma.csv" else [])
+
+
+def test_what_archives_leave_behind_is_no_class(tmp_path):
+    images(tmp_path)
+    image(tmp_path, "__MACOSX/cat/1.png")
+    collection = load_collection(str(tmp_path))
+    assert collection.samples.classes == ["cat", "dog"]
+    assert [one[:2] for one in collection.skipped] == [("__MACOSX/cat/1.png", "hidden")]
 
 
 def test_links_are_followed_and_circles_are_not(tmp_path):
