@@ -9,22 +9,23 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "suffice"
 
-VALUES = {"errors", "digest", "results", "storage", "configuration", "engine"}
+VALUES = {"errors", "numerals", "digest", "results", "storage", "configuration", "engine"}
 """Rooms that know of errors alone; storage also takes hashes."""
 
 MAY_IMPORT = {
     "errors": set(),
     "shown": set(),
-    **{room: {"errors"} for room in VALUES - {"errors"}},
+    "numerals": set(),
+    **{room: {"errors"} for room in VALUES - {"errors", "numerals"}},
     "results": {"errors", "digest", "shown"},
     "storage": {"errors", "digest", "software"},
     "software": set(),
     "file_digests": {"errors", "digest", "storage"},
     "memory": {"errors"},
     "problem": {"errors", "memory"},
-    "data": {"errors", "digest", "file_digests"},
+    "data": {"errors", "numerals", "digest", "file_digests"},
     "models": {"errors", "digest", "file_digests", "problem", "data"},
-    "checks": {"errors", "memory", "problem", "results"},
+    "checks": {"errors", "digest", "memory", "problem", "results"},
     "curvature": {"errors", "digest", "memory", "problem", "results", "storage", "checks", "shown"},
     "landscape": {"errors", "digest", "memory", "problem", "results", "storage", "curvature", "checks", "shown"},
     "training": VALUES | {"memory", "problem", "data", "models", "checks"},

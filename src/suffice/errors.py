@@ -30,6 +30,16 @@ def nearest(word: str, known: Sequence[str]) -> str:
     return f'; did you mean "{" ".join(close[0].split())}"?' if close else ""
 
 
+def shortened(name: str, longest: int = 60) -> str:
+    """A name that data give, for a line of text.
+
+    Example:
+        >>> shortened("cat"), shortened("9" * 5000)
+        ('cat', '999999999999999999999999999999… (5,000 characters)')
+    """
+    return name if len(name) <= longest else f"{name[: longest // 2]}… ({len(name):,} characters)"
+
+
 def reason(error: BaseException) -> str:
     """What another library's error says, in one line.
 

@@ -184,9 +184,9 @@ SOURCES = {
         "2 columns are named 'text'",
     ),
     "missing fields": (
-        lambda f: put(f, "t.csv", delimited() + "x\n"),
+        lambda f: put(f, "t.csv", delimited() + "x\n" + "y,no\n" + "z\n"),
         {},
-        "line 6: has 1 fields, and the first line 2",
+        "line 6: has 1 field, and the first line 2; 1 more line has another number of fields; fill in those",
     ),
     "an open quote": (lambda f: put(f, "t.csv", delimited() + '"x,yes\n'), {}, "line 6: not comma-separated values"),
     "an open quote after semicolons": (
@@ -220,6 +220,60 @@ SOURCES = {
         {},
         r"'Yes' \(1\) and 'yes' \(2\) differ",
     ),
+    "labels that differ by accents": (
+        lambda f: put(f, "t.csv", rows_with(("x", "caf\u00e9"), ("y", "cafe\u0301"))),
+        {},
+        r"'caf\\xe9' \(1\) and 'cafe\\u0301' \(1\) differ only in how Unicode writes them",
+    ),
+    "labels that differ by a character without width": (
+        lambda f: put(f, "t.csv", rows_with(("x", "yes\u200b"))),
+        {},
+        r"'yes' \(2\) and 'yes\\u200b' \(1\) differ only in how Unicode .* without width",
+    ),
+    "labels that are the same number": (
+        lambda f: put(
+            f, "t.csv", delimited(rows=[(f"t{row}", ("0", "0.0", "01", "1", "1.0")[row % 5]) for row in range(9)])
+        ),
+        {},
+        r"'0' \(2\) and '0.0' \(2\) are the same number, and 1 more such groups",
+    ),
+    "folders that differ by accents": (
+        lambda f: folder_of(f, **dict.fromkeys(("caf\u00e9", "cafe\u0301"), 1)),
+        {},
+        "differ only in how Unicode writes",
+    ),
+    "labels that stand for missing ones": (
+        lambda f: put(f, "t.csv", rows_with(("x", "NA"), ("y", "nan"))),
+        {},
+        r"line 6: the label is 'NA', which stands for a missing one; so it is in 1 more \(line 7\).*--drop-missing; if "
+        "it is a class, list all classes with --classes",
+    ),
+    "formulas without values": (
+        lambda f: write_workbook(f, [("text", "label"), *TABLE, ("x", '=IF(1,"yes","no")')]),
+        {},
+        "row 6: the label is empty; it has a formula without a stored value: open and save",
+    ),
+    "commas that could be either": (
+        lambda f: put(f, "t.csv", delimited(rows=[("a", "1,200"), ("b", "3,400")])),
+        {"task": "regression"},
+        "the labels, such as '1,200', could be 1.2 or 1200: write them with a decimal point",
+    ),
+    "quantities with decimal commas": (
+        lambda f: put(f, "t.csv", delimited(rows=[(f"t{row}", f"{row},37") for row in range(60)] * 2)),
+        {},
+        "the labels are 60 different numbers, 0.37 to 59.37: to predict them give --task regression",
+    ),
+    "classes that are rare, and listed": (
+        lambda f: put(f, "t.csv", delimited()),
+        {"classes": ["no", "yes"], "min_per_class": 3},
+        "0 of 2 classes are left by --exclude and --min-per-class 3",
+    ),
+    "images in a column of another name": (
+        lambda f: write_parquet(f, {"file": ["a.png"], "class": ["a"]}),
+        {},
+        "no column 'text'; there are 'file', 'class'; give one with --text-column, or images with --image-column",
+    ),
+    "another data set that is built in": (lambda f: "builtin:digit", {}, "the only data .* are builtin:digits"),
     "labels that are quantities": (
         lambda f: put(f, "t.csv", delimited(rows=[(f"t{row}", row * 0.37) for row in range(60)] * 2)),
         {},
@@ -402,8 +456,12 @@ def test_bad_configurations_get_one_line(tmp_path, kind):
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("85%", "line 2: score is '85%', .*without the percent sign"), (LONG, "has to be a number"), ("inf", "has to be")],
-    ids=["percent", "long", "infinite"],
+    [
+        ("85 of 100", "line 2: score is '85 of 100', and has to be a number"),
+        (LONG, "has to be a number"),
+        ("inf", "has to be"),
+    ],
+    ids=["words", "long", "infinite"],
 )
 def test_bad_scores_get_one_line(tmp_path, value, message):
     file = put(tmp_path, "s.csv", f"size;score\n100;{value}\n")

@@ -201,6 +201,36 @@ READINGS = {
         ["1", "2"],
         2,
     ),
+    "words for missing labels left out": (
+        lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "NaN"), ("y", "None"), ("z", "NA")])),
+        {"drop_missing": True},
+        ["no", "yes"],
+        4,
+    ),
+    "a class called None that is meant": (
+        lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "None")])),
+        {"classes": ["None", "yes"]},
+        ["None", "yes"],
+        3,
+    ),
+    "decimal commas and a threshold": (
+        lambda folder: put(folder, "t.csv", delimited(";", rows=[(f"t{row}", f"{row},25") for row in range(9)])),
+        {"threshold": 4.5},
+        ["< 4.5", ">= 4.5"],
+        9,
+    ),
+    "listed classes that are rare left out": (
+        lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "maybe")])),
+        {"classes": ["yes", "maybe", "no"], "min_per_class": 2},
+        ["yes", "no"],
+        4,
+    ),
+    "listed classes of a pattern left out": (
+        lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "maybe")])),
+        {"classes": ["yes", "maybe", "no"], "exclude": ["may*"]},
+        ["yes", "no"],
+        4,
+    ),
     "rare classes left out": (
         lambda folder: put(folder, "t.csv", delimited(rows=[*TABLE, ("x", "maybe")])),
         {"min_per_class": 2},
@@ -308,7 +338,7 @@ def test_what_is_no_image_is_counted_with_its_reason(tmp_path):
     image(tmp_path, "alone.png")
     image(tmp_path, "cat/mask.png")
     collection = load_collection(str(tmp_path), Reading(exclude=["*mask*"]))
-    assert dict(collection.skipped) == {
+    assert {one.name: one.reason for one in collection.skipped} == {
         "cat/notes.txt": "no image (.txt)",
         "cat/.DS_Store": "hidden",
         "README.md": "no image (.md)",
@@ -316,6 +346,26 @@ def test_what_is_no_image_is_counted_with_its_reason(tmp_path):
         "cat/mask.png": "left out by --exclude",
     }
     assert len(collection.samples) == 4
+
+
+def test_numbers_with_a_decimal_comma_are_numbers_and_that_is_said(tmp_path):
+    for name, (delimiter, rows) in {
+        "comma.csv": (";", [("a", "0,47"), ("b", "1.250,5"), ("c", "3")]),
+        "point.csv": (",", [("a", "0.47"), ("b", "1250.5"), ("c", "3")]),
+    }.items():
+        file = put(tmp_path, name, delimited(delimiter, rows=rows))
+        collection = load_collection(str(file), Reading(task="regression"))
+        assert collection.samples.labels.tolist() == [0.47, 1250.5, 3]
+        said = [note for note in collection.notes if "decimal comma" in note]
+        assert said == (["The labels have a decimal comma: '0,47' is read as 0.47."] if name == "comma.csv" else [])
+
+
+def test_what_archives_leave_behind_is_no_class(tmp_path):
+    images(tmp_path)
+    image(tmp_path, "__MACOSX/cat/1.png")
+    collection = load_collection(str(tmp_path))
+    assert collection.samples.classes == ["cat", "dog"]
+    assert [one[:2] for one in collection.skipped] == [("__MACOSX/cat/1.png", "hidden")]
 
 
 def test_links_are_followed_and_circles_are_not(tmp_path):
@@ -328,7 +378,7 @@ def test_links_are_followed_and_circles_are_not(tmp_path):
     collection = load_collection(str(tmp_path / "data"))
     assert collection.samples.classes == ["cat", "dog", "fox"]
     assert len(collection.samples) == 5
-    reasons = {reason for _, reason in collection.skipped}
+    reasons = {one.reason for one in collection.skipped}
     assert {"a link to a folder that it is in", "a link to nothing, or no file"} <= reasons
 
 
@@ -419,7 +469,7 @@ def test_another_column_of_splits_and_other_splits(tmp_path):
     file = put(tmp_path, "t.csv", delimited(header=("text", "label", "part"), rows=rows))
     collection = load_collection(str(file), Reading(split_column="part"))
     assert collection.splits == ["train", "test"]
-    assert [tuple(one) for one in collection.skipped] == [("line 4", "of the split 'extra'")]
+    assert [one[:2] for one in collection.skipped] == [("line 4", "of the split 'extra'")]
     assert load_collection(str(file)).splits == []
 
 

@@ -67,6 +67,23 @@ def test_columns_can_have_other_names_and_further_ones_are_left_out(tmp_path):
     assert found.costs.tolist() == [3, 6]
 
 
+@pytest.mark.parametrize(
+    ("content", "sizes", "scores", "said"),
+    [
+        ("size;score\n500;0,71\n2.000;0,8\n", [500, 2000], [0.71, 0.8], ["score '0,71' is read as 0.71", "2000"]),
+        ('size,score\n500,71%\n"2,000",80.5 %\n', [500, 2000], [0.71, 0.805], ["score '71%' is read as 0.71", "2000"]),
+        ("size;score\n500;0.7\n2 000;0.8\n1'000'000;0.9\n", [500, 2000, 1e6], [0.7, 0.8, 0.9], ["2000"]),
+        ("size,score\n500.0,0.7\n2000.0,0.812\n", [500, 2000], [0.7, 0.812], []),
+    ],
+    ids=["decimal comma", "percent", "blanks and apostrophes", "as a computer writes"],
+)
+def test_numbers_as_people_write_them_are_read_and_that_is_said(tmp_path, content, sizes, scores, said):
+    found = load_scores([written(tmp_path, content)])
+    assert (found.sizes.tolist(), found.scores.tolist()) == (sizes, scores)
+    assert len(found.notes) == len(said)
+    assert all(word in note for word, note in zip(said, found.notes, strict=True))
+
+
 def test_the_last_value_of_a_run_counts_and_that_is_said(trainer_run, lightning_run):
     sources = [str(trainer_run), str(lightning_run)]
     first = load_scores(sources[:1], score="eval_accuracy", sizes_of={sources[0]: 500})
@@ -107,9 +124,13 @@ def test_the_fingerprint_is_that_of_the_numbers(tmp_path):
     [
         ("size,acc\n10,0.5\n", r"no 'score'; there are 'size', 'acc'; give one with --score-column"),
         ("sizes,score\n10,0.5\n", r"no 'size'; did you mean \"sizes\".*--size-column"),
-        ("size,score\n10,82%\n", r"line 2: score is '82%', and has to be a number"),
+        ("size,score\n10,82 percent\n", r"line 2: score is '82 percent', and has to be a number, such as 0.82"),
+        ("size,score\n1e300,0.5\n", r"line 2: size is '1e300', and no training has more than 10\^15 samples"),
+        ("size,score\n500,0.7\n1.000,0.8\n", r"size '1.000' could be 1 or 1000; write .* as in 1000"),
+        ('size,score\n500,"0,7"\n"1,000","0,8"\n', r"size '1,000' could be 1000 or 1; write .* as in 1000"),
+        ('size,score\n500,"41,500"\n', r"score '41,500' could be 41500 or 41.5; write .* with a decimal point"),
         ("size,score\n10,nan\n", r"line 2: score is 'nan'"),
-        ("size,score\n10\n", r"line 2: has 1 fields, and the first line 2"),
+        ("size,score\n10\n", r"line 2: has 1 field, and the first line 2"),
         ("size,score,score\n10,1,2\n", r"2 columns are named 'score'"),
         ("size,score,error\n10,0.5,0.1\n20,0.6,\n", r"1 of 2 scores come with 'error'"),
         ("", "is empty"),

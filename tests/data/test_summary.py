@@ -3,15 +3,20 @@
 import io
 import json
 
+import numpy as np
 import pytest
-from inputs import delimited, image, images, put
+from hypothesis import given
+from hypothesis import strategies as st
+from inputs import TABLE, delimited, image, images, put
+from PIL import Image
 from rich.console import Console
 
 from suffice import InputError
+from suffice.checks import repeated
 from suffice.cli.check import print_summary
 from suffice.cli.main import commands
 from suffice.configuration import CheckConfig
-from suffice.data import load_collection
+from suffice.data import Reading, load_collection, load_samples
 from suffice.results import DataSummary
 from suffice.runs.summary import check, sentences_of, summary_of, tell
 
@@ -60,6 +65,117 @@ def test_samples_that_are_tested_on_as_well_are_counted(tmp_path):
     summary = checked(train, test=str(test))
     assert (summary.test.samples, summary.test.overlap) == (3, 2)
     assert any("2 of the 3 samples of" in sentence for sentence in sentences_of(summary))
+
+
+def noise(folder, name, seed, **options):
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, size=(9, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, **options)
+
+
+def test_images_that_are_tested_on_as_well_are_found_whatever_their_format(tmp_path):
+    """By the function that stops a forecast with SUF012."""
+    for seed, name in enumerate(("cat/1.png", "cat/2.png", "dog/3.png")):
+        noise(tmp_path / "train", name, seed)
+    for seed, (name, options) in enumerate(
+        {"cat/a.bmp": {}, "cat/b.tiff": {}, "dog/c.webp": {"lossless": True}, "dog/d.png": {}}.items()
+    ):
+        noise(tmp_path / "test", name, seed, **options)
+    summary = checked(tmp_path / "train", test=str(tmp_path / "test"))
+    train, test = load_samples(str(tmp_path / "train")), load_samples(str(tmp_path / "test"))
+    twice = repeated((train[row] for row in range(len(train))), (test[row] for row in range(len(test))))
+    assert summary.test.overlap == len(twice) == 3
+    assert summary.test.first == [test.describe(row) for row in twice]
+
+
+def test_copies_among_images_are_those_of_their_pixels(tmp_path):
+    images(tmp_path)
+    for name in ("cat/p.png", "cat/p.bmp", "dog/p.tiff"):
+        noise(tmp_path, name, 3)
+    summary = checked(tmp_path)
+    assert (summary.copies.count, summary.copies.contradicting) == (2, 1)
+
+
+def test_images_that_a_model_cannot_be_given_are_found_in_the_data_and_the_test_data(tmp_path):
+    for part in ("train", "test"):
+        images(tmp_path / part, size=(200, 200))
+        Image.fromarray(np.ones((3, 3), dtype=np.float32)).save(tmp_path / part / "cat" / "x.tif")
+        noise(tmp_path / part, "dog/cut.png", 1)
+        (tmp_path / part / "dog" / "cut.png").write_bytes((tmp_path / part / "dog" / "cut.png").read_bytes()[:99])
+    summary = checked(tmp_path / "train", test=str(tmp_path / "test"))
+    assert (summary.unreadable_count, len(summary.unreadable)) == (4, 3)
+    assert checked(tmp_path / "train").unreadable_count == 2
+    assert sum(summary.images.modes.values()) == 4
+    assert not any("exact cop" in sentence for sentence in sentences_of(summary))
+
+
+WORDS = st.lists(
+    st.sampled_from(["good", "bad", "film", "caf\u00e9", "\u00fcber", "stra\u00dfe"]), min_size=1, max_size=4
+)
+
+
+@given(
+    texts=st.lists(WORDS, min_size=2, max_size=5, unique_by=tuple), case=st.sampled_from([str.upper, str.title, str])
+)
+def test_texts_that_differ_only_by_case_or_blanks_are_counted(tmp_path_factory, texts, case):
+    folder = tmp_path_factory.getbasetemp()
+    plain = [" ".join(words) for words in texts]
+    others = [case("  ".join(words)) + " " for words in texts]
+    rows = [(text, "xy"[row % 2]) for row, text in enumerate(plain)]
+    train = put(folder, "alike_train.csv", delimited(rows=rows))
+    test = put(folder, "alike_test.csv", delimited(rows=[(text, "xy"[row % 2]) for row, text in enumerate(others)]))
+    summary = checked(train, test=str(test))
+    assert (summary.copies.count, summary.copies.alike) == (0, 0)
+    assert (summary.test.overlap, summary.test.alike) == (0, len(texts))
+    both = put(folder, "alike_both.csv", delimited(rows=[*rows, *((text, "x") for text in others)]))
+    assert (checked(both).copies.count, checked(both).copies.alike) == (0, len(texts))
+
+
+def test_other_classes_of_the_test_data_are_said(tmp_path):
+    train = put(tmp_path, "a.csv", delimited())
+    test = put(tmp_path, "b.csv", delimited(rows=[("x", "yes"), ("y", "maybe")]))
+    summary = checked(train, test=str(test))
+    assert (summary.test.others, summary.test.absent) == (["maybe"], ["no"])
+    assert any("(only there: maybe; not there: no): a forecast refuses it" in said for said in sentences_of(summary))
+    same = checked(train, test=str(put(tmp_path, "c.csv", delimited(rows=TABLE[:2]))))
+    assert (same.test.others, same.test.absent, same.test.is_reordered) == ([], [], False)
+
+
+def test_samples_of_classes_that_are_left_out_are_counted(tmp_path):
+    rows = [(f"t{row}", "aabbbc"[row % 6]) for row in range(60)]
+    file = str(put(tmp_path, "t.csv", delimited(rows=rows)))
+    for reading, left in (
+        (Reading(exclude=["c"]), (10, ["c (10)"])),
+        (Reading(classes=["b", "c"]), (20, ["a (20)"])),
+    ):
+        (left_out,) = summary_of(load_collection(file, reading)).left_out
+        assert (left_out.count, left_out.first) == left
+
+
+def test_one_of_anything_is_singular(tmp_path):
+    rows = [("a", "x"), ("a", "y"), *((f"t{row}", "xy"[row % 2]) for row in range(20)), ("z", "rare"), ("", "x")]
+    train = put(tmp_path, "a.csv", delimited(rows=rows))
+    test = put(tmp_path, "b.csv", delimited(rows=[("t0", "x"), ("u", "y"), ("v", "rare")]))
+    said = " ".join(sentences_of(checked(train, test=str(test), drop_missing=True)))
+    for sentence in (
+        "1 sample is an exact copy of another;",
+        "1 content comes with different labels",
+        "Fewer than 10 samples: 1 class (rare).",
+        "Left out: 1, the text is missing: line 25.",
+        "is among the samples at hand: line 2 of",
+        "remove it, its loss is too low",
+    ):
+        assert sentence in said
+
+
+def test_a_label_of_5000_digits_is_cut_where_it_is_said(tmp_path):
+    rows = [*((f"t{row}", row % 2) for row in range(20)), ("z", "9" * 5000)]
+    summary = checked(put(tmp_path, "t.csv", delimited(rows=rows)))
+    console = Console(file=io.StringIO(), width=100)
+    print_summary(summary, console)
+    assert len(console.file.getvalue()) < 2000
+    assert max(map(len, sentences_of(summary))) < 300
 
 
 def test_splits_groups_and_overlap_of_a_table(tmp_path):

@@ -99,6 +99,11 @@ def desk(tmp_path_factory, tiny_bert) -> Path:
     topics = ["text,label", *(f"{line.split(',')[0]},film|{line.split(',')[1]}" for line in reviews[1:])]
     (folder / "topics.csv").write_text("\n".join(topics) + "\n")
     (folder / "ratings.csv").write_text("\n".join(ratings) + "\n")
+    notes = [f"{line},{'patient' if row == 0 else f'p{row // 3}'}" for row, line in enumerate(reviews)]
+    (folder / "notes.csv").write_text("\n".join(notes) + "\n")
+    images = sorted((folder / "images").rglob("*.png"))
+    scans = [f"{file.relative_to(folder)},{file.parent.name},p{row // 2}" for row, file in enumerate(images)]
+    (folder / "scans.csv").write_text("\n".join(["image,label,patient", *scans]) + "\n")
     sizes, scores = [50, 100, 200, 400], [0.77, 0.89, 0.91, 0.94]
     lines = [f"{size},{score}" for size, score in zip(sizes, scores, strict=True)]
     (folder / "scores.csv").write_text("\n".join(["size,score", *lines]) + "\n")

@@ -1,14 +1,13 @@
 """Guard: test samples are not among the training samples, by content."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
-from torch import Tensor
 
 from suffice.checks.registry import OVERLAP, Finding
+from suffice.digest import digest_of_input
 
 
 def check_apart(known: Iterable[Any], others: Iterable[Any], name: Callable[[int], str]) -> None:
@@ -46,8 +45,8 @@ def repeated(known: Iterable[Any], others: Iterable[Any]) -> list[int]:
         >>> repeated([("good", 1), ("bad", 0)], [("fair", 1), ("bad", 1)])
         [1]
     """
-    seen = {_content(_input(item)) for item in known}
-    return [index for index, item in enumerate(others) if _content(_input(item)) in seen]
+    seen = {digest_of_input(_input(item)) for item in known}
+    return [index for index, item in enumerate(others) if digest_of_input(_input(item)) in seen]
 
 
 def copies_of(items: Iterable[Any]) -> Int64[np.ndarray, " items"]:
@@ -61,21 +60,10 @@ def copies_of(items: Iterable[Any]) -> Int64[np.ndarray, " items"]:
         array([0, 1, 0])
     """
     numbers: dict[bytes, int] = {}
-    return np.array([numbers.setdefault(_content(_input(item)), len(numbers)) for item in items], dtype=np.int64)
+    return np.array([numbers.setdefault(digest_of_input(_input(item)), len(numbers)) for item in items], dtype=np.int64)
 
 
 def _input(item: Any) -> Any:
     if isinstance(item, Mapping):
         return {key: value for key, value in item.items() if key != "labels"}
     return item[0] if isinstance(item, tuple | list) and len(item) == 2 else item
-
-
-def _content(item: Any) -> bytes:
-    if isinstance(item, Tensor):
-        item = item.detach().cpu().numpy()
-    if isinstance(item, Mapping):
-        return b"".join(_content(key) + _content(value) for key, value in sorted(item.items()))
-    if isinstance(item, tuple | list):
-        return b"".join(map(_content, item))
-    content = np.ascontiguousarray(item).tobytes() if hasattr(item, "__array_interface__") else repr(item).encode()
-    return hashlib.blake2b(content, digest_size=16).digest()

@@ -9,6 +9,7 @@ from rich.table import Table
 from suffice.cli.flags import Config, with_flags, with_terminal
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CheckConfig, DataConfig, read_configuration
+from suffice.errors import shortened
 from suffice.results import DataSummary
 
 
@@ -17,8 +18,8 @@ from suffice.results import DataSummary
 def check(terminal: Terminal, config: Config = None, **flags: Any) -> None:
     """What do the data hold? A summary before any work: classes, splits, copies, what is left out, and what is wrong.
 
-    Nothing is trained, and nothing is written. Every command that takes data begins with the short form of this, and
-    ends with it if --dry-run is given.
+    Every image is decoded. Nothing is trained, and nothing is written. Every command that takes data begins with the
+    short form of this, and ends with it if --dry-run is given.
 
     [bold]Examples[/bold]
 
@@ -58,14 +59,11 @@ def end_with_summary(asked: DataConfig, terminal: Terminal) -> None:
 
 def print_summary(summary: DataSummary, console: Console) -> None:
     """The classes as a table, and all the rest in sentences."""
-    from suffice.runs.summary import cost_in_words, sentences_of
+    from suffice.runs.summary import cost_in_words, headline_of, sentences_of
 
-    first, *others = sentences_of(summary)
-    of_labels = "with any of {:,} labels" if summary.task == "multi-label" else "of {:,} classes"
-    headline = f"{summary.data}: {summary.samples:,} {summary.kind} {of_labels.format(len(summary.classes))}"
-    if summary.task == "regression":
-        headline = first
-    console.print(headline, style="bold", markup=False, soft_wrap=True)
+    _, *others = sentences_of(summary)
+    end = "." if summary.numbers is not None else ""
+    console.print(f"{headline_of(summary)}{end}", style="bold", markup=False, soft_wrap=True)
     table = Table()
     table.add_column("label", justify="right")
     table.add_column("class")
@@ -73,7 +71,7 @@ def print_summary(summary: DataSummary, console: Console) -> None:
     table.add_column("share", justify="right")
     for label, of in enumerate(summary.classes):
         share = of.samples / summary.samples
-        table.add_row(str(label), escape(of.name), f"{of.samples:,}", f"{share:.1%}")
+        table.add_row(str(label), escape(shortened(of.name)), f"{of.samples:,}", f"{share:.1%}")
     if summary.classes:
         console.print(table)
     for sentence in others:

@@ -11,6 +11,7 @@ import typer
 from suffice.cli.terminal import Terminal
 from suffice.configuration import CurveConfig, ForecastConfig
 from suffice.errors import InputError, nearest
+from suffice.numerals import number_of
 from suffice.report.answers.words import in_words
 from suffice.results import (
     BOUNDS,
@@ -118,24 +119,23 @@ def read_gate(text: str, metrics: Sequence[str], has_target: bool) -> Gate:
         raise InputError(f'{where}: a size is asked at no size; leave out "at {found["size"]}"')
     if quantity != SIZE and size is None:
         raise InputError(f'{where}: at which size? Give a number of training samples, as in "{text.strip()} at 2000"')
-    bound = _number(where, found["bound"]) / (100 if found["percent"] else 1)
+    bound = _number(where, found["bound"] + found["percent"])
     _check_bound(where, quantity, bound)
     return Gate(text.strip(), quantity, found["sign"], bound, size)
 
 
 def _count(where: str, digits: str) -> int:
-    plain = digits.replace(",", "").replace("_", "")
-    if not plain or len(plain) > 15 or int(plain) == 0:
+    count = number_of(digits)
+    if count is None or not 1 <= count < 1e15:
         raise InputError(f"{where}: {digits[:20]!r} is not a number of training samples, such as 2000")
-    return int(plain)
+    return int(count)
 
 
 def _number(where: str, digits: str) -> float:
-    grouped = re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", digits)
-    try:
-        return float(digits.replace(",", "") if grouped else digits)
-    except ValueError:
-        raise InputError(f"{where}: {digits!r} is not a number, such as 0.9") from None
+    number = number_of(digits)
+    if number is None:
+        raise InputError(f"{where}: {digits!r} is not a number, such as 0.9")
+    return number
 
 
 def _check_bound(where: str, quantity: str, bound: float) -> None:

@@ -14,16 +14,16 @@ from suffice.data.dataset_folders import EncodedImages, holds_dataset, is_hub_na
 from suffice.data.idx import holds_idx, read_idx, read_idx_images
 from suffice.data.images import SUFFIXES, ImageArray, ImageFiles, ImageFolder, read_folder, shown
 from suffice.data.joined import Joined, check_groups
-from suffice.data.labels import counts_of, refuse_alike
+from suffice.data.labels import about_numbers, counts_of, look_of, refuse_alike
 from suffice.data.reading import Reading
-from suffice.data.samples import ClassSubset, LabelledSamples, RowSubset, contents_of, groups_of, header_of
+from suffice.data.samples import ClassSubset, Header, LabelledSamples, RowSubset, contents_of, groups_of, header_of
 from suffice.data.scores import Score, Scores, load_scores
 from suffice.data.splits import TEST, TRAIN, VALIDATION
 from suffice.data.synthetic import SyntheticRegression, Target
 from suffice.data.tables import TABLES
 from suffice.data.tasks import Numbers, Sets, TaskKind, as_task, label_in_words, task_of
 from suffice.data.texts import LabelledTexts
-from suffice.errors import InputError
+from suffice.errors import InputError, shortened
 
 __all__ = [
     "DIGITS",
@@ -33,6 +33,7 @@ __all__ = [
     "ClassSubset",
     "Collection",
     "EncodedImages",
+    "Header",
     "ImageArray",
     "ImageFiles",
     "ImageFolder",
@@ -60,6 +61,7 @@ __all__ = [
     "load_samples",
     "load_scores",
     "load_unseen",
+    "look_of",
     "read_idx",
     "read_idx_images",
     "read_texts",
@@ -68,6 +70,9 @@ __all__ = [
 
 DIGITS = "builtin:digits"
 """Names scikit-learn's 1,797 real handwritten digits, 8 x 8 pixels (E. Alpaydin, C. Kaynak, UCI, 1998)."""
+
+CLASS_LEFT_OUT = "of classes that are left out"
+"""Why samples are left out that are named by their class."""
 
 AS_IT_IS = Reading()
 """Everything by default."""
@@ -135,7 +140,8 @@ def load_collection(source: str, reading: Reading = AS_IT_IS) -> Collection:
             "these out"
         )
     data = _read(source, reading)
-    return replace(data, samples=as_task(data.samples, reading.task, reading.label_delimiter))
+    notes = [*data.notes, *about_numbers(data.samples.classes)] if reading.task == "regression" else data.notes
+    return replace(data, samples=as_task(data.samples, reading.task, reading.label_delimiter), notes=notes)
 
 
 def load_images(source: str) -> ImageArray | ImageFolder:
@@ -163,6 +169,8 @@ def _read(source: str, reading: Reading) -> Collection:
         if is_hub_name(source):
             reading.refuse_dialect(source)
             return read_hub(source, reading)
+        if source.startswith("builtin:"):
+            raise InputError(f"{source[:100]}: the only data of this kind are {DIGITS}")
         raise InputError(f"{shown(path)}: no such file or folder; data are {KINDS}")
     if holds_dataset(path):
         reading.refuse_dialect(source)
@@ -208,40 +216,46 @@ def _of_classes(read: Collection, reading: Reading) -> Collection:
         InputError: unknown classes, or names that differ only by case or blanks.
     """
     samples = read.samples
-    if reading.classes is not None:
-        names = list(reading.classes)
-    else:
-        at_hand = read.at_hand if read.chosen is not None or TRAIN in read.splits else samples
-        counts = counts_of(at_hand.labels, samples.classes)
-        excluded = {name for name in samples.classes if any(fnmatch(name, pattern) for pattern in reading.exclude)}
-        left_out = any(reason.startswith("left out by") for _, reason in read.skipped)
+    at_hand = read.at_hand if read.chosen is not None or TRAIN in read.splits else samples
+    counts = counts_of(at_hand.labels, samples.classes)
+    excluded = {name for name in samples.classes if any(fnmatch(name, pattern) for pattern in reading.exclude)}
+    names = [
+        name
+        for name in (samples.classes if reading.classes is None else reading.classes)
+        if name not in excluded
+        # a class that is not there is refused by its name below
+        and (reading.min_per_class == 1 or counts[name] >= reading.min_per_class or name not in samples.classes)
+    ]
+    if reading.classes is None:
+        left_out = any(one.reason.startswith("left out by") for one in read.skipped)
         if reading.exclude and not excluded and not left_out:
             shown_names = ", ".join(name[:30] for name in samples.classes[:10])
             raise InputError(
                 f"--exclude {' '.join(reading.exclude)}: no class and no file of {read.source} is called so; the "
                 f"classes are {shown_names}{', …' if len(samples.classes) > 10 else ''}"
             )
-        names = [
-            name
-            for name in samples.classes
-            if name not in excluded and (reading.min_per_class == 1 or counts[name] >= reading.min_per_class)
-        ]
         refuse_alike({name: counts[name] for name in names}, read.source)
-        if len(names) < 2:
-            raise InputError(
-                f"{read.source}: {len(names)} of {len(samples.classes)} classes are left by --exclude and "
-                f"--min-per-class {reading.min_per_class}; at least two are needed"
-            )
+    if len(names) < min(2, len(reading.classes or samples.classes)):
+        raise InputError(
+            f"{read.source}: {len(names)} of {len(samples.classes)} classes are left by --exclude and "
+            f"--min-per-class {reading.min_per_class}; at least two are needed"
+        )
     if names == list(samples.classes):
         return read
     subset = ClassSubset(samples, names)
     dropped = [name for name in samples.classes if name not in names]
-    counts = counts_of(samples.labels, samples.classes)
+    all_counts = counts_of(samples.labels, samples.classes)
     return Collection(
         read.source,
         subset,
         None if read.split_of is None else read.split_of[subset.rows],
-        [*read.skipped, *(Skipped(f"class {name} ({counts[name]:,} samples)", "class left out") for name in dropped)],
+        [
+            *read.skipped,
+            *(
+                Skipped(f"{shortened(name)} ({all_counts[name]:,})", CLASS_LEFT_OUT, all_counts[name])
+                for name in dropped
+            ),
+        ],
         read.notes,
         read.chosen,
     )

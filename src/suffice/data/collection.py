@@ -12,10 +12,11 @@ from suffice.errors import InputError, nearest
 
 
 class Skipped(NamedTuple):
-    """A file or row that is no sample, and why."""
+    """A file or row that is no sample, or a class that is left out, and why."""
 
     name: str
     reason: str
+    samples: int = 1
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from jaxtyping import Int64
 
 from suffice.data.collection import Collection, Skipped
 from suffice.data.images import SUFFIXES, ImageFiles, shown
-from suffice.data.labels import classes_of, refuse_many_numbers, sides_of
+from suffice.data.labels import MISSING, about_numbers, classes_of, refuse_many_numbers, sides_of
 from suffice.data.reading import Reading
 from suffice.data.samples import LabelledSamples
 from suffice.data.splits import NAMES, split_named
-from suffice.data.tables import TABLES, Key, Table, open_table
+from suffice.data.tables import TABLES, Key, Table, has_formula, none_called, open_table
 from suffice.data.texts import LabelledTexts
 from suffice.errors import InputError
 
@@ -75,6 +75,8 @@ def read_columns(path: Path, reading: Reading) -> Collection:
     if not are_images and content == "text" and table.names is not None and content not in table.names:
         found = next((name for name in IMAGE_COLUMNS if name in table.names), None)
         are_images, content = found is not None, found or content
+        if found is None:
+            raise InputError(f"{path}: {none_called(content, table.names, 'text')}, or images with --image-column")
     rows = Rows.of(table, content, reading, "image" if are_images else "text")
     notes = [*table.notes, *rows.notes]
     if not rows.contents:
@@ -91,6 +93,7 @@ def read_columns(path: Path, reading: Reading) -> Collection:
         labels, classes = sides_of(
             codes, names, reading.threshold, str(path), lambda row: table.where(rows.numbers[row])
         )
+        notes += about_numbers(names)
     samples: LabelledSamples
     if are_images:
         samples = ImageFiles(files, labels, classes, path.parent, rows.groups)
@@ -165,20 +168,25 @@ class _Collector:
     keys: dict[str, tuple[Key, str]]
     reading: Reading
     kind: str
-    missing: list[tuple[int, str]] = field(default_factory=list)
+    missing: list[tuple[int, str, str]] = field(default_factory=list)
 
     def collect(self) -> Rows:
         rows, table = self.rows, self.table
         codes: dict[str, dict[str, int]] = {name: {} for name in ("label", "group", "split")}
         columns: dict[str, list[int]] = {name: [] for name in codes if name in self.keys}
+        stand_ins = MISSING - set(self.reading.classes or ())
         padded = False
         for number, row in table.rows:
             values = {name: table.value(number, row, key, flag) for name, (key, flag) in self.keys.items()}
             lost = next((name for name, value in values.items() if _is_missing(value)), None)
             if lost is not None:
-                self.missing.append((number, lost))
+                self.missing.append((number, lost, ""))
                 continue
             words = {name: self._word(number, name, values[name]) for name in columns}
+            lost = next((name for name, word in words.items() if word in stand_ins and name != "split"), None)
+            if lost is not None:
+                self.missing.append((number, lost, words[lost]))
+                continue
             text = values[self.kind]
             if not isinstance(text, str):
                 raise InputError(f"{table.where(number)}: {self._column(self.kind)!r} is not a text{_of_bytes(text)}")
@@ -232,21 +240,27 @@ class _Collector:
             return
         if self.reading.drop_missing:
             self.rows.skipped += [
-                Skipped(f"{self.table.unit} {number}", f"the {name} is missing") for number, name in self.missing
+                Skipped(f"{self.table.unit} {number:,}", f"the {name} is missing") for number, name, _ in self.missing
             ]
             return
-        (first, name), *others = self.missing
-        where = ", ".join(f"{number:,}" for number, _ in others[: NAMED - 1])
+        (first, name, word), *others = self.missing
+        where = ", ".join(f"{number:,}" for number, _, _ in others[: NAMED - 1])
         unit = self.table.unit
         more = (
             f"; so it is in {len(others):,} more ({unit} {where}{', …' if len(others) >= NAMED else ''})"
             if others
             else ""
         )
-        raise InputError(
-            f"{self.table.where(first)}: the {name} is empty{more}; fill it in, remove the {unit}, or give "
-            "--drop-missing"
-        )
+        what = f"is {word!r}, which stands for a missing one" if word else "is empty"
+        remedy = f"fill it in, remove the {unit}, or give --drop-missing"
+        if word and name == "label" and self.reading.task == "classification" and self.reading.threshold is None:
+            remedy += "; if it is a class, list all classes with --classes"
+        if not word and has_formula(self.table.path, first):
+            remedy = (
+                "it has a formula without a stored value: open and save the workbook in a spreadsheet program, or save "
+                "it as .csv"
+            )
+        raise InputError(f"{self.table.where(first)}: the {name} {what}{more}; {remedy}")
 
     def _divide(self, names: list[str], codes: Int64[np.ndarray, " rows"]) -> None:
         """Splits under their names here; rows of others are left out, unless theirs is chosen."""

@@ -16,7 +16,7 @@ from PIL import Image
 from suffice.data.collection import Collection
 from suffice.data.columns import IMAGE_COLUMNS, Rows, chosen_split
 from suffice.data.images import read_header, read_image
-from suffice.data.labels import classes_of, refuse_many_numbers, sides_of
+from suffice.data.labels import about_numbers, classes_of, refuse_many_numbers, sides_of
 from suffice.data.reading import Reading
 from suffice.data.samples import Header, LabelledSamples
 from suffice.data.splits import split_named
@@ -210,6 +210,8 @@ def _collection(source: str, held: Any, reading: Reading) -> Collection:
     if not rows.contents:
         raise InputError(f"{source}: holds no samples")
     labels, classes = _classes(source, rows, names, reading)
+    if reading.threshold is not None:
+        notes += about_numbers(rows.label_names)
     kept = np.array(rows.numbers) - 1
     samples: LabelledSamples
     if are_images:

@@ -30,6 +30,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 LARGEST = 89_000_000
 """Pixels of an image, such as 9,400 x 9,400; Pillow itself refuses only twice as many."""
 
+OF_ARCHIVES = frozenset({"__MACOSX"})
+"""Folders that archivers leave behind."""
+
 BROKEN = (
     UnidentifiedImageError,
     OSError,
@@ -306,7 +309,7 @@ def _found(root: Path, exclude: Sequence[str]) -> tuple[list[_File], list[Skippe
     for path in _files(root, skipped):
         relative = path.relative_to(root)
         name, folders = shown(relative), relative.parts[:-1]
-        if any(part.startswith(".") for part in relative.parts):
+        if any(part.startswith(".") or part in OF_ARCHIVES for part in relative.parts):
             skipped.append(Skipped(name, "hidden"))
         elif _is_excluded(name, exclude):
             skipped.append(Skipped(name, "left out by --exclude"))

@@ -1,17 +1,22 @@
 """From labels as they are written to classes."""
 
 import math
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from suffice.data.order import are_whole, in_order
-from suffice.errors import InputError
+from suffice.errors import InputError, shortened
+from suffice.numerals import PLAIN, Sign, decimal_sign, is_separated, number_of
 
 MANY = 20
 """Distinct numbers up to which each may be a class."""
+
+MISSING = frozenset({"nan", "NaN", "NAN", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaT", "None", "null", "NULL"})
+"""What programs write where a value is missing."""
 
 Codes = Int64[np.ndarray, " samples"]
 
@@ -60,7 +65,8 @@ def refuse_many_numbers(names: Collection[str], samples: int, source: str) -> No
     """
     if len(names) <= MANY:
         return
-    numbers = [number_of(name) for name in names]
+    sign = decimal_sign(names) or "."
+    numbers = [number_of(name, sign) for name in names]
     if any(number is None for number in numbers):
         return
     if are_whole(names) and sorted(map(int, names)) in (list(range(len(names))), list(range(1, len(names) + 1))):
@@ -87,7 +93,7 @@ def sides_of(
     Raises:
         InputError: a label that is no number, or all on one side.
     """
-    numbers = np.array([math.nan if (number := number_of(name)) is None else number for name in names])
+    numbers = as_numbers(names, source)
     strange = np.isnan(numbers)[codes]
     if strange.any():
         first = int(strange.argmax())
@@ -106,8 +112,46 @@ def sides_of(
     return labels, [f"< {threshold:.15g}", f">= {threshold:.15g}"]
 
 
+def as_numbers(names: Sequence[str], source: str) -> Float64[np.ndarray, " names"]:
+    """Labels as numbers, with the decimal sign of all of them; nan where one is no number, or a percentage.
+
+    Raises:
+        InputError: commas that could be decimal or separate thousands.
+
+    Example:
+        >>> as_numbers(["0,47", "2", "many"], "prices.csv").tolist()
+        [0.47, 2.0, nan]
+        >>> as_numbers(["1,200", "3,400"], "prices.csv")
+        Traceback (most recent call last):
+        suffice.errors.InputError: prices.csv: the labels, such as '1,200', could be 1.2 or 1200: write them with ...
+    """
+    sign = decimal_sign(names)
+    if sign is None:
+        example = next(name for name in names if number_of(name, ",") != number_of(name))
+        raise InputError(
+            f"{source}: the labels, such as {shortened(example)!r}, could be {number_of(example, ','):.15g} or "
+            f"{number_of(example):.15g}: write them with a decimal point and without separators of thousands"
+        )
+    return np.array([math.nan if (found := _number(name, sign)) is None else found for name in names])
+
+
+def about_numbers(names: Sequence[str]) -> list[str]:
+    """What to say of labels that `as_numbers` reads otherwise than a computer writes them.
+
+    Example:
+        >>> about_numbers(["3", "0,47"]), about_numbers(["3", "0.47"])
+        (["The labels have a decimal comma: '0,47' is read as 0.47."], [])
+    """
+    sign = decimal_sign(names) or "."
+    example = next((name for name in names if is_separated(name, sign) and _number(name, sign) is not None), None)
+    if example is None:
+        return []
+    how = "have a decimal comma" if sign == "," else "have separators of thousands"
+    return [f"The labels {how}: {shortened(example)!r} is read as {number_of(example, sign):.15g}."]
+
+
 def refuse_alike(counts: Mapping[str, int], source: str) -> None:
-    """Refuses classes whose names differ only by case or blanks.
+    """Refuses classes whose names look alike, by case, blanks or how Unicode writes them, or are the same number.
 
     Args:
         counts: the number of samples of each class.
@@ -120,32 +164,75 @@ def refuse_alike(counts: Mapping[str, int], source: str) -> None:
         >>> refuse_alike({"Cat": 3, "cat": 2, "dog": 4}, "pets.csv")
         Traceback (most recent call last):
         suffice.errors.InputError: pets.csv: the classes 'Cat' (3) and 'cat' (2) differ only by case or blanks: ...
+        >>> refuse_alike({"1": 3, "1.0": 2}, "pets.csv")
+        Traceback (most recent call last):
+        suffice.errors.InputError: pets.csv: the classes '1' (3) and '1.0' (2) are the same number: write them ...
     """
-    alike: dict[str, list[str]] = defaultdict(list)
+    alike: dict[str | float, list[str]] = defaultdict(list)
     for name in counts:
-        alike["".join(name.split()).casefold()].append(name)
+        alike[_looks(name)].append(name)
     twins = [names for names in alike.values() if len(names) > 1]
     if twins:
-        shown = " and ".join(f"{name[:50]!r} ({counts[name]:,})" for name in twins[0])
+        how, quoted = _difference(twins[0])
+        shown = " and ".join(f"{quoted(name)} ({counts[name]:,})" for name in twins[0])
         more = f", and {len(twins) - 1:,} more such groups" if len(twins) > 1 else ""
         raise InputError(
-            f"{source}: the classes {shown} differ only by case or blanks{more}: write them alike if they are one, "
-            "leave one out with --exclude, or list all that you mean with --classes"
+            f"{source}: the classes {shown} {how}{more}: write them alike if they are one, leave one out with "
+            "--exclude, or list all that you mean with --classes"
         )
 
 
-def number_of(text: str) -> float | None:
-    """The finite number that a text is, or None.
+def plainly(text: str) -> str:
+    """A text without what the eye does not see: one way to write accents, no characters without width, no outer blanks.
+
+    It is in Unicode's normal form NFC (Unicode Standard Annex 15), without format characters (category Cf).
 
     Example:
-        >>> number_of(" 1e-3"), number_of("50%"), number_of("nan")
-        (0.001, None, None)
+        >>> plainly("cafe\u0301\u200b ") == "caf\u00e9"
+        True
     """
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    if text.isascii():
+        return text.strip()
+    seen = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    return unicodedata.normalize("NFC", seen).strip()
+
+
+def look_of(text: str) -> str:
+    """What a text has in common with those that differ from it only by case or blanks, or by how Unicode writes them.
+
+    Example:
+        >>> look_of("A  Good\\tfilm ") == look_of("a good film")
+        True
+    """
+    return " ".join(plainly(text).split()).casefold()
+
+
+def _looks(name: str) -> str | float:
+    plain = plainly(name)
+    if PLAIN.fullmatch(plain) and "e" not in plain.lower():
+        number = number_of(plain)
+        return plain if number is None or abs(number) >= EXACT else number
+    return "".join(plain.split()).casefold()
+
+
+EXACT = 2.0**53
+"""From here on two whole numbers may be the same float."""
+
+
+def _difference(names: Sequence[str]) -> tuple[str, Callable[[str], str]]:
+    """What names that look alike differ by, and how to show it."""
+    plain = [plainly(name) for name in names]
+    if isinstance(_looks(names[0]), float):
+        return "are the same number", lambda name: repr(shortened(name))
+    if len(set(plain)) == len(plain):
+        return "differ only by case or blanks", lambda name: repr(shortened(name))
+    return "differ only in how Unicode writes them (NFC and NFD) or by characters without width", lambda name: ascii(
+        shortened(name)
+    )
+
+
+def _number(name: str, sign: Sign) -> float | None:
+    return None if name.rstrip().endswith("%") else number_of(name, sign)
 
 
 def counts_of(codes: Codes, names: Sequence[str]) -> Counter[str]:

@@ -16,6 +16,7 @@ from suffice.data.tables import TABLES, open_table, read_table
 from suffice.data.zipped import refuse_bomb
 from suffice.digest import digest
 from suffice.errors import InputError, nearest
+from suffice.numerals import Sign, decimal_sign, is_separated, number_of
 
 SIZE, SCORE, ERROR, COST = "size", "score", "error", "cost"
 """Columns of a table; the first two have to be there."""
@@ -25,6 +26,10 @@ TRAINER, LIGHTNING = "trainer_state.json", "metrics.csv"
 
 ARRAYS = (("train_sizes", "test_scores"), ("train_sizes_abs", "test_scores"), ("arr_0", "arr_2"))
 """Names of sizes and scores in an NPZ of scikit-learn's `learning_curve`, whose first and third result they are."""
+
+
+LARGEST = 10**15
+"""Samples; no training has more."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,8 @@ def load_scores(
 ) -> Scores:
     """The scores in tables, run folders, or arrays.
 
-    A table (.csv, .tsv, .txt with tabs, .jsonl) has columns of sizes and scores, and may have ``error`` and ``cost``. A
+    A table (.csv, .tsv, .txt with tabs, .jsonl) has columns of sizes and scores, and may have ``error`` and ``cost``.
+    Numbers may have a decimal comma, a percent sign or separators of thousands, see `suffice.numerals`. A
     run folder is one training: it holds ``trainer_state.json`` of Hugging Face's Trainer, in itself or in
     ``checkpoint-N``, or ``metrics.csv`` of Lightning's CSVLogger; its last value counts. An NPZ holds the arrays of
     scikit-learn's `learning_curve`: ``train_sizes`` (n,) and ``test_scores`` (n, repeats).
@@ -136,18 +142,62 @@ def _scores_in(path: Path, score: str, size: str, samples: int | None) -> Scores
             f"{path}: scores are a table ({', '.join(sorted(TABLES))}), an NPZ, or a run's folder with {TRAINER} or "
             f"{LIGHTNING}"
         )
-    return Scores(list(_of_table(path, score, size)))
+    return _of_table(path, score, size)
 
 
-def _of_table(path: Path, score: str, size: str) -> Iterator[Score]:
+def _of_table(path: Path, score: str, size: str) -> Scores:
     table = open_table(path, (size, score))
+    rows = []
     for line, row in table.records():
-        where = table.where(line)
         for flag, column in (("size", size), ("score", score)):
             if column not in row:
                 raise InputError(f"{path}: {_none_called(column, row, flag)}")
-        rest = {name: _number(row[name], where, name) for name in (ERROR, COST) if row.get(name) not in (None, "")}
-        yield Score(_number(row[size], where, size), _number(row[score], where, score), **rest, source=where)
+        rows.append((table.where(line), row))
+    columns = [score, *(name for name in (ERROR, COST) if name not in (score, size))]
+    signs, notes = _signs(path, [row for _, row in rows], columns, size)
+    trainings = []
+    for where, row in rows:
+        numbers = {
+            name: _number(row[name], where, name, sign)
+            for name, sign in signs.items()
+            if name in (score, size) or row.get(name) not in (None, "")
+        }
+        _check_size(numbers[size], row[size], where, size)
+        rest = {name: numbers.get(name) for name in columns[1:]}
+        trainings.append(Score(numbers[size], numbers[score], **rest, source=where))
+    return Scores(trainings, notes)
+
+
+def _signs(
+    path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], size: str
+) -> tuple[dict[str, Sign], list[str]]:
+    """The decimal sign of each column, and what to say of it.
+
+    Raises:
+        InputError: separators that could be decimal or separate thousands.
+    """
+    found: dict[str, Sign] = {}
+    notes = []
+    for name in (*columns, size):
+        words = [value for row in rows if isinstance(value := row.get(name), str)]
+        sign = decimal_sign(words, name == size, "," if "," in found.values() else ".")
+        if sign is None:
+            example = next(word for word in words if number_of(word, ",") != number_of(word))
+            wanted = "without separators, as in 1000" if name == size else "with a decimal point, as in 0.82"
+            raise InputError(
+                f"{path}: {name} {example[:50]!r} could be {number_of(example):.15g} or "
+                f"{number_of(example, ','):.15g}; write the numbers of this column {wanted}"
+            )
+        found[name] = sign
+        strange = next((word for word in words if is_separated(word, sign)), None)
+        if strange is not None:
+            notes.append(f"{path}: {name} {strange!r} is read as {number_of(strange, sign):.15g}")
+    return found, notes
+
+
+def _check_size(size: float, written: Any, where: str, name: str) -> None:
+    if size > LARGEST:
+        raise InputError(f"{where}: {name} is {str(written)[:50]!r}, and no training has more than 10^15 samples")
 
 
 def _of_run(folder: Path, score: str, samples: int | None) -> Scores:
@@ -209,24 +259,25 @@ def _of_arrays(path: Path) -> Iterator[Score]:
     for index, size in enumerate(sizes):
         for value in scores[index]:
             where = f"{path}, {names[1]}[{index}]"
+            _check_size(_number(size, where, names[0]), size, where, names[0])
             yield Score(_number(size, where, names[0]), _number(value, where, names[1]), source=where)
 
 
-def _number(value: Any, where: str, name: str) -> float:
+def _number(value: Any, where: str, name: str, sign: Sign = ".") -> float:
     try:
-        number = float(value)
+        number = number_of(value, sign) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
-        remedy = "; write it without the percent sign" if str(value).strip().endswith("%") else ""
-        raise InputError(f"{where}: {name} is {str(value)[:50]!r}, and has to be a number{remedy}")
+        number = None
+    if number is None or isinstance(value, bool) or not math.isfinite(number):
+        raise InputError(f"{where}: {name} is {str(value)[:50]!r}, and has to be a number, such as 0.82")
     return number
 
 
 def _none_called(name: str, names: Iterable[str], flag: str) -> str:
     there = list(dict.fromkeys(names))
     shown = ", ".join(map(repr, there[:20])) or "none"
-    return f"no {name!r}{nearest(name, there)}; there are {shown}; give one with --{flag}-column"
+    close = nearest(name, there)
+    return f"no {name!r}{close}{' There' if close else '; there'} are {shown}; give one with --{flag}-column"
 
 
 def _all_or_none(values: Sequence[float | None], name: str) -> Float64[np.ndarray, " trainings"] | None:

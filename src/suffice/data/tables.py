@@ -6,6 +6,7 @@ import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -88,7 +89,8 @@ class Table:
                 )
             return number - 1
         if column not in self.names:
-            numbered = "; a file without a header takes numbers, from 1 on" if self.unit == "line" else ""
+            is_delimited = self.path.suffix.lower() in DELIMITED
+            numbered = "; a file without a header takes numbers, from 1 on" if is_delimited else ""
             raise InputError(f"{self.path}: {none_called(column, self.names, flag)}{numbered}")
         if self.names.count(column) > 1:
             raise InputError(f"{self.path}: {self.names.count(column)} columns are named {column!r}; rename one")
@@ -195,10 +197,9 @@ def none_called(column: str, names: Sequence[str], flag: str) -> str:
     """What to say where a column is not there."""
     shown = ", ".join(repr(name if len(name) <= 30 else f"{name[:30]}…") for name in names[:10])
     more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
-    return (
-        f"no column {column[:50]!r}{nearest(column, names)}; there are {shown or 'none'}{more}; give one with "
-        f"--{flag}-column"
-    )
+    close = nearest(column, names)
+    there = f"{' There' if close else '; there'} are {shown or 'none'}{more}"
+    return f"no column {column[:50]!r}{close}{there}; give one with --{flag}-column"
 
 
 def _content(path: Path) -> bytes:
@@ -296,11 +297,22 @@ def _after(first: tuple[int, list[str]], rest: Iterator[tuple[int, list[str]]]) 
 def _of_width(path: Path, rows: Iterator[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
     for number, fields in rows:
         if len(fields) != width:
+            more = 0
+            with suppress(InputError):  # of a line further on, which is no matter yet
+                more = sum(len(others) != width for _, others in rows)
+            is_short = len(fields) < width
+            remedy = (
+                "fill in those that are missing" if is_short else "put quotes around fields that contain the delimiter"
+            )
             raise InputError(
-                f"{path}, line {number:,}: has {len(fields)} fields, and the first line {width}; put quotes around "
-                "fields that contain the delimiter"
+                f"{path}, line {number:,}: has {len(fields)} field{'s' * (len(fields) != 1)}, and the first line "
+                f"{width}{_more_lines(more)}; {remedy}"
             )
         yield number, fields
+
+
+def _more_lines(count: int) -> str:
+    return f"; {count:,} more line{'s have' if count > 1 else ' has'} another number of fields" if count else ""
 
 
 def _usual(suffix: str) -> str:
@@ -484,6 +496,17 @@ def _workbook(path: Path, columns: Sequence[str]) -> Table:
     by_number = bool(columns) and all(column.isdecimal() for column in columns)
     names = None if by_number else ["" if value is None else str(value).strip() for value in first]
     return Table(path, names, len(first), rows(), "row", notes)
+
+
+def has_formula(path: Path, row: int) -> bool:
+    """Whether a row of a workbook has a formula; programs that write workbooks often store no values of them."""
+    if path.suffix.lower() != ".xlsx":
+        return False
+    import openpyxl  # noqa: PLC0415 - as above
+
+    sheet = openpyxl.load_workbook(path, read_only=True).worksheets[0]
+    cells = next(sheet.iter_rows(row, row, values_only=True), ())
+    return any(isinstance(value, str) and value.startswith("=") for value in cells)
 
 
 def _index(column: str) -> int:

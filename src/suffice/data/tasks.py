@@ -5,10 +5,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from suffice.data.labels import as_numbers
 from suffice.data.order import in_order
 from suffice.data.samples import LabelledSamples, Sample
 from suffice.digest import digest
-from suffice.errors import InputError
+from suffice.errors import InputError, shortened
 
 TaskKind: TypeAlias = Literal["classification", "regression", "multi-label"]
 """One class out of several, a number, or any of several labels at once."""
@@ -57,7 +58,7 @@ class Numbers(_Relabelled):
 
     def __init__(self, samples: LabelledSamples) -> None:
         super().__init__(samples, "regression")
-        numbers = np.array([_number(name) for name in samples.classes])
+        numbers = as_numbers(samples.classes, "--task regression")
         self.classes: list[str] = []
         self.labels: Float64[np.ndarray, " samples"] = numbers[samples.labels]
         strange = np.flatnonzero(~np.isfinite(self.labels))
@@ -65,8 +66,8 @@ class Numbers(_Relabelled):
             first = int(strange[0])
             more = f", nor are those of {len(strange) - 1:,} more" if len(strange) > 1 else ""
             raise InputError(
-                f"{samples.describe(first)}: the label {samples.classes[samples.labels[first]]!r} is no finite "
-                f"number{more}: --task regression takes numbers"
+                f"{samples.describe(first)}: the label {shortened(samples.classes[samples.labels[first]])!r} is no "
+                f"finite number{more}: --task regression takes numbers"
             )
         if len(samples) and np.ptp(self.labels) == 0:
             raise InputError(f"all labels are {self.labels[0]:g}: there is nothing to learn")
@@ -151,10 +152,3 @@ def label_in_words(samples: LabelledSamples, row: int) -> str:
     if kind == "classification":
         return samples.classes[int(label)]
     return ", ".join(samples.classes[int(place)] for place in np.flatnonzero(label)) or "none"
-
-
-def _number(name: str) -> float:
-    try:
-        return float(name)
-    except ValueError:
-        return float("nan")

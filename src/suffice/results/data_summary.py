@@ -37,6 +37,7 @@ class Copied(Value):
     count: int = Field(description="samples that are copies of others")
     contradicting: int = Field(description="contents that come with different labels")
     first: list[str] = Field(description="the first three of those that contradict, with their labels")
+    alike: int = Field(default=0, description="further texts that differ from others only by case or blanks")
 
 
 class ImageKinds(Value):
@@ -65,6 +66,10 @@ class TestData(Value):
     samples: int = Field(description="number of samples")
     overlap: int = Field(description="samples whose content is among the samples at hand")
     first: list[str] = Field(description="the first three of these")
+    alike: int = Field(default=0, description="further texts that differ from those at hand only by case or blanks")
+    others: list[str] = Field(default=[], description="its classes that the samples at hand do not have")
+    absent: list[str] = Field(default=[], description="classes of the samples at hand that it does not have")
+    is_reordered: bool = Field(default=False, description="whether it has the same classes in another order")
 
 
 class Cost(Value):
