@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "training": VALUES | {"problem", "data", "models", "checks"},
     "forecasting": {"errors", "problem", "results", "curvature", "training", "checks"},
     "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "checks"},
+    "integrations": {"errors", "results", "storage"},
     "closed_form": {"errors", "results"},
     "report": {"errors", "results", "storage", "configuration"},
     "runs": VALUES

@@ -21,7 +21,7 @@ from suffice.results.curvature import (
     SurfaceAlongK,
     WithError,
 )
-from suffice.results.curve import Costs, CurveResult, NextTrainings, Predictions, Reached, Training
+from suffice.results.curve import Costs, CurveResult, NextTrainings, OneRunFound, Predictions, Reached, Training
 from suffice.results.data_summary import (
     ClassCount,
     Copied,
@@ -43,10 +43,15 @@ from suffice.results.learning_curve import LearningCurve, Recipe
 from suffice.results.methods import Chances, Comparison, Fewest, MethodsResult, OfMethod, Stretch, Takeover
 from suffice.results.mlp import MLPResult, Network, Surrounding
 from suffice.results.predicted import BOUNDS, CONFIDENCE, HORIZON, RISES, Curve, Metric, Of, sample_counts
+from suffice.results.recording import Holdout, OnlineBatch, Recording, is_recording, read_recording
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
 from suffice.results.sufficient_size import Criterion, SufficientSize, Target, interval_in_words
 
 __all__ = [
+    "OneRunFound",
+    "Recording",
+    "OnlineBatch",
+    "Holdout",
     "BOUNDS",
     "CONFIDENCE",
     "HORIZON",
@@ -130,6 +135,8 @@ __all__ = [
     "Word",
     "fall",
     "heat_map_file",
+    "is_recording",
+    "read_recording",
     "interval_in_words",
     "read_result",
     "sample_counts",
