@@ -43,8 +43,14 @@ CHAT = "{% for message in messages %}{{ message['role'] + ': ' + message['conten
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
 
-NAMES = "Anna Ben Clara David Emma Frank Grace Henry Irene Jack Kate Leo Mary Nora Oscar Paul Rosa Sam Tina Will".split()
-THINGS = "apples books boxes cards cookies eggs flowers hats letters marbles miles pages pens pencils stamps toys".split()
+NAMES = [
+    "Anna", "Ben", "Clara", "David", "Emma", "Frank", "Grace", "Henry", "Irene", "Jack",
+    "Kate", "Leo", "Mary", "Nora", "Oscar", "Paul", "Rosa", "Sam", "Tina", "Will",
+]  # fmt: skip
+THINGS = [
+    "apples", "books", "boxes", "cards", "cookies", "eggs", "flowers", "hats", "letters", "marbles",
+    "miles", "pages", "pens", "pencils", "stamps", "toys",
+]  # fmt: skip
 
 
 def tiny_lm() -> LlamaForCausalLM:
@@ -103,8 +109,8 @@ def shared(draw: np.random.Generator, name: str, other: str, thing: str) -> str:
 def paid(draw: np.random.Generator, name: str, other: str, thing: str) -> str:
     a, b, c = draw.integers(2, 13, 3)
     return (
-        f"{name} bought {a} {thing} at ${b} each and paid {other} ${c} for the way. How much did {name} spend in total? "
-        f"The {thing} cost {a} * {b} = ${a * b}. In total {name} spent {a * b} + {c} = ${a * b + c}."
+        f"{name} bought {a} {thing} at ${b} each and paid {other} ${c} for the way. How much did {name} spend in "
+        f"total? The {thing} cost {a} * {b} = ${a * b}. In total {name} spent {a * b} + {c} = ${a * b + c}."
     )
 
 
@@ -155,7 +161,9 @@ def stream(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> Int64[np.nda
     return np.concatenate([np.array(tokens + end) for tokens in tokenizer(texts, verbose=False)["input_ids"]])
 
 
-def windows(tokens: Int64[np.ndarray, " tokens"], draw: np.random.Generator, length: int) -> Int64[Tensor, "rows length"]:
+def windows(
+    tokens: Int64[np.ndarray, " tokens"], draw: np.random.Generator, length: int
+) -> Int64[Tensor, "rows length"]:
     """Random pieces of the stream, as many as make up a step."""
     starts = draw.integers(0, len(tokens) - length, TOGETHER // length)
     return torch.from_numpy(tokens[starts[:, None] + np.arange(length)])

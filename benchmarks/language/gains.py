@@ -107,7 +107,9 @@ def truth(folder: Path) -> tuple[dict[int, float], dict[int, float], int]:
     runs = [one for one in runs if one.holdouts and one.holdouts[-1].seen == LONGEST]
     if not runs:
         raise SystemExit("no long run is complete: go on with more --minutes")
-    losses = {at.seen: [float(one.holdouts[row].losses.mean()) for one in runs] for row, at in enumerate(runs[0].holdouts)}
+    losses = {
+        at.seen: [float(one.holdouts[row].losses.mean()) for one in runs] for row, at in enumerate(runs[0].holdouts)
+    }
     means = {size: float(np.mean(values)) for size, values in losses.items()}
     errors = {size: float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
               for size, values in losses.items()}  # fmt: skip
@@ -128,7 +130,8 @@ def beginning(recording: Recording, samples: int) -> Recording:
 def baselines(recording: Recording, samples: int) -> dict[str, float]:
     """Gains per (1/k0 - 1/k) and per doubling of simpler ways, from the hold-out at k0/2 and k0."""
     half, whole = (
-        float(next(at for at in recording.holdouts if at.seen == size).losses.mean()) for size in (samples // 2, samples)
+        float(next(at for at in recording.holdouts if at.seen == size).losses.mean())
+        for size in (samples // 2, samples)
     )
     return {"1/k": (half - whole) * samples, "log-linear": half - whole}
 
@@ -175,7 +178,9 @@ def report(folder: Path) -> None:
     (folder / "gains.json").write_text(
         json.dumps({"truth": means, "error": errors, "runs": runs, "rows": rows}, indent=1) + "\n"
     )
-    table = Table("pilots", "k0", "n (refused)", *(f"{name} {t}x" for name in ("true", "RMS", "bias", "covers") for t in TIMES))
+    table = Table(
+        "pilots", "k0", "n (refused)", *(f"{name} {t}x" for name in ("true", "RMS", "bias", "covers") for t in TIMES)
+    )
     for row in rows:
         table.add_row(
             row["kind"], str(row["k0"]), f"{row['pilots']} ({row['refused']})",
@@ -202,7 +207,11 @@ def main() -> None:
         for file, seed, samples, tested in wanted(arguments.folder):
             if time.monotonic() > end:
                 break
-            if not file.exists() or read_recording(file).holdouts[-1:] == [] or read_recording(file).holdouts[-1].seen < samples:
+            if (
+                not file.exists()
+                or read_recording(file).holdouts[-1:] == []
+                or read_recording(file).holdouts[-1].seen < samples
+            ):
                 run(task, seed, samples, file, tested)
                 print(f"{file.name}: {samples:,} samples", flush=True)
     report(arguments.folder)

@@ -92,7 +92,9 @@ def test_a_rare_repetition_is_kept_and_said(tmp_path):
     rows.append({"prompt": "Repeat after me: repetition", "completion": "repetition"})
     found = load_completions(jsonl(tmp_path, rows))
     assert (len(found), found.notes) == (31, (found.notes[0],))
-    assert found.notes[0].endswith("line 31: the prompt ends with its completion; so it is in 1 of 31 samples, which are kept.")
+    assert found.notes[0].endswith(
+        "line 31: the prompt ends with its completion; so it is in 1 of 31 samples, which are kept."
+    )
 
 
 def test_columns_that_do_not_go_together():

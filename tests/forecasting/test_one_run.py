@@ -13,7 +13,9 @@ from suffice.results import Holdout, OnlineBatch, Recording
 K0, SIZE, PER_DOUBLING = 3200, 8, 0.15
 
 
-def recorded(seed=0, samples=K0, noise=0.1, rates=None, holdout=300, before=True, drift=0.0, slope=PER_DOUBLING, **more):
+def recorded(
+    seed=0, samples=K0, noise=0.1, rates=None, holdout=300, before=True, drift=0.0, slope=PER_DOUBLING, **more
+):
     """A run on samples whose hardness the pretrained model knows up to noise."""
     draw = np.random.default_rng(seed)
     hard = draw.normal(3.5, 0.6, samples) + drift * np.arange(samples) / samples
@@ -99,7 +101,10 @@ def test_what_cannot_be_told():
 
 def test_a_second_epoch_says_nothing_of_unseen_samples():
     one = recorded()
-    again = [batch.model_copy(update={"seen": batch.seen + K0, "loss": 0.1, "step": batch.step + 400}) for batch in one.batches]
+    again = [
+        batch.model_copy(update={"seen": batch.seen + K0, "loss": 0.1, "step": batch.step + 400})
+        for batch in one.batches
+    ]
     two = one.model_copy(update={"batches": one.batches + again})
     assert forecast_one_run(two).slope == forecast_one_run(one).slope
     assert "more than one epoch" in " ".join(forecast_one_run(two).doubts)

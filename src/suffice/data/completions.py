@@ -1,5 +1,6 @@
 """Texts that a language model writes on with: plain texts, prompts with their completions, and conversations."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -199,10 +200,11 @@ def _chosen(table: Table, columns: Columns) -> tuple[Kind, dict[str, str]]:
 
 
 def _word(table: Table, number: int, column: str, value: Any) -> str:
-    if isinstance(value, bool | int | float) and value == value:
+    is_missing = value is None or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, bool | int | float) and not is_missing:
         return str(value)
     if not isinstance(value, str):
-        what = "is missing" if value is None or value != value else f"is no text, but {type(value).__name__}"
+        what = "is missing" if is_missing else f"is no text, but {type(value).__name__}"
         raise InputError(f"{table.where(number)}: {column!r} {what}; fill it in or remove the {table.unit}")
     return value
 
@@ -210,7 +212,9 @@ def _word(table: Table, number: int, column: str, value: Any) -> str:
 def _conversation(where: str, value: Any) -> list[dict[str, str]]:
     """Messages with their role and content as texts, the last of them the assistant's."""
     is_list = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
-    if not is_list or not all(isinstance(message, Mapping) and {"role", "content"} <= set(message) for message in value):
+    if not is_list or not all(
+        isinstance(message, Mapping) and {"role", "content"} <= set(message) for message in value
+    ):
         raise InputError(f'{where}: messages are a list of objects with "role" and "content"')
     messages = [{"role": str(message["role"]), "content": str(message["content"] or "")} for message in value]
     answers = [message["content"] for message in messages if message["role"] == "assistant"]

@@ -115,22 +115,28 @@ def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
     steps = len(first) + sum(step <= len(first) + len(recording.skipped) for step in recording.skipped)
     if steps < FEWEST_STEPS:
         raise InputError(
-            f"cannot tell: the run has {steps} updates in its first epoch, and with fewer than {FEWEST_STEPS} a language "
-            "model still learns the format of the answers: take smaller batches, or more samples"
+            f"cannot tell: the run has {steps} updates in its first epoch, and with fewer than {FEWEST_STEPS} a "
+            "language model still learns the format of the answers: take smaller batches, or more samples"
         )
     steady = _steady(first)
     end = steady[-1].seen + steady[-1].samples
     online, covariate = _by_halves(steady, end)
     if len(online.sizes) < 2 or math.log2(online.sizes.max() / online.sizes.min()) < FEWEST_DOUBLINGS:
         raise InputError(
-            f"cannot tell: the learning rate is within {1 - HIGH:.0%} of its largest from {steady[0].seen:,} to {end:,} "
-            f"samples, which is too short for a slope: take a constant rate for the first epoch"
+            f"cannot tell: the learning rate is within {1 - HIGH:.0%} of its largest from {steady[0].seen:,} to "
+            f"{end:,} samples, which is too short for a slope: take a constant rate for the first epoch"
         )
     holdouts = [at for at in recording.holdouts if end / 2**DOUBLINGS * 0.9 <= at.seen <= end and at.seen <= 1.05 * k0]
     measured = _of_holdouts(holdouts)
     scores = online if measured is None else _joined(online, measured)
     curve = forecast_scores(
-        np.round(scores.sizes), scores.scores, [k0], errors=scores.errors, metric="loss", kind="language model", seed=seed
+        np.round(scores.sizes),
+        scores.scores,
+        [k0],
+        errors=scores.errors,
+        metric="loss",
+        kind="language model",
+        seed=seed,
     )
     last = next((at for at in reversed(recording.holdouts) if at.seen >= min(k0, end)), None)
     curve = _levelled(curve, k0, last, seed)
@@ -269,11 +275,11 @@ def _doubts(
     drift = _drift(first)
     if abs(drift) > DRIFT:
         way = "harder" if drift > 0 else "easier"
-        yield f"The samples get {way} along the run ({abs(drift):.1f} standard errors): shuffle them, or the slope is wrong."
+        yield f"The samples get {way} along the run ({abs(drift):.1f} standard errors), which fakes a slope: shuffle."
     if (recording.dropout or 0) > 0:
         yield (
-            f"The model trains with dropout ({recording.dropout:g}), which lifts the losses of batches; the slope takes "
-            "this to be the same along the run."
+            f"The model trains with dropout ({recording.dropout:g}), which lifts the losses of batches; the slope "
+            "takes this to be the same along the run."
         )
     if any(batch.before is None for batch in steady):
         yield "The pretrained model was not measured: the slope has a larger error than it need have."
@@ -283,8 +289,8 @@ def _doubts(
         (one, its), (other, error) = online.slope(), measured.slope()
         if abs(one - other) > APART * math.hypot(its, error):
             yield (
-                f"Batches and hold-out disagree: {one:.3g} and {other:.3g} per doubling. Are the hold-out's samples drawn "
-                "as those of training?"
+                f"Batches and hold-out disagree: {one:.3g} and {other:.3g} per doubling. Are the hold-out's samples "
+                "drawn as those of training?"
             )
     if slope.low <= 0 or (slope.high - slope.low) / 2 > UNSURE * slope.value:
         yield f"The slope is uncertain: {slope.low:.2g} to {slope.high:.2g} per doubling."

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoTokenizer, Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
-from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
+from transformers import (
+    AutoTokenizer,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+)
 
 from suffice import Convergence, InputError, Probes, record
 from suffice.curvature import Hessian
@@ -154,21 +163,24 @@ def test_gradients_and_curvature_against_finite_differences(kind, method, tmp_pa
     with torch.no_grad():
         for parameter in language.model.parameters():  # B of LoRA is zero at first
             if parameter.requires_grad:
-                parameter += 0.05 * torch.randn_like(parameter)
+                parameter.add_(0.05 * torch.randn_like(parameter))
     problem = language.problem(language.tokens(texts), order="source")
     center = problem.center()
     direction = {name: torch.randn_like(value) for name, value in center.items()}
-    step = 1e-4
+    step = 3e-4
 
     def loss(by):
         with problem.at({name: value + by * direction[name] for name, value in center.items()}):
             return float(problem.all_losses(5).mean())
 
-    slope = (loss(step) - loss(-step)) / (2 * step)
-    bend = (loss(step) - 2 * loss(0) + loss(-step)) / step**2
+    at = {by: loss(by * step) for by in (-2, -1, 0, 1, 2)}  # of fourth order
+    slope = (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * step)
+    bend = (16 * (at[1] + at[-1]) - 30 * at[0] - (at[2] + at[-2])) / (12 * step**2)
     flat = torch.cat([value.flatten() for value in direction.values()])
     with problem.measuring(), torch.enable_grad():
-        gradients = torch.autograd.grad(problem.losses(problem.batch(slice(None))).mean(), list(problem.moving.values()))
+        gradients = torch.autograd.grad(
+            problem.losses(problem.batch(slice(None))).mean(), list(problem.moving.values())
+        )
     assert float(sum((a * b).sum() for a, b in zip(gradients, direction.values(), strict=True))) == pytest.approx(
         slope, rel=1e-5
     )

@@ -27,6 +27,9 @@ CHUNK_BYTES = 32 << 20
 INPUTS = ("input_ids", "attention_mask", "position_ids")
 """The keys of a batch that go to the model."""
 
+LOUD = 1e3
+"""Times its hidden states at which a model shows whether it bends its logits, as those with a soft cap do."""
+
 SAME = 1e-4
 """Relative difference between a model's logits and its head's, up to which they are the same."""
 
@@ -60,7 +63,8 @@ class Writer:
         """The loss of each sample."""
         if not self.is_plain:
             return mean_of_answers(self.logits(model, batch), batch)
-        head, kept = model.get_submodule(self.head), []
+        head = model.get_submodule(self.head)
+        kept: list[Tensor] = []
 
         def keep(hidden: Tensor) -> Tensor:
             kept.append(_at(hidden, batch["answers"]))
@@ -146,19 +150,27 @@ def writer_of(model: Any, padding: int) -> Writer:
     path = next((name for name, module in model.named_modules() if module is head), None)
     if head is None or path is None:
         raise InputError(f"{type(model).__name__} has no head of a language model: give another model")
-    ids = torch.arange(4)[None] % int(model.get_input_embeddings().num_embeddings)
-    answers = torch.arange(4, device=model.device)[None]
-    batch = {"input_ids": ids.to(model.device), "answers": answers}
-    writer, kept = Writer(path, False, padding), []
+    ids = torch.arange(4, device=model.device)[None] % int(model.get_input_embeddings().num_embeddings)
+    batch = {"input_ids": ids, "answers": torch.arange(4, device=model.device)[None]}
+    kept: list[Tensor] = []
+
+    def louder(hidden: Tensor) -> Tensor:
+        kept.append(hidden * LOUD)
+        return kept[0]
+
+    writer = Writer(path, False, padding)
     with torch.no_grad():
         whole = _run(model, batch)
-        with _head_on(head, lambda hidden: (kept.append(hidden), hidden)[1]):
-            ours = writer.logits(model, batch)
-        scale = float(whole.abs().max()) + 1e-9
-        if float((whole - ours).abs().max()) > SAME * scale:
+        if not _same(writer.logits(model, batch), whole):
             raise InputError(f"{type(model).__name__} does not give its logits by its head: give another model")
-        is_plain = float((head(kept[0]) - whole).abs().max()) <= SAME * scale
+        with _head_on(head, louder):
+            loud = _run(model, batch)
+        is_plain = _same(head(kept[0]), loud)
     return Writer(path, is_plain, padding)
+
+
+def _same(ours: Tensor, theirs: Tensor) -> bool:
+    return ours.shape == theirs.shape and float((ours - theirs).abs().max()) <= SAME * float(theirs.abs().max())
 
 
 @contextmanager

@@ -127,9 +127,7 @@ def load_language_model(
     return LanguageModel(wrapped.eval(), Encoding(tokenizer, ending, longest, whole), writer, vocabulary, notes)
 
 
-def moved(
-    language: LanguageModel, method: str, targets: Sequence[str] | None = None, seed: int = 0
-) -> LanguageModel:
+def moved(language: LanguageModel, method: str, targets: Sequence[str] | None = None, seed: int = 0) -> LanguageModel:
     """The model with a gradient required of what a method of fine-tuning moves, and of nothing else.
 
     Args:
@@ -177,7 +175,7 @@ def _with_adapter(source: str, adapter: str, model: Any, tokens: int) -> nn.Modu
         ) from error
     if known is not None and tokens > known:
         raise InputError(
-            f"{source}: {fault}: the adapter was trained with new tokens; merge it into the model that it was trained on"
+            f"{source}: {fault}: the adapter came with new tokens; merge it into the model that it was trained on"
         )
     return found
 

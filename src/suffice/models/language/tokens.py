@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int64
@@ -129,7 +129,9 @@ class Tokens:
         self._texts = texts
         self._items: list[dict[str, Tensor]] = []
         longest = encoding.longest
-        cut, shorter, gone, empty = 0, 0, [], []
+        cut = shorter = 0
+        gone: list[int] = []
+        empty: list[int] = []
         for row in range(len(texts)):
             where = texts.describe(row)
             tokens, counts = encoding.tokens_of(where, texts[row])
@@ -140,8 +142,8 @@ class Tokens:
                 (gone if any(counts) else empty).append(row)
             if tokens and max(tokens) >= vocabulary:
                 raise InputError(
-                    f"{where}: token number {max(tokens):,}, and the model has {vocabulary:,}: the tokenizer is that of "
-                    "another model, or of an adapter that came with new tokens"
+                    f"{where}: token number {max(tokens):,}, and the model has {vocabulary:,}: the tokenizer is that "
+                    "of another model, or of an adapter that came with new tokens"
                 )
             ids = torch.tensor(tokens[: len(kept)], dtype=torch.int64)
             self._items.append({"input_ids": ids, "counts": torch.tensor(kept, dtype=torch.bool)})
@@ -216,7 +218,5 @@ def collate(items: Sequence[dict[str, Tensor]], padding: int, side: Literal["lef
     return batch
 
 
-def _padded(
-    rows: list[Int64[Tensor, " _"]], value: int, side: Literal["left", "right"]
-) -> Int64[Tensor, "batch _"]:
-    return cast(Tensor, pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side))
+def _padded(rows: list[Int64[Tensor, " _"]], value: int, side: Literal["left", "right"]) -> Int64[Tensor, "batch _"]:
+    return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)
