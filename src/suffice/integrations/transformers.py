@@ -24,7 +24,7 @@ NAME = 8
 """Bytes of a hash that names a sample."""
 
 
-class LearningCurveCallback(TrainerCallback):  # type: ignore[misc] # transformers has no types
+class LearningCurveCallback(TrainerCallback):
     """Records the losses of each batch before its update, of a hold-out, and of the pretrained model.
 
     Works with gradient accumulation, mixed precision, adapters, and runs that go on from a checkpoint. With several
@@ -70,7 +70,7 @@ class LearningCurveCallback(TrainerCallback):  # type: ignore[misc] # transforme
         if dataset is None or not hasattr(dataset, "__len__"):
             raise InputError("LearningCurveCallback: the training samples have no length: give a map-style data set")
         self._collate = train_dataloader.collate_fn
-        path = self.path or Path(args.output_dir) / FILE
+        path = self.path or Path(str(args.output_dir)) / FILE
         if state.is_world_process_zero:
             self._recorder = Recorder(path, len(dataset), resume=state.global_step, dropout=_dropout(model))
             if self._baseline and state.global_step == 0:

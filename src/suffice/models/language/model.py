@@ -94,13 +94,14 @@ def load_language_model(
     adapter, base = adapter_and_base(source)
     with reading(source, KIND):
         config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
-        model, info = AutoModelForCausalLM.from_pretrained(
+        read: Any = AutoModelForCausalLM.from_pretrained(
             base,
             config=config,
             dtype=torch.float32,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
         )
+        model, info = read
         if info["missing_keys"]:
             missing = sorted(info["missing_keys"])
             raise InputError(
