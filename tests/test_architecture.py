@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "training": VALUES | {"memory", "problem", "data", "models", "checks"},
     "forecasting": {"errors", "problem", "results", "curvature", "training", "checks"},
     "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "forecasting", "checks"},
+    "integrations": {"errors", "results", "storage"},
     "closed_form": {"errors", "results"},
     "report": {"errors", "results", "storage", "configuration"},
     "runs": VALUES

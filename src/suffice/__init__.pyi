@@ -8,6 +8,7 @@ from . import digest as digest
 from . import engine as engine
 from . import errors as errors
 from . import forecasting as forecasting
+from . import integrations as integrations
 from . import landscape as landscape
 from . import models as models
 from . import problem as problem

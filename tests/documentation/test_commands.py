@@ -24,6 +24,7 @@ from transformers import AutoImageProcessor, ViTForImageClassification
 import suffice
 from suffice.cli.main import commands as application
 from suffice.data import ImageFolder, load_images
+from suffice.results import OnlineBatch, Recording
 
 NOT_RUN = {
     r"make (demo|test)$": "continuous integration runs it by itself",
@@ -108,6 +109,7 @@ def desk(tmp_path_factory, tiny_bert) -> Path:
     lines = [f"{size},{score}" for size, score in zip(sizes, scores, strict=True)]
     (folder / "scores.csv").write_text("\n".join(["size,score", *lines]) + "\n")
     (folder / "losses.csv").write_text("size,score\n1000,2.61\n2000,2.48\n4000,2.36\n8000,2.27\n")
+    (folder / "learning_curve.json").write_text(_recording().model_dump_json())
     (folder / "detection.csv").write_text("images,mAP\n500,31\n1000,35.5\n2000,38.8\n4000,40.1\n")
     np.savez(folder / "curve.npz", train_sizes=sizes, test_scores=np.array([scores, scores]).T)
     for run, score in (("a", 0.81), ("b", 0.86)):
@@ -115,6 +117,15 @@ def desk(tmp_path_factory, tiny_bert) -> Path:
         state = {"log_history": [{"eval_accuracy": score, "step": 10}]}
         (folder / "runs" / run / "trainer_state.json").write_text(json.dumps(state))
     return folder
+
+
+def _recording() -> Recording:
+    """Of a run of 300 updates whose loss falls by 0.2 with each doubling."""
+    batches = [
+        OnlineBatch(step=step + 1, seen=8 * step, samples=8, loss=2.5 - 0.2 * np.log2(max(step, 1) / 300), rate=1e-3)
+        for step in range(300)
+    ]
+    return Recording(samples=2400, batches=batches)
 
 
 def _write_images(folder: Path) -> None:

@@ -31,7 +31,7 @@ def here(tmp_path, monkeypatch):
         ("builtin:mpl", r'no such built-in model; did you mean "builtin:mlp"\?'),
         (
             "builtin:resnet-50",
-            "no such built-in model; there are builtin:tiny-vit and, for suffice analyze, builtin:mlp",
+            "no such built-in model; there are builtin:tiny-vit, builtin:tiny-lm and, for suffice analyze, builtin:mlp",
         ),
         ("dinov2-smal", r'no such folder, and .* did you mean "dinov2-small"\?'),
         ("./dinov2-smal", r'no such folder; did you mean "dinov2-small"\?'),

@@ -1,11 +1,25 @@
 """``suffice forecast MODEL DATA``."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from suffice.cli.flags import Config, DryRun, FailIf, Out, Overwrite, with_flags, with_terminal
 from suffice.cli.terminal import Terminal
-from suffice.configuration import WRITTEN, ForecastConfig, read_configuration
+from suffice.configuration import WRITTEN, CurveConfig, ForecastConfig, read_configuration
+from suffice.errors import InputError
+
+Recorded = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="A recording of a training run (suffice.integrations), in place of MODEL and DATA: nothing is trained.",
+    ),
+]
+
+OF_RECORDINGS = {"sizes": "sizes", "target_loss": "target", "assurance": "assurance", "of": "of", "seed": "seed"}
+"""Flags that go with --from, and the names of the settings."""
 
 
 @with_terminal
@@ -17,6 +31,7 @@ def forecast(
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     fail_if: FailIf = None,
+    recorded: Recorded = None,
     **flags: Any,
 ) -> None:
     """How good would a model be with more samples, how many more would reach a target, and which method is best?
@@ -63,7 +78,14 @@ def forecast(
     In a script: the result as JSON, and exit status 3 if 2,000 sentences are too few for 85%:
 
         suffice forecast ./minilm ./reviews.csv --json --fail-if "accuracy<0.85 at 2000" > result.json
+
+    What would more samples bring to the fine-tuning of a language model, by the run that was recorded?
+
+        suffice forecast --from learning_curve.json --target-loss 2.1
     """
+    if recorded is not None:
+        _from_recording(terminal, recorded, out, overwrite, fail_if, flags)
+        return
     asked = read_configuration(ForecastConfig, flags, config)
     from suffice.cli.answer import finish
     from suffice.cli.check import end_with_summary
@@ -78,3 +100,23 @@ def forecast(
     made = (run if len(asked.methods) == 1 else forecast_methods)(asked, out, overwrite, terminal)
     finish(made, out, terminal)
     judge(gates, predictions_of(made), terminal)
+
+
+def _from_recording(
+    terminal: Terminal, recorded: Path, out: Path, overwrite: bool, fail_if: list[str] | None, flags: dict[str, Any]
+) -> None:
+    others = [f"--{name.replace('_', '-')}" for name in flags if name not in OF_RECORDINGS]
+    if others:
+        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in OF_RECORDINGS)
+        raise InputError(f"--from goes with {allowed}: leave {', '.join(others)} out")
+    given = {OF_RECORDINGS[name]: value for name, value in flags.items()}
+    fixed = {"scores": [str(recorded)], "metric": "loss", "kind": "language model"}
+    asked = read_configuration(CurveConfig, {**given, **fixed}, None)
+    from suffice.cli.answer import finish
+    from suffice.cli.gate import gates_of_curve, judge, prediction_of_scores
+    from suffice.runs.recorded import forecast_recording
+
+    gates = gates_of_curve(fail_if, asked)
+    there, result = forecast_recording(asked, out, overwrite, terminal)
+    finish(result, out, terminal)
+    judge(gates, {"curve": prediction_of_scores(there, result)}, terminal)

@@ -19,7 +19,7 @@ from suffice.data.images import read_header, read_image
 from suffice.data.labels import about_numbers, classes_of, refuse_many_numbers, sides_of
 from suffice.data.reading import Reading
 from suffice.data.samples import Header, LabelledSamples
-from suffice.data.splits import split_named
+from suffice.data.splits import TRAIN, split_named
 from suffice.data.tables import Table
 from suffice.data.texts import LabelledTexts
 from suffice.digest import digest
@@ -152,6 +152,29 @@ def read_hub(name: str, reading: Reading) -> Collection:
 
         held = load_dataset(name)
     return _collection(name, held, reading)
+
+
+def table_of_dataset(source: str, split: str | None) -> Table:
+    """The rows of a folder or hub name of ``datasets``: of the split that is chosen, else of the one to train on.
+
+    Raises:
+        InputError: as `read_dataset`.
+    """
+    if not Path(source).exists():
+        _check_hub(source)
+    with _told(source):
+        from datasets import load_dataset, load_from_disk  # noqa: PLC0415 - slow, and few sources need it
+
+        held = load_from_disk(source) if Path(source).exists() else load_dataset(source)
+    if hasattr(held, "keys"):
+        chosen = chosen_split(split) or TRAIN
+        found = next((name for name in held if (split_named(name) or name) == chosen), None)
+        if found is None:
+            raise InputError(f"{source}: no split {chosen!r}; there are {', '.join(map(str, held)) or 'none'}")
+        held = held[found]
+    names = list(held.column_names)
+    rows = ((number, [row[name] for name in names]) for number, row in enumerate(held.with_format(None), 1))
+    return Table(Path(source), names, len(names), rows, "row")
 
 
 def _check_hub(name: str) -> None:

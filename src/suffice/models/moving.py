@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from suffice.errors import InputError, nearest
 from suffice.models.execution import execution_of, layers_of
@@ -22,9 +23,13 @@ MARK = "_suffice_head"
 
 QUERIES_AND_VALUES = frozenset(
     {"query", "value", "q_proj", "v_proj", "q_lin", "v_lin", "q", "v", "query_proj", "value_proj"}
+    | {"c_attn", "query_key_value", "qkv_proj", "Wqkv"}
 )
 """Names of the projections that LoRA adapts by default, as E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language
-Models", ICLR 2022, section 4.2, do."""
+Models", ICLR 2022, section 4.2, do; and maps to queries, keys and values in one."""
+
+LINEAR = (nn.Linear, Conv1D)
+"""Linear maps; GPT-2 has them transposed."""
 
 
 def adapted(model: nn.Module, method: str, targets: Sequence[str] | None = None, seed: int = 0) -> nn.Module:
@@ -198,7 +203,7 @@ def _with_lora(model: nn.Module, rank: int, targets: Sequence[str] | None, seed:
         f"{path}.{name}"
         for path, layer in layers_of(model).items()
         for name, module in layer.named_modules()
-        if isinstance(module, nn.Linear)
+        if isinstance(module, LINEAR)
     ]
     candidates = sorted({name.rpartition(".")[2] for name in linear})
     wanted = sorted(QUERIES_AND_VALUES & set(candidates)) if targets is None else list(targets)
@@ -212,11 +217,11 @@ def _with_lora(model: nn.Module, rank: int, targets: Sequence[str] | None, seed:
                 f"no linear map matches the LoRA target {target!r}{nearest(target, candidates)}; "
                 f"there are {_listed(candidates)}"
             )
-    heads = sorted(_known_heads(model))
+    heads = [] if getattr(model, MARK, None) == "" else sorted(_known_heads(model))
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(seed)
-        warnings.simplefilter("ignore", FutureWarning)  # of what PEFT asks transformers for
-        settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=wanted, modules_to_save=heads)
+        warnings.simplefilter("ignore")  # of what PEFT asks transformers for, and that Conv1D is transposed
+        settings = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=wanted, modules_to_save=heads or None)
         return get_peft_model(model, settings).eval()
 
 

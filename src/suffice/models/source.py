@@ -26,8 +26,14 @@ BUILT_IN = "builtin:"
 TINY_VIT = "builtin:tiny-vit"
 """Names the embedded Vision Transformer: 205,066 parameters, pretrained on Fashion-MNIST at 28 x 28 pixels."""
 
+TINY_LM = "builtin:tiny-lm"
+"""Names the embedded language model: 697,216 parameters, pretrained on plays and arithmetic."""
+
 MLP = "builtin:mlp"
 """Names the networks of the MLP experiment, which ``suffice analyze`` makes itself."""
+
+EMBEDDED = {TINY_VIT: "tiny_vit", TINY_LM: "tiny_lm"}
+"""Folders of the package that hold checkpoints."""
 
 ADAPTER = "adapter_config.json"
 """PEFT's file that describes an adapter."""
@@ -42,7 +48,7 @@ def locate(source: str) -> str:
     The hub is asked once, without retries. Where it cannot be reached, a copy that was downloaded before is taken.
 
     Args:
-        source: a folder, a name on the hub, or ``builtin:tiny-vit``.
+        source: a folder, a name on the hub, ``builtin:tiny-vit`` or ``builtin:tiny-lm``.
 
     Raises:
         InputError: no such folder, built-in model or model on the hub; several adapters in one folder; or a model that
@@ -53,11 +59,12 @@ def locate(source: str) -> str:
         Traceback (most recent call last):
         suffice.errors.InputError: builtin:tinyvit: no such built-in model; did you mean "builtin:tiny-vit"?
     """
-    if source == TINY_VIT:
-        return str(files("suffice.models") / "tiny_vit")
+    if source in EMBEDDED:
+        return str(files("suffice.models") / EMBEDDED[source])
     if source.startswith(BUILT_IN):
-        likely = _close(source.removeprefix(BUILT_IN), {name.removeprefix(BUILT_IN): name for name in (TINY_VIT, MLP)})
-        every = f"; there are {TINY_VIT} and, for suffice analyze, {MLP}"
+        known = {name.removeprefix(BUILT_IN): name for name in (*EMBEDDED, MLP)}
+        likely = _close(source.removeprefix(BUILT_IN), known)
+        every = f"; there are {', '.join(EMBEDDED)} and, for suffice analyze, {MLP}"
         raise InputError(f"{source}: no such built-in model{likely or every}")
     folder = Path(source).expanduser()
     if source and folder.is_dir():

@@ -21,7 +21,7 @@ from suffice.results.curvature import (
     SurfaceAlongK,
     WithError,
 )
-from suffice.results.curve import Costs, CurveResult, NextTrainings, Predictions, Reached, Training
+from suffice.results.curve import Costs, CurveResult, NextTrainings, OneRunFound, Predictions, Reached, Training
 from suffice.results.data_summary import (
     ClassCount,
     Copied,
@@ -43,6 +43,7 @@ from suffice.results.learning_curve import LearningCurve, Recipe
 from suffice.results.methods import Chances, Comparison, Fewest, MethodsResult, OfMethod, Stretch, Takeover
 from suffice.results.mlp import MLPResult, Network, Surrounding
 from suffice.results.predicted import BOUNDS, CONFIDENCE, HORIZON, RISES, Curve, Metric, Of, sample_counts
+from suffice.results.recording import Holdout, OnlineBatch, Recording, is_recording, read_recording
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
 from suffice.results.sufficient_size import Criterion, SufficientSize, Target, interval_in_words
 
@@ -84,6 +85,7 @@ __all__ = [
     "GapsAlongK",
     "HessianResult",
     "HessianSummary",
+    "Holdout",
     "ImageKinds",
     "LabelRange",
     "Landscape",
@@ -102,12 +104,15 @@ __all__ = [
     "Numbers",
     "Of",
     "OfMethod",
+    "OneRunFound",
+    "OnlineBatch",
     "PartName",
     "Predictions",
     "Probe",
     "ProblemSummary",
     "Reached",
     "Recipe",
+    "Recording",
     "Result",
     "Retrained",
     "Settling",
@@ -131,6 +136,8 @@ __all__ = [
     "fall",
     "heat_map_file",
     "interval_in_words",
+    "is_recording",
+    "read_recording",
     "read_result",
     "result_as_json",
     "sample_counts",

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from suffice.results.interval import Band, Numbers
+from suffice.results.interval import Band, Estimate, Numbers
 from suffice.results.predicted import Metric
 from suffice.results.sufficient_size import SufficientSize
 from suffice.results.value import Value
@@ -54,6 +54,17 @@ class Costs(Value):
     next_trainings: float | None = Field(description="of all that should be trained next; null without that")
 
 
+class OneRunFound(Value):
+    """What one recorded run says of more samples."""
+
+    samples: int = Field(description="k0, the training samples of an epoch")
+    steps: int = Field(description="updates in the first epoch")
+    slope: Estimate = Field(description="fall of the loss from k0 to twice k0, with its interval")
+    covariate: float | None = Field(
+        description="coefficient of the pretrained model's losses; null where these were not measured"
+    )
+
+
 class CurveResult(Value, Shown):
     """The content of ``result.json`` of ``suffice curve``."""
 
@@ -69,6 +80,9 @@ class CurveResult(Value, Shown):
     answer: SufficientSize | None = Field(description="the size that reaches the target; null without a target")
     next_trainings: NextTrainings | None = Field(description="what to train next; null without a size to narrow")
     costs: Costs | None = Field(description="of trainings; null where no costs were given")
+    one_run: OneRunFound | None = Field(
+        default=None, description="the run behind the scores; null where they come from several trainings"
+    )
     notes: list[str] = Field(description="notes on the inputs")
     confidence: float = Field(gt=0, lt=1, description="confidence of the intervals of the curve")
     configuration: dict[str, Any] = Field(description="the settings, as in config.yaml")

@@ -112,8 +112,8 @@ def _result(config: CurveConfig, scores: Scores, curve: Curve) -> CurveResult:
             Training(size=round(one.size), score=one.score, error=one.error, cost=one.cost)
             for one in (scores.trainings[index] for index in order)
         ],
-        predicted=_predictions(curve, sizes, config.target),
-        drawn=_predictions(curve, _drawn_sizes(scores, sizes, answer), config.target),
+        predicted=predictions(curve, sizes, config.target),
+        drawn=predictions(curve, drawn_sizes(round(scores.sizes.min()), largest, sizes, answer), config.target),
         answer=answer,
         next_trainings=next_trainings,
         costs=_costs(scores, answer, next_trainings),
@@ -124,7 +124,7 @@ def _result(config: CurveConfig, scores: Scores, curve: Curve) -> CurveResult:
     )
 
 
-def _predictions(curve: Curve, sizes: list[int], target: float | None) -> Predictions:
+def predictions(curve: Curve, sizes: list[int], target: float | None) -> Predictions:
     there = curve.at(sizes)
     reached = None
     if target is not None:
@@ -132,17 +132,14 @@ def _predictions(curve: Curve, sizes: list[int], target: float | None) -> Predic
     return Predictions(sizes=sizes, score=Band(mean=there.mean, low=there.low, high=there.high), reached=reached)
 
 
-def _drawn_sizes(scores: Scores, asked: list[int], answer: SufficientSize | None) -> list[int]:
+def drawn_sizes(smallest: int, largest: int, asked: list[int], answer: SufficientSize | None) -> list[int]:
     """From the smallest measured size to where the interval of the answer ends, or to the largest that was asked for.
 
     Example:
-        >>> from suffice.data import Score
-        >>> scores = Scores([Score(100, 0.7), Score(400, 0.8)])
-        >>> sizes = _drawn_sizes(scores, [400, 800], None)
+        >>> sizes = drawn_sizes(100, 400, [400, 800], None)
         >>> sizes[0], sizes[-1], len(sizes)
         (100, 800, 80)
     """
-    smallest, largest = round(scores.sizes.min()), round(scores.sizes.max())
     most = DRAWN_UP_TO * largest
     end = max(2 * largest, max(asked) if answer is None else min(answer.high or most, most))
     return [int(size) for size in np.unique(np.geomspace(smallest, end, DRAWN).round())]

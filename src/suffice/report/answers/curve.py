@@ -10,7 +10,7 @@ from jaxtyping import Float64
 
 from suffice.report.answers.answer import MOST_STEPS, Answer
 from suffice.report.answers.words import capitalized, goal_in_words, in_words, rounded, share_in_words
-from suffice.results import CurveResult, SufficientSize, Trust, Word
+from suffice.results import CurveResult, OneRunFound, SufficientSize, Trust, Word
 
 SURE = 0.8
 """Probability whose size is named beside that of 0.5, where no assurance was asked for."""
@@ -41,6 +41,8 @@ WORDS: tuple[Word, ...] = ("high", "medium", "low")
 def curve_answer(result: CurveResult) -> Answer:
     """The size that reaches the target, or what more samples would bring."""
     answer, trust = result.answer, trust_of(result)
+    if result.one_run is not None:
+        return _of_one_run(result, result.one_run, trust)
     if answer is None:
         sentences = list(_without_target(result))
     elif answer.size is None or answer.low is None:
@@ -49,6 +51,36 @@ def curve_answer(result: CurveResult) -> Answer:
         sentences = list(_with_size(result, answer, answer.size, answer.low))
     sentence, *more = sentences
     return Answer(sentence, trust.word, trust.reason, more, list(_next_steps(result))[:MOST_STEPS])
+
+
+def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
+    """What each doubling brings, and what a number of samples more would."""
+    slope, predicted, answer = run.slope, result.predicted, result.answer
+    loss = dict(zip(predicted.sizes, predicted.score.mean, strict=True))
+    sentence = (
+        f"Each doubling lowers the test loss by {slope.value:.2g} ({slope.low:.2g} to {slope.high:.2g}) from "
+        f"{run.samples:,} samples on"
+    )
+    ahead = [size for size in predicted.sizes if size > run.samples]
+    if ahead:
+        more = ahead[min(1, len(ahead) - 1)]
+        before, after = math.exp(loss[run.samples]), math.exp(loss[more])
+        sentence += (
+            f": {more - run.samples:,} samples more should bring the perplexity from {before:.3g} to {after:.3g}"
+        )
+    sentences = []
+    if answer is not None:
+        if answer.size is None or answer.low is None:
+            sentences = list(_out_of_reach(result, answer))
+        else:
+            sentences = list(_with_size(result, answer, answer.size, answer.low))
+    word, reason = trust.word, trust.reason
+    if slope.low <= 0:
+        word, reason = "cannot tell", "the slope is indistinguishable from zero"
+    elif result.notes or slope.high > 2 * slope.low:
+        word = "low" if slope.high > 4 * slope.low else "medium" if word == "high" else word
+        reason = f"the slope is {slope.low:.2g} to {slope.high:.2g} per doubling"
+    return Answer(f"{sentence}.", word, reason, sentences, [])
 
 
 def trust_of(result: CurveResult) -> Trust:

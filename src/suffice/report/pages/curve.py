@@ -4,7 +4,7 @@ from suffice.report.answers.curve import curve_answer, given_scores, next_in_wor
 from suffice.report.answers.words import in_words, share_in_words, target_in_words
 from suffice.report.figures.curve import curve_figures
 from suffice.report.pages.page import Bullets, Drawn, Page, Section, Table, Words, more_figures
-from suffice.results import CurveResult
+from suffice.results import CurveResult, OneRunFound
 
 
 def curve_page(result: CurveResult) -> Page:
@@ -14,7 +14,7 @@ def curve_page(result: CurveResult) -> Page:
     sources = ", ".join(result.sources)
     return Page(
         command="curve",
-        subject=(sources, result.metric, f"{len(result.trainings)} trainings on {len(given.rows)} sizes"),
+        subject=(sources, result.metric, _trained(result)),
         question=f"How many samples are enough? {result.metric} in {sources}",
         answer=curve_answer(result),
         picture=Drawn(first),
@@ -29,6 +29,12 @@ def curve_page(result: CurveResult) -> Page:
         table=predicted,
         notes=result.notes,
     )
+
+
+def _trained(result: CurveResult) -> str:
+    if result.one_run is not None:
+        return f"one run on {result.one_run.samples:,} samples, {result.one_run.steps:,} updates an epoch"
+    return f"{len(result.trainings)} trainings on {len({training.size for training in result.trainings})} sizes"
 
 
 def _predicted(result: CurveResult) -> Table:
@@ -60,7 +66,8 @@ def _given(result: CurveResult) -> Table:
 
 
 def _computed(result: CurveResult) -> list[str]:
-    found = [
+    found = [] if result.one_run is None else _computed_of_one_run(result.one_run)
+    found += [
         "The curve is a power law that may begin late and may wander: the scores decide where they can, and how common "
         "such curves are among those that others measured decides the rest.",
         "The probabilities are shares of equally likely curves; docs/how_it_works.md says how they are drawn.",
@@ -72,6 +79,19 @@ def _computed(result: CurveResult) -> list[str]:
         found.append(
             "What to train next was simulated with the curves that fit the scores. No choice has more trained samples "
             f"than one training on all samples at hand{known}."
+        )
+    return found
+
+
+def _computed_of_one_run(run: OneRunFound) -> list[str]:
+    found = [
+        "The scores are losses on the way of one run: those of each batch before its update, averaged within halves of "
+        "a doubling, and those of the hold-out. The last level of the hold-out is that of the curve."
+    ]
+    if run.covariate is not None:
+        found.append(
+            "The pretrained model's losses of the same samples tell hard samples from easy ones (coefficient "
+            f"{run.covariate:.2f})."
         )
     return found
 

@@ -1,0 +1,252 @@
+"""Texts that a language model writes on with: plain texts, prompts with their completions, and conversations."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from suffice.data.columns import holds_table
+from suffice.data.dataset_folders import holds_dataset, is_hub_name, table_of_dataset
+from suffice.data.images import shown
+from suffice.data.tables import Table, open_table
+from suffice.digest import digest
+from suffice.errors import InputError
+
+Message: TypeAlias = Mapping[str, str]
+"""With "role" and "content"."""
+
+Kind: TypeAlias = Literal["text", "completion", "messages"]
+
+
+class Completion(NamedTuple):
+    """A prompt, and what is to be written after it."""
+
+    prompt: str
+    completion: str
+
+
+Written: TypeAlias = str | Completion | Sequence[Message]
+"""A text, a prompt with its completion, or a conversation."""
+
+PAIRS = (("prompt", "completion"), ("question", "answer"))
+"""Columns of prompts and completions that are found by themselves."""
+
+REPEATED = 8
+"""Characters of a completion from which on one that its prompt ends with is a mistake, and not a short label."""
+
+REPEATED_SHARE = 0.1
+"""Share of the samples with such a mistake, from which on it is one of the whole file."""
+
+NAMED = 3
+"""Rows that a message names."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a table with texts for a language model; by default those that are there, by their usual names.
+
+    Attributes:
+        text: of plain texts.
+        prompt: of prompts; with ``completion``.
+        completion: of completions.
+        messages: of conversations, lists of objects with "role" and "content".
+        split: of a data set with several.
+    """
+
+    text: str | None = None
+    prompt: str | None = None
+    completion: str | None = None
+    messages: str | None = None
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.prompt is None) != (self.completion is None):
+            given, lacks = ("prompt", "completion") if self.completion is None else ("completion", "prompt")
+            raise InputError(f"--{given}-column goes with --{lacks}-column: give both")
+        kinds = [name for name in ("text", "prompt", "messages") if getattr(self, name) is not None]
+        if len(kinds) > 1:
+            raise InputError(f"{' and '.join(f'--{name}-column' for name in kinds)} exclude each other: give one")
+
+
+BY_NAME = Columns()
+
+
+class Texts:
+    """Samples for a language model, in memory.
+
+    Attributes:
+        kind: what each of them is.
+        source: name of the file.
+        notes: what was found in reading, a sentence each.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        samples: Sequence[Written],
+        rows: Sequence[int],
+        source: str,
+        unit: str = "line",
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.kind, self.source, self.notes = kind, source, tuple(notes)
+        self._samples, self._rows, self._unit = samples, rows, unit
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, row: int) -> Written:
+        return self._samples[row]
+
+    def describe(self, row: int) -> str:
+        """Where a sample is, for messages."""
+        return f"{self.source}, {self._unit} {self._rows[row]:,}"
+
+    def fingerprint(self) -> str:
+        """A hash of all samples."""
+        return digest(self.kind, [list(sample) if self.kind == "completion" else sample for sample in self._samples])
+
+    def subset(self, rows: Sequence[int]) -> "Texts":
+        """Some of the samples, in this order."""
+        chosen = [int(row) for row in rows]
+        samples, numbers = [self._samples[row] for row in chosen], [self._rows[row] for row in chosen]
+        return Texts(self.kind, samples, numbers, self.source, self._unit, self.notes)
+
+
+def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
+    """Texts for a language model from a table, or from a data set of ``datasets``.
+
+    Args:
+        source: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, a folder that ``save_to_disk`` of ``datasets``
+            wrote, or the name of a data set on the hub.
+        columns: by default "messages", "prompt" and "completion", "question" and "answer", or "text", the first that
+            are there.
+
+    Raises:
+        InputError: no such source or column, an empty or missing value, messages that are none, or prompts that hold
+            their completions.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "sums.jsonl"
+        >>> _ = file.write_text('{"question": "1 + 1?", "answer": "2"}\\n{"question": "2 + 3?", "answer": "5"}\\n')
+        >>> sums = load_completions(str(file))
+        >>> sums.kind, sums[1], sums.describe(1)[-6:]
+        ('completion', Completion(prompt='2 + 3?', completion='5'), 'line 2')
+    """
+    table = _table(source, columns)
+    kind, names = _chosen(table, columns)
+    keys = [table.key(name, flag) for flag, name in names.items()]
+    samples: list[Written] = []
+    rows: list[int] = []
+    for number, row in table.rows:
+        values = [table.value(number, row, key, flag) for key, flag in zip(keys, names, strict=True)]
+        if kind == "messages":
+            samples.append(_conversation(table.where(number), values[0]))
+        else:
+            words = [_word(table, number, name, value) for name, value in zip(names.values(), values, strict=True)]
+            if not words[-1].strip():
+                raise InputError(
+                    f"{table.where(number)}: the {list(names)[-1]} ({list(names.values())[-1]!r}) is empty; fill it in "
+                    f"or remove the {table.unit}"
+                )
+            samples.append(words[0] if kind == "text" else Completion(*words))
+        rows.append(number)
+    if not samples:
+        raise InputError(f"{source}: holds no samples")
+    texts = Texts(kind, samples, rows, source, table.unit, table.notes)
+    return texts if kind != "completion" else _checked(texts)
+
+
+def _table(source: str, columns: Columns) -> Table:
+    path = Path(source)
+    if holds_table(path):
+        asked = [name for name in (columns.text, columns.prompt, columns.completion, columns.messages) if name]
+        usual = ["messages", *chain(*PAIRS), "text"]
+        if path.suffix.lower() == ".parquet":
+            return open_table(path, asked or usual)
+        return open_table(path, asked)
+    if path.exists() and not holds_dataset(path):
+        raise InputError(f"{shown(path)}: no table and no folder of datasets; give JSONL, CSV or Parquet")
+    if not path.exists() and not is_hub_name(source):
+        raise InputError(f"{shown(path)}: no such file or folder; give JSONL, CSV, Parquet or a folder of datasets")
+    return table_of_dataset(source, columns.split)
+
+
+def _chosen(table: Table, columns: Columns) -> tuple[Kind, dict[str, str]]:
+    """What the samples are, and the column of each flag."""
+    if columns.messages is not None:
+        return "messages", {"messages": columns.messages}
+    if columns.prompt is not None and columns.completion is not None:
+        return "completion", {"prompt": columns.prompt, "completion": columns.completion}
+    if columns.text is not None:
+        return "text", {"text": columns.text}
+    there = table.names or ()
+    if "messages" in there:
+        return "messages", {"messages": "messages"}
+    for prompt, completion in PAIRS:
+        if prompt in there and completion in there:
+            return "completion", {"prompt": prompt, "completion": completion}
+    if "text" in there:
+        return "text", {"text": "text"}
+    listed = ", ".join(map(repr, there[:10])) or "none"
+    raise InputError(
+        f"{table.path}: has no columns 'prompt' and 'completion', 'question' and 'answer', 'messages' or 'text'; there "
+        f"are {listed}; give --prompt-column and --completion-column, --messages-column or --text-column"
+    )
+
+
+def _word(table: Table, number: int, column: str, value: Any) -> str:
+    is_missing = value is None or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, bool | int | float) and not is_missing:
+        return str(value)
+    if not isinstance(value, str):
+        what = "is missing" if is_missing else f"is no text, but {type(value).__name__}"
+        raise InputError(f"{table.where(number)}: {column!r} {what}; fill it in or remove the {table.unit}")
+    return value
+
+
+def _conversation(where: str, value: Any) -> list[dict[str, str]]:
+    """Messages with their role and content as texts, the last of them the assistant's."""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+    if not is_list or not all(
+        isinstance(message, Mapping) and {"role", "content"} <= set(message) for message in value
+    ):
+        raise InputError(f'{where}: messages are a list of objects with "role" and "content"')
+    messages = [{"role": str(message["role"]), "content": str(message["content"] or "")} for message in value]
+    answers = [message["content"] for message in messages if message["role"] == "assistant"]
+    if not answers:
+        raise InputError(f'{where}: no message has the role "assistant", so there is nothing to learn')
+    if not all(answer.strip() for answer in answers):
+        raise InputError(f"{where}: a message of the assistant is empty; fill it in or remove it")
+    return messages
+
+
+def _checked(texts: Texts) -> Texts:
+    """Refuses prompts and completions that were put together before they were divided."""
+    found = dict(_repeated(texts))
+    if not found:
+        return texts
+    counts = Counter(found.values())
+    what, count = counts.most_common(1)[0]
+    first = next(row for row, kind in found.items() if kind == what)
+    where = f"{texts.describe(first)}: {what}"
+    if count >= max(1, REPEATED_SHARE * len(texts)):
+        more = f", as in {count - 1:,} more samples" if count > 1 else ""
+        raise InputError(f"{where}{more}: give the prompt and the completion apart, each text once")
+    note = f"{where}; so it is in {count:,} of {len(texts):,} samples, which are kept."
+    return Texts(texts.kind, texts._samples, texts._rows, texts.source, texts._unit, [*texts.notes, note])
+
+
+def _repeated(texts: Texts) -> Iterator[tuple[int, str]]:
+    for row in range(len(texts)):
+        sample = texts[row]
+        assert isinstance(sample, Completion)  # noqa: S101 - by the kind of the texts
+        prompt, completion = sample.prompt.strip(), sample.completion.strip()
+        if len(completion) >= REPEATED and prompt.endswith(completion):
+            yield row, "the prompt ends with its completion"
+        elif len(prompt) >= REPEATED and completion.startswith(prompt):
+            yield row, "the completion begins with its prompt"

@@ -1,0 +1,311 @@
+r"""The learning curve from one training run, while it is made.
+
+At a constant learning rate the weights after t samples of the first epoch are those of a one-epoch training on t
+samples. So a batch's loss before its update is a loss on unseen samples of the model of t samples, and the run holds
+its own learning curve up to :math:`k_0`. Hard samples differ from easy ones far more than the curve falls, so the
+pretrained model's losses of the same samples are a covariate:
+
+.. math:: l_b = \theta_{j(b)} + c\, (p_b - \bar p) + \epsilon_b
+
+with :math:`l_b` the mean loss of batch b before its update, :math:`p_b` that of the same samples by the pretrained
+model, and :math:`\theta_j` the curve within half a doubling of t, by least squares with weights :math:`n_b`. (The
+finished model's losses would not do: it remembers recent samples better.) The :math:`\theta_j` and the losses of a
+hold-out on the way, with their errors, are scores at sizes; `suffice.forecasting.forecast_scores` continues them, with
+fine-tuned language models as the prior.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from suffice.errors import InputError
+from suffice.forecasting.scores import forecast_scores
+from suffice.results import CONFIDENCE, Curve, Estimate, Holdout, OnlineBatch, Recording
+
+FEWEST_STEPS = 100
+"""Updates in the first epoch: within fewer a language model still learns the format of the answers."""
+
+FEW_STEPS = 200
+
+HIGH = 0.9
+"""Share of the largest learning rate above which the rate counts as constant."""
+
+DOUBLINGS = 3
+"""Before the end of the constant part that are looked at: what comes before is the learning of the format."""
+
+FEWEST_DOUBLINGS = 1.5
+
+LEAST = 4
+"""Batches in half a doubling, below which it is left out."""
+
+WOBBLE = 0.004
+"""Of the level: how much the weights along one run differ by chance from the mean of many runs."""
+
+DRIFT = 4.0
+"""Standard errors by which the pretrained losses may change along the run before the samples count as sorted."""
+
+APART = 3.0
+"""Standard errors between the slopes of the batches and of the hold-out."""
+
+UNSURE = 0.5
+"""Half-width of the slope's interval over the slope, from which on the slope is in doubt."""
+
+FAR = 8
+"""Times the samples at hand, up to which such curves were compared with measured ones."""
+
+
+@dataclass(frozen=True)
+class OneRun:
+    """What one run says of more samples.
+
+    Attributes:
+        samples: k0, the training samples of an epoch.
+        curve: the test loss by the number of samples, of trainings of one epoch.
+        sizes: those of the scores behind the curve.
+        scores: losses at these sizes.
+        errors: their standard errors.
+        slope: fall of the loss from k0 to twice k0.
+        covariate: c; None where the pretrained model was not measured.
+        steps: updates in the first epoch.
+        doubts: reasons not to trust it, a sentence each.
+    """
+
+    samples: int
+    curve: Curve
+    sizes: Float64[np.ndarray, " n"]
+    scores: Float64[np.ndarray, " n"]
+    errors: Float64[np.ndarray, " n"]
+    slope: Estimate
+    covariate: float | None
+    steps: int
+    doubts: tuple[str, ...]
+
+    def gain(self, size: int) -> Estimate:
+        """By how much the loss falls from k0 to another size, with its interval."""
+        return _fall(self.curve, self.samples, size)
+
+
+def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
+    """The learning curve behind one recorded run.
+
+    Args:
+        recording: of a run whose rate is constant over a part of the first epoch; later epochs tell nothing of it.
+        seed: of the draws.
+
+    Raises:
+        InputError: fewer than 100 updates in the first epoch, or a constant part that is too short.
+
+    Example:
+        >>> draw = np.random.default_rng(0)
+        >>> hard = draw.normal(3, 0.5, 400)  # of batches of 8
+        >>> falls = 0.15 * np.log2(np.maximum(8 * np.arange(400), 8) / 3200)
+        >>> batches = [
+        ...     OnlineBatch(step=b + 1, seen=8 * b, samples=8, loss=hard[b] - 1 - falls[b], before=hard[b], rate=1e-3)
+        ...     for b in range(400)
+        ... ]
+        >>> found = forecast_one_run(Recording(samples=3200, batches=batches))
+        >>> abs(found.slope.value - 0.15) < 0.01, abs(found.covariate - 1) < 0.01
+        (True, True)
+    """
+    k0 = recording.samples
+    first = [batch for batch in recording.batches if batch.seen < k0]
+    steps = len(first) + sum(step <= len(first) + len(recording.skipped) for step in recording.skipped)
+    if steps < FEWEST_STEPS:
+        raise InputError(
+            f"cannot tell: the run has {steps} updates in its first epoch, and with fewer than {FEWEST_STEPS} a "
+            "language model still learns the format of the answers: take smaller batches, or more samples"
+        )
+    steady = _steady(first)
+    end = steady[-1].seen + steady[-1].samples
+    online, covariate = _by_halves(steady, end)
+    if len(online.sizes) < 2 or math.log2(online.sizes.max() / online.sizes.min()) < FEWEST_DOUBLINGS:
+        raise InputError(
+            f"cannot tell: the learning rate is within {1 - HIGH:.0%} of its largest from {steady[0].seen:,} to "
+            f"{end:,} samples, which is too short for a slope: take a constant rate for the first epoch"
+        )
+    holdouts = [at for at in recording.holdouts if end / 2**DOUBLINGS * 0.9 <= at.seen <= end and at.seen <= 1.05 * k0]
+    measured = _of_holdouts(holdouts)
+    scores = online if measured is None else _joined(online, measured)
+    curve = forecast_scores(
+        np.round(scores.sizes),
+        scores.scores,
+        [k0],
+        errors=scores.errors,
+        metric="loss",
+        kind="language model",
+        seed=seed,
+    )
+    last = next((at for at in reversed(recording.holdouts) if at.seen >= min(k0, end)), None)
+    curve = _levelled(curve, k0, last, seed)
+    slope = _fall(curve, k0, 2 * k0)
+    doubts = _doubts(recording, first, steady, end, online, measured, slope)
+    return OneRun(k0, curve, scores.sizes, scores.scores, scores.errors, slope, covariate, steps, tuple(doubts))
+
+
+@dataclass(frozen=True)
+class _Scores:
+    sizes: Float64[np.ndarray, " n"]
+    scores: Float64[np.ndarray, " n"]
+    errors: Float64[np.ndarray, " n"]
+
+    def slope(self) -> tuple[float, float]:
+        """Fall per doubling by weighted least squares, and its standard error."""
+        x, weights = np.log2(self.sizes), 1 / self.errors**2
+        x = x - np.average(x, weights=weights)
+        information = float((weights * x**2).sum())
+        return -float((weights * x * self.scores).sum()) / information, 1 / math.sqrt(information)
+
+
+def _steady(first: list[OnlineBatch]) -> list[OnlineBatch]:
+    """The batches of the first epoch from when the rate is up to when it falls."""
+    rates = np.array([math.nan if batch.rate is None else batch.rate for batch in first])
+    if np.isnan(rates).any():
+        return first
+    high = rates >= HIGH * rates.max()
+    start = int(high.argmax())
+    stop = start + int((~high[start:]).argmax()) if (~high[start:]).any() else len(first)
+    return first[start:stop]
+
+
+def _by_halves(steady: list[OnlineBatch], end: int) -> tuple[_Scores, float | None]:
+    """The curve within each half of a doubling, and the covariate's coefficient."""
+    batches = [batch for batch in steady if batch.seen >= max(1.0, end / 2**DOUBLINGS)]
+    part = np.floor(2 * np.log2(end / np.array([batch.seen for batch in batches]))).astype(int)
+    counts = np.bincount(part, minlength=1)
+    kept = [row for row in range(len(batches)) if counts[part[row]] >= LEAST]
+    batches, part = [batches[row] for row in kept], part[kept]
+    present, cell = np.unique(part, return_inverse=True)
+    if len(batches) <= len(present) + 2:
+        return _Scores(*np.empty((3, 0))), None
+    losses = np.array([batch.loss for batch in batches])
+    weights = np.array([float(batch.samples) for batch in batches])
+    design = (cell[:, None] == np.arange(len(present))).astype(np.float64)
+    covariate = None
+    if all(batch.before is not None for batch in batches):
+        before = np.array([batch.before for batch in batches], dtype=np.float64)
+        centred = before - np.average(before, weights=weights)
+        if np.ptp(centred) > 0:
+            design = np.column_stack([design, centred])
+    root = np.sqrt(weights)[:, None]
+    solution = np.linalg.lstsq(root * design, root[:, 0] * losses, rcond=None)[0]
+    residuals = losses - design @ solution
+    noise = float((weights * residuals**2).sum()) / (len(batches) - design.shape[1])
+    covariance = noise * np.linalg.inv((root * design).T @ (root * design))
+    if design.shape[1] > len(present):
+        covariate = float(solution[-1])
+    theta = solution[: len(present)]
+    errors = np.sqrt(np.diag(covariance)[: len(present)] + (WOBBLE * theta) ** 2 / 2)
+    logs = np.log2([batch.seen for batch in batches])
+    sizes = 2 ** np.array([np.average(logs[cell == j], weights=weights[cell == j]) for j in range(len(present))])
+    order = np.argsort(sizes)
+    return _Scores(sizes[order], theta[order], errors[order]), covariate
+
+
+def _of_holdouts(holdouts: list[Holdout]) -> _Scores | None:
+    """Losses of the hold-out on the way; their errors are those of differences on the same samples."""
+    if len(holdouts) < 2:
+        return None
+    losses = np.stack([at.losses for at in holdouts])
+    differences = losses - losses[-1]
+    noise = (differences[:-1].var(1, ddof=1) / losses.shape[1]).mean() / 2
+    means = losses.mean(1)
+    errors = np.sqrt(noise + (WOBBLE * means) ** 2)
+    return _Scores(np.array([float(at.seen) for at in holdouts]), means, errors)
+
+
+def _joined(online: _Scores, measured: _Scores) -> _Scores:
+    """Both, with the batches brought to the level of the hold-out: their samples are others."""
+    there = np.interp(np.log(measured.sizes), np.log(online.sizes), online.scores)
+    inside = (measured.sizes >= 0.7 * online.sizes.min()) & (measured.sizes <= 1.5 * online.sizes.max())
+    used = inside if inside.any() else np.ones(len(measured.sizes), dtype=bool)
+    slope = online.slope()[0]
+    beyond = np.log2(measured.sizes / np.clip(measured.sizes, online.sizes.min(), online.sizes.max()))
+    shift = float((measured.scores - (there - slope * beyond))[used].mean())
+    parts = [
+        (np.concatenate([getattr(online, name), getattr(measured, name)])) for name in ("sizes", "scores", "errors")
+    ]
+    parts[1][: len(online.scores)] += shift
+    order = np.argsort(parts[0], kind="stable")
+    return _Scores(*(part[order] for part in parts))
+
+
+def _levelled(curve: Curve, k0: int, last: Holdout | None, seed: int) -> Curve:
+    """The curve with the level of the hold-out at the end, and the error that the hold-out's samples give it."""
+    if last is None:
+        return curve
+    draws = curve.draws
+    error = float(last.losses.std(ddof=1)) / math.sqrt(len(last.losses)) if len(last.losses) > 1 else 0.0
+    shift = float(last.losses.mean()) - float(curve.at([k0]).mean[0])
+    chance = np.random.default_rng([seed, 1]).normal(size=len(draws.level)) * error / draws.unit
+    moved = draws.model_copy(update={"offset": draws.offset + shift, "level": draws.level + chance})
+    return Curve(metric=curve.metric, sizes=curve.sizes, draws=moved)
+
+
+def _fall(curve: Curve, first: int, then: int) -> Estimate:
+    means = curve.draws.means(np.array([float(first), float(then)]))
+    low, middle, high = np.quantile(means[:, 0] - means[:, 1], [(1 - CONFIDENCE) / 2, 0.5, (1 + CONFIDENCE) / 2])
+    return Estimate(value=float(middle), low=float(low), high=float(high))
+
+
+def _doubts(
+    recording: Recording,
+    first: list[OnlineBatch],
+    steady: list[OnlineBatch],
+    end: int,
+    online: _Scores,
+    measured: _Scores | None,
+    slope: Estimate,
+) -> Iterator[str]:
+    k0 = recording.samples
+    if len(first) < FEW_STEPS:
+        yield f"The first epoch has {len(first)} updates only: a part of the fall is the learning of the format."
+    if end < 0.9 * k0:
+        yield (
+            f"The learning rate falls from {end:,} samples on: the slope is that before, and a decayed rate hides what "
+            "more samples bring."
+        )
+    if max(batch.seen for batch in recording.batches) >= k0:
+        yield (
+            "The run has more than one epoch: the slope is that of the first one. Three epochs on all samples act like "
+            "one on about twice as many."
+        )
+    drift = _drift(first)
+    if abs(drift) > DRIFT:
+        way = "harder" if drift > 0 else "easier"
+        yield f"The samples get {way} along the run ({abs(drift):.1f} standard errors), which fakes a slope: shuffle."
+    if (recording.dropout or 0) > 0:
+        yield (
+            f"The model trains with dropout ({recording.dropout:g}), which lifts the losses of batches; the slope "
+            "takes this to be the same along the run."
+        )
+    if any(batch.before is None for batch in steady):
+        yield "The pretrained model was not measured: the slope has a larger error than it need have."
+    if measured is None:
+        yield "There is no hold-out on the way: level and slope are those of the batches alone."
+    else:
+        (one, its), (other, error) = online.slope(), measured.slope()
+        if abs(one - other) > APART * math.hypot(its, error):
+            yield (
+                f"Batches and hold-out disagree: {one:.3g} and {other:.3g} per doubling. Are the hold-out's samples "
+                "drawn as those of training?"
+            )
+    if slope.low <= 0 or (slope.high - slope.low) / 2 > UNSURE * slope.value:
+        yield f"The slope is uncertain: {slope.low:.2g} to {slope.high:.2g} per doubling."
+    if recording.skipped:
+        yield f"The loss of {len(recording.skipped)} batches was not finite (first: step {recording.skipped[0]})."
+
+
+def _drift(first: list[OnlineBatch]) -> float:
+    """Change of the pretrained model's losses along the run, in standard errors."""
+    before = np.array([math.nan if batch.before is None else batch.before for batch in first])
+    if np.isnan(before).any() or np.ptp(before) == 0:
+        return 0.0
+    x = np.array([float(batch.seen) for batch in first])
+    x -= x.mean()
+    slope = float(x @ before) / float(x @ x)
+    residuals = before - before.mean() - slope * x
+    error = math.sqrt(float(residuals @ residuals) / (len(x) - 2) / float(x @ x))
+    return slope / error if error > 0 else 0.0

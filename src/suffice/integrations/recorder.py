@@ -1,0 +1,190 @@
+"""A recorder for any training loop."""
+
+import math
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from suffice.errors import InputError, InputWarning
+from suffice.results import Holdout, OnlineBatch, Recording, read_recording
+from suffice.storage import atomic_write
+
+SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
+"""Of the samples of an epoch, after which the hold-out is to be measured."""
+
+PATIENCE = 30.0
+"""Seconds between writes of the file."""
+
+
+class Recorder:
+    """Records how a training run goes, in a file from which its learning curve is read.
+
+    At a constant learning rate, the weights after k samples of the first epoch are those of a one-epoch training on k
+    samples. So the losses of each batch before its update are losses on unseen samples at every k on the way.
+
+    The file is replaced whole, every 30 seconds and at each hold-out, and `save` writes what is left.
+
+    Args:
+        path: the file. One that is there is replaced.
+        samples: number of different training samples, those of an epoch.
+        resume: the number of updates after which the run goes on: the file is read, and what it holds of later updates
+            is left out. 0 begins anew.
+        dropout: largest dropout of the model, where it is known.
+
+    Raises:
+        InputError: to go on, and no recording that can be read; or no samples.
+
+    Example:
+        >>> import tempfile
+        >>> recorder = Recorder(Path(tempfile.mkdtemp()) / "run.json", samples=16)
+        >>> for step in range(4):
+        ...     recorder.batch(np.full(4, 2.0 - 0.1 * step), rate=1e-3)  # before the update
+        ...     if recorder.is_due:
+        ...         recorder.holdout(np.full(9, 2.0 - 0.1 * step))  # after it
+        >>> recorder.save()
+        >>> [batch.seen for batch in recorder.recording.batches], [at.seen for at in recorder.recording.holdouts]
+        ([0, 4, 8, 12], [4, 8, 16])
+    """
+
+    def __init__(self, path: str | Path, samples: int, resume: int = 0, dropout: float | None = None) -> None:
+        if samples < 1:
+            raise InputError(f"samples = {samples}: give the number of training samples of an epoch")
+        self.path = Path(path)
+        self._samples, self._dropout = samples, dropout
+        self._batches: list[OnlineBatch] = []
+        self._holdouts: list[Holdout] = []
+        self._skipped: list[int] = []
+        self.pretrained: Mapping[str, float] = {}
+        self._seen = self._step = 0
+        self._written = time.monotonic()
+        if resume:
+            self._go_on(read_recording(self.path), resume)
+
+    @property
+    def recording(self) -> Recording:
+        """What was recorded so far."""
+        return Recording(
+            samples=self._samples,
+            batches=self._batches,
+            holdouts=self._holdouts,
+            pretrained=dict(self.pretrained),
+            dropout=self._dropout,
+            skipped=self._skipped,
+        )
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the hold-out is to be measured now: at k0/8, k0/4, k0/2 and k0 samples."""
+        last = self._holdouts[-1].seen if self._holdouts else 0
+        return any(last < math.ceil(share * self._samples) <= self._seen for share in SHARES)
+
+    def batch(
+        self,
+        losses: Any,
+        tokens: int | None = None,
+        rate: float | None = None,
+        before: Any = None,
+        samples: int | None = None,
+    ) -> None:
+        """The samples of one update, all its micro-batches together, to be called before or after the update.
+
+        Args:
+            losses: (n,) of the samples, before the update; numbers or a tensor.
+            tokens: how many tokens have a loss.
+            rate: learning rate.
+            before: (n,) losses of the same samples by the pretrained model.
+            samples: how many samples the update takes, where other processes have more than the n.
+
+        Raises:
+            InputError: losses that are no numbers, or of another number of samples than ``before``.
+        """
+        own = _numbers(losses, "losses")
+        first = None if before is None else _numbers(before, "before")
+        if first is not None and len(first) != len(own):
+            raise InputError(f"{len(own)} losses and {len(first)} of the pretrained model: give those of one batch")
+        self._step += 1
+        seen, count = self._seen, samples or len(own)
+        self._seen += count
+        if not np.isfinite(own).all() or (first is not None and not np.isfinite(first).all()):
+            self._skipped.append(self._step)
+            if len(self._skipped) == 1:
+                warnings.warn(
+                    f"the loss of batch {self._step} is not finite: it is left out of the learning curve; look at its "
+                    "samples, or at the range of the precision",
+                    InputWarning,
+                    stacklevel=2,
+                )
+            return
+        self._batches.append(
+            OnlineBatch(
+                step=self._step,
+                seen=seen,
+                samples=count,
+                tokens=tokens,
+                loss=float(own.mean()),
+                before=None if first is None else float(first.mean()),
+                rate=rate,
+            )
+        )
+        if time.monotonic() - self._written > PATIENCE:
+            self.save()
+
+    def holdout(self, losses: Any) -> None:
+        """The losses of samples that are not trained on, at the weights as they are now; writes the file.
+
+        Args:
+            losses: (h,), always of the same samples in the same order.
+
+        Raises:
+            InputError: losses that are not finite, or of another number of samples than before.
+        """
+        own = _numbers(losses, "losses")
+        if not np.isfinite(own).all():
+            raise InputError(f"after {self._seen:,} samples: a loss of the hold-out is not finite")
+        if self._holdouts and len(own) != len(self._holdouts[0].losses):
+            raise InputError(
+                f"{len(own)} losses of the hold-out, where there were {len(self._holdouts[0].losses)}: give the same "
+                "samples each time"
+            )
+        self._holdouts = [at for at in self._holdouts if at.seen < self._seen]
+        self._holdouts.append(Holdout(seen=self._seen, losses=own))
+        self.save()
+
+    def save(self) -> None:
+        """Writes the file, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.path) as file:
+            file.write(self.recording.model_dump_json().encode())
+        self._written = time.monotonic()
+
+    def _go_on(self, before: Recording, step: int) -> None:
+        if before.samples != self._samples:
+            raise InputError(
+                f"{self.path}: of a run on {before.samples:,} samples, and now there are {self._samples:,}: give "
+                "another file"
+            )
+        self._batches = [batch for batch in before.batches if batch.step <= step]
+        self._skipped = [number for number in before.skipped if number <= step]
+        known = len(self._batches) + len(self._skipped)
+        if known != step:
+            raise InputError(f"{self.path}: holds {known:,} of the {step:,} updates before: give another file")
+        last = self._batches[-1] if self._batches else None
+        self._seen = 0 if last is None else last.seen + last.samples
+        self._holdouts = [at for at in before.holdouts if at.seen <= self._seen]
+        self.pretrained, self._step = before.pretrained, step
+
+
+def _numbers(values: Any, name: str) -> Float64[np.ndarray, " n"]:
+    if hasattr(values, "detach"):
+        values = values.detach().double().cpu().numpy()
+    elif isinstance(values, Sequence):
+        values = [float(value) for value in values]
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1 or not len(found):
+        raise InputError(f"{name}: give one number for each sample, not an array of shape {found.shape}")
+    return found

@@ -1,0 +1,7 @@
+"""Language models: from a checkpoint and texts to the loss of each sample on its answer's tokens."""
+
+from suffice.models.language.losses import LanguageProblem, Writer
+from suffice.models.language.model import LanguageModel, load_language_model, moved
+from suffice.models.language.tokens import Encoding, Tokens
+
+__all__ = ["Encoding", "LanguageModel", "LanguageProblem", "Tokens", "Writer", "load_language_model", "moved"]

@@ -1,0 +1,202 @@
+"""Causal language models from a folder, the hub or the package, with their tokenizer and adapter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import PeftModel
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from suffice.data.completions import Texts
+from suffice.errors import InputError, reason
+from suffice.models.checkpoint import reading
+from suffice.models.language.losses import LanguageProblem, Writer, writer_of
+from suffice.models.language.tokens import Encoding, Tokens
+from suffice.models.moving import adapted, mark_head
+from suffice.models.padding import vocabulary_of
+from suffice.models.source import adapter_and_base
+
+KIND = "language"
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model as it was read.
+
+    Attributes:
+        model: the module, in evaluation mode, in float32.
+        encoding: how texts become tokens.
+        writer: how the model gives the losses of samples.
+        vocabulary: number of token embeddings.
+        notes: what a person should know of how it was read.
+    """
+
+    model: nn.Module
+    encoding: Encoding
+    writer: Writer
+    vocabulary: int
+    notes: tuple[str, ...] = ()
+
+    def tokens(self, texts: Texts) -> Tokens:
+        """Texts as this model's tokens.
+
+        Raises:
+            InputError: as `Tokens`.
+        """
+        return Tokens(texts, self.encoding, self.vocabulary)
+
+    def problem(
+        self,
+        tokens: Tokens,
+        parameters: str | Sequence[str] | None = None,
+        order: Literal["shuffled", "source"] = "shuffled",
+        seed: int = 0,
+    ) -> LanguageProblem:
+        """The losses of samples as a `Problem`: k counts samples.
+
+        Args:
+            tokens: the samples.
+            parameters: that move, as globs; by default those that require a gradient (see `moved`).
+            order: the order that k counts.
+            seed: of the shuffle.
+        """
+        return LanguageProblem(self.model, tokens, self.writer, parameters, order, seed)
+
+
+def load_language_model(
+    source: str,
+    max_length: int | None = None,
+    whole: bool = False,
+    end: str | None = None,
+    trust_remote_code: bool = False,
+) -> LanguageModel:
+    """A causal language model, with the adapter of PEFT if the source is one.
+
+    Args:
+        source: a Hugging Face folder, a hub name, or ``builtin:tiny-lm``.
+        max_length: tokens of a sample at most; by default what model and tokenizer take.
+        whole: the loss counts on prompts too.
+        end: the end-of-text token, where the tokenizer names none.
+        trust_remote_code: run the code in a checkpoint.
+
+    Raises:
+        InputError: no such model, one of another kind, weights that are missing, no tokenizer or end-of-text token, or
+            an adapter that does not fit.
+
+    Example:
+        >>> found = load_language_model("builtin:tiny-lm")
+        >>> found.vocabulary, found.encoding.longest
+        (1024, 512)
+    """
+    adapter, base = adapter_and_base(source)
+    with reading(source, KIND):
+        config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
+        read: Any = AutoModelForCausalLM.from_pretrained(
+            base,
+            config=config,
+            dtype=torch.float32,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+        model, info = read
+        if info["missing_keys"]:
+            missing = sorted(info["missing_keys"])
+            raise InputError(
+                f"{source}: the checkpoint lacks {len(missing)} weights of the model: {', '.join(missing[:5])}"
+            )
+        tokenizer = _tokenizer(source, adapter, base, trust_remote_code)
+        mark_head(model, None)  # what an adapter leaves as it is
+        wrapped = model if adapter is None else _with_adapter(source, adapter, model, len(tokenizer))
+    vocabulary = vocabulary_of(model)
+    if vocabulary is None:
+        raise InputError(f"{source}: has no table of token embeddings: give another model")
+    ending = _end(source, tokenizer, end)
+    own = tokenizer.pad_token_id
+    padding = own if own is not None and own < vocabulary else ending
+    notes = () if own is not None else ("The tokenizer has no token for padding: the end-of-text token pads.",)
+    writer = writer_of(model.eval(), padding)
+    if adapter is not None:
+        writer = Writer(f"base_model.model.{writer.head}", writer.is_plain, padding)
+    longest = _longest(model.config, tokenizer)
+    if max_length is not None:
+        if max_length < 2:
+            raise InputError(f"max_length = {max_length}: must be at least 2")
+        longest = min(max_length, longest or max_length)
+    return LanguageModel(wrapped.eval(), Encoding(tokenizer, ending, longest, whole), writer, vocabulary, notes)
+
+
+def moved(language: LanguageModel, method: str, targets: Sequence[str] | None = None, seed: int = 0) -> LanguageModel:
+    """The model with a gradient required of what a method of fine-tuning moves, and of nothing else.
+
+    Args:
+        language: as it was read.
+        method: last_layers(n), lora(r) or full; see `suffice.models.adapted`. LoRA leaves the head as it is.
+        targets: names of the linear maps that LoRA adapts; queries and values by default.
+        seed: of LoRA's random factor.
+
+    Raises:
+        InputError: another method, more layers than there are, or targets that match nothing.
+
+    Example:
+        >>> found = moved(load_language_model("builtin:tiny-lm"), "lora(2)")
+        >>> sum(weight.numel() for weight in found.model.parameters() if weight.requires_grad)
+        3072
+    """
+    model = adapted(language.model, method, targets, seed)
+    writer = language.writer
+    if model is not language.model:
+        writer = Writer(f"base_model.model.{writer.head}", writer.is_plain, writer.padding, writer.side)
+    return LanguageModel(model, language.encoding, writer, language.vocabulary, language.notes)
+
+
+def _tokenizer(source: str, adapter: str | None, base: str, trust_remote_code: bool) -> Any:
+    """That of the adapter if it has one, else that of the base model."""
+    own = adapter is not None and (Path(adapter) / "tokenizer_config.json").exists()
+    found = AutoTokenizer.from_pretrained(adapter if own else base, trust_remote_code=trust_remote_code)
+    # where its files are missing, the library makes one that knows nothing, and says so nowhere
+    if len(found) <= len(found.all_special_ids):
+        raise InputError(f"{source}: has no tokenizer; put tokenizer.json there, as its makers published it")
+    return found
+
+
+def _with_adapter(source: str, adapter: str, model: Any, tokens: int) -> nn.Module:
+    known = vocabulary_of(model)
+    fault = f"the tokenizer has {tokens:,} tokens and the model that it is for {known:,}"
+    try:
+        found: nn.Module = PeftModel.from_pretrained(model, adapter, is_trainable=True)
+    except RuntimeError as error:
+        if "size mismatch" not in str(error):
+            raise
+        why = fault if known is not None and tokens > known else reason(error)
+        raise InputError(
+            f"{source}: the adapter does not fit its model ({why}): merge it into the model that it was trained on"
+        ) from error
+    if known is not None and tokens > known:
+        raise InputError(
+            f"{source}: {fault}: the adapter came with new tokens; merge it into the model that it was trained on"
+        )
+    return found
+
+
+def _end(source: str, tokenizer: Any, asked: str | None) -> int:
+    if asked is not None:
+        found = tokenizer.convert_tokens_to_ids(asked)
+        if found is None or found == tokenizer.unk_token_id:
+            raise InputError(f"{source}: the tokenizer has no token {asked!r}: give one of its tokens as --eos-token")
+        return int(found)
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            f"{source}: the tokenizer names no end-of-text token: give one of its tokens as --eos-token, or add "
+            "eos_token to tokenizer_config.json"
+        )
+    return int(tokenizer.eos_token_id)
+
+
+def _longest(config: Any, tokenizer: Any) -> int | None:
+    """The smaller of the tokenizer's limit and the number of positions; None if neither is stated."""
+    limits = [tokenizer.model_max_length, getattr(config.get_text_config(), "max_position_embeddings", None)]
+    stated = [int(limit) for limit in limits if limit is not None and 0 < limit < torch.iinfo(torch.int32).max]
+    return min(stated, default=None)

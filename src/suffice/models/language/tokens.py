@@ -1,0 +1,222 @@
+"""From texts to token ids, with a mask of the tokens whose loss counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from suffice.data.completions import Completion, Message, Texts
+from suffice.digest import digest
+from suffice.errors import InputError, reason
+from suffice.problem import Batch
+
+BETWEEN = "\n"
+"""Between a prompt and a completion where neither has a blank there."""
+
+IGNORED = -100
+"""The target of padding."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How texts become tokens.
+
+    A prompt with its completion is tokenised in two pieces, so that the border is one of tokens, as where a model
+    writes on; so are the messages of a conversation, to the last answer. The end-of-text token follows a completion and
+    a plain text, and is learnt too.
+
+    Attributes:
+        tokenizer: of Hugging Face.
+        end: id of the end-of-text token.
+        longest: tokens of a sample at most; None for no limit.
+        whole: the loss counts on prompts too, not on answers only.
+    """
+
+    tokenizer: Any
+    end: int
+    longest: int | None = None
+    whole: bool = False
+
+    def tokens_of(self, where: str, sample: str | Completion | Sequence[Message]) -> tuple[list[int], list[bool]]:
+        """The ids of a sample, and which of them count.
+
+        Raises:
+            InputError: a conversation that the tokenizer cannot write.
+        """
+        if isinstance(sample, Completion):
+            tokens, counts = self._completion(sample)
+        elif isinstance(sample, str):
+            tokens = [*self._begun(sample), self.end]
+            counts = [True] * len(tokens)
+        else:
+            tokens, counts = self._conversation(where, sample)
+        if self.whole:
+            counts = [True] * len(tokens)
+        if tokens:
+            counts[0] = False  # nothing stands before it that could predict it
+        return tokens, counts
+
+    def _begun(self, text: str) -> list[int]:
+        """The tokens of a text from its start on, with the token that begins any text, if there is one."""
+        found = list(self.tokenizer(text, verbose=False)["input_ids"])
+        # some tokenizers end any text; the prompt goes on
+        while len(found) > 1 and found[-1] == self.end:
+            found.pop()
+        return found
+
+    def _completion(self, sample: Completion) -> tuple[list[int], list[bool]]:
+        prompt, completion = sample
+        if prompt and not prompt[-1:].isspace() and not completion[:1].isspace():
+            prompt += BETWEEN
+        before = self._begun(prompt)
+        after = [*self.tokenizer(completion, add_special_tokens=False, verbose=False)["input_ids"], self.end]
+        return before + after, [False] * len(before) + [True] * len(after)
+
+    def _conversation(self, where: str, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
+        """What the template writes, to the last answer; what an assistant's message adds counts."""
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise InputError(
+                f"{where}: the tokenizer has no chat template: put chat_template.jinja beside tokenizer.json, as the "
+                "model's makers published it, or give prompts and completions"
+            )
+        tokens: list[int] = []
+        counts: list[bool] = []
+        whole, done = self._written(where, messages), 0
+        for number, message in enumerate(messages):
+            if message["role"] != "assistant":
+                continue
+            before = self._written(where, messages[:number], prompted=True)
+            after = self._written(where, messages[: number + 1])
+            if not (whole.startswith(after) and after.startswith(before)):
+                raise InputError(
+                    f"{where}: the chat template writes earlier messages anew when others follow, so answers cannot be "
+                    "told from it: give prompts and completions"
+                )
+            for text, is_answer in ((before[done:], False), (after[len(before) :], True)):
+                some = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+                tokens += some
+                counts += [is_answer] * len(some)
+            done = len(after)
+        return tokens, counts
+
+    def _written(self, where: str, messages: Sequence[Message], prompted: bool = False) -> str:
+        if not messages:  # most templates write nothing of nothing, some fail
+            return ""
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=prompted)
+            )
+        except Exception as error:  # templates raise what they like
+            raise InputError(f"{where}: the chat template does not take these messages ({reason(error)})") from error
+
+
+class Tokens:
+    """Samples as tokens: dictionaries with "input_ids" and "counts".
+
+    Attributes:
+        notes: how many samples were cut, a sentence each.
+        answer_tokens: number of tokens that count, of each sample.
+
+    Raises:
+        InputError: samples without a token that counts, by what was cut or at all; ids that the model does not have.
+    """
+
+    def __init__(self, texts: Texts, encoding: Encoding, vocabulary: int) -> None:
+        self._texts = texts
+        self._items: list[dict[str, Tensor]] = []
+        longest = encoding.longest
+        cut = shorter = 0
+        gone: list[int] = []
+        empty: list[int] = []
+        for row in range(len(texts)):
+            where = texts.describe(row)
+            tokens, counts = encoding.tokens_of(where, texts[row])
+            kept = counts if longest is None else counts[:longest]
+            cut += len(kept) < len(counts)
+            shorter += sum(kept) < sum(counts)
+            if not any(kept):
+                (gone if any(counts) else empty).append(row)
+            if tokens and max(tokens) >= vocabulary:
+                raise InputError(
+                    f"{where}: token number {max(tokens):,}, and the model has {vocabulary:,}: the tokenizer is that "
+                    "of another model, or of an adapter that came with new tokens"
+                )
+            ids = torch.tensor(tokens[: len(kept)], dtype=torch.int64)
+            self._items.append({"input_ids": ids, "counts": torch.tensor(kept, dtype=torch.bool)})
+        if gone:
+            raise InputError(
+                f"{texts.describe(gone[0])}: nothing of the answer is left within {longest:,} tokens, as in "
+                f"{len(gone):,} of {len(texts):,} samples: shorten these prompts, remove them, or give a larger "
+                "--max-length"
+            )
+        if empty:
+            raise InputError(
+                f"{texts.describe(empty[0])}: no token has a loss, as in {len(empty):,} of {len(texts):,} samples: "
+                "remove these"
+            )
+        self.notes = (
+            (
+                f"{cut:,} of {len(texts):,} samples are longer than {longest:,} tokens: cut there; {shorter:,} lose a "
+                "part of their answer.",
+            )
+            if cut
+            else ()
+        )
+        self.answer_tokens = [int(item["counts"].sum()) for item in self._items]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, row: int) -> dict[str, Tensor]:
+        return self._items[row]
+
+    def describe(self, row: int) -> str:
+        """Where a sample is, for messages."""
+        return self._texts.describe(row)
+
+    def fingerprint(self) -> str:
+        """A hash of all tokens and masks."""
+        return digest(self._items)
+
+
+def collate(items: Sequence[dict[str, Tensor]], padding: int, side: Literal["left", "right"] = "right") -> Batch:
+    """A batch of samples.
+
+    On the right, causal attention does not see padding and positions do not change, so there is no mask. On the left,
+    there are one and positions that count from the first token.
+
+    Args:
+        items: of `Tokens`.
+        padding: id of a token.
+        side: where padding goes.
+
+    Returns:
+        "input_ids" (batch, tokens); "answers" (batch, longest answer), positions whose next token counts; "labels",
+        these tokens, and `IGNORED` for padding.
+
+    Example:
+        >>> one = {"input_ids": torch.tensor([5, 6, 7]), "counts": torch.tensor([False, True, True])}
+        >>> two = {"input_ids": torch.tensor([8, 9]), "counts": torch.tensor([False, True])}
+        >>> batch = collate([one, two], padding=0)
+        >>> batch["input_ids"].tolist(), batch["answers"].tolist(), batch["labels"].tolist()
+        ([[5, 6, 7], [8, 9, 0]], [[0, 1], [0, 0]], [[6, 7], [9, -100]])
+    """
+    ids = [item["input_ids"] for item in items]
+    batch = {"input_ids": _padded(ids, padding, side)}
+    width = batch["input_ids"].shape[1]
+    counted = [item["counts"].nonzero()[:, 0] for item in items]
+    shift = [width - len(row) if side == "left" else 0 for row in ids]
+    batch["answers"] = _padded([at - 1 + by for at, by in zip(counted, shift, strict=True)], 0, "right")
+    batch["labels"] = _padded([row[at] for row, at in zip(ids, counted, strict=True)], IGNORED, "right")
+    if side == "left":
+        mask = _padded([torch.ones_like(row) for row in ids], 0, "left")
+        batch |= {"attention_mask": mask, "position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
+    return batch
+
+
+def _padded(rows: list[Int64[Tensor, " _"]], value: int, side: Literal["left", "right"]) -> Int64[Tensor, "batch _"]:
+    return pad_sequence(rows, batch_first=True, padding_value=value, padding_side=side)

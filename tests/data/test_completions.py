@@ -1,0 +1,111 @@
+"""Texts for a language model, from tables and data sets."""
+
+import json
+
+import pandas as pd
+import pytest
+from datasets import Dataset, DatasetDict
+
+from suffice import InputError
+from suffice.data.completions import Columns, Completion, load_completions
+
+ROWS = [{"question": "1 + 1?", "answer": "It is 2."}, {"question": "2 + 3?", "answer": "It is 5."}]
+EXPECTED = [Completion("1 + 1?", "It is 2."), Completion("2 + 3?", "It is 5.")]
+
+
+def jsonl(folder, rows):
+    file = folder / "a.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(file)
+
+
+def listed(texts):
+    return [texts[row] for row in range(len(texts))]
+
+
+def test_every_kind_of_file_holds_the_same(tmp_path):
+    frame = pd.DataFrame([row | {"more": 1} for row in ROWS])
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.json").write_text(json.dumps(ROWS))
+    Dataset.from_pandas(frame).save_to_disk(tmp_path / "whole")
+    parts = {"train": Dataset.from_pandas(frame), "test": Dataset.from_pandas(frame[:1])}
+    DatasetDict(parts).save_to_disk(tmp_path / "parts")
+    for name in ("a.csv", "a.parquet", "a.json", "whole", "parts"):
+        assert listed(load_completions(str(tmp_path / name))) == EXPECTED, name
+    assert listed(load_completions(jsonl(tmp_path, ROWS))) == EXPECTED
+    assert listed(load_completions(str(tmp_path / "parts"), Columns(split="test"))) == EXPECTED[:1]
+    with pytest.raises(InputError, match="no split 'mine'; there are train, test"):
+        load_completions(str(tmp_path / "parts"), Columns(split="mine"))
+
+
+def test_columns_by_name(tmp_path):
+    source = jsonl(tmp_path, [{"text": "A", "ask": "B", "say": "C"}])
+    assert load_completions(source)[0] == "A"
+    assert load_completions(source, Columns(prompt="ask", completion="say"))[0] == Completion("B", "C")
+    assert load_completions(source, Columns(text="ask"))[0] == "B"
+
+
+def test_messages(tmp_path):
+    says = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]
+    Dataset.from_list([{"messages": says, "text": "not this"}]).save_to_disk(tmp_path / "set")
+    found = load_completions(str(tmp_path / "set"))
+    assert (found.kind, found[0]) == ("messages", says)
+
+
+def test_contents_make_the_fingerprint(tmp_path):
+    first = load_completions(jsonl(tmp_path, ROWS)).fingerprint()
+    assert load_completions(jsonl(tmp_path, ROWS)).fingerprint() == first
+    assert load_completions(jsonl(tmp_path, ROWS[::-1])).fingerprint() != first
+
+
+def test_some_rows_keep_their_lines(tmp_path):
+    some = load_completions(jsonl(tmp_path, ROWS)).subset([1])
+    assert (listed(some), some.describe(0)[-6:]) == (EXPECTED[1:], "line 2")
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "said"),
+    [
+        ([{"body": "A", "kind": "B"}], Columns(), r"or 'text'; there are 'body', 'kind'; give --prompt-column and"),
+        (ROWS, Columns(prompt="query", completion="answer"), r"no column 'query'.*'question', 'answer'.*--prompt-col"),
+        ([{"prompt": "A", "completion": " "}], Columns(), r"line 1: the completion \('completion'\) is empty; fill it"),
+        ([{"text": ""}], Columns(), r"line 1: the text \('text'\) is empty"),
+        ([{"prompt": "A", "completion": None}], Columns(), r"line 1: 'completion' is missing"),
+        ([{"prompt": ["A"], "completion": "B"}], Columns(), r"line 1: 'prompt' is no text, but list"),
+        ([{"prompt": "Sum? It is five.", "completion": "It is five."}] * 3, Columns(),
+         r"line 1: the prompt ends with its completion, as in 2 more samples: give the prompt and the completion ap"),
+        ([{"prompt": "What is 2 + 3?", "completion": "What is 2 + 3? 5"}], Columns(),
+         r"line 1: the completion begins with its prompt: give"),
+        ([{"messages": []}], Columns(), r"line 1: messages are a list of objects"),
+        ([{"messages": [{"role": "user", "content": "A"}]}], Columns(), r'line 1: no message has the role "assistant"'),
+        ([{"messages": [{"role": "assistant", "content": ""}]}], Columns(), r"a message of the assistant is empty"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(rows, columns, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        load_completions(jsonl(tmp_path, rows), columns)
+
+
+def test_a_rare_repetition_is_kept_and_said(tmp_path):
+    rows = [{"prompt": f"Say {n}", "completion": f"{n}"} for n in range(30)]
+    rows.append({"prompt": "Repeat after me: repetition", "completion": "repetition"})
+    found = load_completions(jsonl(tmp_path, rows))
+    assert (len(found), found.notes) == (31, (found.notes[0],))
+    assert found.notes[0].endswith(
+        "line 31: the prompt ends with its completion; so it is in 1 of 31 samples, which are kept."
+    )
+
+
+def test_columns_that_do_not_go_together():
+    with pytest.raises(InputError, match="--prompt-column goes with --completion-column"):
+        Columns(prompt="ask")
+    with pytest.raises(InputError, match="--text-column and --messages-column exclude each other"):
+        Columns(text="a", messages="b")
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(InputError, match="no such file or folder; give JSONL, CSV, Parquet or a folder of datasets"):
+        load_completions(str(tmp_path / "nothing.jsonl"))
+    with pytest.raises(InputError, match="no table and no folder of datasets"):
+        load_completions(str(tmp_path))

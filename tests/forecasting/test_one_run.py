@@ -1,0 +1,127 @@
+"""The learning curve behind one run, on runs whose curve is known."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from suffice import InputError
+from suffice.forecasting.one_run import forecast_one_run
+from suffice.results import Holdout, OnlineBatch, Recording
+
+K0, SIZE, PER_DOUBLING = 3200, 8, 0.15
+
+
+def recorded(
+    seed=0, samples=K0, noise=0.1, rates=None, holdout=300, before=True, drift=0.0, slope=PER_DOUBLING, **more
+):
+    """A run on samples whose hardness the pretrained model knows up to noise."""
+    draw = np.random.default_rng(seed)
+    hard = draw.normal(3.5, 0.6, samples) + drift * np.arange(samples) / samples
+    held = draw.normal(3.5, 0.6, holdout)
+
+    def curve(seen):
+        return -1.0 - slope * np.log2(max(seen, SIZE) / samples)
+
+    batches = []
+    for step, seen in enumerate(range(0, samples, SIZE)):
+        some = hard[seen : seen + SIZE]
+        losses = 3.5 + 0.8 * (some - 3.5) + curve(seen) + noise * draw.normal(size=len(some))
+        rate = 1e-3 if rates is None else rates(seen / samples)
+        own = float(some.mean()) if before else None
+        batches.append(
+            OnlineBatch(step=step + 1, seen=seen, samples=len(some), loss=float(losses.mean()), before=own, rate=rate)
+        )
+    at = [samples // 8, samples // 4, samples // 2, samples]
+    holdouts = [
+        Holdout(seen=n, losses=3.5 + 0.8 * (held - 3.5) + curve(n) + noise * draw.normal(size=holdout)) for n in at
+    ]
+    return Recording(samples=samples, batches=batches, holdouts=holdouts if holdout else [], **more)
+
+
+def test_the_gain_of_a_known_curve_is_found():
+    ratios, covariates = [], []
+    for seed in range(6):
+        found = forecast_one_run(recorded(seed), seed)
+        covariates.append(found.covariate)
+        for times in (2, 4, 8):
+            gain = found.gain(times * K0)
+            truth = PER_DOUBLING * np.log2(times)
+            ratios.append(gain.value / truth)
+            assert gain.low < truth < gain.high
+    assert abs(np.mean(ratios) - 1) < 0.1
+    assert np.std(ratios) < 0.15
+    assert np.mean(covariates) == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_pretrained_losses_take_the_noise_of_samples_away():
+    widths = [np.ptp([found.slope.low, found.slope.high]) for found in
+              (forecast_one_run(recorded(holdout=0, before=known)) for known in (True, False))]  # fmt: skip
+    assert widths[0] < 0.8 * widths[1]
+
+
+def test_the_level_is_that_of_the_hold_out_at_the_end():
+    run = recorded()
+    held = run.holdouts[-1].losses
+    found = forecast_one_run(run)
+    level = found.curve.at([K0])
+    assert level.mean[0] == pytest.approx(held.mean(), abs=0.005)
+    assert (level.high - level.low)[0] / 3.29 == pytest.approx(held.std(ddof=1) / np.sqrt(len(held)), rel=0.4)
+
+
+def test_a_steady_run_on_shuffled_samples_is_not_doubted():
+    assert forecast_one_run(recorded()).doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"samples": 1200}, "has 150 updates only"),
+        ({"rates": lambda done: 1e-3 if done < 0.6 else 1e-3 * (1 - done)}, "rate falls from 1,920 samples on"),
+        ({"drift": 0.4}, r"samples get harder along the run"),
+        ({"dropout": 0.1}, r"trains with dropout \(0.1\)"),
+        ({"before": False}, "pretrained model was not measured"),
+        ({"holdout": 0}, "no hold-out on the way"),
+        ({"slope": 0.0}, "slope is uncertain"),
+        ({"skipped": [400]}, r"1 batches was not finite \(first: step 400\)"),
+    ],
+)
+def test_what_is_doubted(given, said):
+    doubts = " ".join(forecast_one_run(recorded(**given)).doubts)
+    assert re.search(said, doubts), doubts
+
+
+def test_what_cannot_be_told():
+    with pytest.raises(InputError, match="cannot tell: the run has 50 updates in its first epoch"):
+        forecast_one_run(recorded(samples=400))
+    with pytest.raises(InputError, match="cannot tell: the learning rate is within 10% of its largest from"):
+        forecast_one_run(recorded(rates=lambda done: 1e-3 * (1 - abs(2 * done - 1))))
+
+
+def test_a_second_epoch_says_nothing_of_unseen_samples():
+    one = recorded()
+    again = [
+        batch.model_copy(update={"seen": batch.seen + K0, "loss": 0.1, "step": batch.step + 400})
+        for batch in one.batches
+    ]
+    two = one.model_copy(update={"batches": one.batches + again})
+    assert forecast_one_run(two).slope == forecast_one_run(one).slope
+    assert "more than one epoch" in " ".join(forecast_one_run(two).doubts)
+
+
+def test_the_command_says_what_a_doubling_brings(tmp_path, capsys):
+    from suffice.cli.main import commands  # noqa: PLC0415
+
+    (tmp_path / "run.json").write_text(recorded().model_dump_json())
+    asked = ["forecast", "--from", str(tmp_path / "run.json"), "--out", str(tmp_path / "out"), "--target-loss", "2.2"]
+    commands(asked, standalone_mode=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Each doubling lowers the test loss by 0.1" in said
+    assert "9,600 samples more should bring the perplexity from 12" in said
+    assert "samples reach" in said
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["one_run"]["samples"] == K0
+    assert (tmp_path / "out" / "report.html").exists()
+    with pytest.raises(InputError, match="--from goes with .*: leave --l2 out"):
+        commands([*asked, "--l2", "0.1"], standalone_mode=False)

@@ -1,0 +1,84 @@
+"""A recorder in a loop: what it writes, when a hold-out is due, and how it goes on."""
+
+import numpy as np
+import pytest
+import torch
+
+from suffice import InputError
+from suffice.errors import InputWarning
+from suffice.integrations import Recorder, sample_losses
+from suffice.results import is_recording, read_recording
+
+
+def run(recorder, steps, start=0):
+    for step in range(start, steps):
+        recorder.batch(np.full(5, 3.0 - step), tokens=50, rate=0.1, before=np.full(5, 4.0))
+        if recorder.is_due:
+            recorder.holdout(np.arange(3.0) - step)
+    recorder.save()
+
+
+def test_what_is_recorded(tmp_path):
+    run(Recorder(tmp_path / "new" / "run.json", samples=40), 8)
+    found = read_recording(tmp_path / "new" / "run.json")
+    assert [batch.seen for batch in found.batches] == list(range(0, 40, 5))
+    assert [batch.loss for batch in found.batches] == [3.0 - step for step in range(8)]
+    assert (found.batches[3].step, found.batches[3].before, found.batches[3].tokens) == (4, 4.0, 50)
+    assert [at.seen for at in found.holdouts] == [5, 10, 20, 40]
+    assert found.holdouts[1].losses.tolist() == [-1.0, 0.0, 1.0]
+    assert is_recording(tmp_path / "new" / "run.json")
+    assert not is_recording(tmp_path)
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_is_one_that_was_not_interrupted(tmp_path):
+    run(Recorder(tmp_path / "whole.json", samples=40), 8)
+    run(Recorder(tmp_path / "parts.json", samples=40), 6)  # two updates after the checkpoint are lost
+    run(Recorder(tmp_path / "parts.json", samples=40, resume=4), 8, start=4)
+    assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "parts.json").read_bytes()
+
+
+def test_what_cannot_go_on(tmp_path):
+    with pytest.raises(InputError, match=r"run.json: cannot be read"):
+        Recorder(tmp_path / "run.json", samples=40, resume=4)
+    run(Recorder(tmp_path / "run.json", samples=40), 3)
+    with pytest.raises(InputError, match="holds 3 of the 4 updates before"):
+        Recorder(tmp_path / "run.json", samples=40, resume=4)
+    with pytest.raises(InputError, match="of a run on 40 samples, and now there are 50"):
+        Recorder(tmp_path / "run.json", samples=50, resume=2)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(InputError, match="no recording of this version"):
+        Recorder(tmp_path / "run.json", samples=40, resume=2)
+
+
+def test_a_loss_that_is_not_finite_is_named_and_left_out(tmp_path):
+    recorder = Recorder(tmp_path / "run.json", samples=40)
+    recorder.batch([1.0, 2.0])
+    with pytest.warns(InputWarning, match="the loss of batch 2 is not finite"):
+        recorder.batch(torch.tensor([1.0, float("nan")]))
+    recorder.batch([1.0, 2.0])
+    recorder.save()
+    found = read_recording(tmp_path / "run.json")
+    assert ([batch.seen for batch in found.batches], found.skipped) == ([0, 4], [2])
+    assert len(Recorder(tmp_path / "run.json", samples=40, resume=3).recording.batches) == 2
+
+
+def test_numbers_that_are_none(tmp_path):
+    recorder = Recorder(tmp_path / "run.json", samples=40)
+    with pytest.raises(InputError, match="losses: give one number for each sample"):
+        recorder.batch(torch.ones(2, 2))
+    with pytest.raises(InputError, match="2 losses and 3 of the pretrained model"):
+        recorder.batch([1.0, 2.0], before=[1.0, 2.0, 3.0])
+    recorder.batch([1.0, 2.0])
+    recorder.holdout([1.0, 2.0])
+    with pytest.raises(InputError, match="3 losses of the hold-out, where there were 2"):
+        recorder.holdout([1.0, 2.0, 3.0])
+    with pytest.raises(InputError, match="samples = 0"):
+        Recorder(tmp_path / "run.json", samples=0)
+
+
+def test_losses_of_samples_by_hand():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 4, 5), torch.tensor([[-100, 1, 2, -100], [3, 4, -100, 0]])
+    scores = logits.double() - logits.double().exp().sum(-1, keepdim=True).log()
+    expected = [-(scores[0, 0, 1] + scores[0, 1, 2]) / 2, -(scores[1, 0, 4] + scores[1, 2, 0]) / 2]
+    torch.testing.assert_close(sample_losses(logits, labels), torch.stack(expected), rtol=1e-6, atol=0)
