@@ -8,8 +8,9 @@ from suffice.errors import InputError
 from suffice.forecasting.one_run import OneRun, forecast_one_run
 from suffice.results import Curve, CurveResult, OneRunFound, Training, read_recording
 from suffice.runs.curve import FREE, drawn_sizes, predictions
-from suffice.runs.folder import open_folder, versions, write_result
+from suffice.runs.folder import open_folder, write_result
 from suffice.runs.watch import SILENT, Watch
+from suffice.software import versions
 
 AHEAD = (1, 2, 4, 8)
 """Sizes by default, relative to the samples at hand: so far such forecasts were compared with trainings."""
@@ -38,8 +39,8 @@ def forecast_recording(
     with watch.progress("curve"):
         found = forecast_one_run(recording, config.seed)
         result = _result(config, found)
-    with open_folder(out, config, digest(path.read_bytes()), overwrite, free=FREE):
-        write_result(result, out, indent=1)
+    with open_folder(out, config, {"recording": digest(path.read_bytes())}, overwrite, free=FREE) as run:
+        write_result(result, run.path, indent=1)
     return found.curve, result
 
 
