@@ -8,13 +8,15 @@ from forecast_results import THREE
 from forecast_results import result as forecast_result
 from markupsafe import Markup
 
+from suffice.configuration import ForecastConfig
 from suffice.report import write_report
 from suffice.report.answers import Answer
+from suffice.report.answers.commands import differing
 from suffice.report.figures.forecast import forecast_figures
 from suffice.report.html import html
 from suffice.report.markdown import escaped, markdown
 from suffice.report.pages import page_of
-from suffice.report.pages.settings import command_of, differing
+from suffice.report.pages.settings import command_of
 from suffice.report.svg import dark_colors, inline, on_dark
 
 HOSTILE = "</script><script>document.title='owned'</script>`x` | *b* [l](javascript:alert(1)) <img src=x onerror=1>"
@@ -54,7 +56,12 @@ def test_an_answer_has_three_next_steps_at_most():
 def test_settings_that_differ_and_the_command_that_repeats_the_run():
     configuration = {"seed": 0, "model": "a model", "data": "d", "samples": 200, "method": "head", "trained": True}
     made = forecast_result().model_copy(update={"configuration": configuration})
-    assert differing(made) == {"model": "a model", "data": "d", "samples": 200, "trained": True}
+    assert differing(made.configuration, ForecastConfig) == {
+        "model": "a model",
+        "data": "d",
+        "samples": 200,
+        "trained": True,
+    }
     assert command_of(made) == "suffice forecast 'a model' d --samples 200 --trained"
     odd = forecast_result().model_copy(update={"configuration": {"of_another_version": 1}})
     assert command_of(odd) is None
