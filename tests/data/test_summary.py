@@ -156,7 +156,7 @@ def test_samples_of_classes_that_are_left_out_are_counted(tmp_path):
 def test_one_of_anything_is_singular(tmp_path):
     rows = [("a", "x"), ("a", "y"), *((f"t{row}", "xy"[row % 2]) for row in range(20)), ("z", "rare"), ("", "x")]
     train = put(tmp_path, "a.csv", delimited(rows=rows))
-    test = put(tmp_path, "b.csv", delimited(rows=[("t0", "x"), ("u", "y"), ("v", "rare")]))
+    test = put(tmp_path, "b.csv", delimited(rows=[("t0", "x"), ("u", "y"), ("v", "rare"), ("w", "x")]))
     said = " ".join(sentences_of(checked(train, test=str(test), drop_missing=True)))
     for sentence in (
         "1 sample is an exact copy of another;",

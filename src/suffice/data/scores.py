@@ -269,7 +269,7 @@ def _number(value: Any, where: str, name: str, sign: Sign = ".") -> float:
     except (TypeError, ValueError, OverflowError):
         number = None
     if number is None or isinstance(value, bool) or not math.isfinite(number):
-        raise InputError(f"{where}: {name} is {str(value)[:50]!r}, and has to be a number, such as 0.82")
+        raise InputError(f"{where}: {name} is {str(value)[:50]!r}, and has to be a number")
     return number
 
 

@@ -167,7 +167,7 @@ def _read(samples: LabelledSamples, decoded: bool) -> _Read:
             header = header_of(samples, row)
             content = digest_of_input(samples[row]) if known is None else known[row]
         except InputError as error:
-            return _Image(None, None if known is None else known[row], str(error))
+            return _Image(None, None, str(error))
         return _Image(header, content, None)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, WORKERS)) as workers:  # decoding takes no lock
