@@ -24,6 +24,8 @@ from suffice.curvature.sample_products import SampleProducts
 from suffice.errors import InputWarning
 from suffice.memory import Halving, has_run_out
 
+pytestmark = pytest.mark.filterwarnings("ignore:memory ran out with batches")
+
 SAMPLES = 70
 LIMIT = 9
 

@@ -31,7 +31,6 @@ from matplotlib.figure import Figure
 from pydantic import TypeAdapter
 from rich.console import Console
 from sklearn.datasets import load_digits
-from suffice.runs.pieces import Pieces
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -42,7 +41,7 @@ from suffice.digest import digest
 from suffice.landscape import Expansion, expansion, gaussian_moments
 from suffice.models import adapted, layers_of, load_classifier, mlp
 from suffice.runs.watch import duration
-from suffice.storage import atomic_write
+from suffice.storage import Pieces, atomic_write
 from suffice.training import FineTuning, fine_tune
 
 HERE = Path(__file__).parent

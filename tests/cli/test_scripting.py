@@ -11,8 +11,16 @@ from pathlib import Path
 import pytest
 
 from suffice.cli.main import STATUSES, commands
+from suffice.results.files import CHECKSUM
 
 pytestmark = pytest.mark.usefixtures("without_figure_files")
+
+
+def without_checksum(file):
+    """What a result file holds, without the hash of it, which standard output has not."""
+    content = json.loads(file.read_text())
+    assert content.pop(CHECKSUM).startswith("blake2b:")
+    return content
 
 
 def process(*arguments, **options):
@@ -29,7 +37,7 @@ def process(*arguments, **options):
 def test_json_is_the_result_and_nothing_else(scores, tmp_path, suffice):
     done = suffice("curve", scores, "--target", "0.85", "--json", "--out", tmp_path / "run")
     assert done.returncode == 0
-    assert json.loads(done.stdout) == json.loads((tmp_path / "run" / "result.json").read_text())
+    assert json.loads(done.stdout) == without_checksum(tmp_path / "run" / "result.json")
     assert all(words in done.stderr for words in ("samples reach 85% accuracy", "Report: "))
     again = suffice("report", tmp_path / "run", "--json")
     assert again.stdout == done.stdout
@@ -107,7 +115,7 @@ def test_a_forecast_is_gated_by_its_curves(tmp_path, suffice):
     done = suffice(*asked, "--target-accuracy", "0.75", *gates, "--json", "--out", tmp_path / "run")
     assert done.returncode == 3
     result = json.loads(done.stdout)
-    assert result == json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result == without_checksum(tmp_path / "run" / "result.json")
     passed, probability, size = done.stderr.splitlines()[-3:]
     assert passed.startswith('--fail-if "accuracy<0.3 at 1000" does not hold')
     assert probability.startswith('suffice: --fail-if "probability<0.99 at 201" holds: the probability to reach 75.0%')

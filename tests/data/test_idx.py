@@ -86,7 +86,10 @@ PROMISES = bytes([0, 0, 0x08, 3]) + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(idx(PIXELS) + bytes(2**26), "promises 60 bytes .*, and more follow"), (PROMISES + bytes(9), "and only 9 follow")],
+    [
+        (idx(PIXELS) + bytes(2**26), "promises 60 bytes .*, and more follow"),
+        (PROMISES + bytes(9), "and only 9 follow|would unpack to"),
+    ],
     ids=["more than the header says", "less"],
 )
 def test_memory_is_that_of_what_is_there_and_of_what_the_header_says(tmp_path, suffix, content, said):

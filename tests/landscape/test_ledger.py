@@ -510,7 +510,7 @@ def test_pickled_objects_are_not_read(tmp_path):
 
 
 def test_a_store_in_use_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("suffice.storage.GRACE", 0.01)
+    monkeypatch.setattr("suffice.storage.locking.GRACE", 0.01)
     problem, refusals = problem_of(), []
 
     def record_again(losses):

@@ -7,7 +7,7 @@ from suffice import forecast_scores
 from suffice.configuration import CurveConfig, read_configuration
 from suffice.errors import InputError
 from suffice.forecasting import next_run
-from suffice.results import CurveResult
+from suffice.results import read_result
 from suffice.runs.curve import forecast_curve
 
 N = [100, 200, 400, 800]
@@ -41,7 +41,7 @@ def test_the_answer_is_that_of_the_curve_through_the_scores(tmp_path):
     run = next_run(curve, 0.85)
     assert (result.next_trainings.size, result.next_trainings.seeds) == (run.size, run.seeds)
     assert result.next_trainings.interval_left == pytest.approx(run.interval_left)
-    written = CurveResult.model_validate_json((tmp_path / "run" / "result.json").read_bytes())
+    written = read_result(tmp_path / "run")
     assert written.model_dump_json() == result.model_dump_json()
 
 
@@ -91,7 +91,7 @@ def test_another_question_is_answered_in_the_same_folder_and_other_scores_are_re
     assert curve_at(tmp_path, source, target=0.84, assurance=0.7, seed=1).answer.tolerance == 0.84
     assert curve_at(tmp_path, source, target=0.85).model_dump_json() == first.model_dump_json()
     table(tmp_path, scores=[0.70, 0.76, 0.80, 0.84])
-    with pytest.raises(InputError, match="holds a run with other settings \\(contents of the data: changed\\)"):
+    with pytest.raises(InputError, match="holds a run with other settings \\(contents of the scores: changed\\)"):
         curve_at(tmp_path, source, target=0.85)
     assert curve_at(tmp_path, source, True, target=0.85).answer.size < first.answer.size
 

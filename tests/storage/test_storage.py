@@ -20,7 +20,7 @@ from zarr.storage import LocalStore
 from suffice import InputError, storage
 from suffice.digest import digest
 from suffice.errors import InputWarning
-from suffice.storage import LOCK, RowShards, atomic_write, differences, locked, owner_of, waiting
+from suffice.storage import LOCK, RowShards, atomic_write, differences, locked, locking, owner_of, waiting
 
 pytestmark = pytest.mark.filterwarnings("default::suffice.errors.InputWarning")  # of damaged shards
 
@@ -380,9 +380,9 @@ def test_another_thread_is_refused(tmp_path):
 def test_an_owner_that_is_not_known_is_another_process(tmp_path, owner):
     with locked(tmp_path):
         if owner is None:
-            (tmp_path / storage.OWNER).unlink()
+            (tmp_path / locking.OWNER).unlink()
         else:
-            (tmp_path / storage.OWNER).write_bytes(owner)
+            (tmp_path / locking.OWNER).write_bytes(owner)
         with pytest.raises(InputError, match="is in use by another process: wait"), locked(tmp_path):
             pass
 
@@ -447,7 +447,7 @@ def test_of_two_processes_one_gets_the_folder_and_a_killed_one_is_no_obstacle(tm
         winner.kill()
         winner.wait()
         with locked(tmp_path / "run"):
-            owner = json.loads((tmp_path / "run" / storage.OWNER).read_bytes())
+            owner = json.loads((tmp_path / "run" / locking.OWNER).read_bytes())
         assert owner["process"] == os.getpid()
     finally:
         for racer in racers:

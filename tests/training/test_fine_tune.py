@@ -1,4 +1,5 @@
 import math
+import sys
 from functools import partial
 
 import pytest
@@ -284,12 +285,12 @@ def test_a_validation_loss_goes_without_a_checkpoint(tmp_path):
 
 
 def test_memory_that_runs_out_is_refused_as_other_batches_would_end_elsewhere(monkeypatch):
-    problem = suffice.Problem(nn.Linear(3, 2), TensorDataset(torch.randn(20, 3), torch.arange(20) % 2), checks=False)
+    problem = Problem(nn.Linear(3, 2), TensorDataset(torch.randn(20, 3), torch.arange(20) % 2), checks=False)
 
     def run_out(*_):
         raise torch.OutOfMemoryError("tried to allocate 20 GiB")
 
-    monkeypatch.setattr("suffice.training.fine_tune._set_gradients", run_out)
+    monkeypatch.setattr(sys.modules["suffice.training.fine_tune"], "_set_gradients", run_out)
     with pytest.raises(InputError, match=r"batches of 8 samples.*20 GiB.*a smaller --train-batch-size") as refusal:
         fine_tune(problem, FineTuning(batch_size=8))
     assert "\n" not in str(refusal.value)

@@ -49,7 +49,10 @@ def read_idx(path: Path) -> np.ndarray:
             f"{path}: the header promises {size:,} bytes for an array of shape {shape}, and {held} follow; download it "
             "again"
         )
-    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+    try:
+        return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+    except ValueError as error:
+        raise InputError(f"{path}: no array can have the shape {shape} of its header ({error})") from error
 
 
 def _opened(path: Path) -> BufferedIOBase:

@@ -30,6 +30,7 @@ def degrees_of_freedom(head: Head, seed: int = 0) -> DegreesOfFreedom:
         seed: random seed of the vectors, as for `suffice.forecasting.slopes.effective_dimension_slope`.
 
     Example:
+        >>> import numpy as np
         >>> from suffice.forecasting.head import fit_head
         >>> from suffice.forecasting.losses import SquaredError
         >>> x = np.eye(4).repeat(50, 0)  # H_0 is 2 / 4 in each of four directions

@@ -6,6 +6,9 @@ from jaxtyping import Float64, Int64
 from suffice.forecasting.head import Head
 from suffice.forecasting.slopes.traces import SOLVED, draws, excess
 
+EXACT, MOST = 300, 20_000_000
+"""Weights of a head, and numbers of the gradients of all samples, up to which the traces are exact."""
+
 Groups = Int64[np.ndarray, " samples"]
 """Of each sample."""
 
@@ -27,7 +30,8 @@ def design_effect(
         C_G = \frac1k \frac{G}{G - 1} \sum_g v_g v_g^\top, \qquad v_g = \sum_{i \in g} (g_i - \bar g)
 
     For m equal samples in each group it is m; where the gradients within groups do not correlate it is 1. The curve in
-    k then holds for more groups of the same kind and size. The traces are of random signs, which both have in common.
+    k then holds for more groups of the same kind and size. The traces of heads of up to 300 weights are exact; those of
+    others are of random signs, which both have in common.
 
     Source: K.-Y. Liang, S. Zeger, "Longitudinal data analysis using generalized linear models", Biometrika 73 (1986),
     for :math:`C_G`; L. Kish, "Survey Sampling" (1965), for the ratio of a mean.
@@ -50,11 +54,29 @@ def design_effect(
         5.0
     """
     residuals = head.loss.at(outputs).residuals
+    if head.weights.size <= EXACT and head.weights.size * len(residuals) <= MOST:
+        return max(1.0, _exact(head, residuals, groups) / _exact(head, residuals, contents))
     random, count = np.random.default_rng(seed), draws(head)
     signs = random.choice([-1.0, 1.0], (count, len(residuals)))
     together = excess(head, head.solve(_gradients(head, residuals, signs, groups), SOLVED)).mean()
     apart = excess(head, head.solve(_gradients(head, residuals, signs, contents), SOLVED)).mean()
     return max(1.0, float(together / apart))
+
+
+def _exact(head: Head, residuals: Float64[np.ndarray, "samples outputs"], groups: Groups | None) -> float:
+    """Tr(H^-1 H_0 H^-1 C_G), from the gradient of each group."""
+    basis = np.eye(head.weights.size).reshape(-1, *head.weights.shape)
+    changes = head.solve(basis, SOLVED)
+    of_pairs = np.tensordot(changes, head.curvature(changes), ((-2, -1), (-2, -1)))
+    gradients = (head.features[:, :, None] * residuals[:, None, :]).reshape(len(residuals), -1)
+    gradients = gradients - gradients.mean(0)
+    if groups is not None:
+        _, group = np.unique(groups, return_inverse=True)
+        sums = np.zeros((int(group.max()) + 1, gradients.shape[1]))
+        np.add.at(sums, group, gradients)
+        gradients = sums
+    count = len(gradients)
+    return float(((gradients @ of_pairs) * gradients).sum()) / len(residuals) * count / (count - 1)
 
 
 def _gradients(

@@ -16,6 +16,7 @@ def effective_dimension_slope(head: Head, seed: int = 0) -> Slope:
         seed: random seed of the vectors, :math:`v = k^{-1/2} \sum_i J_i^T a_i` with a of covariance S_i.
 
     Example:
+        >>> import numpy as np
         >>> from suffice.forecasting.head import fit_head
         >>> from suffice.forecasting.losses import CrossEntropy
         >>> random = np.random.default_rng(0)
