@@ -12,6 +12,7 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import Bbox
 from PIL import Image
@@ -21,6 +22,9 @@ from suffice.report.matplotlib import draw, draw_heat_maps
 
 WIDE, NARROW = (8.4, 4.5), (3.7, 3.3)
 """Inches of a figure on a screen and on a phone."""
+
+GAP = 0.07
+"""Inches between two numbers of an axis, at least."""
 
 ROW = 0.2
 """Inches of a row of the legend below a narrow figure."""
@@ -157,11 +161,27 @@ def _drawn(figure: Figure, which: str, legend: Literal["best", "lower left"] = "
         canvas.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=9)
         size = (NARROW[0], NARROW[1] + ROW * sum(label.count("\n") + 1 for label in labels))
     canvas.set_size_inches(*size)
+    _thin_out(canvas, axes.xaxis)
     markup = _svg(canvas, figure.name, which, figure.title)
     box, height = axes.get_window_extent(), 72 * canvas.get_size_inches()[1]
     scale = 72 / canvas.dpi
     ends = (box.x0 * scale, box.x1 * scale, height - box.y1 * scale, height - box.y0 * scale)
     return markup, Axes(axes.get_xlim(), axes.get_ylim(), *ends)
+
+
+def _thin_out(canvas: Canvas, axis: Axis) -> None:
+    """Leaves out numbers of an axis that would run into those to their left."""
+    canvas.draw_without_rendering()
+    end = -math.inf
+    low, high = sorted(axis.get_view_interval())
+    for tick in axis.get_major_ticks():
+        box = tick.label1.get_window_extent()
+        if not low <= tick.get_loc() <= high or not tick.label1.get_text():
+            continue
+        if box.x0 < end + GAP * canvas.dpi:
+            tick.label1.set_visible(False)
+        else:
+            end = box.x1
 
 
 def _svg(canvas: Canvas, name: str, which: str, title: str) -> Markup:
