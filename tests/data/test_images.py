@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from suffice import InputError
-from suffice.data import DIGITS, ImageArray, ImageFolder, load_images
+from suffice.data import DIGITS, ImageArray, ImageFolder, load_samples
 
 
 def save(file, grey=0, mode="L"):
@@ -105,17 +105,17 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         ImageFolder(tmp_path / "none")
     with pytest.raises(InputError, match="no such file or folder"):
-        load_images(str(tmp_path / "none"))
+        load_samples(str(tmp_path / "none"))
 
 
 def test_a_folder_is_loaded_by_its_name(folder):
-    images = load_images(str(folder))
+    images = load_samples(str(folder))
     assert isinstance(images, ImageFolder)
     assert len(images) == 4
 
 
 def test_the_built_in_digits_are_those_of_scikit_learn():
-    digits = load_images(DIGITS)
+    digits = load_samples(DIGITS)
     assert len(digits) == 1797
     assert digits.classes == [str(digit) for digit in range(10)]
     assert np.bincount(digits.labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from suffice import InputError
-from suffice.data import ClassSubset, LabelledSamples, LabelledTexts, Reading, load_images, load_samples
+from suffice.data import ClassSubset, LabelledSamples, LabelledTexts, Reading, load_samples
 
 CLASSES = ["a", "b", "c", "d"]
 
@@ -73,11 +73,6 @@ def test_nearest_class_is_offered():
 def test_source_decides_the_kind_of_the_samples(reviews):
     assert isinstance(load_samples(str(reviews))[0], str)
     assert isinstance(load_samples("builtin:digits")[0], Image.Image)
-
-
-def test_table_where_images_are_needed_is_refused(reviews):
-    with pytest.raises(InputError, match="table of texts, and images are needed"):
-        load_images(str(reviews))
 
 
 def test_threshold_for_images_is_refused():

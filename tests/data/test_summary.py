@@ -221,11 +221,12 @@ def test_the_command_prints_all_of_it(tmp_path, capsys):
     assert "[red].png" in told.replace(" ", "")
 
 
-@pytest.mark.parametrize("command", ["analyze", "forecast", "study", "curvature"])
+@pytest.mark.parametrize("command", ["analyze", "forecast", "study", "curvature", "hessian"])
 def test_a_dry_run_says_what_the_data_hold_and_writes_nothing(tmp_path, capsys, command):
     images(tmp_path / "data")
     out = tmp_path / "run"
-    arguments = [command, "builtin:tiny-vit", str(tmp_path / "data"), "--dry-run", "--out", str(out)]
+    model = [] if command == "hessian" else ["builtin:tiny-vit"]
+    arguments = [command, *model, str(tmp_path / "data"), "--dry-run", "--out", str(out)]
     commands(arguments, standalone_mode=False)
     assert "4 images of 2 classes" in " ".join(capsys.readouterr().out.split())
     assert not out.exists()

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageClassification
 
-from suffice.data import ImageArray, load_images
+from suffice.data import ImageArray, load_samples
 from suffice.errors import InputError
 from suffice.models import TINY_VIT, ImageInputs, load_image_classifier
 
@@ -27,7 +27,7 @@ def rewrite(checkpoint, change):
 
 
 def test_embedded_model_classifies_what_it_was_pretrained_on(shared):
-    images = load_images(str(shared / "data" / "fashion-mnist" / "t10k-images-idx3-ubyte.gz"))
+    images = load_samples(str(shared / "data" / "fashion-mnist" / "t10k-images-idx3-ubyte.gz"))
     classifier = load_image_classifier(TINY_VIT, images.classes)
     batch = ImageInputs(images, np.arange(500), classifier).__getitems__(list(range(500)))
     with torch.no_grad():
@@ -78,7 +78,7 @@ def test_folder_without_a_usable_configuration_is_said_in_one_line(tmp_path, con
 
 def test_image_size_and_channels_are_those_of_the_model(shared):
     classifier = load_image_classifier(str(shared / "models" / "dinov2-small"), ["a"] * 10, image_size=42)
-    images = load_images("builtin:digits")
+    images = load_samples("builtin:digits")
     (item,) = ImageInputs(images, np.array([3]), classifier).__getitems__([0])
     assert item["pixel_values"].shape == (3, 42, 42)
     expected = np.asarray(Image.fromarray(images.pixels[3]).convert("RGB").resize((42, 42), Image.Resampling.BILINEAR))
@@ -89,7 +89,7 @@ def test_image_size_and_channels_are_those_of_the_model(shared):
 
 def test_positions_are_interpolated_for_another_image_size():
     classifier = load_image_classifier(TINY_VIT, [str(label) for label in range(10)], image_size=42)
-    (item,) = ImageInputs(load_images("builtin:digits"), np.array([0]), classifier).__getitems__([0])
+    (item,) = ImageInputs(load_samples("builtin:digits"), np.array([0]), classifier).__getitems__([0])
     batch = {"pixel_values": item["pixel_values"][None]}
     assert classifier.predict(classifier.model, batch).shape == (1, 10)
 

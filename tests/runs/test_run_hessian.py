@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suffice.configuration import HessianConfig, read_configuration
+from suffice.data import load_samples
 from suffice.errors import InputError
 from suffice.results import heat_map_file
 from suffice.runs import hessian as run
@@ -118,7 +119,7 @@ def test_table_of_texts_is_refused_in_one_line(tmp_path, reviews):
 
 
 def test_tokens_are_the_patches_in_reading_order():
-    images = run.load_images("builtin:digits")
+    images = load_samples("builtin:digits")
     config = HessianConfig(patch_size=4)
     tokens = run._tokens(images, np.arange(5), config) - torch.from_numpy(run._positions(4, 16))
     pixels = torch.from_numpy(images.pixels[:5].astype(np.float64))

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from suffice.cli.flags import Config, with_flags, with_terminal
 from suffice.cli.terminal import Terminal
-from suffice.configuration import WRITTEN, CheckConfig, DataConfig, read_configuration
+from suffice.configuration import WRITTEN, CheckConfig, DataConfig, HessianConfig, read_configuration
 from suffice.errors import shortened
 from suffice.results import DataSummary
 
@@ -49,7 +49,7 @@ def show_summary(summary: DataSummary, terminal: Terminal) -> None:
         print_summary(summary, terminal.console)
 
 
-def end_with_summary(asked: DataConfig, terminal: Terminal) -> None:
+def end_with_summary(asked: DataConfig | HessianConfig, terminal: Terminal) -> None:
     """The summary of the data of a command, in place of its work."""
     from suffice.runs.summary import check as run
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from suffice.cli.flags import Config, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags, with_terminal
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, HessianConfig, read_configuration
 
@@ -15,6 +15,7 @@ def hessian(
     out: Out = Path("runs/hessian"),
     config: Config = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
     """The exact Hessian of a small transformer block on real images, at initialisation and along its training.
@@ -38,6 +39,10 @@ def hessian(
     """
     asked = read_configuration(HessianConfig, flags, config)
     from suffice.cli.answer import finish
+    from suffice.cli.check import end_with_summary
     from suffice.runs.hessian import measure_hessian
 
+    if dry_run:
+        end_with_summary(asked, terminal)
+        return
     finish(measure_hessian(asked, out, overwrite, terminal), out, terminal)

@@ -57,7 +57,6 @@ __all__ = [
     "header_of",
     "label_in_words",
     "load_collection",
-    "load_images",
     "load_samples",
     "load_scores",
     "load_unseen",
@@ -142,22 +141,6 @@ def load_collection(source: str, reading: Reading = AS_IT_IS) -> Collection:
     data = _read(source, reading)
     notes = [*data.notes, *about_numbers(data.samples.classes)] if reading.task == "regression" else data.notes
     return replace(data, samples=as_task(data.samples, reading.task, reading.label_delimiter), notes=notes)
-
-
-def load_images(source: str) -> ImageArray | ImageFolder:
-    """Labelled images from a folder with one sub-folder per class, IDX files, an NPZ, or ``builtin:digits``.
-
-    Raises:
-        InputError: no usable images.
-    """
-    if holds_table(Path(source)):
-        raise InputError(
-            f"{source}: a table of texts, and images are needed here: give a folder of images, IDX files, or {DIGITS}"
-        )
-    samples = load_collection(source).samples
-    if not isinstance(samples, ImageArray | ImageFolder):
-        raise InputError(f"{source}: images are needed here: give a folder of images, IDX files, an NPZ, or {DIGITS}")
-    return samples
 
 
 def _read(source: str, reading: Reading) -> Collection:

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from suffice.closed_form import BlockClassifier, TransformerBlock, hessian
 from suffice.closed_form.bounds import hessian_norm
 from suffice.closed_form.hessian import check_memory
 from suffice.configuration import HessianConfig
-from suffice.data import ImageArray, ImageFolder, load_images
+from suffice.data import LabelledSamples, load_collection
 from suffice.errors import InputError
 from suffice.problem import Problem
 from suffice.results import (
@@ -31,6 +31,7 @@ from suffice.results import (
 )
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.state import plan
+from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.software import versions
 from suffice.storage import Pieces
@@ -69,7 +70,7 @@ def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, w
         raise InputError(
             f"image_size = {config.image_size} is not a multiple of patch_size = {config.patch_size}: take one that is"
         )
-    images = load_images(config.data)
+    images = _images(config, watch)
     if config.samples > len(images):
         raise InputError(f"samples = {config.samples}: {config.data} has {len(images)}")
     model = _model(config, len(images.classes))
@@ -139,14 +140,29 @@ def _model(config: HessianConfig, classes: int) -> BlockClassifier:
     return BlockClassifier(block, classes, config.pool).double()
 
 
+def _images(config: HessianConfig, watch: Watch) -> LabelledSamples:
+    data = load_collection(config.data)
+    images = data.at_hand
+    if not isinstance(images[0], Image.Image):
+        raise InputError(
+            f"{config.data}: a table of texts, and images are needed here: give a folder of images, IDX files, or "
+            "builtin:digits"
+        )
+    tell(summary_of(data), watch)
+    return images
+
+
 def _tokens(
-    images: ImageArray | ImageFolder, rows: Int64[np.ndarray, " samples"], config: HessianConfig
+    images: LabelledSamples, rows: Int64[np.ndarray, " samples"], config: HessianConfig
 ) -> Float[Tensor, "samples tokens width"]:
     """The patches of each image, of mean 0 and deviation 1 over all of them, with their positions."""
     side, patch = config.image_size, config.patch_size
     pixels = np.stack(
         [
-            np.asarray(images[int(row)].convert("L").resize((side, side), Image.Resampling.BOX), dtype=np.float64)
+            np.asarray(
+                cast(Image.Image, images[int(row)]).convert("L").resize((side, side), Image.Resampling.BOX),
+                dtype=np.float64,
+            )
             for row in rows
         ]
     )
