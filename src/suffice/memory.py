@@ -47,6 +47,7 @@ class Halving:
         ...     if len(positions) > 2:
         ...         raise torch.OutOfMemoryError
         ...     return positions.tolist()
+        >>> warnings.simplefilter("ignore")  # that memory ran out
         >>> halving = Halving(4)
         >>> list(halving(run, np.arange(5))), halving.size
         ([[0, 1], [2, 3], [4]], 2)

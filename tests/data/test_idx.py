@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from suffice import InputError
-from suffice.data import load_images, read_idx, read_idx_images
+from suffice.data import load_samples, read_idx, read_idx_images
 
 PIXELS = np.arange(60, dtype=np.uint8).reshape(5, 3, 4)
 LABELS = np.array([0, 2, 1, 0, 2], dtype=np.uint8)
@@ -45,8 +45,8 @@ def test_images_come_with_the_labels_beside_them(tmp_path, suffix):
     for images in (
         read_idx_images(file),
         read_idx_images(tmp_path),
-        load_images(str(file)),
-        load_images(str(tmp_path)),
+        load_samples(str(file)),
+        load_samples(str(tmp_path)),
     ):
         assert images.labels.tolist() == LABELS.tolist()
         assert images.labels.dtype == np.int64

@@ -23,7 +23,7 @@ from transformers import AutoImageProcessor, ViTForImageClassification
 
 import suffice
 from suffice.cli.main import commands as application
-from suffice.data import ImageFolder, load_images
+from suffice.data import ImageFolder, load_samples
 from suffice.results import OnlineBatch, Recording
 
 NOT_RUN = {
@@ -129,7 +129,7 @@ def _recording() -> Recording:
 
 
 def _write_images(folder: Path) -> None:
-    digits = load_images("builtin:digits")
+    digits = load_samples("builtin:digits")
     for row in range(600):
         part = ("images", "others", "validation-images")[row % 3]
         target = folder / part / str(digits.labels[row])

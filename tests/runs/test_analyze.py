@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification, ViTConfig
 
 import suffice
 from suffice.configuration import AnalyzeConfig, read_configuration
-from suffice.data import load_images, read_texts
+from suffice.data import load_samples, read_texts
 from suffice.errors import InputError, InputWarning
 from suffice.models import load_image_classifier
 from suffice.runs.analyze import analyze
@@ -33,7 +33,7 @@ def run(folder, **values):
 def image_folder(tmp_path_factory):
     """60 digits of three classes, as PNG and JPEG files in one sub-folder a class."""
     root = tmp_path_factory.mktemp("images")
-    digits = load_images("builtin:digits")
+    digits = load_samples("builtin:digits")
     for label in range(3):
         (root / f"digit {label}").mkdir()
         for count, row in enumerate(np.flatnonzero(digits.labels == label)[:20]):
@@ -102,7 +102,7 @@ def test_peft_folder_is_measured_on_its_adapter(tmp_path, image_folder, hugging_
     result = run(tmp_path / "run", model=str(tmp_path / "adapter"), data=str(image_folder))
     trainable = sum(parameter.numel() for parameter in wrapped.parameters() if parameter.requires_grad)
     assert result.problem.moving_parameters == trainable
-    loaded = load_image_classifier(str(tmp_path / "adapter"), load_images(str(image_folder)).classes).model
+    loaded = load_image_classifier(str(tmp_path / "adapter"), load_samples(str(image_folder)).classes).model
     pixels = torch.randn(2, 3, 16, 16)
     torch.testing.assert_close(loaded(pixels).logits, wrapped.eval()(pixel_values=pixels).logits)
 

@@ -88,7 +88,7 @@ def test_sets_are_read_from_lists_and_with_a_delimiter(tagged):
             NUMBERS,
             "line 3 of .*: the label 'two' is no finite number: --task regression",
         ),
-        ("text,label\nx,1\ny,nan\nz,inf\n", NUMBERS, "the label 'nan' is no finite number, nor are those of 1 more"),
+        ("text,label\nx,1\ny,-inf\nz,inf\n", NUMBERS, "the label '-inf' is no finite number, nor are those of 1 more"),
         ("text,label\nx,1\ny,1.0\nz,1\n", NUMBERS, "all labels are 1: there is nothing to learn"),
         ("text,label\nx,a\ny,b\nz,a\n", SETS, r"no label has '\|' in it.*--label-delimiter"),
         ("text,label\nx,a|\ny,a\nz,a\n", SETS, "labels: 'a'; at least two are needed"),

@@ -92,7 +92,7 @@ def over_seeds(
 
     Example:
         >>> found = over_seeds(np.array([[0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0]]))
-        >>> found.value, found.low < 0.5 < found.high
+        >>> found.value, 0.4 < found.low < 0.75 < found.high
         (0.75, True)
     """
     seeds, samples = values.shape
