@@ -75,11 +75,12 @@ def over_seeds(
     samples, and the variance :math:`\sigma^2` of what neither explains, the half width is
 
     .. math::
-        \sqrt{t^2 \frac{\mathrm{Var}(a)}{S} + z^2 \Big( \mathrm{SE}(m)^2 - \frac{\sigma^2}{S n} \Big)}
+        \sqrt{z^2\, \mathrm{SE}(m)^2
+            + t^2 \max\Big( \frac{\mathrm{Var}(a)}{S} - \frac{\sigma^2}{S n}, 0 \Big)}
 
     with t of Student's distribution and z of the normal one; :math:`\mathrm{SE}(m)` counts those of a group as one
-    observation. The last term is in both of the others. With one seed the first is unknown and left out, so that the
-    interval is too narrow.
+    observation. What neither explains is in the first term already. With one seed the second is unknown and left out,
+    so that the interval is too narrow.
 
     Source: the two-way layout with random effects, S. Searle, G. Casella, C. McCulloch, "Variance Components", 1992,
     chapter 4.
@@ -101,10 +102,11 @@ def over_seeds(
     sampling = standard_error(of_samples, groups) ** 2
     if is_share and mean in (0, 1):
         sampling = (samples + 1) / (samples + 2) ** 3
-    between = 0.0
+    between, t = 0.0, 0.0
     if seeds > 1:
-        between = float(student.ppf((1 + CONFIDENCE) / 2, seeds - 1)) ** 2 * float(of_seeds.var(ddof=1)) / seeds
+        t = float(student.ppf((1 + CONFIDENCE) / 2, seeds - 1))
         rest = values - of_seeds[:, None] - of_samples + mean
-        sampling -= float(np.square(rest).sum()) / ((seeds - 1) * (samples - 1)) / (seeds * samples)
-    half = math.sqrt(between + NORMAL**2 * max(sampling, 0.0))
+        unexplained = float(np.square(rest).sum()) / ((seeds - 1) * (samples - 1))
+        between = max(0.0, float(of_seeds.var(ddof=1)) / seeds - unexplained / (seeds * samples))
+    half = math.sqrt(NORMAL**2 * sampling + t**2 * between)
     return Estimate(value=mean, low=mean - half, high=mean + half)
