@@ -39,8 +39,8 @@ COMMANDS = {
 PIECES = ("**/*.zarr/c/**/*", "cells/*-*", "surfaces/*.json", "trainings/**/*", "moments/**/*", "fine_tuning.pt")
 """Files that are work which a repeated command takes up."""
 
-TIMES = {"seconds", "seconds_saved"}
-"""Fields of a result that are no part of the answer."""
+TIMES = {"seconds", "seconds_saved", "checksum"}
+"""Fields of a result that are no part of the answer, and the hash of all of it."""
 
 PATIENCE = 30.0
 """Seconds within which the workers of a killed driver must have ended."""

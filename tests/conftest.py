@@ -53,6 +53,7 @@ def type_checked(function):
 
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never ask the hub
+os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # as the engine has it; Ray reads it when it is imported
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the cores are shared by the workers
 install_import_hook("suffice", f"{__name__}.type_checked")

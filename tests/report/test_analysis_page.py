@@ -1,6 +1,7 @@
 """The report of ``suffice analyze`` in a real browser, without a network."""
 
 import json
+import math
 
 import analysis_results
 import pytest
@@ -154,3 +155,15 @@ def test_metrics_of_numbers_and_sets_are_told_and_are_rows():
 def _rows(result):
     (table,) = [block for block in analysis_page(result).blocks if getattr(block, "name", "") == "numbers"]
     return table.rows
+
+
+def test_a_model_that_guesses_is_no_confident_answer_and_is_to_be_trained():
+    problem = analysis_results.result().problem.model_dump() | {"held_out_samples": 100}
+    chance = {"held_out_accuracy": 1 / problem["classes"], "held_out_loss": math.log(problem["classes"])}
+    learned = {"held_out_accuracy": 0.9, "held_out_loss": 0.3}
+    guessing, sound = (analysis_answer(analysis_results.result(problem=problem | of)) for of in (chance, learned))
+    assert sound.confidence != "low"
+    assert guessing.confidence == "low"
+    assert guessing.why.startswith("the model hardly beats guessing: 10.0% of the samples set aside are right")
+    assert guessing.next_steps[0].startswith("Train the model first")
+    assert "guess" not in " ".join([sound.why, *sound.next_steps])

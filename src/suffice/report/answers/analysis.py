@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from suffice.configuration import ForecastConfig, ModelConfig
-from suffice.report.answers.answer import Answer, lowered
+from suffice.report.answers.answer import MOST_STEPS, Answer, lowered
 from suffice.report.answers.commands import in_shell
 from suffice.report.answers.words import rounded
 from suffice.results import AnalysisResult, SufficientSize, Trust, Word
@@ -27,7 +27,7 @@ def analysis_answer(result: AnalysisResult) -> Answer:
     trust, tolerance = _trust(result, remaining), percent(remaining.tolerance)
     if remaining.size is None or remaining.low is None:
         more = [ABOUT, *_held_out(result)]
-        return Answer(remaining.explanation, trust.word, trust.reason, more, list(_next_steps(result)))
+        return Answer(remaining.explanation, trust.word, trust.reason, more, list(_next_steps(result))[:MOST_STEPS])
     within = within_of(result)
     size = rounded(remaining.size)
     if within is None:
@@ -50,7 +50,7 @@ def analysis_answer(result: AnalysisResult) -> Answer:
         trust.word,
         trust.reason,
         [f"{result.confidence:.0%} interval of the {size:,}: {ends}. {ABOUT}", *_held_out(result)],
-        list(_next_steps(result)),
+        list(_next_steps(result))[:MOST_STEPS],
     )
 
 
