@@ -143,12 +143,12 @@ def _pairs(path: Path, held: dict[str, np.ndarray], names: list[str]) -> dict[st
         role, split = _role(name) or ("", "")
         other = found.setdefault(split, {}).setdefault(role, name)
         if other != name:
-            raise InputError(f"{path}: {other} and {name} could both hold the {role}; leave one out")
+            raise InputError(f"{path}: {_named(other)} and {_named(name)} could both hold the {role}; leave one out")
     whole = {split: (of["contents"], of["labels"]) for split, of in found.items() if len(of) == 2}
     if not whole:
         raise InputError(
-            f"{path}: has {', '.join(names[:10]) or 'nothing'}; it needs images and labels, or x and y, or these for "
-            "each split, such as x_train and y_train"
+            f"{path}: has {', '.join(map(_named, names[:10])) or 'nothing'}; it needs images and labels, or x and y, or "
+            "these for each split, such as x_train and y_train"
         )
     return {"": whole[""]} if "" in whole else whole
 
@@ -196,3 +196,8 @@ def _labels(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "iuUb":
         raise InputError(f"{path}: {name} holds {array.dtype}; labels are whole numbers or texts")
     return array.astype(np.str_)
+
+
+def _named(array: str) -> str:
+    """The name of an array, on one line whatever is in it."""
+    return array if array.isprintable() else repr(array)
