@@ -147,8 +147,8 @@ def _pairs(path: Path, held: dict[str, np.ndarray], names: list[str]) -> dict[st
     whole = {split: (of["contents"], of["labels"]) for split, of in found.items() if len(of) == 2}
     if not whole:
         raise InputError(
-            f"{path}: has {', '.join(map(_named, names[:10])) or 'nothing'}; it needs images and labels, or x and y, or "
-            "these for each split, such as x_train and y_train"
+            f"{path}: has {', '.join(map(_named, names[:10])) or 'nothing'}; it needs images and labels, or x and y, "
+            "or these for each split, such as x_train and y_train"
         )
     return {"": whole[""]} if "" in whole else whole
 
