@@ -1,5 +1,7 @@
 """Samples that come in groups: the slope counts that those of one resemble each other."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,6 +72,16 @@ def test_the_design_effect_of_equal_samples_is_their_number(copies, seed):
     assert design_effect(head, head.outputs, of, seed=seed) == pytest.approx(copies, rel=0.25)
     # where copies count as one sample, groups of copies alone are no groups
     assert design_effect(head, head.outputs, of, contents=of, seed=seed) == pytest.approx(1, abs=1e-9)
+
+
+def test_random_traces_are_near_the_exact_ones(monkeypatch):
+    x, y, of = drawn(np.random.default_rng(3), 200, "cross_entropy")
+    head = fit_head(x, CrossEntropy(y, 2), 2, PENALTY)
+    exact = design_effect(head, head.outputs, of)
+    assert exact > 1.2
+    monkeypatch.setattr(sys.modules["suffice.forecasting.slopes.design_effect"], "EXACT", 0)
+    drawn_ones = [design_effect(head, head.outputs, of, seed=seed) for seed in range(12)]
+    assert np.mean(drawn_ones) == pytest.approx(exact, rel=0.1)
 
 
 @given(st.integers(0, 1000))

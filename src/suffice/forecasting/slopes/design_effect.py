@@ -55,7 +55,7 @@ def design_effect(
     """
     residuals = head.loss.at(outputs).residuals
     if head.weights.size <= EXACT and head.weights.size * len(residuals) <= MOST:
-        return max(1.0, _exact(head, residuals, groups) / _exact(head, residuals, contents))
+        return max(1.0, _exact(head, residuals, groups, contents))
     random, count = np.random.default_rng(seed), draws(head)
     signs = random.choice([-1.0, 1.0], (count, len(residuals)))
     together = excess(head, head.solve(_gradients(head, residuals, signs, groups), SOLVED)).mean()
@@ -63,20 +63,27 @@ def design_effect(
     return max(1.0, float(together / apart))
 
 
-def _exact(head: Head, residuals: Float64[np.ndarray, "samples outputs"], groups: Groups | None) -> float:
-    """Tr(H^-1 H_0 H^-1 C_G), from the gradient of each group."""
-    basis = np.eye(head.weights.size).reshape(-1, *head.weights.shape)
-    changes = head.solve(basis, SOLVED)
+def _exact(
+    head: Head,
+    residuals: Float64[np.ndarray, "samples outputs"],
+    groups: Groups,
+    contents: Groups | None,
+) -> float:
+    """The ratio of both traces, from the gradient of each sample."""
+    changes = head.solve(np.eye(head.weights.size).reshape(-1, *head.weights.shape), SOLVED)
     of_pairs = np.tensordot(changes, head.curvature(changes), ((-2, -1), (-2, -1)))
     gradients = (head.features[:, :, None] * residuals[:, None, :]).reshape(len(residuals), -1)
     gradients = gradients - gradients.mean(0)
-    if groups is not None:
-        _, group = np.unique(groups, return_inverse=True)
-        sums = np.zeros((int(group.max()) + 1, gradients.shape[1]))
-        np.add.at(sums, group, gradients)
-        gradients = sums
-    count = len(gradients)
-    return float(((gradients @ of_pairs) * gradients).sum()) / len(residuals) * count / (count - 1)
+
+    def trace(together: Groups | None) -> float:
+        sums = gradients
+        if together is not None:
+            _, group = np.unique(together, return_inverse=True)
+            sums = np.zeros((int(group.max()) + 1, gradients.shape[1]))
+            np.add.at(sums, group, gradients)
+        return float(((sums @ of_pairs) * sums).sum()) * len(sums) / (len(sums) - 1)
+
+    return trace(groups) / trace(contents)
 
 
 def _gradients(
