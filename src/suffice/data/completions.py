@@ -65,10 +65,10 @@ class Columns:
     def __post_init__(self) -> None:
         if (self.prompt is None) != (self.completion is None):
             given, lacks = ("prompt", "completion") if self.completion is None else ("completion", "prompt")
-            raise InputError(f"--{given}-column goes with --{lacks}-column: give both")
+            raise InputError(f"Columns({given}=...) goes with {lacks}=...: give both")
         kinds = [name for name in ("text", "prompt", "messages") if getattr(self, name) is not None]
         if len(kinds) > 1:
-            raise InputError(f"{' and '.join(f'--{name}-column' for name in kinds)} exclude each other: give one")
+            raise InputError(f"Columns(...): {' and '.join(f'{name}=' for name in kinds)} exclude each other: give one")
 
 
 BY_NAME = Columns()
@@ -195,7 +195,7 @@ def _chosen(table: Table, columns: Columns) -> tuple[Kind, dict[str, str]]:
     listed = ", ".join(map(repr, there[:10])) or "none"
     raise InputError(
         f"{table.path}: has no columns 'prompt' and 'completion', 'question' and 'answer', 'messages' or 'text'; there "
-        f"are {listed}; give --prompt-column and --completion-column, --messages-column or --text-column"
+        f"are {listed}; give Columns(prompt=..., completion=...), Columns(messages=...) or Columns(text=...)"
     )
 
 

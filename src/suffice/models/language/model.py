@@ -185,11 +185,11 @@ def _end(source: str, tokenizer: Any, asked: str | None) -> int:
     if asked is not None:
         found = tokenizer.convert_tokens_to_ids(asked)
         if found is None or found == tokenizer.unk_token_id:
-            raise InputError(f"{source}: the tokenizer has no token {asked!r}: give one of its tokens as --eos-token")
+            raise InputError(f"{source}: the tokenizer has no token {asked!r}: give one of its tokens as end=")
         return int(found)
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"{source}: the tokenizer names no end-of-text token: give one of its tokens as --eos-token, or add "
+            f"{source}: the tokenizer names no end-of-text token: give one of its tokens as end=, or add "
             "eos_token to tokenizer_config.json"
         )
     return int(tokenizer.eos_token_id)
