@@ -72,7 +72,8 @@ def test_the_slopes_are_those_of_dense_matrices_and_add_up_to_the_noise_within_c
     assert abs((values * (counts - 1) / counts**2).sum() * samples - of_noise) < 4 * error
 
 
-@pytest.mark.parametrize("l2", [0.002, pytest.param(0.6, marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("l2", [0.002, 0.6])
 def test_more_of_one_class_brings_ridge_regression_what_weighted_retrainings_say(l2):
     """Classes of unequal shares, inputs and noise; of one at a time there are twice as many, tested exactly."""
     counts, noises, retrainings = np.array([60, 120, 240]), np.array([2.0, 1.0, 0.5]), 6000
