@@ -3,18 +3,24 @@
 Run as ``python benchmarks/ranks.py [--samples 192] [--repeats 3]``: products of the Hessian of a small transformer with
 one vector, by one rank and by two, each of one thread, begun by ``torchrun`` in turn; the best time of each. The bits
 of the products are compared first. Graphs are built anew for each product, as for a model whose graphs do not fit.
+
+The same by two processes of `suffice.engine.Workers`, which pass vectors and sums through files, as tasks do.
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import numpy as np
 import torch
 from environment import save
 from torch import nn
@@ -22,7 +28,8 @@ from torch import nn
 from suffice import Problem
 from suffice.curvature import Hessian
 from suffice.digest import digest
-from suffice.engine import Ranks
+from suffice.engine import Ranks, Workers
+from suffice.storage import atomic_write
 
 BATCH, WIDTH, TOKENS = 16, 128, 32
 
@@ -50,6 +57,41 @@ def of_rank(samples: int) -> None:
             print(json.dumps({"seconds": seconds, "product": digest(product), "parameters": len(vector)}))
 
 
+@functools.lru_cache(maxsize=1)
+def kept(samples: int) -> Hessian:
+    """The operator of a worker, from task to task."""
+    return Hessian(problem_of(samples), batch_size=BATCH, memory=0)
+
+
+def of_worker(folder: str, samples: int, rank: int) -> None:
+    """Every second batch, each sum in a file."""
+    hessian, rows = kept(samples), torch.from_numpy(np.load(f"{folder}/vector.npy"))[None]
+    for chunk in range(rank, -(-samples // BATCH), 2):
+        part = torch.zeros(rows.shape, dtype=torch.float64)
+        positions = np.arange(chunk * BATCH, min((chunk + 1) * BATCH, samples))
+        hessian._graphs.add(part, rows, positions, hessian.names)
+        with atomic_write(Path(folder, f"{chunk}.npy")) as file:
+            np.save(file, part.numpy())
+
+
+def by_workers(samples: int) -> dict[str, Any]:
+    """What `of_rank` finds, by two workers."""
+    hessian = kept(samples)
+    vector, seconds = torch.ones(hessian.shape[0]), []
+    total = torch.zeros(len(vector), dtype=torch.float64)
+    with tempfile.TemporaryDirectory() as folder, Workers(2, 1) as workers:
+        for _ in range(4):
+            began = time.perf_counter()
+            with atomic_write(Path(folder, "vector.npy")) as file:
+                np.save(file, vector.numpy())
+            workers.run(functools.partial(of_worker, folder, samples), range(2))
+            total.zero_()
+            for chunk in range(-(-samples // BATCH)):
+                total += torch.from_numpy(np.load(f"{folder}/{chunk}.npy"))[0]
+            seconds.append(time.perf_counter() - began)
+    return {"seconds": seconds[1:], "product": digest((total / samples).float()), "parameters": len(vector)}
+
+
 def launched(ranks: int, samples: int) -> dict[str, Any]:
     """What rank 0 found."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
@@ -59,7 +101,7 @@ def launched(ranks: int, samples: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """One rank and two, in turn."""
+    """All sides, in turn."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--samples", type=int, default=192)
     arguments.add_argument("--repeats", type=int, default=3)
@@ -68,10 +110,12 @@ def main() -> None:
     if asked.rank:
         of_rank(asked.samples)
         return
-    found: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+    torch.set_num_threads(1)
+    found: dict[str, list[dict[str, Any]]] = {"one rank": [], "two ranks": [], "two workers": []}
     for _ in range(asked.repeats):
-        for ranks, of_ranks in found.items():
-            of_ranks.append(launched(ranks, asked.samples))
+        found["one rank"].append(launched(1, asked.samples))
+        found["two ranks"].append(launched(2, asked.samples))
+        found["two workers"].append(by_workers(asked.samples))
     products = {str(one["product"]) for of_ranks in found.values() for one in of_ranks}
     assert len(products) == 1, "the bits depend on the number of ranks"
     seconds = {ranks: [one["seconds"] for one in of_ranks] for ranks, of_ranks in found.items()}
@@ -81,10 +125,11 @@ def main() -> None:
         {
             "samples": asked.samples,
             "batches": -(-asked.samples // BATCH),
-            "parameters": found[1][0]["parameters"],
+            "parameters": found["one rank"][0]["parameters"],
             "same_bits": True,
-            "seconds_by_ranks": {str(ranks): runs for ranks, runs in seconds.items()},
-            "two_ranks_over_one": best[1] / best[2],
+            "seconds": seconds,
+            "two_ranks_over_one": best["one rank"] / best["two ranks"],
+            "two_workers_over_one_rank": best["one rank"] / best["two workers"],
             "load_average": os.getloadavg()[0],
         },
     )
