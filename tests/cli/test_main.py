@@ -31,7 +31,7 @@ KEYS = {
     "curvature": set(CurvatureConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},
     "hessian": set(HessianConfig.model_fields) - WRITTEN | {"out", "config"},
     "study": set(StudyConfig.model_fields) - {"model", "data", *NO_FLAGS} | {*SHARED_OUT, "out", "config"},
-    "forecast": set(ForecastConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},
+    "forecast": set(ForecastConfig.model_fields) - {"model", "data", *WRITTEN} | {*SHARED_OUT, "out", "config"},
     "curve": set(CurveConfig.model_fields) - {"scores", *WRITTEN} | {"out", "config"},
 }
 

@@ -3,5 +3,6 @@
 from suffice.engine.cluster import RayCluster
 from suffice.engine.device import choose_device
 from suffice.engine.processes import Workers
+from suffice.engine.ranks import Ranks
 
-__all__ = ["RayCluster", "Workers", "choose_device"]
+__all__ = ["Ranks", "RayCluster", "Workers", "choose_device"]

@@ -52,6 +52,9 @@ class Workers:
             in processes of their own, such as those of joblib's loky, Dask, mpi4py and `RayCluster`. It is called
             again where an executor breaks. By default, processes of this machine.
 
+    Attributes:
+        count: as given.
+
     Example:
         >>> with Workers(count=1, threads=1) as workers:
         ...     workers.run(print, ["one", "two"])
@@ -60,7 +63,7 @@ class Workers:
     """
 
     def __init__(self, count: int, threads: int, begin: Callable[[], Executor] | None = None) -> None:
-        self._count = count
+        self.count = count
         self._threads = threads
         self._begin = begin
         self._executor: Executor | None = None
@@ -102,7 +105,7 @@ class Workers:
             InputError: a task lost its worker `TRIES` times, as happens where memory is short. What a call raises comes
                 through, and what the calls warn of is warned of here, each once.
         """
-        if (self._begin is None and self._count == 1) or not tasks:
+        if (self._begin is None and self.count == 1) or not tasks:
             self._run_here(call, tasks, done)
             return
         waiting, tries, told = deque(range(len(tasks))), Counter[int](), set[Told]()
@@ -110,7 +113,7 @@ class Workers:
         ended: SimpleQueue[Future[list[Told]]] = SimpleQueue()
         clock = _Clock(lambda index: cost(tasks[index]), lambda index, *seconds: slow(tasks[index], *seconds))
         while waiting or running:
-            while waiting and len(running) < self._count:
+            while waiting and len(running) < self.count:
                 index = waiting.popleft()
                 tries[index] += 1
                 clock.start(index)
@@ -165,7 +168,7 @@ class Workers:
             return broken
 
     def _local(self) -> Executor:
-        return ProcessPoolExecutor(self._count, multiprocessing.get_context("spawn"), _prepare)
+        return ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), _prepare)
 
     def _run_here(self, call: Callable[[T], None], tasks: Sequence[T], done: Callable[[T], None]) -> None:
         before = torch.get_num_threads()

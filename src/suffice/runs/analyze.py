@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
@@ -36,6 +35,7 @@ from suffice.runs.curvature import spectrum_and_gaps
 from suffice.runs.folder import Opened, open_folder, refuse_changed, write_result
 from suffice.runs.held_out import held_out_metrics
 from suffice.runs.watch import SILENT, Watch, counted, duration
+from suffice.runs.workers import workers_of
 from suffice.software import versions
 from suffice.storage import Pieces
 from suffice.training.order import between_groups, together
@@ -79,18 +79,10 @@ def analyze(
         >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
         (48, 12, 'remaining')
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"workers = {workers}: must be at least 1")
-    threads = torch.get_num_threads()
-    room = 1 if cluster is None else cluster.capacity(threads)
-    count = workers or room
-    begin = None if cluster is None else functools.partial(cluster.executor, threads)
+    processes = workers_of(workers, cluster)
     samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)
-    with (
-        open_folder(out, config, contents, overwrite, free=DRAWN) as run,
-        Workers(count, threads, begin) as processes,
-    ):
+    with open_folder(out, config, contents, overwrite, free=DRAWN) as run, processes as shared:
         if not run.resumed:
             read_all(samples, problems.rows, watch)
             if unseen is not None and problems.held_out is not None:
@@ -99,7 +91,6 @@ def analyze(
         if config.method is not None:
             train(config, problems.at_hand, classifier, run.path / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
-        shared = processes if count > 1 or cluster is not None else None
         ledger = _record(problems.at_hand, probes, run.path / "ledger", config, contents, watch, shared)
         held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
