@@ -15,7 +15,7 @@ from torch import Tensor
 
 from suffice.configuration import AnalyzeConfig, CurvatureConfig, MeasuredConfig
 from suffice.data import LabelledSamples, groups_of
-from suffice.engine import RayCluster, Workers
+from suffice.engine import RayCluster, Workers, lost_gpu
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, record_shard, root_mean_square
 from suffice.landscape.convergence import CRITERIA, bounded
@@ -35,6 +35,7 @@ from suffice.runs.classified import load, problem_of, read_all, taken_rows, trai
 from suffice.runs.curvature import spectrum_and_gaps
 from suffice.runs.folder import Opened, open_folder, refuse_changed, write_result
 from suffice.runs.held_out import held_out_metrics
+from suffice.runs.log import logged, note
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.software import versions
 from suffice.storage import Pieces
@@ -79,6 +80,7 @@ def analyze(
         >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
         (48, 12, 'remaining')
     """
+    watch = logged(watch)
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
     threads = torch.get_num_threads()
@@ -168,6 +170,8 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
             batch = problem.batch(slice(0, min(fastest_batch_size(problem), len(problem))))
             problem.losses(batch)  # the first run is slower than the others
         except RuntimeError as error:
+            if lost_gpu(error) is not None:
+                raise
             raise InputError(
                 f"{config.model} cannot take {config.data} ({error}); for images, see --image-size"
             ) from error
@@ -210,10 +214,15 @@ def _record(
                     f"took about {duration(expected)}."
                 )
 
-            if workers is not None:
-                workers.run(call, [(rows.start, rows.stop) for rows in shards], done, slow)
+            def took(shard: tuple[int, int], seconds: float, worker: str) -> None:
+                note("task", f"{store.name}: samples {shard[0]:,} to {shard[1] - 1:,}", seconds=seconds, worker=worker)
 
-        return record(problem, probes, store, config.batch_size, progress, None if workers is None else elsewhere)
+            if workers is not None:
+                workers.run(call, [(rows.start, rows.stop) for rows in shards], done, slow, took=took)
+
+        ledger = record(problem, probes, store, config.batch_size, progress, None if workers is None else elsewhere)
+    note("measured", store.name, batch_size=ledger.batch_size, samples=len(problem), probes=len(probes))
+    return ledger
 
 
 @functools.lru_cache(maxsize=1)

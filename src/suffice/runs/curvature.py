@@ -43,6 +43,7 @@ from suffice.results import (
 )
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.folder import open_folder, write_result
+from suffice.runs.log import logged
 from suffice.runs.watch import SILENT, Watch, duration
 from suffice.software import versions
 from suffice.storage import Pieces
@@ -91,6 +92,7 @@ def measure_curvature(
         >>> result.moving_parameters, len(result.spectrum.eigenvalues), result.gaps.sizes
         (650, 2, [1, 29])
     """
+    watch = logged(watch)
     samples, classifier, _, contents = load(config, watch)
     rows = taken_rows(config, len(samples))
     notes = list(classifier.notes)

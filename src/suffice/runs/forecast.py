@@ -42,6 +42,7 @@ from suffice.results import (
 )
 from suffice.runs.evidence import measure_trained
 from suffice.runs.folder import open_folder, write_result
+from suffice.runs.log import logged
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
@@ -114,6 +115,7 @@ def forecast_and_evidence(
         is_told: whether it has been told of the samples.
     """
     task, learners = prepare(config, folder_to_write(out, overwrite), SILENT if is_told else watch)
+    watch = logged(watch)
     with open_folder(out, config, learners.contents(), overwrite, free=FREE) as run:
         if not (run.path / RESULT).exists():
             _check_apart(task)

@@ -13,6 +13,7 @@ from suffice.engine import RayCluster, Workers, choose_device
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
 from suffice.runs.folder import open_folder, refuse_changed, write_result
+from suffice.runs.log import logged, note
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.state import plan
 from suffice.runs.summary import summary_of, tell
@@ -76,6 +77,7 @@ def study(
         >>> len(result.study.cells), list(result.study.curves), result.study.curves["head"].sizes
         (2, ['head'], [20, 100])
     """
+    watch = logged(watch)
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
     room = _room(config, cluster)
@@ -206,6 +208,7 @@ class _Work:
                             functools.partial(self._advance, progress),
                             functools.partial(_tell_slow, watch),
                             self._seconds,
+                            _note_task,
                         )
 
     def do(self, step: _Step) -> None:
@@ -380,6 +383,10 @@ def _short(result: StudyResult) -> StudyResult:
 
 def _tell_slow(watch: Watch, step: _Step, seconds: float, expected: float) -> None:
     watch.say(f"Slow: the {step} has run for {duration(seconds)}; others like it took about {duration(expected)}.")
+
+
+def _note_task(step: _Step, seconds: float, worker: str) -> None:
+    note("task", str(step), seconds=seconds, worker=worker)
 
 
 def _diverged(cells: Sequence[Cell]) -> list[str]:

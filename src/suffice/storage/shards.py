@@ -151,7 +151,8 @@ class RowShards:
         faults = self._faults()
         for rows, fault in faults:
             if fault != MISSING:
-                warnings.warn(f"{self._name(rows)} {fault}: it is computed again", InputWarning, stacklevel=2)
+                words = f"{self._name(rows)} {fault}: it is computed again"
+                warnings.warn(InputWarning(words, event="damaged"), stacklevel=2)
         return [rows for rows, _ in faults]
 
     def written(self) -> int:
