@@ -149,11 +149,11 @@ class Workers:
             if lost:
                 continue
             answer = future.result()
-            for warning, *place in answer.told:
-                same = (str(warning), type(warning), *place)
+            for warning, file, line in answer.told:
+                same = (str(warning), type(warning), file, line)
                 if same not in told:
                     told.add(same)
-                    warnings.warn_explicit(warning, type(warning), *place)
+                    warnings.warn_explicit(warning, type(warning), file, line)
             index = running.pop(future)
             clock.stop(index)
             took(tasks[index], answer.seconds, answer.worker)
@@ -276,7 +276,7 @@ def _call(threads: int, call: Callable[[T], None], task: T) -> Ended:
                 raise
             lost = LostGPUError(f"{_worker()}: {words}")
             raise lost from error
-    told = [(_sendable(one.message), one.filename, one.lineno) for one in caught]
+    told = [(_sendable(one.message, one.category), one.filename, one.lineno) for one in caught]
     return Ended(_worker(), time.monotonic() - began, told)
 
 
@@ -284,11 +284,13 @@ def _worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _sendable(warning: Warning | str) -> Warning:
+def _sendable(warning: Warning | str, category: type[Warning]) -> Warning:
     """A warning of a category that every process knows: those of a checkpoint's own code cannot be sent."""
     if type(warning) is InputWarning:
         return warning
-    kind = next(kind for kind in type(warning).__mro__ if kind is InputWarning or kind.__module__ == "builtins")
+    kind: type[Warning] = next(
+        kind for kind in category.__mro__ if kind is InputWarning or kind.__module__ == "builtins"
+    )
     return kind(str(warning))
 
 

@@ -33,6 +33,7 @@ from suffice.results import (
 )
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.curvature import spectrum_and_gaps
+from suffice.runs.estimate import in_parallel
 from suffice.runs.folder import Opened, open_folder, refuse_changed, write_result
 from suffice.runs.held_out import held_out_metrics
 from suffice.runs.log import logged, note
@@ -97,7 +98,7 @@ def analyze(
             read_all(samples, problems.rows, watch)
             if unseen is not None and problems.held_out is not None:
                 read_all(unseen, np.arange(len(unseen)), watch)
-        _announce(config, problems, watch)
+        _announce(config, problems, watch, count, cluster is None)
         if config.method is not None:
             train(config, problems.at_hand, classifier, run.path / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
@@ -161,7 +162,7 @@ def _problems(
     )
 
 
-def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
+def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch, workers: int, is_here: bool) -> None:
     """Announces the work and how long it should take, from the time of one batch."""
     problem = problems.at_hand
     held_out = 0 if problems.held_out is None else len(problems.held_out)
@@ -184,9 +185,10 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
     train = (
         "" if config.method is None else f"{counted(config.epochs, 'epoch')} of fine-tuning ({config.method}), then "
     )
+    shared = in_parallel(forward * measured, workers, torch.get_num_threads(), is_here)
     watch.say(
         f"{len(problem):,} samples and {held_out:,} held out: {train}{measured:,} losses at {1 + config.probes} points "
-        f"of the loss surface; about {duration(forward * (measured + trained))}."
+        f"of the loss surface; about {duration(forward * trained + shared)}."
     )
 
 

@@ -12,6 +12,7 @@ from suffice.configuration import StudyConfig
 from suffice.engine import RayCluster, Workers, choose_device
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
+from suffice.runs.estimate import in_parallel
 from suffice.runs.folder import open_folder, refuse_changed, write_result
 from suffice.runs.log import logged, note
 from suffice.runs.replacement import folder_to_write
@@ -36,9 +37,6 @@ from suffice.training import ALL, Learners, Rows, Series, training_of
 
 STEP = 5e-4
 """About the seconds of a training step without the model."""
-
-START = 8
-"""About the seconds to start workers."""
 
 
 def study(
@@ -127,6 +125,7 @@ class _Work:
         self.samples = StudySamples(config)
         self.learners = Learners(config, self.samples.tasks, out)
         self.identity = ""
+        self._workers = 1
         self.series = [
             Series(task, method, seed)
             for task in self.samples.tasks
@@ -190,7 +189,9 @@ class _Work:
             },
         )
         steps = [*shards, *cells, *surfaces]
-        seconds = sum(map(self._seconds, steps)) / workers + START * (workers > 1)
+        self._workers = workers
+        alone = sum(map(self._seconds, steps))
+        seconds = in_parallel(alone, workers, self.config.threads, is_here=cluster is None) if steps else alone
         at_most = "" if self.config.patience is None else "at most "
         watch.say(
             f"{counted(len(cells), 'training')} and {counted(len(surfaces), 'loss surface')} to measure, in "
@@ -329,17 +330,20 @@ class _Work:
         forward = self.learners.forward_seconds("full" if step.kind == "features" else method, config.threads)
         if step.kind == "features":
             return forward * (step.rows[1] - step.rows[0])
+        # one process keeps the model of a series from size to size; of several, each may get another series
+        sizes_of_load = len(self.samples.sizes[step.series.task]) if self._workers == 1 else 1
+        load = self.learners.load_seconds(config.threads) / sizes_of_load
         if step.kind == "cell":
             measured = step.size + len(task.parts.validation) + len(task.parts.test)
             training = training_of(config, config.of_method(method), step.series)
             # a training step costs about three forward passes
             trained = 3 * training.samples_run(step.size)
-            return forward * (trained + measured) + STEP * training.steps_run(step.size)
+            return load + forward * (trained + measured) + STEP * training.steps_run(step.size)
         sizes = self._surface_sizes(step.series.task)
         measured = (config.probes + 1 + len(sizes)) * (sizes[-1] + len(task.parts.validation))
         if self._has_plane(step.series):
             measured += config.surface_points**2 * sizes[-1]
-        return forward * (measured + 3 * (sizes[-1] + sum(sizes))) + STEP
+        return load + forward * (measured + 3 * (sizes[-1] + sum(sizes))) + STEP
 
     def _milliseconds(self, step: _Step) -> int:
         """What a step counts on a display, which tells the time that is left from what the others took."""

@@ -133,26 +133,32 @@ class Learners:
         """About what a sample takes in a forward pass through the part that a method moves."""
         if method == "head":
             return 0.0
-        seconds, layers = self._tried(threads)
+        seconds, layers, _ = self._tried(threads)
         return seconds * min(1.0, (last_layers(method) or layers) / layers)
 
-    def _try(self, threads: int) -> tuple[float, int]:
-        """Seconds that a sample takes in the whole model, and its layers."""
+    def load_seconds(self, threads: int) -> float:
+        """About how long it takes to load the model."""
+        return self._tried(threads)[2]
+
+    def _try(self, threads: int) -> tuple[float, int, float]:
+        """Seconds that a sample takes in the whole model, its layers, and the seconds to load it."""
         task = self._tasks[ALL]
+        start = time.perf_counter()
         classifier, model = self._adapted(task, "full", self._config.seed)
+        load = time.perf_counter() - start
         problem = _problem(classifier, model, task, task.parts.pool[:TRIED])
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
             with problem.measuring():
                 seconds = []
-                for _ in range(3):  # the first run is slower than the others, and other work may disturb one
+                for _ in range(3):  # the first run is slower, and other work may disturb one
                     start = time.perf_counter()
                     problem.losses(problem.batch(slice(None)))
                     seconds.append(time.perf_counter() - start)
         finally:
             torch.set_num_threads(before)
-        return min(seconds) / len(problem), max(1, len(layers_of(model)))
+        return float(np.median(seconds)) / len(problem), max(1, len(layers_of(model))), load
 
     def notes(self, methods: Sequence[str]) -> list[str]:
         """What a person should know of how model and samples were read for some methods."""
