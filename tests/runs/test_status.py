@@ -12,6 +12,8 @@ from rich.console import Console
 from suffice.cli.terminal import Terminal
 from suffice.configuration import HessianConfig
 from suffice.errors import InputError
+from suffice.report import write_report
+from suffice.results import read_result
 from suffice.runs import hessian as run
 from suffice.runs import log
 from suffice.runs.hessian import measure_hessian
@@ -99,6 +101,23 @@ def test_a_replacement_is_told_of(finished, monkeypatch):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no run of suffice"):
         status_of(tmp_path)
+
+
+def test_a_damaged_report_is_found_and_how_to_write_it_again_is_said(finished):
+    write_report(read_result(finished), finished)
+    assert status_of(finished, verify=True).damaged == []
+    figure = next((finished / "figures").glob("*.png"))
+    figure.write_bytes(figure.read_bytes()[:-1])
+    (finished / "report.md").unlink()
+    assert status_of(finished).damaged == []
+    damaged = status_of(finished, verify=True).damaged
+    assert [fault.partition(": ")[0] for fault in damaged] == [
+        f"{figure} is damaged, or was edited (its checksum does not match)",
+        f"{finished / 'report.md'} is missing",
+    ]
+    assert all(fault.endswith(f": suffice report {finished} writes the report again") for fault in damaged)
+    write_report(read_result(finished), finished)
+    assert status_of(finished, verify=True).damaged == []
 
 
 def test_a_run_at_work_says_its_step_and_what_is_left_of_it(finished, monkeypatch):

@@ -19,7 +19,7 @@ from suffice.runs.log import LOG, OLDER, keep_log
 from suffice.runs.replacement import complete, finish, folder_to_write
 from suffice.runs.state import STATE, track
 from suffice.software import DECIDING, deciding, versions
-from suffice.storage import atomic_write, differences, locked
+from suffice.storage import MANIFEST, atomic_write, differences, locked
 
 CONFIGURATION = "config.yaml"
 METHODS = "methods"
@@ -48,6 +48,7 @@ CONTENTS = (
     "networks",
     METHODS,
     STATE,
+    MANIFEST,
     LOG,
     OLDER,
 )

@@ -1,5 +1,6 @@
 """What a run's folder holds: what is done, whether it is being written, how it ended, and what is damaged."""
 
+import shlex
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from suffice.runs.folder import CONFIGURATION, METHODS, read_configuration_of
 from suffice.runs.log import ENDS, read_log
 from suffice.runs.replacement import REPLACEMENT
 from suffice.runs.state import read_state
-from suffice.storage import METADATA, RowShards, faults_of_piece, owner_of, read_sealed
+from suffice.storage import METADATA, RowShards, faults_of_files, faults_of_piece, owner_of, read_sealed
 
 PIECES = ("cells", "surfaces", "trainings", "evidence", "moments", "curvature", "networks")
 """Folders of `suffice.storage.Pieces`."""
@@ -154,6 +155,9 @@ def _damaged_files(folder: Path, verify: bool) -> Iterator[str]:
             read_sealed(folder / CHECKPOINT)
         except InputError as error:
             yield str(error)
+    if verify:
+        for fault in faults_of_files(folder):
+            yield f"{fault}: suffice report {shlex.quote(str(folder))} writes the report again"
 
 
 def _parts(folder: Path, planned: dict[str, int], verify: bool) -> tuple[list[Part], list[str]]:

@@ -44,7 +44,8 @@ def waiting() -> Iterator[None]:
 def locked(folder: Path) -> Iterator[None]:
     """Makes a folder if there is none, and keeps every other process and thread from locking it in the meantime.
 
-    What killed processes left of unfinished files is removed, but not from folders inside that have locks of their own.
+    What killed processes left of unfinished files is removed, when it begins and when it ends, but not from folders
+    inside that have locks of their own.
     The operating system drops the lock of a process that ends, however it ends, so a lock is never stale; what such a
     process wrote of itself says nothing.
 
@@ -83,8 +84,11 @@ def locked(folder: Path) -> Iterator[None]:
         _remove_leftovers(folder)
         yield
     finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
+        try:
+            _remove_leftovers(folder)  # of its own workers that were killed
+            owner.unlink(missing_ok=True)
+        finally:
+            lock.release()
 
 
 def owner_of(folder: Path) -> str | None:
