@@ -433,9 +433,9 @@ def test_what_killed_processes_left_is_removed_but_not_from_other_locked_folders
                 (folder / name).write_bytes(b"")
         with locked(tmp_path):
             pass
-    for folder in (tmp_path, ours):
-        assert {file.name for file in folder.iterdir() if file.is_file()} - {LOCK} == {"0", "download.partial"}
-    assert {file.name for file in others.iterdir()} == {*names, "0", "download.partial", LOCK}
+        for folder in (tmp_path, ours):
+            assert {file.name for file in folder.iterdir() if file.is_file()} - {LOCK} == {"0", "download.partial"}
+        assert {file.name for file in others.iterdir()} == {*names, "0", "download.partial", LOCK, locking.OWNER}
 
 
 RACE = """

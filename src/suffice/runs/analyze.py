@@ -33,10 +33,11 @@ from suffice.results import (
 )
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.curvature import spectrum_and_gaps
-from suffice.runs.estimate import in_parallel
+from suffice.runs.estimate import check_room, in_parallel
 from suffice.runs.folder import Opened, open_folder, refuse_changed, write_result
 from suffice.runs.held_out import held_out_metrics
 from suffice.runs.log import logged, note
+from suffice.runs.replacement import folder_to_write
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.software import versions
 from suffice.storage import Pieces
@@ -90,6 +91,7 @@ def analyze(
     begin = None if cluster is None else functools.partial(cluster.executor, threads)
     samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)
+    check_room(folder_to_write(out, overwrite), _bytes_of(config, problems))
     with (
         open_folder(out, config, contents, overwrite, free=DRAWN) as run,
         Workers(count, threads, begin) as processes,
@@ -160,6 +162,13 @@ def _problems(
         rows=taken,
         notes=notes,
     )
+
+
+def _bytes_of(config: AnalyzeConfig, problems: _Problems) -> float:
+    """What is stored: losses in float64, and of a training the weights with two moments of each."""
+    samples = len(problems.at_hand) + (0 if problems.held_out is None else len(problems.held_out))
+    moving = sum(value.numel() * value.element_size() for value in problems.at_hand.moving.values())
+    return 8 * samples * (1 + config.probes) + (0 if config.method is None else 3 * moving)
 
 
 def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch, workers: int, is_here: bool) -> None:

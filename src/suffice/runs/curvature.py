@@ -42,6 +42,7 @@ from suffice.results import (
     WithError,
 )
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
+from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.log import logged
 from suffice.runs.watch import SILENT, Watch, duration
@@ -100,6 +101,10 @@ def measure_curvature(
         if not run.resumed:
             read_all(samples, rows, watch)
         problem = problem_of(config, samples, classifier, rows, notes)
+        moving = sum(value.numel() * value.element_size() for value in problem.moving.values())
+        # the weights of a training with two moments of each, and the losses of a surface
+        trained = 0 if config.method is None else 3 * moving
+        check_room(run.path, trained + (8 * config.surface_points**2 * len(problem) if config.surface else 0))
         if config.method is not None:
             train(config, problem, classifier, run.path / "fine_tuning.pt", watch)
         problem, names = _from_features(problem, classifier, watch)

@@ -40,6 +40,7 @@ from suffice.results import (
     SufficientSize,
     Trust,
 )
+from suffice.runs.estimate import check_room
 from suffice.runs.evidence import measure_trained
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.log import logged
@@ -120,6 +121,7 @@ def forecast_and_evidence(
         if not (run.path / RESULT).exists():
             _check_apart(task)
         shards = learners.plan_features(config.method)
+        check_room(run.path, learners.bytes_of_features(config.method))
         if shards:
             with watch.progress("frozen features", len(task.used)) as progress:
                 progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))

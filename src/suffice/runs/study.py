@@ -12,7 +12,7 @@ from suffice.configuration import StudyConfig
 from suffice.engine import RayCluster, Workers, choose_device
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
-from suffice.runs.estimate import in_parallel
+from suffice.runs.estimate import check_room, in_parallel
 from suffice.runs.folder import open_folder, refuse_changed, write_result
 from suffice.runs.log import logged, note
 from suffice.runs.replacement import folder_to_write
@@ -181,6 +181,7 @@ class _Work:
         surfaces = [
             _Step("retrained", series) for series in self._measured() if not self.surfaces.has(self._surface(series))
         ]
+        check_room(self.out, self._bytes())
         plan(
             self.out,
             {
@@ -211,6 +212,21 @@ class _Work:
                             self._seconds,
                             _note_task,
                         )
+
+    def _bytes(self) -> float:
+        """What is stored: features, the weights at whose minima surfaces are measured, and losses."""
+        features = sum(self.learners.bytes_of_features(method) for method in self.config.methods)
+        cells, ledgers = 0.0, 0.0
+        for series in self.series:
+            task, sizes = self.samples.tasks[series.task], self.samples.sizes[series.task]
+            kept = len(self._surface_sizes(series.task))
+            cells += kept * self.learners.moving_bytes(series.method) + 16 * len(sizes) * len(task.parts.test)
+        for series in self._measured():
+            largest = self.samples.sizes[series.task][-1]
+            points = self.config.probes + 1 + len(self._surface_sizes(series.task))
+            ledgers += 8 * points * (largest + len(self.samples.tasks[series.task].parts.validation))
+            ledgers += 8 * self.config.surface_points**2 * largest * self._has_plane(series)
+        return features + cells + ledgers
 
     def do(self, step: _Step) -> None:
         """One step."""

@@ -158,6 +158,11 @@ class RowShards:
         """What the values were computed from."""
         return {key: value for key, value in self._array.attrs.items() if key not in (CHECKSUM, SOFTWARE)}
 
+    @property
+    def bytes(self) -> int:
+        """What the values of all shards take."""
+        return int(self._array.nbytes)
+
     def shards(self) -> list[slice]:
         """The rows of each shard, in order."""
         rows, length = self._array.shape[0], self._array.chunks[0]

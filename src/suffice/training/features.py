@@ -34,6 +34,11 @@ class FrozenFeatures:
     def is_planned(self) -> bool:
         return (self._folder / METADATA).exists()
 
+    @property
+    def bytes(self) -> int:
+        """What all shards take."""
+        return RowShards.open(self._folder).bytes
+
     def plan(self, problem: Problem, cut: Split) -> list[slice]:
         """Makes the array for the features of a problem's samples; returns the shards that `run` has to compute.
 

@@ -81,6 +81,7 @@ class Learners:
         self._out = out
         self._as_trained = as_trained
         self._files: dict[str, str] | None = None
+        self._moving_bytes: dict[str, int] = {}
         self.get = functools.lru_cache(maxsize=1)(self._make)
         self._frozen = functools.lru_cache(maxsize=1)(self._make_frozen)
         self.features = functools.lru_cache(maxsize=1)(self._open_features)
@@ -106,7 +107,7 @@ class Learners:
 
     def check(self, method: str) -> None:
         """Finds a bad method; what is made here is not kept, as there may be no features yet to train from."""
-        self._adapted(self._tasks[ALL], method, self._config.seed)
+        self.moving_bytes(method)
 
     def contents(self) -> dict[str, str]:
         """Hashes of the data, and of the files of the model."""
@@ -122,6 +123,19 @@ class Learners:
         """
         frozen = self._frozen(method)
         return [] if frozen is None else self.features(method).plan(*frozen)
+
+    def bytes_of_features(self, method: str) -> int:
+        """What the features take that `plan_features` has made room for."""
+        features = self.features(method)
+        return features.bytes if features.is_planned else 0
+
+    def moving_bytes(self, method: str) -> int:
+        """Bytes of the weights that a method moves."""
+        if method not in self._moving_bytes:
+            model = self._adapted(self._tasks[ALL], method, self._config.seed)[1]
+            moving = (weight for weight in model.parameters() if weight.requires_grad)
+            self._moving_bytes[method] = sum(weight.numel() * weight.element_size() for weight in moving)
+        return self._moving_bytes[method]
 
     def run_features(self, method: str, rows: slice) -> None:
         """Computes one shard of them."""
