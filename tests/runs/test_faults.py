@@ -16,6 +16,7 @@ from suffice.results import RESULT
 from suffice.runs.analyze import analyze
 from suffice.runs.curvature import measure_curvature
 from suffice.runs.forecast import forecast
+from suffice.runs.log import read_log
 from suffice.runs.status import status_of
 from suffice.runs.study import study
 from suffice.storage import locked, locking

@@ -72,9 +72,8 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout as error:
         in_use = f"{folder} is in use by {_words(folder)}"
         if not _waits.get():
-            raise InputError(
-                f"{in_use}: wait for it with --wait, {_ended_there(folder)}or give another folder"
-            ) from error
+            remedy = f"wait for it with --wait, {_ended_there(folder)}or give another folder"
+            raise InputError(f"{in_use}: {remedy}") from error
         warnings.warn(f"{in_use}: waiting until it ends", InputWarning, stacklevel=3)
         lock.acquire()
     except OSError as error:
