@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from suffice.configuration import AnalyzeConfig, CurvatureConfig, MeasuredConfig
 from suffice.data import LabelledSamples, groups_of
-from suffice.engine import RayCluster, Workers
+from suffice.engine import RayCluster, Workers, lost_gpu
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, record_shard, root_mean_square
 from suffice.landscape.convergence import CRITERIA, bounded
@@ -32,8 +33,11 @@ from suffice.results import (
 )
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
 from suffice.runs.curvature import spectrum_and_gaps
+from suffice.runs.estimate import check_room, in_parallel
 from suffice.runs.folder import Opened, open_folder, refuse_changed, write_result
 from suffice.runs.held_out import held_out_metrics
+from suffice.runs.log import logged, note
+from suffice.runs.replacement import folder_to_write
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.runs.workers import workers_of
 from suffice.software import versions
@@ -79,15 +83,17 @@ def analyze(
         >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
         (48, 12, 'remaining')
     """
+    watch = logged(watch)
     processes = workers_of(workers, cluster)
     samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)
+    check_room(folder_to_write(out, overwrite), _bytes_of(config, problems))
     with open_folder(out, config, contents, overwrite, free=DRAWN) as run, processes as shared:
         if not run.resumed:
             read_all(samples, problems.rows, watch)
             if unseen is not None and problems.held_out is not None:
                 read_all(unseen, np.arange(len(unseen)), watch)
-        _announce(config, problems, watch)
+        _announce(config, problems, watch, 1 if shared is None else shared.count, cluster is None)
         if config.method is not None:
             train(config, problems.at_hand, classifier, run.path / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
@@ -150,7 +156,14 @@ def _problems(
     )
 
 
-def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
+def _bytes_of(config: AnalyzeConfig, problems: _Problems) -> float:
+    """What is stored: losses in float64, and of a training the weights with two moments of each."""
+    samples = len(problems.at_hand) + (0 if problems.held_out is None else len(problems.held_out))
+    moving = sum(value.numel() * value.element_size() for value in problems.at_hand.moving.values())
+    return 8 * samples * (1 + config.probes) + (0 if config.method is None else 3 * moving)
+
+
+def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch, workers: int, is_here: bool) -> None:
     """Announces the work and how long it should take, from the time of one batch."""
     problem = problems.at_hand
     held_out = 0 if problems.held_out is None else len(problems.held_out)
@@ -159,6 +172,8 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
             batch = problem.batch(slice(0, min(fastest_batch_size(problem), len(problem))))
             problem.losses(batch)  # the first run is slower than the others
         except RuntimeError as error:
+            if lost_gpu(error) is not None:
+                raise
             raise InputError(
                 f"{config.model} cannot take {config.data} ({error}); for images, see --image-size"
             ) from error
@@ -171,9 +186,10 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
     train = (
         "" if config.method is None else f"{counted(config.epochs, 'epoch')} of fine-tuning ({config.method}), then "
     )
+    shared = in_parallel(forward * measured, workers, torch.get_num_threads(), is_here)
     watch.say(
         f"{len(problem):,} samples and {held_out:,} held out: {train}{measured:,} losses at {1 + config.probes} points "
-        f"of the loss surface; about {duration(forward * (measured + trained))}."
+        f"of the loss surface; about {duration(forward * trained + shared)}."
     )
 
 
@@ -201,10 +217,15 @@ def _record(
                     f"took about {duration(expected)}."
                 )
 
-            if workers is not None:
-                workers.run(call, [(rows.start, rows.stop) for rows in shards], done, slow)
+            def took(shard: tuple[int, int], seconds: float, worker: str) -> None:
+                note("task", f"{store.name}: samples {shard[0]:,} to {shard[1] - 1:,}", seconds=seconds, worker=worker)
 
-        return record(problem, probes, store, config.batch_size, progress, None if workers is None else elsewhere)
+            if workers is not None:
+                workers.run(call, [(rows.start, rows.stop) for rows in shards], done, slow, took=took)
+
+        ledger = record(problem, probes, store, config.batch_size, progress, None if workers is None else elsewhere)
+    note("measured", store.name, batch_size=ledger.batch_size, samples=len(problem), probes=len(probes))
+    return ledger
 
 
 @functools.lru_cache(maxsize=1)

@@ -42,7 +42,9 @@ from suffice.results import (
     WithError,
 )
 from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
+from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, write_result
+from suffice.runs.log import logged
 from suffice.runs.watch import SILENT, Watch, duration
 from suffice.software import versions
 from suffice.storage import Pieces
@@ -91,6 +93,7 @@ def measure_curvature(
         >>> result.moving_parameters, len(result.spectrum.eigenvalues), result.gaps.sizes
         (650, 2, [1, 29])
     """
+    watch = logged(watch)
     samples, classifier, _, contents = load(config, watch)
     rows = taken_rows(config, len(samples))
     notes = list(classifier.notes)
@@ -98,6 +101,10 @@ def measure_curvature(
         if not run.resumed:
             read_all(samples, rows, watch)
         problem = problem_of(config, samples, classifier, rows, notes)
+        moving = sum(value.numel() * value.element_size() for value in problem.moving.values())
+        # the weights of a training with two moments of each, and the losses of a surface
+        trained = 0 if config.method is None else 3 * moving
+        check_room(run.path, trained + (8 * config.surface_points**2 * len(problem) if config.surface else 0))
         if config.method is not None:
             train(config, problem, classifier, run.path / "fine_tuning.pt", watch)
         problem, names = _from_features(problem, classifier, watch)

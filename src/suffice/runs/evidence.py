@@ -29,6 +29,7 @@ from suffice.forecasting import (
 from suffice.forecasting.doubts import Copies, copies_of_samples, kept_together
 from suffice.problem import Problem
 from suffice.runs.folder import Opened
+from suffice.runs.log import note
 from suffice.runs.state import plan
 from suffice.runs.watch import Watch, counted, duration
 from suffice.storage import Pieces
@@ -177,7 +178,10 @@ class _Trainings:
                     f"about {duration(expected)}."
                 )
 
-            workers.run(there, missing, lambda positions: progress(cost(positions)), slow, cost)
+            def took(positions: Positions, seconds: float, worker: str) -> None:
+                note("task", f"training on {len(positions):,} samples", seconds=seconds, worker=worker)
+
+            workers.run(there, missing, lambda positions: progress(cost(positions)), slow, cost, took)
 
     def of(self, positions: Positions) -> dict[str, Tensor]:
         """The weights that moved, and the buffers."""

@@ -15,10 +15,11 @@ from suffice.configuration import Config, read_settings
 from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.results import RESULT, Result, result_as_json
+from suffice.runs.log import LOG, OLDER, keep_log
 from suffice.runs.replacement import complete, finish, folder_to_write
 from suffice.runs.state import STATE, track
 from suffice.software import DECIDING, deciding, versions
-from suffice.storage import atomic_write, differences, locked
+from suffice.storage import MANIFEST, atomic_write, differences, locked
 
 CONFIGURATION = "config.yaml"
 METHODS = "methods"
@@ -47,6 +48,9 @@ CONTENTS = (
     "networks",
     METHODS,
     STATE,
+    MANIFEST,
+    LOG,
+    OLDER,
 )
 """What a run may write."""
 
@@ -109,7 +113,7 @@ def open_folder(
         if overwrite and not resumed and path.exists():
             shutil.rmtree(path)
         path.mkdir(exist_ok=True)
-        with track(path):
+        with track(path), keep_log(path):
             _write(path / CONFIGURATION, config, contents)
             yield Opened(path, resumed, digest(stores, dict(contents), deciding()))
         if overwrite:

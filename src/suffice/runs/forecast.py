@@ -44,8 +44,10 @@ from suffice.results import (
     SufficientSize,
     Trust,
 )
+from suffice.runs.estimate import check_room
 from suffice.runs.evidence import Positions, measure_trained, trainings_of
 from suffice.runs.folder import open_folder, refuse_changed, write_result
+from suffice.runs.log import logged
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
@@ -137,12 +139,14 @@ def forecast_and_evidence(
         processes: that train and compute frozen features; this one by default.
     """
     task, learners = prepare(config, folder_to_write(out, overwrite), SILENT if is_told else watch)
+    watch = logged(watch)
     contents = learners.contents()
     with open_folder(out, config, contents, overwrite, free=FREE) as run, processes as workers:
         there = config.model_dump_json(), str(run.path), tuple(contents.items())
         if not (run.path / RESULT).exists():
             _check_apart(task)
         shards = learners.plan_features(config.method)
+        check_room(run.path, learners.bytes_of_features(config.method))
         if shards:
             with watch.progress("frozen features", len(task.used)) as progress:
                 progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))

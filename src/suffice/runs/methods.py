@@ -10,6 +10,7 @@ from suffice.forecasting import compare
 from suffice.results import CONFIDENCE, MethodsResult, OfMethod, Target
 from suffice.runs.folder import METHODS, open_folder, write_result
 from suffice.runs.forecast import AHEAD, FREE, forecast_and_evidence, prepare
+from suffice.runs.log import logged
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.watch import SILENT, Watch
 from suffice.runs.workers import workers_of
@@ -50,6 +51,7 @@ def forecast_methods(
     ]
     # methods may change in a folder of several, and not in that of one
     free = FREE | {"method"} if (building / METHODS).is_dir() else FREE
+    watch = logged(watch)
     with open_folder(out, config, learners.contents(), overwrite, free) as run, processes as shared:
         made = {}
         for number, (method, own) in enumerate(configs.items(), 1):

@@ -1,6 +1,8 @@
 """What a run's folder holds: what is done, whether it is being written, how it ended, and what is damaged."""
 
+import shlex
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +12,10 @@ from suffice.errors import InputError
 from suffice.results import RESULT, read_result
 from suffice.results.value import Value
 from suffice.runs.folder import CONFIGURATION, METHODS, read_configuration_of
+from suffice.runs.log import ENDS, read_log
 from suffice.runs.replacement import REPLACEMENT
 from suffice.runs.state import read_state
-from suffice.storage import METADATA, RowShards, faults_of_piece, owner_of, read_sealed
+from suffice.storage import METADATA, RowShards, faults_of_files, faults_of_piece, owner_of, read_sealed
 
 PIECES = ("cells", "surfaces", "trainings", "evidence", "moments", "curvature", "networks")
 """Folders of `suffice.storage.Pieces`."""
@@ -29,6 +32,15 @@ class Part(Value):
     planned: int | None = Field(description="how many there are going to be; null where the run has not said")
 
 
+class Step(Value):
+    """What a run does at the moment."""
+
+    name: str = Field(description="a word or two for it")
+    done: int | None = Field(description="how much of it is done, in a unit of its own; null where that is not known")
+    total: int | None = Field(description="how much there is to do, in the same unit")
+    left: float | None = Field(description="about the seconds that are left of it; null where nothing is measured yet")
+
+
 class RunStatus(Value):
     """The state of a run, from its folder."""
 
@@ -39,6 +51,7 @@ class RunStatus(Value):
     why: str = Field(description="who is writing to the folder, or why the run ended; empty if it is finished")
     began: str | None = Field(description="when the last run began")
     ended: str | None = Field(description="when it ended")
+    step: Step | None = Field(default=None, description="what it does at the moment; null unless it is running")
     parts: list[Part]
     damaged: list[str] = Field(description="files that are damaged, and how")
     is_verified: bool = Field(description="everything was read; else only what tells of the rest")
@@ -79,6 +92,7 @@ def status_of(folder: Path, verify: bool = False) -> RunStatus:
         why=why,
         began=state.get("began"),
         ended=state.get("ended"),
+        step=_step(folder) if how == "running" else None,
         parts=parts,
         damaged=[*_damaged_files(folder, verify), *damaged],
         is_verified=verify,
@@ -90,8 +104,24 @@ def _within(folder: Path, owner: str | None, verify: bool) -> RunStatus:
     """Of a run inside another, whose lock counts for both."""
     found = status_of(folder, verify)
     if found.state == "killed" and owner is not None:
-        return found.model_copy(update={"state": "running", "why": owner})
+        return found.model_copy(update={"state": "running", "why": owner, "step": _step(folder)})
     return found
+
+
+def _step(folder: Path) -> Step | None:
+    """The step that the log of a run says is at work, and what is left of it by the pace until now."""
+    at_work: Step | None = None
+    for entry in read_log(folder):
+        what, done, total = entry["what"], entry.get("done"), entry.get("total")
+        if entry["event"] == "step":
+            at_work = Step(name=what, done=None, total=total, left=None)
+        elif entry["event"] == "progress" and at_work is not None and done and total:
+            since = (datetime.now().astimezone() - datetime.fromisoformat(entry["time"])).total_seconds()
+            left = max(0.0, entry["seconds"] * (total - done) / done - since)
+            at_work = Step(name=what, done=done, total=total, left=left)
+        elif entry["event"] in ("step done", "begun", *ENDS):
+            at_work = None
+    return at_work
 
 
 def _state(
@@ -125,6 +155,9 @@ def _damaged_files(folder: Path, verify: bool) -> Iterator[str]:
             read_sealed(folder / CHECKPOINT)
         except InputError as error:
             yield str(error)
+    if verify:
+        for fault in faults_of_files(folder):
+            yield f"{fault}: suffice report {shlex.quote(str(folder))} writes the report again"
 
 
 def _parts(folder: Path, planned: dict[str, int], verify: bool) -> tuple[list[Part], list[str]]:

@@ -2,24 +2,29 @@
 
 from suffice.storage.differences import differences
 from suffice.storage.locking import LOCK, locked, owner_of, waiting
+from suffice.storage.manifest import MANIFEST, faults_of_files, write_manifest
 from suffice.storage.pieces import Pieces, faults_of_piece
 from suffice.storage.sealed import read_sealed, write_sealed
-from suffice.storage.shards import METADATA, RowShards
+from suffice.storage.shards import METADATA, DamagedArrayError, RowShards
 from suffice.storage.writing import PARTIAL, atomic_write, sync_folder
 
 __all__ = [
     "LOCK",
+    "MANIFEST",
     "METADATA",
     "PARTIAL",
+    "DamagedArrayError",
     "Pieces",
     "RowShards",
     "atomic_write",
     "differences",
+    "faults_of_files",
     "faults_of_piece",
     "locked",
     "owner_of",
     "read_sealed",
     "sync_folder",
     "waiting",
+    "write_manifest",
     "write_sealed",
 ]

@@ -49,7 +49,7 @@ class Pieces:
         except FileNotFoundError:
             return False
         except InputError as error:
-            warnings.warn(f"{error}: it is computed again", InputWarning, stacklevel=2)
+            warnings.warn(InputWarning(f"{error}: it is computed again", event="damaged"), stacklevel=2)
             return False
 
     def read(self, name: str) -> Any:

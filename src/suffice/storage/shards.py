@@ -29,6 +29,10 @@ MISSING = "is missing"
 """What is wrong with a shard that was not written yet."""
 
 
+class DamagedArrayError(InputError):
+    """What describes a stored array is damaged, so nobody knows what its values are of."""
+
+
 class RowShards:
     """An array (rows, columns) of floating point numbers that is filled shard by shard, and knows which shards it has.
 
@@ -61,7 +65,7 @@ class RowShards:
         identity: Mapping[str, Any],
         dtype: Literal["float64", "float32"] = "float64",
     ) -> "RowShards":
-        """The array in a folder, or a new one where there is none.
+        """The array in a folder, or a new one where there is none or its metadata are damaged, which is warned of.
 
         Args:
             path: a folder, or None to stay in memory.
@@ -72,11 +76,15 @@ class RowShards:
 
         Raises:
             InputError: the folder holds an array of another identity, shape or type, or one that other versions of the
-                software computed, or damaged metadata.
+                software computed.
         """
         if path is None or not (path / METADATA).exists():
             return cls._create(path, shape, shard_rows, identity, dtype)
-        shards = cls.open(path)
+        try:
+            shards = cls.open(path)
+        except DamagedArrayError as error:
+            warnings.warn(InputWarning(str(error), event="damaged"), stacklevel=2)
+            return cls._create(path, shape, shard_rows, identity, dtype)
         array = shards._array
         layout = {"shape": list(shape), "shard_rows": shard_rows, "dtype": dtype}
         stored = {"shape": list(array.shape), "shard_rows": array.chunks[0], "dtype": str(array.dtype)}
@@ -117,17 +125,28 @@ class RowShards:
         """The array in a folder.
 
         Raises:
-            InputError: there is none, or its metadata are damaged or have no checksum.
+            DamagedArrayError: its metadata are damaged.
+            InputError: there is none, or its metadata have no checksum.
         """
         file = path / METADATA
         if not file.exists():
             raise InputError(f"{path}: no stored array")
+        damaged = DamagedArrayError(
+            f"{file} is damaged (its checksum does not match): the run or the call that writes it begins the array anew"
+        )
         try:
             metadata = json.loads(file.read_bytes())
+            if not isinstance(metadata, dict):
+                raise damaged
+        except (ValueError, RecursionError) as error:
+            raise damaged from error
+        try:
             checksum = metadata["attributes"].pop(CHECKSUM)
             if checksum != digest(metadata):
-                raise ValueError(CHECKSUM)
+                raise damaged
             array = zarr.open_array(LocalStore(path), mode="r+")
+        except DamagedArrayError:
+            raise
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
             raise InputError(
                 f"{file} is damaged, or was written by another version of suffice: remove {path} to compute it again"
@@ -138,6 +157,11 @@ class RowShards:
     def identity(self) -> dict[str, Any]:
         """What the values were computed from."""
         return {key: value for key, value in self._array.attrs.items() if key not in (CHECKSUM, SOFTWARE)}
+
+    @property
+    def bytes(self) -> int:
+        """What the values of all shards take."""
+        return int(self._array.nbytes)
 
     def shards(self) -> list[slice]:
         """The rows of each shard, in order."""
@@ -151,7 +175,8 @@ class RowShards:
         faults = self._faults()
         for rows, fault in faults:
             if fault != MISSING:
-                warnings.warn(f"{self._name(rows)} {fault}: it is computed again", InputWarning, stacklevel=2)
+                words = f"{self._name(rows)} {fault}: it is computed again"
+                warnings.warn(InputWarning(words, event="damaged"), stacklevel=2)
         return [rows for rows, _ in faults]
 
     def written(self) -> int:

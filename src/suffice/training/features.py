@@ -14,7 +14,7 @@ from suffice.checks import check_kept, check_outputs, check_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.models import Split
 from suffice.problem import Problem, fastest_batch_size
-from suffice.storage import METADATA, RowShards
+from suffice.storage import METADATA, DamagedArrayError, RowShards
 
 SHARD_SAMPLES = 256
 """Samples of a shard, which is what a kill loses."""
@@ -34,13 +34,21 @@ class FrozenFeatures:
     def is_planned(self) -> bool:
         return (self._folder / METADATA).exists()
 
+    @property
+    def bytes(self) -> int:
+        """What all shards take."""
+        return RowShards.open(self._folder).bytes
+
     def plan(self, problem: Problem, cut: Split) -> list[slice]:
         """Makes the array for the features of a problem's samples; returns the shards that `run` has to compute.
 
         Raises:
-            InputError: the folder holds the features of other samples or weights, or the array is damaged.
+            InputError: the folder holds the features of other samples or weights.
         """
-        layout = RowShards.open(self._folder).identity if self.is_planned else _layout(problem, cut)
+        try:
+            layout = RowShards.open(self._folder).identity if self.is_planned else _layout(problem, cut)
+        except DamagedArrayError:  # it is begun anew below
+            layout = _layout(problem, cut)
         shape = (len(problem), math.prod(layout["sample_shape"]))
         identity = layout | {
             "weights": digest(_frozen(problem)),
