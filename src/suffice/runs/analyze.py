@@ -37,7 +37,7 @@ from suffice.runs.folder import Opened, open_folder, refuse_changed, write_resul
 from suffice.runs.held_out import held_out_metrics
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.software import versions
-from suffice.storage import Pieces
+from suffice.storage import Pieces, Place, place
 from suffice.training.order import between_groups, together
 
 DRAWN = frozenset({"tolerance", "points", "curvature"})
@@ -97,15 +97,17 @@ def analyze(
                 read_all(unseen, np.arange(len(unseen)), watch)
         _announce(config, problems, watch)
         if config.method is not None:
-            train(config, problems.at_hand, classifier, run.path / "fine_tuning.pt", watch)
+            train(config, problems.at_hand, classifier, run.stored / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
         shared = processes if count > 1 or cluster is not None else None
-        ledger = _record(problems.at_hand, probes, run.path / "ledger", config, contents, watch, shared)
+        ledger = _record(problems.at_hand, probes, run.stored / "ledger", config, contents, watch, shared)
         held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
-            held_out = _record(problems.held_out, probes, run.path / "held_out_ledger", config, contents, watch, shared)
+            held_out = _record(
+                problems.held_out, probes, run.stored / "held_out_ledger", config, contents, watch, shared
+            )
             if classifier.task == "classification":
-                accuracy = _accuracy(problems.held_out, classifier, run.path / "held_out_errors", config)
+                accuracy = _accuracy(problems.held_out, classifier, run.stored / "held_out_errors", config)
             else:
                 metrics = held_out_metrics(problems.held_out, classifier, list(samples.classes))
         curves = Convergence(ledger, held_out, seed=config.seed)
@@ -189,7 +191,7 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
 def _record(
     problem: Problem,
     probes: Probes,
-    store: Path,
+    store: Place,
     config: AnalyzeConfig,
     contents: Mapping[str, str],
     watch: Watch,
@@ -217,27 +219,27 @@ def _record(
 
 
 @functools.lru_cache(maxsize=1)
-def _there(config: str, contents: Contents, out: str) -> tuple[_Problems, Probes]:
+def _there(config: str, contents: Contents, stored: str) -> tuple[_Problems, Probes]:
     """The problems and probes of a run, as a worker has them, which keeps them from shard to shard."""
     asked = AnalyzeConfig.model_validate_json(config)
     samples, classifier, unseen, now = load(asked, SILENT)
     refuse_changed(dict(contents), now)
     problems = _problems(asked, samples, classifier, unseen)
     if asked.method is not None:
-        train(asked, problems.at_hand, classifier, Path(out) / "fine_tuning.pt", SILENT)  # was trained: reads it
+        train(asked, problems.at_hand, classifier, place(stored) / "fine_tuning.pt", SILENT)  # was trained: reads it
     return problems, Probes.sphere(problems.at_hand, asked.radius, asked.probes, asked.seed)
 
 
 def _measure_shard(config: str, contents: Contents, store: str, shard: tuple[int, int]) -> None:
     """One shard, in a worker."""
-    folder = Path(store)
+    folder = place(store)
     problems, probes = _there(config, contents, str(folder.parent))
     problem = problems.at_hand if folder.name == "ledger" else problems.held_out
     if problem is not None:
         record_shard(problem, probes, folder, slice(*shard))
 
 
-def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: AnalyzeConfig) -> float:
+def _accuracy(problem: Problem, classifier: Classifier, store: Place, config: AnalyzeConfig) -> float:
     """Accuracy at w*: one minus the mean of the 0-1 loss."""
 
     def zero_one(logits: Tensor, batch: Batch) -> Tensor:
@@ -259,7 +261,7 @@ def _curvature(
     config: AnalyzeConfig, problem: Problem, classifier: Classifier, curves: Convergence, run: Opened, watch: Watch
 ) -> CurvatureAtRadius:
     same = {name: getattr(config, name) for name in MeasuredConfig.model_fields}
-    pieces = Pieces(run.path / "curvature", run.identity)
+    pieces = Pieces(run.stored / "curvature", run.identity)
     spectrum, gaps = spectrum_and_gaps(CurvatureConfig(**same), problem, classifier, pieces, watch)
     return CurvatureAtRadius(
         center_norm=norm(problem.center()),

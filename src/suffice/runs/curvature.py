@@ -45,7 +45,7 @@ from suffice.runs.classified import load, problem_of, read_all, taken_rows, trai
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.watch import SILENT, Watch, duration
 from suffice.software import versions
-from suffice.storage import Pieces
+from suffice.storage import Pieces, Place
 
 TRACE_DRAWS, LAYER_DRAWS, DENSITY_STEPS = 30, 10, 48
 
@@ -99,11 +99,11 @@ def measure_curvature(
             read_all(samples, rows, watch)
         problem = problem_of(config, samples, classifier, rows, notes)
         if config.method is not None:
-            train(config, problem, classifier, run.path / "fine_tuning.pt", watch)
+            train(config, problem, classifier, run.stored / "fine_tuning.pt", watch)
         problem, names = _from_features(problem, classifier, watch)
         blocks = _blocks(names)
         hessian = Hessian(problem, memory=round(config.memory * GIGABYTE))
-        pieces = Pieces(run.path / "curvature", run.identity)
+        pieces = Pieces(run.stored / "curvature", run.identity)
         if not pieces.has("gaps"):
             # a product with the block of the last layer is cheap, with that of the first nearly one with all
             in_blocks = (LAYER_DRAWS + 14) * (len(blocks) + 1) // 2
@@ -122,7 +122,7 @@ def measure_curvature(
             density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
             gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, hessian, config, watch)),
             surface=_surface_or_none(
-                problem, hessian, config, len(samples.classes), run.path / "curvature", pieces, watch
+                problem, hessian, config, len(samples.classes), run.stored / "curvature", pieces, watch
             ),
             radius=config.radius,
             notes=notes,
@@ -331,7 +331,7 @@ def _surface_or_none(
     hessian: Hessian,
     config: CurvatureConfig,
     classes: int,
-    folder: Path,
+    folder: Place,
     pieces: Pieces,
     watch: Watch,
 ) -> SurfaceAlongK | None:
@@ -352,7 +352,7 @@ def _surface(
     config: CurvatureConfig,
     directions: Literal["random", "eigenvectors"],
     classes: int,
-    store: Path,
+    store: Place,
     watch: Watch,
 ) -> SurfaceAlongK:
     points = config.surface_points

@@ -61,7 +61,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, run:
     Raises:
         InputError: a training that diverges, or what `suffice.forecasting.measure_problem` raises.
     """
-    kept = Pieces(run.path / "evidence", run.identity)
+    kept = Pieces(run.stored / "evidence", run.identity)
     if kept.has(EVIDENCE):
         evidence = _read(kept.file(EVIDENCE, ".npz"))
         if config.estimator != "information" or evidence.information is not None:
@@ -74,7 +74,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, run:
     holdout = learner.problem(task.parts.test).dataset if len(task.parts.test) else None
     refit = None
     if not config.trained:
-        stored = Pieces(run.path / "trainings", run.identity)
+        stored = Pieces(run.stored / "trainings", run.identity)
         trainings = _Trainings(learner, task, training_of(config, config, series), stored)
         parts = [np.arange(len(problem))]
         if holdout is None:

@@ -115,6 +115,7 @@ def forecast_and_evidence(
     """
     task, learners = prepare(config, folder_to_write(out, overwrite), SILENT if is_told else watch)
     with open_folder(out, config, learners.contents(), overwrite, free=FREE) as run:
+        learners.keep_in(run.stored)
         if not (run.path / RESULT).exists():
             _check_apart(task)
         shards = learners.plan_features(config.method)

@@ -1,8 +1,9 @@
-"""What is kept on disk: whole files, arrays in checksummed shards, pieces of results, and folders with one writer."""
+"""What is kept on disk or in a store: whole files, arrays in checksummed shards, pieces of results, and one writer."""
 
 from suffice.storage.differences import differences
 from suffice.storage.locking import LOCK, locked, owner_of, waiting
 from suffice.storage.pieces import Pieces, faults_of_piece
+from suffice.storage.places import Place, StoreError, exists, files_within, names_in, place, read_bytes
 from suffice.storage.sealed import read_sealed, write_sealed
 from suffice.storage.shards import METADATA, RowShards
 from suffice.storage.writing import PARTIAL, atomic_write, sync_folder
@@ -12,12 +13,19 @@ __all__ = [
     "METADATA",
     "PARTIAL",
     "Pieces",
+    "Place",
     "RowShards",
+    "StoreError",
     "atomic_write",
     "differences",
+    "exists",
     "faults_of_piece",
+    "files_within",
     "locked",
+    "names_in",
     "owner_of",
+    "place",
+    "read_bytes",
     "read_sealed",
     "sync_folder",
     "waiting",
