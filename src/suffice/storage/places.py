@@ -13,16 +13,19 @@ from suffice.errors import InputError, InputWarning, reason
 Place: TypeAlias = Path | UPath
 """A path on this machine, or in a store; both are joined by ``/``."""
 
-OPTIONS: dict[str, dict[str, Any]] = {
-    "s3": {
-        # others write too, so listings are never remembered; an endpoint that is gone is said within half a minute
-        "use_listings_cache": False,
-        "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 1}},
-    }
+S3: dict[str, Any] = {
+    "use_listings_cache": False,  # others write too
+    # each of the five tries of s3fs; an endpoint that is gone or mute is said within a minute
+    "config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 0}},
 }
+
+OPTIONS = {"s3": S3, "s3a": S3}
 """How to open the file systems of some protocols."""
 
-EXTRAS = {"s3": "suffice[s3]"}
+PATIENCE, SLOWEST = 30.0, 1e6
+"""Seconds within which a store must answer, and bytes a second that it must take; some clients would wait for ever."""
+
+EXTRAS = {"s3": "suffice[s3]", "s3a": "suffice[s3]"}
 """What to install for some protocols."""
 
 WITHOUT_FOLDERS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")
@@ -91,7 +94,7 @@ def exists(file: Place) -> bool:
         return file.exists()
     with _answers(file):
         try:
-            file.fs.info(file.path)
+            file.fs.info(file.path, **_soon(file))
         except FileNotFoundError:
             return False
     return True
@@ -121,7 +124,7 @@ def names_in(folder: Place) -> list[str]:
         return sorted(file.name for file in folder.glob("*"))
     with _answers(folder):
         try:
-            listed = folder.fs.ls(folder.path, detail=False)
+            listed = folder.fs.ls(folder.path, detail=False, **_soon(folder))
         except FileNotFoundError:
             return []
     return sorted(str(name).rpartition("/")[2] for name in listed)
@@ -151,6 +154,8 @@ def create(file: UPath, held: bytes) -> None:
     with _answers(file):
         try:
             _sent(file, held, mode="create")
+        except StoreError:
+            raise
         except (TypeError, ValueError) as error:
             raise NotImplementedError(str(error)) from error
 
@@ -199,15 +204,21 @@ def remove(file: UPath) -> None:
 
 
 def _sent(file: UPath, held: bytes, **how: str) -> None:
+    within = _soon(file, len(held))
     try:
-        file.fs.pipe_file(file.path, held, **how)
+        file.fs.pipe_file(file.path, held, **how, **within)
     except FileNotFoundError as error:
         if file.protocol in WITHOUT_FOLDERS:
             raise StoreError(
                 f"{file} cannot be written, as there is no such bucket ({reason(error)}): make it, or give another"
             ) from error
         file.fs.makedirs(file.fs._parent(file.path), exist_ok=True)
-        file.fs.pipe_file(file.path, held, **how)
+        file.fs.pipe_file(file.path, held, **how, **within)
+
+
+def _soon(file: UPath, count: int = 0) -> dict[str, float]:
+    """How long to wait for a request with so many bytes, where the file system takes that."""
+    return {"timeout": PATIENCE + count / SLOWEST} if file.fs.async_impl else {}
 
 
 @contextmanager
