@@ -60,7 +60,7 @@ def test_a_disk_without_room_is_said_before_the_work(tmp_path, monkeypatch, kind
         InputError, match=r"not enough disk: .* needs about .* GB more, and 0\.0 GB are free: free"
     ) as told:
         RUNS[kind](tmp_path / "run")
-    assert "--out on another disk" in str(told.value)
+    assert "another disk with --out or --store" in str(told.value)
     assert "\n" not in str(told.value)
     stored = {path.name for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith(".")}
     assert stored <= {"config.yaml", "log.jsonl", "zarr.json"}

@@ -37,11 +37,10 @@ from suffice.runs.estimate import check_room, in_parallel
 from suffice.runs.folder import Opened, open_folder, refuse_changed, write_result
 from suffice.runs.held_out import held_out_metrics
 from suffice.runs.log import logged, note
-from suffice.runs.replacement import folder_to_write
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.runs.workers import workers_of
 from suffice.software import versions
-from suffice.storage import Pieces
+from suffice.storage import Pieces, Place, place
 from suffice.training.order import between_groups, together
 
 DRAWN = frozenset({"tolerance", "points", "curvature"})
@@ -87,22 +86,24 @@ def analyze(
     processes = workers_of(workers, cluster)
     samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)
-    check_room(folder_to_write(out, overwrite), _bytes_of(config, problems))
     with open_folder(out, config, contents, overwrite, free=DRAWN) as run, processes as shared:
+        check_room(run.stored, _bytes_of(config, problems))
         if not run.resumed:
             read_all(samples, problems.rows, watch)
             if unseen is not None and problems.held_out is not None:
                 read_all(unseen, np.arange(len(unseen)), watch)
         _announce(config, problems, watch, 1 if shared is None else shared.count, cluster is None)
         if config.method is not None:
-            train(config, problems.at_hand, classifier, run.path / "fine_tuning.pt", watch)
+            train(config, problems.at_hand, classifier, run.stored / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
-        ledger = _record(problems.at_hand, probes, run.path / "ledger", config, contents, watch, shared)
+        ledger = _record(problems.at_hand, probes, run.stored / "ledger", config, contents, watch, shared)
         held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
-            held_out = _record(problems.held_out, probes, run.path / "held_out_ledger", config, contents, watch, shared)
+            held_out = _record(
+                problems.held_out, probes, run.stored / "held_out_ledger", config, contents, watch, shared
+            )
             if classifier.task == "classification":
-                accuracy = _accuracy(problems.held_out, classifier, run.path / "held_out_errors", config)
+                accuracy = _accuracy(problems.held_out, classifier, run.stored / "held_out_errors", config)
             else:
                 metrics = held_out_metrics(problems.held_out, classifier, list(samples.classes))
         curves = Convergence(ledger, held_out, seed=config.seed)
@@ -196,7 +197,7 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch, workers:
 def _record(
     problem: Problem,
     probes: Probes,
-    store: Path,
+    store: Place,
     config: AnalyzeConfig,
     contents: Mapping[str, str],
     watch: Watch,
@@ -229,27 +230,27 @@ def _record(
 
 
 @functools.lru_cache(maxsize=1)
-def _there(config: str, contents: Contents, out: str) -> tuple[_Problems, Probes]:
+def _there(config: str, contents: Contents, stored: str) -> tuple[_Problems, Probes]:
     """The problems and probes of a run, as a worker has them, which keeps them from shard to shard."""
     asked = AnalyzeConfig.model_validate_json(config)
     samples, classifier, unseen, now = load(asked, SILENT)
     refuse_changed(dict(contents), now)
     problems = _problems(asked, samples, classifier, unseen)
     if asked.method is not None:
-        train(asked, problems.at_hand, classifier, Path(out) / "fine_tuning.pt", SILENT)  # was trained: reads it
+        train(asked, problems.at_hand, classifier, place(stored) / "fine_tuning.pt", SILENT)  # was trained: reads it
     return problems, Probes.sphere(problems.at_hand, asked.radius, asked.probes, asked.seed)
 
 
 def _measure_shard(config: str, contents: Contents, store: str, shard: tuple[int, int]) -> None:
     """One shard, in a worker."""
-    folder = Path(store)
+    folder = place(store)
     problems, probes = _there(config, contents, str(folder.parent))
     problem = problems.at_hand if folder.name == "ledger" else problems.held_out
     if problem is not None:
         record_shard(problem, probes, folder, slice(*shard))
 
 
-def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: AnalyzeConfig) -> float:
+def _accuracy(problem: Problem, classifier: Classifier, store: Place, config: AnalyzeConfig) -> float:
     """Accuracy at w*: one minus the mean of the 0-1 loss."""
 
     def zero_one(logits: Tensor, batch: Batch) -> Tensor:
@@ -271,7 +272,7 @@ def _curvature(
     config: AnalyzeConfig, problem: Problem, classifier: Classifier, curves: Convergence, run: Opened, watch: Watch
 ) -> CurvatureAtRadius:
     same = {name: getattr(config, name) for name in MeasuredConfig.model_fields}
-    pieces = Pieces(run.path / "curvature", run.identity)
+    pieces = Pieces(run.stored / "curvature", run.identity)
     spectrum, gaps = spectrum_and_gaps(CurvatureConfig(**same), problem, classifier, pieces, watch)
     return CurvatureAtRadius(
         center_norm=norm(problem.center()),

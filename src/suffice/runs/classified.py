@@ -1,7 +1,6 @@
 """A classifier and its samples, loaded and trained: where every measurement of one model begins."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from suffice.models import Classifier, adapted, center_head, load_classifier, re
 from suffice.problem import Problem
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
+from suffice.storage import Place
 from suffice.training import FineTuning, fine_tune
 
 
@@ -122,7 +122,7 @@ def read_all(samples: LabelledSamples, rows: Int64[np.ndarray, " samples"], watc
             progress(1)
 
 
-def train(config: MeasuredConfig, measured: Problem, classifier: Classifier, checkpoint: Path, watch: Watch) -> None:
+def train(config: MeasuredConfig, measured: Problem, classifier: Classifier, checkpoint: Place, watch: Watch) -> None:
     """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint.
 
     A new head for numbers begins at their mean.

@@ -47,7 +47,7 @@ from suffice.runs.folder import open_folder, write_result
 from suffice.runs.log import logged
 from suffice.runs.watch import SILENT, Watch, duration
 from suffice.software import versions
-from suffice.storage import Pieces
+from suffice.storage import Pieces, Place
 
 TRACE_DRAWS, LAYER_DRAWS, DENSITY_STEPS = 30, 10, 48
 
@@ -104,13 +104,13 @@ def measure_curvature(
         moving = sum(value.numel() * value.element_size() for value in problem.moving.values())
         # the weights of a training with two moments of each, and the losses of a surface
         trained = 0 if config.method is None else 3 * moving
-        check_room(run.path, trained + (8 * config.surface_points**2 * len(problem) if config.surface else 0))
+        check_room(run.stored, trained + (8 * config.surface_points**2 * len(problem) if config.surface else 0))
         if config.method is not None:
-            train(config, problem, classifier, run.path / "fine_tuning.pt", watch)
+            train(config, problem, classifier, run.stored / "fine_tuning.pt", watch)
         problem, names = _from_features(problem, classifier, watch)
         blocks = _blocks(names)
         hessian = Hessian(problem, memory=round(config.memory * GIGABYTE))
-        pieces = Pieces(run.path / "curvature", run.identity)
+        pieces = Pieces(run.stored / "curvature", run.identity)
         if not pieces.has("gaps"):
             # a product with the block of the last layer is cheap, with that of the first nearly one with all
             in_blocks = (LAYER_DRAWS + 14) * (len(blocks) + 1) // 2
@@ -129,7 +129,7 @@ def measure_curvature(
             density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
             gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, hessian, config, watch)),
             surface=_surface_or_none(
-                problem, hessian, config, len(samples.classes), run.path / "curvature", pieces, watch
+                problem, hessian, config, len(samples.classes), run.stored / "curvature", pieces, watch
             ),
             radius=config.radius,
             notes=notes,
@@ -338,7 +338,7 @@ def _surface_or_none(
     hessian: Hessian,
     config: CurvatureConfig,
     classes: int,
-    folder: Path,
+    folder: Place,
     pieces: Pieces,
     watch: Watch,
 ) -> SurfaceAlongK | None:
@@ -359,7 +359,7 @@ def _surface(
     config: CurvatureConfig,
     directions: Literal["random", "eigenvectors"],
     classes: int,
-    store: Path,
+    store: Place,
     watch: Watch,
 ) -> SurfaceAlongK:
     points = config.surface_points

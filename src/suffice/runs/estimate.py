@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from suffice.errors import InputError
+from suffice.storage import Place
 
 START = 8.0
 """About the seconds to start workers on a machine that has nothing else to do."""
@@ -43,11 +44,11 @@ REPORT = 20_000_000
 """About the bytes of a report and its figures, at most."""
 
 
-def check_room(folder: Path, stored: float) -> None:
-    """Whether a disk has room for what a run is going to store; what its folder holds already counts as stored.
+def check_room(folder: Place, stored: float) -> None:
+    """Whether a disk has room for what a run is going to store; what is there already counts as stored.
 
     Args:
-        folder: of the run, which need not exist.
+        folder: where the run stores, which need not exist; nothing is known of the room in an object store.
         stored: bytes of all arrays and weights of the run.
 
     Raises:
@@ -59,6 +60,8 @@ def check_room(folder: Path, stored: float) -> None:
         ...
         suffice.errors.InputError: not enough disk: ... needs about 1,000,000,000.0 GB more, and ... GB are free: ...
     """
+    if not isinstance(folder, Path):
+        return
     there = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
     needed = max(0.0, stored - there) + REPORT
     place = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
@@ -66,5 +69,5 @@ def check_room(folder: Path, stored: float) -> None:
     if needed > free:
         raise InputError(
             f"not enough disk: {folder} needs about {needed / 1e9:,.1f} GB more, and {free / 1e9:,.1f} GB are free: "
-            "free some space, or give --out on another disk"
+            "free some space, or give another disk with --out or --store"
         )

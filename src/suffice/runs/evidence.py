@@ -5,7 +5,6 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ from suffice.runs.folder import Opened
 from suffice.runs.log import note
 from suffice.runs.state import plan
 from suffice.runs.watch import Watch, counted, duration
-from suffice.storage import Pieces
+from suffice.storage import Pieces, Place
 from suffice.training import ALL, FineTuning, Learner, Learners, Predictions, Series, Task, fine_tune, training_of
 
 Positions = Int64[np.ndarray, " _"]
@@ -74,7 +73,7 @@ def measure_trained(
     Raises:
         InputError: a training that diverges, or what `suffice.forecasting.measure_problem` raises.
     """
-    kept = Pieces(run.path / "evidence", run.identity)
+    kept = Pieces(run.stored / "evidence", run.identity)
     if kept.has(EVIDENCE):
         evidence = _read(kept.file(EVIDENCE, ".npz"))
         if config.estimator != "information" or evidence.information is not None:
@@ -87,7 +86,7 @@ def measure_trained(
     holdout = learner.problem(task.parts.test).dataset if len(task.parts.test) else None
     refit = None
     if not config.trained:
-        trainings = trainings_of(config, learners, task, run.path, run.identity)
+        trainings = trainings_of(config, learners, task, run.stored, run.identity)
         parts = [np.arange(len(problem))]
         if holdout is None:
             labels, copies = problem.all_targets().long().numpy(), copies_of_samples(problem)
@@ -127,7 +126,7 @@ def _curvature(config: ForecastConfig, problem: Problem, watch: Watch) -> Iterat
         yield progress
 
 
-def trainings_of(config: ForecastConfig, learners: Learners, task: Task, folder: Path, identity: str) -> "_Trainings":
+def trainings_of(config: ForecastConfig, learners: Learners, task: Task, folder: Place, identity: str) -> "_Trainings":
     """The trainings of a run, which are stored in its folder."""
     series = Series(ALL, config.method, config.seed)
     stored = Pieces(folder / "trainings", identity)

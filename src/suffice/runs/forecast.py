@@ -53,6 +53,7 @@ from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
 from suffice.runs.workers import ALONE, workers_of
 from suffice.software import versions
+from suffice.storage import Place, place
 from suffice.training import ALL, Learners, Parts, Predictions, Task
 
 Contents: TypeAlias = tuple[tuple[str, str], ...]
@@ -142,11 +143,12 @@ def forecast_and_evidence(
     watch = logged(watch)
     contents = learners.contents()
     with open_folder(out, config, contents, overwrite, free=FREE) as run, processes as workers:
-        there = config.model_dump_json(), str(run.path), tuple(contents.items())
+        learners.keep_in(run.stored)
+        there = config.model_dump_json(), str(run.stored), tuple(contents.items())
         if not (run.path / RESULT).exists():
             _check_apart(task)
         shards = learners.plan_features(config.method)
-        check_room(run.path, learners.bytes_of_features(config.method))
+        check_room(run.stored, learners.bytes_of_features(config.method))
         if shards:
             with watch.progress("frozen features", len(task.used)) as progress:
                 progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
@@ -172,7 +174,7 @@ def forecast_and_evidence(
         return result, evidence
 
 
-def prepare(config: ForecastConfig, out: Path, watch: Watch = SILENT) -> tuple[Task, Learners]:
+def prepare(config: ForecastConfig, out: Place, watch: Watch = SILENT) -> tuple[Task, Learners]:
     """The samples and the models of a run, checked before anything is written or trained.
 
     Args:
@@ -194,7 +196,7 @@ def prepare(config: ForecastConfig, out: Path, watch: Watch = SILENT) -> tuple[T
 def _there(config: str, out: str, contents: Contents) -> tuple[ForecastConfig, Task, Learners]:
     """The samples and models of a run, as a worker has them, which keeps them from task to task."""
     asked = ForecastConfig.model_validate_json(config)
-    task, learners = prepare(asked, Path(out))
+    task, learners = prepare(asked, place(out))
     refuse_changed(dict(contents), learners.contents())
     return asked, task, learners
 
@@ -208,7 +210,7 @@ def _run_features_there(config: str, out: str, contents: Contents, rows: tuple[i
 def _train_there(config: str, out: str, contents: Contents, identity: str, positions: Positions) -> None:
     """One training, in a worker."""
     asked, task, learners = _there(config, out, contents)
-    trainings_of(asked, learners, task, Path(out), identity).train(positions)
+    trainings_of(asked, learners, task, place(out), identity).train(positions)
 
 
 def _check(config: ForecastConfig) -> None:

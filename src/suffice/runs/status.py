@@ -15,7 +15,19 @@ from suffice.runs.folder import CONFIGURATION, METHODS, read_configuration_of
 from suffice.runs.log import ENDS, read_log
 from suffice.runs.replacement import REPLACEMENT
 from suffice.runs.state import read_state
-from suffice.storage import METADATA, RowShards, faults_of_files, faults_of_piece, owner_of, read_sealed
+from suffice.storage import (
+    METADATA,
+    Place,
+    RowShards,
+    exists,
+    faults_of_files,
+    faults_of_piece,
+    files_within,
+    names_in,
+    owner_of,
+    place,
+    read_sealed,
+)
 
 PIECES = ("cells", "surfaces", "trainings", "evidence", "moments", "curvature", "networks")
 """Folders of `suffice.storage.Pieces`."""
@@ -84,7 +96,10 @@ def status_of(folder: Path, verify: bool = False) -> RunStatus:
         raise InputError(f"{folder}: holds no run of suffice; give the folder of one, as --out named it")
     state, owner = read_state(folder), owner_of(folder)
     inner = [*sorted((folder / METHODS).glob(f"*/{CONFIGURATION}")), *replacement.glob(CONFIGURATION)]
-    parts, damaged = _parts(folder, state.get("planned", {}), verify)
+    stored = _stored(folder)
+    if owner is None and stored != folder and state.get("state") != "finished":
+        owner = owner_of(stored)  # the run may have gone on elsewhere
+    parts, damaged = _parts(stored, state.get("planned", {}), verify)
     how, why = _state(state, owner)
     return RunStatus(
         folder=str(folder),
@@ -94,7 +109,7 @@ def status_of(folder: Path, verify: bool = False) -> RunStatus:
         ended=state.get("ended"),
         step=_step(folder) if how == "running" else None,
         parts=parts,
-        damaged=[*_damaged_files(folder, verify), *damaged],
+        damaged=[*_damaged_files(folder, stored, verify), *damaged],
         is_verified=verify,
         within=[_within(file.parent, owner, verify) for file in inner],
     )
@@ -139,7 +154,16 @@ def _state(
     return ("finished", "") if how == "finished" else ("not known", "the folder does not say how the run ended")
 
 
-def _damaged_files(folder: Path, verify: bool) -> Iterator[str]:
+def _stored(folder: Path) -> Place:
+    """Where a run's arrays and pieces are: in its folder, or where its configuration says."""
+    try:
+        where = read_configuration_of(folder).get("stored_at")
+    except InputError:  # which is told elsewhere
+        return folder
+    return folder if where is None else place(str(where))
+
+
+def _damaged_files(folder: Path, stored: Place, verify: bool) -> Iterator[str]:
     if (folder / CONFIGURATION).exists():
         try:
             read_configuration_of(folder)
@@ -150,9 +174,9 @@ def _damaged_files(folder: Path, verify: bool) -> Iterator[str]:
             read_result(folder)
         except InputError as error:
             yield str(error)
-    if verify and (folder / CHECKPOINT).exists():
+    if verify and exists(stored / CHECKPOINT):
         try:
-            read_sealed(folder / CHECKPOINT)
+            read_sealed(stored / CHECKPOINT)
         except InputError as error:
             yield str(error)
     if verify:
@@ -160,19 +184,19 @@ def _damaged_files(folder: Path, verify: bool) -> Iterator[str]:
             yield f"{fault}: suffice report {shlex.quote(str(folder))} writes the report again"
 
 
-def _parts(folder: Path, planned: dict[str, int], verify: bool) -> tuple[list[Part], list[str]]:
+def _parts(stored: Place, planned: dict[str, int], verify: bool) -> tuple[list[Part], list[str]]:
     """The stored work by kind, and what of it is damaged."""
     parts, damaged = [], []
     for kind in PIECES:
-        files = sorted((folder / kind).glob("*.json"))
+        files = [stored / kind / name for name in names_in(stored / kind) if name.endswith(".json")]
         faults = {file: faults_of_piece(file) for file in files} if verify else {}
         damaged += [fault for found in faults.values() for fault in found]
         if files or kind in planned:
             whole = sum(not faults.get(file) for file in files)
             parts.append(Part(name=kind, unit="piece", done=whole, planned=planned.get(kind)))
-    for file in sorted(folder.rglob(METADATA)):
-        name = file.parent.relative_to(folder)
-        if name.parts[0] in (METHODS, REPLACEMENT):
+    for file in files_within(stored, METADATA):
+        name = file.parent.as_posix()[len(stored.as_posix()) + 1 :]
+        if name.partition("/")[0] in (METHODS, REPLACEMENT):
             continue
         try:
             shards = RowShards.open(file.parent)
@@ -184,5 +208,5 @@ def _parts(folder: Path, planned: dict[str, int], verify: bool) -> tuple[list[Pa
             faulty = shards.damaged()
             damaged += faulty
             done -= len(faulty)
-        parts.append(Part(name=name.as_posix(), unit="shard", done=done, planned=len(shards.shards())))
+        parts.append(Part(name=name, unit="shard", done=done, planned=len(shards.shards())))
     return parts, damaged

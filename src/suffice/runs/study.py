@@ -13,7 +13,7 @@ from suffice.engine import RayCluster, Workers, choose_device
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
 from suffice.runs.estimate import check_room, in_parallel
-from suffice.runs.folder import open_folder, refuse_changed, write_result
+from suffice.runs.folder import open_folder, refuse_changed, stored_at, write_result
 from suffice.runs.log import logged, note
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.state import plan
@@ -152,8 +152,10 @@ class _Work:
             return
         refuse_changed(contents, self.contents)
         self.identity = identity
-        self.cells = Cells(self.out / "cells", identity, list(self.samples.tasks))
-        self.surfaces = Pieces(self.out / "surfaces", identity)
+        self.stored = stored_at(self.config, self.out, identity)
+        self.learners.keep_in(self.stored)
+        self.cells = Cells(self.stored / "cells", identity, list(self.samples.tasks))
+        self.surfaces = Pieces(self.stored / "surfaces", identity)
 
     def check(self) -> None:
         """Finds bad methods and landscape sizes before any work."""
@@ -181,7 +183,7 @@ class _Work:
         surfaces = [
             _Step("retrained", series) for series in self._measured() if not self.surfaces.has(self._surface(series))
         ]
-        check_room(self.out, self._bytes())
+        check_room(self.stored, self._bytes())
         plan(
             self.out,
             {
@@ -257,7 +259,7 @@ class _Work:
                 self.samples.order(series.task, series.seed),
                 self.samples.tasks[series.task].parts.validation,
                 {size: self.cells.weights(series, size) for size in sizes},
-                self.out / "surfaces" / self._surface(series),
+                self.stored / "surfaces" / self._surface(series),
                 series,
                 with_surface=self._has_plane(series),
             )

@@ -13,6 +13,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from suffice.errors import InputError, InputWarning
+from suffice.storage.leases import leased, lessee_of
+from suffice.storage.places import Place
 from suffice.storage.writing import LEFTOVER
 
 LOCK, OWNER = ".suffice-lock", ".suffice-owner"
@@ -41,13 +43,13 @@ def waiting() -> Iterator[None]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Place) -> Iterator[None]:
     """Makes a folder if there is none, and keeps every other process and thread from locking it in the meantime.
 
     What killed processes left of unfinished files is removed, when it begins and when it ends, but not from folders
     inside that have locks of their own.
     The operating system drops the lock of a process that ends, however it ends, so a lock is never stale; what such a
-    process wrote of itself says nothing.
+    process wrote of itself says nothing. A place in a store is leased, see `suffice.storage.leases.leased`.
 
     Args:
         folder: to be written to by this thread, and by processes that it starts and waits for.
@@ -65,6 +67,10 @@ def locked(folder: Path) -> Iterator[None]:
         ...
         suffice.errors.InputError: ... is in use by process ... on ... since ...: wait for it with --wait, or ...
     """
+    if not isinstance(folder, Path):
+        with leased(folder, _waits.get()):
+            yield
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -92,7 +98,7 @@ def locked(folder: Path) -> Iterator[None]:
             lock.release()
 
 
-def owner_of(folder: Path) -> str | None:
+def owner_of(folder: Place) -> str | None:
     """Who has locked a folder, in words, as far as it is known; None where the folder is not locked.
 
     Example:
@@ -104,6 +110,8 @@ def owner_of(folder: Path) -> str | None:
         >>> owner_of(folder) is None
         True
     """
+    if not isinstance(folder, Path):
+        return lessee_of(folder)
     if not (folder / LOCK).exists():
         return None
     lock = FileLock(folder / LOCK)

@@ -1,22 +1,28 @@
 """Arrays on disk in shards, each with a checksum."""
 
+import asyncio
 import json
 import shutil
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import zarr
 from jaxtyping import Float
+from upath import UPath
+from zarr.abc.store import ByteRequest
 from zarr.codecs import Crc32cCodec
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore
 
 from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.software import deciding
 from suffice.storage.differences import differences
+from suffice.storage.places import Place, StoreError, create, exists, files_within, put, read_bytes, remove
 from suffice.storage.writing import atomic_write
 
 METADATA, CHUNKS = "zarr.json", "c"
@@ -25,8 +31,13 @@ METADATA, CHUNKS = "zarr.json", "c"
 CHECKSUM, SOFTWARE = "checksum", "software"
 """The attributes with the hash of all else in the metadata, and with the versions that wrote the array."""
 
+Dtype: TypeAlias = Literal["float64", "float32"]
+
 MISSING = "is missing"
 """What is wrong with a shard that was not written yet."""
+
+AT_ONCE = 16
+"""Shards of a store that are read at a time."""
 
 
 class DamagedArrayError(InputError):
@@ -37,8 +48,9 @@ class RowShards:
     """An array (rows, columns) of floating point numbers that is filled shard by shard, and knows which shards it has.
 
     On disk it is a Zarr array with one chunk a shard. Each chunk has a checksum (CRC-32C) and is written to a file of
-    its own that is then renamed, so a killed process leaves whole shards only. A shard whose file is damaged counts as
-    missing. The metadata have a checksum too. NaN stands for a missing shard, so no value may be NaN.
+    its own that is then renamed, so a killed process leaves whole shards only; in a store, it is put once. A shard
+    whose file is damaged counts as missing. The metadata have a checksum too. NaN stands for a missing shard, so no
+    value may be NaN.
 
     Source: Zarr v3, codec "crc32c"; CRC-32C is defined in RFC 3720, section 12.1.
 
@@ -51,7 +63,7 @@ class RowShards:
         [slice(2, 3, None)]
     """
 
-    def __init__(self, array: "zarr.Array[Any]", folder: Path | None, is_empty: bool) -> None:
+    def __init__(self, array: "zarr.Array[Any]", folder: Place | None, is_empty: bool) -> None:
         self._array = array
         self._folder = folder
         self._is_empty = is_empty
@@ -59,16 +71,16 @@ class RowShards:
     @classmethod
     def resume(
         cls,
-        path: Path | None,
+        path: Place | None,
         shape: tuple[int, int],
         shard_rows: int,
         identity: Mapping[str, Any],
-        dtype: Literal["float64", "float32"] = "float64",
+        dtype: Dtype = "float64",
     ) -> "RowShards":
         """The array in a folder, or a new one where there is none or its metadata are damaged, which is warned of.
 
         Args:
-            path: a folder, or None to stay in memory.
+            path: a folder, a place in a store, or None to stay in memory.
             shape: (rows, columns).
             shard_rows: rows of a shard.
             identity: what the values are computed from, as JSON values; contents as a `suffice.digest.digest`.
@@ -78,7 +90,7 @@ class RowShards:
             InputError: the folder holds an array of another identity, shape or type, or one that other versions of the
                 software computed.
         """
-        if path is None or not (path / METADATA).exists():
+        if path is None or not exists(path / METADATA):
             return cls._create(path, shape, shard_rows, identity, dtype)
         try:
             shards = cls.open(path)
@@ -98,7 +110,7 @@ class RowShards:
 
     @classmethod
     def _create(
-        cls, path: Path | None, shape: tuple[int, int], shard_rows: int, identity: Mapping[str, Any], dtype: str
+        cls, path: Place | None, shape: tuple[int, int], shard_rows: int, identity: Mapping[str, Any], dtype: Dtype
     ) -> "RowShards":
         array = zarr.create_array(
             MemoryStore(),
@@ -111,17 +123,28 @@ class RowShards:
         )
         if path is None:
             return cls(array, path, is_empty=True)
-        # chunks without metadata are what an interrupted removal leaves: nobody knows what they were computed from
-        shutil.rmtree(path / CHUNKS, ignore_errors=True)
         metadata = json.loads(json.dumps(array.metadata.to_dict()))
         metadata["attributes"][CHECKSUM] = digest(metadata)
-        path.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path / METADATA) as file:
-            file.write(json.dumps(metadata, indent=2).encode())
-        return cls(zarr.open_array(LocalStore(path), mode="r+"), path, is_empty=True)
+        held = json.dumps(metadata, indent=2).encode()
+        # chunks without metadata are what an interrupted removal leaves: nobody knows what they were computed from
+        if isinstance(path, Path):
+            shutil.rmtree(path / CHUNKS, ignore_errors=True)
+            path.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path / METADATA) as file:
+                file.write(held)
+        else:
+            try:
+                create(path / METADATA, held)
+            except FileExistsError:  # another run has begun it in the meantime
+                return cls.resume(path, shape, shard_rows, identity, dtype)
+            except NotImplementedError:
+                put(path / METADATA, held)
+            else:
+                remove(path / CHUNKS)
+        return cls(_opened(path), path, is_empty=True)
 
     @classmethod
-    def open(cls, path: Path) -> "RowShards":
+    def open(cls, path: Place) -> "RowShards":
         """The array in a folder.
 
         Raises:
@@ -129,13 +152,13 @@ class RowShards:
             InputError: there is none, or its metadata have no checksum.
         """
         file = path / METADATA
-        if not file.exists():
+        if not exists(file):
             raise InputError(f"{path}: no stored array")
         damaged = DamagedArrayError(
             f"{file} is damaged (its checksum does not match): the run or the call that writes it begins the array anew"
         )
         try:
-            metadata = json.loads(file.read_bytes())
+            metadata = json.loads(read_bytes(file))
             if not isinstance(metadata, dict):
                 raise damaged
         except (ValueError, RecursionError) as error:
@@ -144,8 +167,8 @@ class RowShards:
             checksum = metadata["attributes"].pop(CHECKSUM)
             if checksum != digest(metadata):
                 raise damaged
-            array = zarr.open_array(LocalStore(path), mode="r+")
-        except DamagedArrayError:
+            array = _opened(path)
+        except (DamagedArrayError, StoreError):
             raise
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
             raise InputError(
@@ -181,7 +204,10 @@ class RowShards:
 
     def written(self) -> int:
         """How many shards have a file, whole or damaged."""
-        return sum(Path(self._name(rows)).exists() for rows in self.shards())
+        if self._folder is None or isinstance(self._folder, Path):
+            return sum(Path(self._name(rows)).exists() for rows in self.shards())
+        there = {str(file) for file in files_within(self._folder / CHUNKS, "0")}
+        return sum(self._name(rows) in there for rows in self.shards())
 
     def damaged(self) -> list[str]:
         """The files of shards that are damaged, and how; those that are not written yet are not."""
@@ -189,8 +215,12 @@ class RowShards:
 
     def _faults(self) -> list[tuple[slice, str]]:
         """The shards that are not whole, and what is wrong with each."""
-        found = ((rows, self._fault(rows)) for rows in self.shards())
-        return [(rows, fault) for rows, fault in found if fault is not None]
+        if self._folder is None or isinstance(self._folder, Path):
+            faults = [self._fault(rows) for rows in self.shards()]
+        else:
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                faults = list(pool.map(self._fault, self.shards()))
+        return [(rows, fault) for rows, fault in zip(self.shards(), faults, strict=True) if fault is not None]
 
     def read(self, rows: slice = slice(None)) -> Float[np.ndarray, "rows columns"]:
         """Some rows.
@@ -201,6 +231,8 @@ class RowShards:
         try:
             values = np.asarray(self._array[rows])
             is_whole = not np.isnan(values).any()
+        except StoreError:
+            raise
         except (ValueError, OSError):
             is_whole = False
         if not is_whole:
@@ -231,6 +263,8 @@ class RowShards:
         """What is wrong with a shard, if anything is."""
         try:
             return MISSING if np.isnan(self._array[rows]).any() else None
+        except StoreError:
+            raise
         except ValueError:
             return "is damaged (its checksum does not match)"
         except OSError as error:
@@ -241,3 +275,27 @@ class RowShards:
         if self._folder is None:
             return f"the shard of rows {rows.start} to {rows.stop - 1}"
         return str(self._folder / self._array.metadata.encode_chunk_key((rows.start // self._array.chunks[0], 0)))
+
+
+class _Objects(MemoryStore):
+    """A place in a store as Zarr sees it: chunks and metadata are read there, and chunks are put there once."""
+
+    def __init__(self, folder: UPath) -> None:
+        super().__init__()
+        self._objects = folder
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        try:
+            held = await asyncio.to_thread(read_bytes, self._objects / key)
+        except FileNotFoundError:
+            return None
+        return (prototype or default_buffer_prototype()).buffer.from_bytes(held)
+
+    async def set(self, key: str, value: Buffer, byte_range: tuple[int, int] | None = None) -> None:
+        await asyncio.to_thread(put, self._objects / key, value.to_bytes())
+
+
+def _opened(path: Place) -> "zarr.Array[Any]":
+    return zarr.open_array(LocalStore(path) if isinstance(path, Path) else _Objects(path), mode="r+")

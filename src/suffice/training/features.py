@@ -2,7 +2,6 @@
 
 import functools
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from suffice.checks import check_kept, check_outputs, check_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.models import Split
 from suffice.problem import Problem, fastest_batch_size
-from suffice.storage import METADATA, DamagedArrayError, RowShards
+from suffice.storage import METADATA, DamagedArrayError, Place, RowShards, exists
 
 SHARD_SAMPLES = 256
 """Samples of a shard, which is what a kill loses."""
@@ -27,12 +26,12 @@ class FrozenFeatures:
     size.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._folder = folder / "features.zarr"
 
     @property
     def is_planned(self) -> bool:
-        return (self._folder / METADATA).exists()
+        return exists(self._folder / METADATA)
 
     @property
     def bytes(self) -> int:

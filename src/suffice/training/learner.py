@@ -4,7 +4,6 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from suffice.models import (
     weights_of_imported,
 )
 from suffice.problem import Problem
+from suffice.storage import Place
 from suffice.training.features import FrozenFeatures
 from suffice.training.parts import ALL, Rows, Series, Task
 
@@ -75,10 +75,12 @@ class Learners:
         as_trained: the model has been trained for these classes, and its head is kept.
     """
 
-    def __init__(self, config: FineTunedConfig, tasks: Mapping[str, Task], out: Path, as_trained: bool = False) -> None:
+    def __init__(
+        self, config: FineTunedConfig, tasks: Mapping[str, Task], out: Place, as_trained: bool = False
+    ) -> None:
         self._config = config
         self._tasks = tasks
-        self._out = out
+        self._out: Place = out
         self._as_trained = as_trained
         self._files: dict[str, str] | None = None
         self._moving_bytes: dict[str, int] = {}
@@ -104,6 +106,13 @@ class Learners:
             return Problem(rest, TensorDataset(features.tensor[stored[chosen]], labels[chosen]), order="source")
 
         return Learner(rest, from_features, _state(rest))
+
+    def keep_in(self, stored: Place) -> None:
+        """Keeps features elsewhere than in the run's folder from now on."""
+        if stored != self._out:
+            self._out = stored
+            self.features.cache_clear()
+            self.get.cache_clear()
 
     def check(self, method: str) -> None:
         """Finds a bad method; what is made here is not kept, as there may be no features yet to train from."""
