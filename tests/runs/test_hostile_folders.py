@@ -3,6 +3,8 @@
 import pytest
 from test_run_curve import curve_at, table
 
+from suffice.errors import InputError
+
 
 @pytest.fixture
 def outside(tmp_path):
@@ -16,14 +18,17 @@ def untouched(folder):
     return {file.name: file.read_text() for file in folder.iterdir()} == {"precious.txt": "mine"}
 
 
-@pytest.mark.parametrize("name", ["figures", "cells", "features", "curvature"])
-def test_overwriting_a_run_does_not_follow_a_link_to_a_folder(tmp_path, outside, name):
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["figures", "cells", "ledger/losses.zarr", ".replacement"])
+def test_a_link_to_a_folder_is_refused_and_not_followed(tmp_path, outside, name, overwrite):
     source = table(tmp_path)
     curve_at(tmp_path, source, target=0.85)
-    (tmp_path / "run" / name).symlink_to(outside, target_is_directory=True)
-    curve_at(tmp_path, table(tmp_path, sizes=[100, 200, 400, 900]), overwrite=True, target=0.85)
+    link = tmp_path / "run" / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(outside, target_is_directory=True)
+    with pytest.raises(InputError, match=rf"{name} is a link, .*: put in its place what it links to"):
+        curve_at(tmp_path, source, overwrite=overwrite, target=0.85)
     assert untouched(outside)
-    assert not (tmp_path / "run" / name).is_symlink()
 
 
 @pytest.mark.parametrize("name", ["result.json", "config.yaml"])

@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 from suffice.cli.terminal import Terminal
-from suffice.configuration import HessianConfig
+from suffice.configuration import AnalyzeConfig, HessianConfig
 from suffice.errors import InputError
 from suffice.report import write_report
 from suffice.results import read_result
 from suffice.runs import hessian as run
 from suffice.runs import log
+from suffice.runs.analyze import analyze
 from suffice.runs.hessian import measure_hessian
 from suffice.runs.log import LOG, keep_log, logged, note
 from suffice.runs.state import STATE
@@ -186,3 +187,42 @@ def test_watching_on_a_terminal_shows_the_state_of_now(finished, monkeypatch):
         with pytest.raises(SystemExit):
             cli.follow(finished, Terminal(console=console))
     assert "Now: training, 40% done, about 1 s left" in console.file.getvalue()
+
+
+STRANGE = [
+    *(b"[" * 100_000, b"5", b"\xff"),
+    *(b'{"planned": 5}', b'{"planned": {"moments": "x"}}', b'{"why": 5, "began": []}'),
+]
+STRANGE_LINES = [
+    *STRANGE,
+    b'{"time": 5, "event": "step", "what": "x"}',
+    b'{"time": "2026-01-01 10:00:00", "event": "progress", "what": "x", "done": 1, "total": 2, "seconds": 3}',
+    b'{"time": "2026-01-01 10:00:00+00:00", "event": "step", "what": "x", "total": "y"}',
+    b'{"time": "2026-01-01 10:00:00+00:00", "event": "progress", "what": "x", "done": 1, "total": 1e400}',
+]
+
+
+def test_a_strange_state_is_none(finished):
+    for held in STRANGE:
+        (finished / STATE).write_bytes(held)
+        assert status_of(finished).state == "not known", held
+
+
+def test_a_strange_line_of_a_log_is_left_out(finished):
+    with locked(finished):
+        expected = status_of(finished).step
+        for line in STRANGE_LINES:
+            with (finished / LOG).open("ab") as log:
+                log.write(line + b"\n")
+            assert status_of(finished).step == expected, line
+
+
+def test_a_damaged_order_of_samples_is_found(tmp_path):
+    analyze(AnalyzeConfig(model="builtin:tiny-vit", data="builtin:digits", samples=30, probes=2), tmp_path / "run")
+    assert status_of(tmp_path / "run", verify=True).damaged == []
+    index = tmp_path / "run" / "ledger" / "index.npy"
+    held = bytearray(index.read_bytes())
+    held[-1] ^= 1
+    index.write_bytes(held)
+    (found,) = status_of(tmp_path / "run", verify=True).damaged
+    assert found.startswith(f"{index} is damaged")

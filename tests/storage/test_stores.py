@@ -144,6 +144,16 @@ def test_whatever_happens_to_objects_those_that_are_not_whole_are_named_and_comp
     assert np.array_equal(shards.read(), np.arange(14.0).reshape(SHAPE))
 
 
+@pytest.mark.parametrize("held", [b"", b"{", b"[" * 10**5, b'{"attributes": {"checksum": ""}}'])
+def test_an_array_whose_metadata_are_damaged_is_named_and_begun_anew(store, held):
+    filled(store)
+    replace(store / "array" / "zarr.json", held)
+    with pytest.warns(InputWarning, match=r"zarr\.json is damaged"):
+        shards = RowShards.resume(store / "array", SHAPE, ROWS, {"weights": "these"})
+    assert shards.missing() == shards.shards()
+    assert np.array_equal(filled(store).read(), np.arange(14.0).reshape(SHAPE))
+
+
 def test_pieces_are_found_damaged_and_computed_again(store):
     pieces = Pieces(store / "pieces", "these weights")
     pieces.write("one", [0.1], {".npy": b"numbers"})

@@ -66,7 +66,7 @@ class Ledger:
                 f"{store}: this ledger is not complete: {len(missing)} of {len(shards.shards())} shards are missing or "
                 "damaged; run record again with this store to finish it"
             )
-        return cls(shards, _read_index(place(store) / INDEX, shards.identity["order"]))
+        return cls(shards, read_index(place(store) / INDEX, shards.identity["order"]))
 
     @property
     def losses(self) -> Float64[np.ndarray, "samples probes"]:
@@ -312,7 +312,7 @@ def _weights(problem: Problem) -> str:
     return digest(dict(problem.model.named_buffers()) | problem.model.state_dict())
 
 
-def _read_index(file: Place, order: str) -> Int64[np.ndarray, " samples"]:
+def read_index(file: Place, order: str) -> Int64[np.ndarray, " samples"]:
     try:
         index: Int64[np.ndarray, " samples"] = np.load(io.BytesIO(read_bytes(file)), allow_pickle=False)
     except StoreError:

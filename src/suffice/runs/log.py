@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO, final
+from typing import Annotated, Any, NotRequired, TextIO, TypeAlias, final
+
+from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from suffice.errors import InputError, InputWarning, reason, shortened
 from suffice.runs.watch import Watch
@@ -103,9 +106,34 @@ def note(event: str, what: str, **facts: float | str | None) -> None:
         log.write(event, what, facts)
 
 
-def read_log(folder: Path) -> list[dict[str, Any]]:
+def _with_zone(time: str) -> str:
+    if datetime.fromisoformat(time).tzinfo is None:
+        raise ValueError("a time without zone")
+    return time
+
+
+Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Event(TypedDict):
+    """A line of a log, with further facts."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    time: Annotated[str, AfterValidator(_with_zone)]
+    event: str
+    what: str
+    done: NotRequired[Count]
+    total: NotRequired[Count]
+    seconds: NotRequired[FiniteFloat]
+
+
+_EVENT = TypeAdapter(Event)
+
+
+def read_log(folder: Path) -> list[Event]:
     """The events in a folder, the oldest first; lines that a killed run left unfinished are left out."""
-    found = []
+    found: list[Event] = []
     for name in (OLDER, LOG):
         try:
             lines = (folder / name).read_bytes().splitlines()
@@ -113,11 +141,9 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
             continue
         for line in lines:
             try:
-                entry = json.loads(line)
-            except ValueError:
+                found.append(_EVENT.validate_json(line))
+            except ValidationError:
                 continue
-            if isinstance(entry, dict) and {"time", "event", "what"} <= entry.keys():
-                found.append(entry)
     return found
 
 

@@ -7,12 +7,29 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from suffice.errors import InputError, reason
 from suffice.storage import atomic_write
 
 STATE = ".suffice-state.json"
+
+
+class State(TypedDict, total=False):
+    """What is written of a run."""
+
+    state: str
+    began: str
+    ended: str
+    process: int
+    host: str
+    why: str
+    planned: dict[str, int]
+
+
+_STATE = TypeAdapter(State)
 
 
 @contextmanager
@@ -31,7 +48,7 @@ def track(folder: Path) -> Iterator[None]:
         >>> read_state(folder)["state"]
         'finished'
     """
-    state = {"state": "running", "began": _now(), "process": os.getpid(), "host": socket.gethostname()}
+    state: State = {"state": "running", "began": _now(), "process": os.getpid(), "host": socket.gethostname()}
     _write(folder, state)
     try:
         yield
@@ -54,15 +71,15 @@ def plan(folder: Path, pieces: Mapping[str, int]) -> None:
     _write(folder, read_state(folder) | {"planned": dict(pieces)})
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+def read_state(folder: Path) -> State:
     """What was written; nothing where that is missing or damaged."""
     try:
-        return dict(json.loads((folder / STATE).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return _STATE.validate_json((folder / STATE).read_bytes(), strict=True)
+    except (OSError, ValidationError):
         return {}
 
 
-def _write(folder: Path, state: Mapping[str, Any]) -> None:
+def _write(folder: Path, state: State) -> None:
     with atomic_write(folder / STATE) as stream:
         stream.write(json.dumps(state).encode())
 

@@ -9,12 +9,13 @@ from typing import Literal
 from pydantic import Field
 
 from suffice.errors import InputError
+from suffice.landscape.ledger import INDEX, LOSSES, read_index
 from suffice.results import RESULT, read_result
 from suffice.results.value import Value
 from suffice.runs.folder import CONFIGURATION, METHODS, read_configuration_of
 from suffice.runs.log import ENDS, read_log
 from suffice.runs.replacement import REPLACEMENT
-from suffice.runs.state import read_state
+from suffice.runs.state import State, read_state
 from suffice.storage import (
     METADATA,
     Place,
@@ -130,7 +131,7 @@ def _step(folder: Path) -> Step | None:
         what, done, total = entry["what"], entry.get("done"), entry.get("total")
         if entry["event"] == "step":
             at_work = Step(name=what, done=None, total=total, left=None)
-        elif entry["event"] == "progress" and at_work is not None and done and total:
+        elif entry["event"] == "progress" and at_work is not None and done and total and "seconds" in entry:
             since = (datetime.now().astimezone() - datetime.fromisoformat(entry["time"])).total_seconds()
             left = max(0.0, entry["seconds"] * (total - done) / done - since)
             at_work = Step(name=what, done=done, total=total, left=left)
@@ -140,7 +141,7 @@ def _step(folder: Path) -> Step | None:
 
 
 def _state(
-    state: dict[str, str], owner: str | None
+    state: State, owner: str | None
 ) -> tuple[Literal["finished", "running", "stopped", "failed", "killed", "not known"], str]:
     if owner is not None:
         return "running", owner
@@ -203,6 +204,11 @@ def _parts(stored: Place, planned: dict[str, int], verify: bool) -> tuple[list[P
         except InputError as error:
             damaged.append(str(error))
             continue
+        if verify and file.parent.name == LOSSES:
+            try:
+                read_index(file.parent.parent / INDEX, shards.identity["order"])
+            except InputError as error:
+                damaged.append(str(error))
         done = shards.written()
         if verify:
             faulty = shards.damaged()

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from suffice.errors import InputError, InputWarning
 from suffice.storage.leases import leased, lessee_of
 from suffice.storage.places import Place
-from suffice.storage.writing import LEFTOVER
+from suffice.storage.writing import LEFTOVER, atomic_write
 
 LOCK, OWNER = ".suffice-lock", ".suffice-owner"
 """In a folder that `locked` has locked before: the file with the lock, and the one that says who holds it."""
@@ -55,7 +55,8 @@ def locked(folder: Place) -> Iterator[None]:
         folder: to be written to by this thread, and by processes that it starts and waits for.
 
     Raises:
-        InputError: another process or thread has locked it and this one is not `waiting`, or it cannot be written to.
+        InputError: another process or thread has locked it and this one is not `waiting`, it cannot be written to, or
+            holds a link to another folder.
 
     Example:
         >>> import tempfile
@@ -86,8 +87,10 @@ def locked(folder: Place) -> Iterator[None]:
         raise InputError(f"{folder} cannot be written to ({error.strerror}): give another folder") from error
     owner = folder / OWNER
     try:
+        _refuse_links(folder)
         since = datetime.now().astimezone().isoformat(" ", timespec="seconds")
-        owner.write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}))
+        with atomic_write(owner) as stream:
+            stream.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since}).encode())
         _remove_leftovers(folder)
         yield
     finally:
@@ -146,6 +149,17 @@ def _ended_there(folder: Path) -> str:
     if owner is None or owner["host"] == socket.gethostname():
         return ""
     return f"end it there (kill {owner['process']} on {owner['host']}), "
+
+
+def _refuse_links(folder: Path) -> None:
+    """A link to a folder would lead writing and removing out of this one; one to a file is replaced by the file."""
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            if Path(parent, name).is_symlink():
+                raise InputError(
+                    f"{Path(parent, name)} is a link, and suffice writes and removes nothing beyond its folder: put in "
+                    "its place what it links to, or give another folder"
+                )
 
 
 def _remove_leftovers(folder: Path) -> None:

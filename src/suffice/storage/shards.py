@@ -23,7 +23,7 @@ from suffice.errors import InputError, InputWarning
 from suffice.software import deciding
 from suffice.storage.differences import differences
 from suffice.storage.places import Place, StoreError, create, exists, files_within, put, read_bytes, remove
-from suffice.storage.writing import atomic_write
+from suffice.storage.writing import atomic_write, sync_file
 
 METADATA, CHUNKS = "zarr.json", "c"
 """Zarr's file that describes an array, and its folder of chunks."""
@@ -96,6 +96,8 @@ class RowShards:
             shards = cls.open(path)
         except DamagedArrayError as error:
             warnings.warn(InputWarning(str(error), event="damaged"), stacklevel=2)
+            if not isinstance(path, Path):
+                remove(path)
             return cls._create(path, shape, shard_rows, identity, dtype)
         array = shards._array
         layout = {"shape": list(shape), "shard_rows": shard_rows, "dtype": dtype}
@@ -256,6 +258,8 @@ class RowShards:
         self._is_empty = False
         try:
             self._array[rows] = values
+            if isinstance(self._folder, Path):
+                sync_file(self._folder / self._key(rows))
         except OSError as error:
             raise InputError(f"{self._name(rows)} cannot be written ({error.strerror})") from error
 
@@ -274,7 +278,11 @@ class RowShards:
         """Where a shard is stored, for messages."""
         if self._folder is None:
             return f"the shard of rows {rows.start} to {rows.stop - 1}"
-        return str(self._folder / self._array.metadata.encode_chunk_key((rows.start // self._array.chunks[0], 0)))
+        return str(self._folder / self._key(rows))
+
+    def _key(self, rows: slice) -> str:
+        """The name of a shard's file."""
+        return str(self._array.metadata.encode_chunk_key((rows.start // self._array.chunks[0], 0)))
 
 
 class _Objects(MemoryStore):

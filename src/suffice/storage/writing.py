@@ -50,6 +50,13 @@ def atomic_write(path: Place) -> Iterator[IO[bytes]]:
     sync_folder(path.parent)
 
 
+def sync_file(file: Path) -> None:
+    """Makes a file that was written and renamed by others durable."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+    sync_folder(file.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes a rename in a folder durable, where the system knows how to; the content of the file is safe without."""
     if os.name != "posix":
