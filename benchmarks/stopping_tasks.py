@@ -38,7 +38,7 @@ SEQUENCES = 60
 """Of each task."""
 
 POOL, HOLDOUT, REST, TESTED, STOP_SET = 1000, 1000, 150, 1500, 300
-"""The most labels and samples of the hold-out, the fewest and most of the rest, and those that agreement is read from."""
+"""The most labels and samples of the hold-out, the fewest and most of the rest, and those that agreement is told by."""
 
 COLUMNS = 64
 """Principal components of embeddings, and random Fourier features that are added to the columns of tables."""

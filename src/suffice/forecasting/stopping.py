@@ -9,8 +9,8 @@ much, by both ways of looking ahead:
 .. math:: \min\bigl(P_\text{curve}(G < \delta),\ P_\text{last doubling}(G < \delta)\bigr) \ge a,
           \qquad G = m(2t) - m(t)
 
-with a the assurance. With a target it stops when the measured lower end is at the target, or when the whole pool is
-unlikely to reach it; else the answer is the number of labels that should reach it with the assurance.
+with a the assurance. With a target it stops when the measured lower end is at the target, when the curve, which
+looks at all scores, has reached it with the assurance, or when the whole pool is unlikely to reach it; else the answer is the number of labels that should reach it with the assurance.
 """
 
 import math
@@ -251,6 +251,17 @@ def _by_gain(
 def _by_target(
     curve: Curve, size: int, wanted: Wanted, target: float, left: int | None, ahead: dict[str, Any]
 ) -> Decision:
+    reached = float(curve.at([size]).probability(target)[0])
+    if reached >= wanted.assurance:
+        return Decision(
+            action="stop",
+            labels=0,
+            reason="target by curve",
+            probability=reached,
+            total=None,
+            explanation=f"By the curve, {target:g} is reached with {size:,} labels, with probability {reached:.3f}.",
+            **ahead,
+        )
     most = HORIZON * float(curve.draws.largest) if left is None else float(size + left)
     at_most = float(curve.at([round(most)]).probability(target)[0])
     planned = curve.sufficient_size(target)

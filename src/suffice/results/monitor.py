@@ -13,10 +13,18 @@ from suffice.shown import Shown
 Action = Literal["stop", "label", "cannot tell"]
 
 Reason = Literal[
-    "little gain", "gain", "target measured", "target ahead", "out of reach", "pool", "few looks", "no curve"
+    "little gain",
+    "gain",
+    "target measured",
+    "target by curve",
+    "target ahead",
+    "out of reach",
+    "pool",
+    "few looks",
+    "no curve",
 ]
-"""Why: doubling brings less than the wanted gain, or may bring more; the target is reached as measured, is ahead, or is
-not reached with the whole pool; nothing is left to label; or the scores tell nothing."""
+"""Why: doubling brings less than the wanted gain, or may bring more; the target is reached, as measured or by the
+curve, is ahead, or is not reached with the whole pool; nothing is left to label; or the scores tell nothing."""
 
 
 class Look(Value):
