@@ -6,6 +6,7 @@ the assumed correlations were chosen; with it at those that no choice has seen. 
 
 A stop is wrong if the true mean gain from t to 2t exceeds the wanted one at the first stop. The oracle stops at the
 first look at which it does not. Who never stops labels the whole pool, and so does the oracle where no look is right.
+With a target, the true mean accuracy at half of the pool, a stop is wrong before that look.
 """
 
 import argparse
@@ -38,20 +39,29 @@ SAMPLES = 500
 KNOWN = ("samples", "size", "nothing")
 """What is known of the hold-out: the score of each sample, how many there are, or neither."""
 
+TARGET_AT = 9
+"""The look whose true mean accuracy is the target where one is asked for: half of the pool."""
+
 RESAMPLES = 2000
 
 
-def looked(right: Bool[np.ndarray, "looks holdout"], sizes: Any, known: str) -> Float64[np.ndarray, "looks gains"]:
-    """At each look the probability that doubling brings less, for each of the gains; 0 before there is a curve."""
-    found = np.zeros((len(sizes), len(GAINS)))
+def looked(
+    right: Bool[np.ndarray, "looks holdout"], sizes: Any, known: str, target: float
+) -> Float64[np.ndarray, "looks columns"]:
+    """At each look the probability that doubling brings less, for each of the gains; 0 before there is a curve.
+
+    In the last column whether the decision is that the target is reached.
+    """
+    found = np.zeros((len(sizes), len(GAINS) + 1))
     values = right.astype(np.float64)
     for look in range(FEWEST_LOOKS - 1, len(sizes)):
         scores = values[: look + 1] if known == "samples" else values[: look + 1].mean(1)
         holdout = right.shape[1] if known == "size" else None
-        curve = monitor_scores(sizes[: look + 1], scores, gain=MAIN, holdout=holdout).curve
-        if curve is not None:
-            ways = gains_ahead(curve, float(sizes[look]))
-            found[look] = [min((way < gain).mean() for way in ways) for gain in GAINS]
+        monitored = monitor_scores(sizes[: look + 1], scores, target=target, holdout=holdout)
+        found[look, -1] = monitored.decision.reason in ("target measured", "target by curve")
+        if monitored.curve is not None:
+            ways = gains_ahead(monitored.curve, float(sizes[look]))
+            found[look, :-1] = [min((way < gain).mean() for way in ways) for gain in GAINS]
     return found
 
 
@@ -76,11 +86,14 @@ def of_task(cache: Path, known: Sequence[str], name: str) -> dict[str, Any]:
         name: {gain: [first(rule(one)) for one in sequences] for gain in GAINS} for name, rule in OTHERS.items()
     }
     stops["last doubling"] = {gain: [first(last_doubling(one, gain)) for one in sequences] for gain in GAINS}
+    reached = {}
     for what in known:
-        chances = [looked(right[row], sizes, what) for row in range(len(right))]
+        target = float(held["accuracy"].mean(0)[at[int(sizes[TARGET_AT])]])
+        chances = [looked(right[row], sizes, what, target) for row in range(len(right))]
         stops[f"suffice, {what} known"] = {
             gain: [first(of[:, column] >= ASSURANCE) for of in chances] for column, gain in enumerate(GAINS)
         }
+        reached[what] = [first(of[:, -1] > 0) for of in chances]
     stops["never"] = {gain: [len(sizes)] * len(right) for gain in GAINS}
     return {
         "name": name,
@@ -89,6 +102,7 @@ def of_task(cache: Path, known: Sequence[str], name: str) -> dict[str, Any]:
         "gains": drawn.mean(0),
         "errors": drawn.std(0, ddof=1) / np.sqrt(len(drawn)),
         "stops": stops,
+        "reached": reached,
     }
 
 
@@ -167,15 +181,21 @@ def main() -> None:
             }
             for task in tasks
         ],
+        "targets": {
+            what: share(
+                sum(stop < TARGET_AT for task in tasks for stop in task["reached"][what]),
+                sum(len(task["reached"][what]) for task in tasks),
+            )
+            for what in tasks[0]["reached"]
+        },
         "rules": {rule: {str(gain): summary(tasks, rule, gain) for gain in GAINS} for rule in tasks[0]["stops"]},
     }
     file = RESULTS / "stopping.json"
     before = json.loads(file.read_text()) if file.exists() else {}
     settings = {"assurance": ASSURANCE, "fewest_looks": FEWEST_LOOKS, "holdout": SAMPLES, "main_gain": MAIN}
     part = "held_out" if given.held_out else "development"
-    file.write_text(
-        json.dumps({**before, "environment": environment(), "settings": settings, part: results}, indent=1) + "\n"
-    )
+    together = {**before, "environment": environment(), "settings": settings, part: results}
+    file.write_text(json.dumps(together, indent=1) + "\n")
     for rule, of in results["rules"].items():
         one = of[str(MAIN)]
         print(

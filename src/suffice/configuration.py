@@ -612,9 +612,7 @@ class MonitorConfig(ScoresConfig):
     batch: int | None = Field(
         default=None, ge=1, description="labels of a batch; by default the last difference of sizes"
     )
-    pool: int | None = Field(
-        default=None, ge=1, description="samples that could be labelled at all, with those that are"
-    )
+    pool: int | None = Field(default=None, ge=1, description="samples that could be labelled, those that are included")
     assurance: float = Field(
         default=0.95, ge=0.5, lt=1, description="probability that is enough to stop, or to promise a target"
     )

@@ -194,9 +194,8 @@ def gates_of_monitor(texts: Sequence[str] | None) -> list[Gate]:
         quantity = "" if found is None else found["quantity"].casefold()
         if found is None or found["size"] is not None or quantity not in OF_DECISION or len(text) > 200:
             raise InputError(f'{where}: not a condition here; give one on {", ".join(OF_DECISION)}, as in "labels>0"')
-        gates.append(
-            Gate(text.strip(), quantity, found["sign"], _number(where, found["bound"] + found["percent"]), None)
-        )
+        bound = _number(where, found["bound"] + found["percent"])
+        gates.append(Gate(text.strip(), quantity, found["sign"], bound, None))
     return gates
 
 

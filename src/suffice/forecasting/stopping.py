@@ -9,8 +9,9 @@ much, by both ways of looking ahead:
 .. math:: \min\bigl(P_\text{curve}(G < \delta),\ P_\text{last doubling}(G < \delta)\bigr) \ge a,
           \qquad G = m(2t) - m(t)
 
-with a the assurance. With a target it stops when the measured lower end is at the target, when the curve, which
-looks at all scores, has reached it with the assurance, or when the whole pool is unlikely to reach it; else the answer is the number of labels that should reach it with the assurance.
+with a the assurance. With a target it stops when the measured lower end is at the target, when the curve, which looks
+at all scores, has reached it with the assurance, or when the whole pool is unlikely to reach it; else the answer is the
+number of labels that should reach it with the assurance.
 """
 
 import math

@@ -80,13 +80,14 @@ def monitor(
 def _check(config: MonitorConfig) -> None:
     if config.validation == "chosen":
         raise InputError(
-            "--validation chosen: scores on samples that were chosen tell nothing of others. Draw a few hundred samples "
-            "at random, label them, train on none of them, and measure every score on them; the batches may be chosen"
+            "--validation chosen: scores on samples that were chosen tell nothing of others. Draw a few hundred "
+            "samples at random, label them, train on none of them, and measure every score on them; the batches may be "
+            "chosen"
         )
     if (config.gain is None) == (config.target is None):
         raise InputError(
-            "give --gain, such as 0.02, to stop when doubling the labels brings less, or --target, such as 0.9, to stop "
-            "at that score"
+            "give --gain, such as 0.02, to stop when doubling the labels brings less, or --target, such as 0.9, to "
+            "stop at that score"
         )
 
 
@@ -116,8 +117,8 @@ def _of_scores(config: MonitorConfig) -> _Given:
     holdout = values.shape[1] if values.ndim == 2 else config.holdout
     if holdout is None and errors is None:
         notes.append(
-            "the size of the hold-out is not known, so what was measured has no interval: give --holdout N, or a column "
-            "error, or the score of each sample (an NPZ with sizes and sample_scores)"
+            "the size of the hold-out is not known, so what was measured has no interval: give --holdout N, or a "
+            "column error, or the score of each sample (an NPZ with sizes and sample_scores)"
         )
     return _Given(monitored, config.metric, _batch(config, monitored.looks), holdout, notes)
 
@@ -126,9 +127,8 @@ def _scores(config: MonitorConfig) -> tuple[Any, Any, Any, list[str]]:
     """Sizes, scores or those of samples, errors, and notes."""
     if len(config.scores) == 1 and (looks := load_looks(Path(config.scores[0]))) is not None:
         if config.holdout is not None and config.holdout != looks[1].shape[1]:
-            raise InputError(
-                f"--holdout {config.holdout}: {config.scores[0]} has {looks[1].shape[1]} samples; leave it out"
-            )
+            held = looks[1].shape[1]
+            raise InputError(f"--holdout {config.holdout}: {config.scores[0]} has {held} samples; leave it out")
         return *looks, None, []
     scores = load_scores(config.scores, config.score_column, config.size_column, config.sizes_of())
     return scores.sizes, scores.scores, scores.errors, list(scores.notes)

@@ -36,7 +36,7 @@ def gain_in_words(metric: Metric, gain: float, with_unit: bool = True) -> str:
     return digits if not with_unit else f"{digits} {'point' if digits == '1.0' else 'points'}"
 
 
-def _sentence(result: MonitorResult) -> str:
+def _sentence(result: MonitorResult) -> str:  # noqa: PLR0911 - one for each reason
     decision, metric, now = result.decision, result.metric, result.looks[-1].size
     more = f"Label {decision.labels:,} more"
     match decision.reason:
@@ -50,6 +50,9 @@ def _sentence(result: MonitorResult) -> str:
             return f"{more}: they should bring {_brought(metric, decision.next)}."
         case "target measured":
             return f"Stop: {_goal(result)} is measured with {now:,} labels."
+        case "target by curve":
+            chance = share_in_words(decision.probability or 0.0)
+            return f"Stop: {_goal(result)} is reached with {now:,} labels, with probability {chance} by the curve."
         case "target ahead":
             total, chance = now + decision.labels, share_in_words(decision.probability or 0.0)
             whole = ", the rest of the pool" if result.pool == total else ""
@@ -89,6 +92,8 @@ def _trust(result: MonitorResult) -> tuple[Word, str]:
         step = 0 if chance <= EVEN else 1 if chance <= (1 + EVEN) / 2 else 2
         less = gain_in_words(result.metric, result.gain or 0.0)
         why = f"twice the labels bring less than {less} with probability {share_in_words(chance)}, a forecast"
+    elif decision.reason == "target by curve":
+        step, why = 1, "a curve through all looks says so; what was measured at this one alone does not"
     elif decision.reason == "out of reach":
         step, why = (0 if chance <= 1 - SURE else 1), f"a forecast, from {len(result.looks)} looks"
     else:
@@ -103,9 +108,8 @@ def _trust(result: MonitorResult) -> tuple[Word, str]:
 def measured_in_words(result: MonitorResult) -> str:
     """The score of the last look and its gain since half the labels."""
     last, metric = result.looks[-1], result.metric
-    said = (
-        f"Measured: {in_words(metric, last.score)} {'' if metric == 'score' else f'{metric} '}with {last.size:,} labels"
-    )
+    name = "" if metric == "score" else f"{metric} "
+    said = f"Measured: {in_words(metric, last.score)} {name}with {last.size:,} labels"
     if last.low is None or last.high is None:
         return f"{said}; without the size of the hold-out there is no interval."
     said += f" ({in_words(metric, last.low)} to {in_words(metric, last.high)})"
@@ -153,9 +157,7 @@ def _next_steps(result: MonitorResult) -> Iterator[str]:
     decision, last = result.decision, result.looks[-1]
     if decision.action != "stop":
         total = last.size + decision.labels
-        yield (
-            f"Label {decision.labels:,} more, train on all {total:,}, add the score on the same hold-out, and ask again."
-        )
+        yield f"Label {decision.labels:,} more, train on all {total:,}, add the score on the same hold-out, ask again."
     elif decision.reason == "out of reach":
         yield "Change the model, its inputs or how it is trained, or ask for less: labels alone do not get there."
     elif decision.reason == "pool":

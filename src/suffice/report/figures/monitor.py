@@ -38,9 +38,8 @@ def monitor_figure(result: MonitorResult) -> Figure:
     if result.decision.action == "label" and total <= end:
         marks.append(Mark("x", total, f"next: {total:,}", ORANGE))
     if result.target is not None:
-        marks.append(
-            Mark("y", factor * result.target, f"target {target_in_words(result.metric, result.target)}", ORANGE)
-        )
+        target = target_in_words(result.metric, result.target)
+        marks.append(Mark("y", factor * result.target, f"target {target}", ORANGE))
     first = sizes[0]
     return Figure(
         name="score",

@@ -29,23 +29,19 @@ def monitor_page(result: MonitorResult) -> Page:
 
 def _looks(result: MonitorResult) -> Table:
     rows = [
-        [
-            f"{look.size:,}",
-            in_words(result.metric, look.score),
-            _ends(result, look),
-            "" if look.since is None or look.gain is None else f"{look.since:,}",
-            "" if look.gain is None else gain_in_words(result.metric, look.gain.value),
-            ""
-            if look.gain is None
-            else " to ".join(
-                gain_in_words(result.metric, end, with_unit=False) for end in (look.gain.low, look.gain.high)
-            ),
-        ]
+        [f"{look.size:,}", in_words(result.metric, look.score), _ends(result, look), *_gain(result, look)]
         for look in result.looks
     ]
     columns = ["labels", result.metric, "interval", "since", "gain", "its interval"]
     caption = f"Measured. All intervals hold together with probability {result.measured_confidence:.0%}."
     return Table("looks", columns, rows, caption)
+
+
+def _gain(result: MonitorResult, look: Look) -> list[str]:
+    if look.gain is None or look.since is None:
+        return ["–", "–", "–"]
+    ends = (gain_in_words(result.metric, end, with_unit=False) for end in (look.gain.low, look.gain.high))
+    return [f"{look.since:,}", gain_in_words(result.metric, look.gain.value), " to ".join(ends)]
 
 
 def _ends(result: MonitorResult, look: Look) -> str:
@@ -56,16 +52,17 @@ def _ends(result: MonitorResult, look: Look) -> str:
 
 def _computed(result: MonitorResult) -> list[str]:
     found = [
-        "Measured: the j-th look spends 1 / (j (j + 1)) of the error, so that the intervals of all looks hold together, "
-        "however often one looks. They are betting intervals where the score of each sample is known and bounded "
-        "(Waudby-Smith and Ramdas 2024), and normal ones else.",
-        "Forecast: a curve through the looks, whose shared hold-out and nested training sets make them correlated; and, "
-        "in a second way, the gain of the last doubling times how gains of others change from one doubling to the next.",
+        "Measured: the j-th look spends 1 / (j (j + 1)) of the error, so that the intervals of all looks hold "
+        "together, however often one looks. They are betting intervals where the score of each sample is known and "
+        "bounded (Waudby-Smith and Ramdas 2024), and normal ones else.",
+        "Forecast: a curve through the looks, whose shared hold-out and nested training sets make them correlated; "
+        "and, in a second way, the gain of the last doubling times how the gains of other people's curves change from "
+        "one doubling to the next.",
     ]
     if result.gain is not None:
         found.append(
-            f"The answer is to stop if twice the labels bring less than {gain_in_words(result.metric, result.gain)} with "
-            f"probability {result.assurance:.0%} in both ways."
+            f"The answer is to stop if twice the labels bring less than {gain_in_words(result.metric, result.gain)} "
+            f"with probability {result.assurance:.0%} in both ways."
         )
     return found
 
