@@ -11,7 +11,7 @@ With a target, the true mean accuracy at half of the pool, a stop is wrong befor
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,10 @@ from scipy.stats import beta
 from stopping_rules import OTHERS, last_doubling
 from stopping_tasks import DEVELOPMENT, HELD_OUT
 
-from suffice.forecasting import monitor_scores
-from suffice.forecasting.labelling import gains_ahead
-from suffice.forecasting.stopping import ASSURANCE, FEWEST_LOOKS
+from suffice.errors import InputError
+from suffice.forecasting.labelling import labelling_curve, share_errors
+from suffice.forecasting.looks import measured
+from suffice.forecasting.stopping import ASSURANCE, FEWEST_LOOKS, Wanted, decide, probability_of_less
 
 GAINS = (0.01, 0.02, 0.03, 0.05)
 """Of accuracy; the second is the one of the goals."""
@@ -36,8 +37,11 @@ MAIN = 0.02
 SAMPLES = 500
 """Of the hold-out, at most."""
 
-KNOWN = ("samples", "size", "nothing")
-"""What is known of the hold-out: the score of each sample, how many there are, or neither."""
+KNOWN = {"samples": 60, "size": 25}
+"""What is known of the hold-out, the score of each sample or how many there are; and how many sequences are looked at."""
+
+FEWER = {"samples": 25}
+"""The same for the development tasks."""
 
 TARGET_AT = 9
 """The look whose true mean accuracy is the target where one is asked for: half of the pool."""
@@ -54,18 +58,30 @@ def looked(
     """
     found = np.zeros((len(sizes), len(GAINS) + 1))
     values = right.astype(np.float64)
+    scores = values.mean(1)
+    samples = values if known == "samples" else None
+    errors = share_errors(scores, right.shape[1]) if known == "size" else None
+    looks = measured(sizes.astype(np.float64), scores, "accuracy", errors, samples)
     for look in range(FEWEST_LOOKS - 1, len(sizes)):
-        scores = values[: look + 1] if known == "samples" else values[: look + 1].mean(1)
-        holdout = right.shape[1] if known == "size" else None
-        monitored = monitor_scores(sizes[: look + 1], scores, target=target, holdout=holdout)
-        found[look, -1] = monitored.decision.reason in ("target measured", "target by curve")
-        if monitored.curve is not None:
-            ways = gains_ahead(monitored.curve, float(sizes[look]))
-            found[look, :-1] = [min((way < gain).mean() for way in ways) for gain in GAINS]
+        seen, now = slice(look + 1), float(sizes[look])
+        try:
+            curve = labelling_curve(
+                sizes[seen].astype(np.float64),
+                scores[seen],
+                "accuracy",
+                None if errors is None else errors[seen],
+                None if samples is None else samples[seen],
+            )
+        except InputError:
+            continue
+        wanted = Wanted(target=target, batch=int(sizes[0]))
+        decision = decide(curve, looks[seen], wanted, "no curve", 0, "")
+        found[look, -1] = decision.reason in ("target measured", "target by curve")
+        found[look, :-1] = [probability_of_less(curve, now, gain) for gain in GAINS]
     return found
 
 
-def of_task(cache: Path, known: Sequence[str], name: str) -> dict[str, Any]:
+def of_task(cache: Path, known: Mapping[str, int], name: str) -> dict[str, Any]:
     """Where each rule stops in each sequence of a task, as the number of the look; the number of looks for never."""
     with np.load(cache / "sequences" / f"{name}.npz") as kept:
         held = {key: kept[key] for key in kept.files}
@@ -87,9 +103,9 @@ def of_task(cache: Path, known: Sequence[str], name: str) -> dict[str, Any]:
     }
     stops["last doubling"] = {gain: [first(last_doubling(one, gain)) for one in sequences] for gain in GAINS}
     reached = {}
-    for what in known:
+    for what, count in known.items():
         target = float(held["accuracy"].mean(0)[at[int(sizes[TARGET_AT])]])
-        chances = [looked(right[row], sizes, what, target) for row in range(len(right))]
+        chances = [looked(right[row], sizes, what, target) for row in range(count)]
         stops[f"suffice, {what} known"] = {
             gain: [first(of[:, column] >= ASSURANCE) for of in chances] for column, gain in enumerate(GAINS)
         }
@@ -166,7 +182,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
     names = HELD_OUT if given.held_out else DEVELOPMENT
-    collect: Callable[[str], dict[str, Any]] = partial(of_task, given.cache, KNOWN if given.held_out else KNOWN[:1])
+    collect: Callable[[str], dict[str, Any]] = partial(of_task, given.cache, KNOWN if given.held_out else FEWER)
     with ProcessPoolExecutor(given.workers) as pool:
         tasks = list(pool.map(collect, names))
     results = {

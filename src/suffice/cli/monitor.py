@@ -31,8 +31,8 @@ def monitor(
     """Stop labelling, or label more? Asked after each batch, by the scores so far.
 
     Takes the scores of models trained on all labels so far, one line more with each batch, all on one hold-out of
-    random samples that no model was trained on. Says "stop" or "label N more", by a forecast, and apart from it what was
-    measured, with intervals that hold however often you look. Batches may be chosen actively, the hold-out may not.
+    random samples that no model was trained on. Says "stop" or "label N more", by a forecast, and apart from it what
+    was measured, with intervals that hold however often you look. Batches may be chosen actively, the hold-out may not.
     Writes OUT/report.html, OUT/result.json and OUT/figures.
 
     [bold]Examples[/bold]

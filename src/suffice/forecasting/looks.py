@@ -26,7 +26,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from suffice.errors import InputError
 from suffice.results import BOUNDS, RISES, Estimate, Metric
@@ -34,8 +34,8 @@ from suffice.results import BOUNDS, RISES, Estimate, Metric
 CONFIDENCE = 0.95
 """Probability that all intervals of all looks hold."""
 
-CANDIDATES = 1001
-"""Means that are bet against; the interval is rounded outwards to them."""
+CANDIDATES, BETWEEN = 65, 17
+"""Means that are bet against, and around the ends of the interval those between two; it is rounded outwards to them."""
 
 STAKE = 0.5
 """Most of the capital that is bet, as a share of what could ruin it."""
@@ -80,18 +80,22 @@ def betting_interval(values: Float64[np.ndarray, " n"], alpha: float, seed: int 
     variances = (PRIOR_VARIANCE + np.cumsum(np.square(x - means))) / (count + 1)
     before = np.concatenate([[PRIOR_VARIANCE], variances[:-1]])  # a bet knows the values before it alone
     bets = np.sqrt(2 * math.log(2 / alpha) / (len(x) * before))[:, None]
-    m = np.linspace(0, 1, CANDIDATES)
-    with np.errstate(divide="ignore"):
-        up, down = np.minimum(bets, STAKE / m), np.minimum(bets, STAKE / (1 - m))
-    apart = x[:, None] - m
-    capital = np.maximum(
-        np.cumsum(np.log1p(up * apart), axis=0).max(0), np.cumsum(np.log1p(-down * apart), axis=0).max(0)
-    )
-    kept = np.flatnonzero(capital < math.log(2 / alpha))
-    if not len(kept):  # all values between two candidates
+
+    def is_kept(m: Float64[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+        with np.errstate(divide="ignore"):
+            up, down = np.minimum(bets, STAKE / m), np.minimum(bets, STAKE / (1 - m))
+        apart = x[:, None] - m
+        logs = [np.cumsum(np.log1p(stake * apart), axis=0).max(0) for stake in (up, -down)]
+        return np.asarray(np.maximum(*logs) < math.log(2 / alpha))
+
+    m = np.union1d(np.linspace(0, 1, CANDIDATES), values.mean())
+    kept = np.flatnonzero(is_kept(m))
+    if not len(kept):  # narrower than can be told
         return float(values.mean()), float(values.mean())
-    step = 1 / (CANDIDATES - 1)
-    return max(0.0, float(m[kept[0]]) - step), min(1.0, float(m[kept[-1]]) + step)
+    below, above = m[max(0, kept[0] - 1)], m[min(len(m) - 1, kept[-1] + 1)]
+    lower, upper = np.linspace(below, m[kept[0]], BETWEEN), np.linspace(m[kept[-1]], above, BETWEEN)
+    of_lower, of_upper = np.flatnonzero(is_kept(lower)), np.flatnonzero(is_kept(upper))
+    return float(lower[max(0, of_lower[0] - 1)]), float(upper[min(BETWEEN - 1, of_upper[-1] + 1)])
 
 
 @dataclass(frozen=True)
