@@ -38,7 +38,7 @@ SAMPLES = 500
 """Of the hold-out, at most."""
 
 KNOWN = {"samples": 60, "size": 25}
-"""What is known of the hold-out, the score of each sample or how many there are; and how many sequences are looked at."""
+"""What is known of the hold-out, the score of each sample or how many there are; and how many sequences have it."""
 
 FEWER = {"samples": 25}
 """The same for the development tasks."""
