@@ -12,7 +12,6 @@ With a target, the true mean accuracy at half of the pool, a stop is wrong befor
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from stopping_tasks import DEVELOPMENT, HELD_OUT
 from suffice.errors import InputError
 from suffice.forecasting.labelling import labelling_curve, share_errors
 from suffice.forecasting.looks import measured
-from suffice.forecasting.stopping import ASSURANCE, FEWEST_LOOKS, Wanted, decide, probability_of_less
+from suffice.forecasting.stopping import ASSURANCE, FEWEST_LOOKS, probability_of_less
 
 GAINS = (0.01, 0.02, 0.03, 0.05)
 """Of accuracy; the second is the one of the goals."""
@@ -74,9 +73,9 @@ def looked(
             )
         except InputError:
             continue
-        wanted = Wanted(target=target, batch=int(sizes[0]))
-        decision = decide(curve, looks[seen], wanted, "no curve", 0, "")
-        found[look, -1] = decision.reason in ("target measured", "target by curve")
+        low = looks[look].low
+        by_look = low is not None and low >= target
+        found[look, -1] = by_look or curve.at([now]).probability(target)[0] >= ASSURANCE
         found[look, :-1] = [probability_of_less(curve, now, gain) for gain in GAINS]
     return found
 
@@ -179,12 +178,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--held-out", action="store_true")
-    parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
     names = HELD_OUT if given.held_out else DEVELOPMENT
     collect: Callable[[str], dict[str, Any]] = partial(of_task, given.cache, KNOWN if given.held_out else FEWER)
-    with ProcessPoolExecutor(given.workers) as pool:
-        tasks = list(pool.map(collect, names))
+    tasks = [collect(name) for name in names]
     results = {
         "tasks": [
             {
