@@ -91,6 +91,8 @@ def test_what_was_measured_stands_apart_from_what_is_forecast():
     assert end == "Forecast: it is time to stop at about 990 labels in all (640 to no upper end)."
     far = decision(total={"size": None, "low": None, "high": None})
     assert monitor_answer(result(far)).more[2] == "Forecast: no number of labels is told after which to stop."
+    now = decision(total={"size": 400, "low": 400, "high": 600})
+    assert "another look or a larger hold-out can tell" in monitor_answer(result(now)).more[2]
     beyond = decision(total={"size": 5000, "low": 640, "high": 9000})
     assert monitor_answer(result(beyond)).more[2].endswith("That is more than the pool.")
 

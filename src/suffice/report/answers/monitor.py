@@ -32,7 +32,7 @@ def gain_in_words(metric: Metric, gain: float, with_unit: bool = True) -> str:
     if metric not in ("accuracy", "error"):
         return f"{gain:.3g}"
     points = 100 * gain
-    digits = f"{points:.1f}" if abs(points) >= 0.1 or points == 0 else f"{points:.2g}"
+    digits = f"{points:.1f}" if abs(points) >= 0.1 or points == 0 else f"{points:.1g}"
     return digits if not with_unit else f"{digits} {'point' if digits == '1.0' else 'points'}"
 
 
@@ -146,6 +146,9 @@ def _end(result: MonitorResult, decision: Decision) -> Iterator[str]:
     if total.size is None:
         yield "Forecast: no number of labels is told after which to stop."
         return
+    if result.target is None and total.size <= result.looks[-1].size:
+        yield "Forecast: twice the labels probably bring less already; another look or a larger hold-out can tell."
+        return
     low = "" if total.low is None else f"{rounded(total.low):,}"
     high = "no upper end" if total.high is None else f"{rounded(total.high):,}"
     beyond = " That is more than the pool." if result.pool is not None and total.size > result.pool else ""
@@ -166,7 +169,7 @@ def _next_steps(result: MonitorResult) -> Iterator[str]:
         yield "Stop labelling. To get further, change the model, its inputs or how it is trained."
     if last.low is None:
         yield "Say how large the hold-out is (`--holdout 500`): what was measured then has an interval."
-    elif result.gain is not None and last.gain is not None:
+    elif decision.action != "stop" and result.gain is not None and last.gain is not None:
         half = (last.gain.high - last.gain.low) / 2
         if half > result.gain:
             yield (
