@@ -36,7 +36,7 @@ MAIN = 0.02
 SAMPLES = 500
 """Of the hold-out, at most."""
 
-KNOWN = {"samples": 60, "size": 25}
+KNOWN = {"samples": 60, "size": 20}
 """What is known of the hold-out, the score of each sample or how many there are; and how many sequences have it."""
 
 FEWER = {"samples": 25}
@@ -97,9 +97,9 @@ def of_task(cache: Path, known: Mapping[str, int], name: str) -> dict[str, Any]:
         }
         for row in range(len(right))
     ]
-    stops: dict[str, Any] = {
-        name: {gain: [first(rule(one)) for one in sequences] for gain in GAINS} for name, rule in OTHERS.items()
-    }
+    stops: dict[str, Any] = {}
+    for other, rule in OTHERS.items():
+        stops[other] = dict.fromkeys(GAINS, [first(rule(one)) for one in sequences])
     stops["last doubling"] = {gain: [first(last_doubling(one, gain)) for one in sequences] for gain in GAINS}
     reached = {}
     for what, count in known.items():
@@ -110,6 +110,7 @@ def of_task(cache: Path, known: Mapping[str, int], name: str) -> dict[str, Any]:
         }
         reached[what] = [first(of[:, -1] > 0) for of in chances]
     stops["never"] = {gain: [len(sizes)] * len(right) for gain in GAINS}
+    print(name, flush=True)
     return {
         "name": name,
         "sizes": sizes,
