@@ -99,7 +99,8 @@ def of_task(cache: Path, known: Mapping[str, int], name: str) -> dict[str, Any]:
     ]
     stops: dict[str, Any] = {}
     for other, rule in OTHERS.items():
-        stops[other] = dict.fromkeys(GAINS, [first(rule(one)) for one in sequences])
+        at_looks = [first(rule(one)) for one in sequences]
+        stops[other] = dict.fromkeys(GAINS, at_looks)
     stops["last doubling"] = {gain: [first(last_doubling(one, gain)) for one in sequences] for gain in GAINS}
     reached = {}
     for what, count in known.items():
