@@ -115,7 +115,7 @@ def of_task(cache: Path, known: Mapping[str, int], name: str) -> dict[str, Any]:
     return {
         "name": name,
         "sizes": sizes,
-        "holdout": right.shape[1],
+        "holdout": right.shape[2],
         "gains": drawn.mean(0),
         "errors": drawn.std(0, ddof=1) / np.sqrt(len(drawn)),
         "stops": stops,
