@@ -381,6 +381,43 @@ def head_seconds() -> str:
     return table(["penalty", "forecast", "fit", "ten folds", "slope", "15 retrainings", "slope over retrainings"], rows)
 
 
+def stopping() -> str:
+    """Rules of when to stop labelling, on the held-out tasks."""
+    found = read("stopping")
+    gain = str(found["settings"]["main_gain"])
+    rows = [[_rule(name), *_stopped(of[gain])] for name, of in found["held_out"]["rules"].items()]
+    head = ["rule", "wrong stops, of all sequences", "upper 95% limit", "stopped", "labels over the oracle's, median"]
+    return table([*head, "mean share of the pool"], rows)
+
+
+def stopping_by_gain() -> str:
+    """suffice by the gain that is wanted, on development and held-out tasks."""
+    found = read("stopping")
+    rows = [
+        [part.replace("_", " "), f"{100 * float(gain):.0f}", *_stopped(of)]
+        for part in ("development", "held_out")
+        for gain, of in found[part]["rules"]["suffice, samples known"].items()
+    ]
+    head = ["tasks", "gain, points", "wrong stops, of all sequences", "upper 95% limit", "stopped"]
+    return table([*head, "labels over the oracle's, median", "mean share of the pool"], rows)
+
+
+def _rule(name: str) -> str:
+    known = {"samples": "score of each sample known", "size": "size of the hold-out known"}
+    kind, _, what = name.partition(", ")
+    return f"suffice, {known[what.removesuffix(' known')]}" if kind == "suffice" else name
+
+
+def _stopped(of: dict[str, Any]) -> list[str]:
+    return [
+        f"{100 * of['rate']:.1f}%",
+        f"{100 * of['upper_95']:.1f}%",
+        percent(of["stopped"]),
+        f"{of['median_labels_over_oracle']:.2f}",
+        percent(of["mean_share_of_pool"]),
+    ]
+
+
 TABLES: dict[str, Callable[[], str]] = {
     make.__name__: make
     for make in (
@@ -406,6 +443,8 @@ TABLES: dict[str, Callable[[], str]] = {
         scores,
         language_models,
         head_seconds,
+        stopping,
+        stopping_by_gain,
     )
 }
 

@@ -19,6 +19,7 @@ from suffice.results import (
     HessianResult,
     MethodsResult,
     MLPResult,
+    MonitorResult,
     StudyResult,
 )
 
@@ -27,7 +28,8 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "result.md"
 INTRODUCTION = """# result.json
 
 Every run writes one: that of `suffice analyze` and `suffice demo` first, then those of `suffice curvature`, of
-`suffice hessian`, of `suffice study`, of `suffice forecast`, and of `suffice analyze builtin:mlp`, the MLP experiment.
+`suffice hessian`, of `suffice study`, of `suffice forecast`, of `suffice curve`, of `suffice monitor`, and of
+`suffice analyze builtin:mlp`, the MLP experiment.
 `schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
 The last key, `checksum`, is a hash of all others, by which a damaged or edited file is told.
 In Python, `suffice.results.read_result(folder)` reads it. Each such result, and each part that stands for itself (a
@@ -47,6 +49,7 @@ def document() -> str:
         "result.json of suffice forecast": ForecastResult,
         "result.json of suffice forecast with several methods": MethodsResult,
         "result.json of suffice curve": CurveResult,
+        "result.json of suffice monitor": MonitorResult,
         "result.json of suffice analyze builtin:mlp": MLPResult,
     }
     tables = [table for title, kind in kinds.items() for table in _tables(kind, title, set())]

@@ -13,6 +13,7 @@ from suffice.configuration import (
     ForecastConfig,
     HessianConfig,
     MLPConfig,
+    MonitorConfig,
     StudyConfig,
     read_analysis,
     read_configuration,
@@ -193,6 +194,7 @@ WRITTEN_BY = {
     "study": StudyConfig(**GIVEN),
     "forecast": ForecastConfig(**GIVEN),
     "curve": CurveConfig(scores=["s"]),
+    "monitor": MonitorConfig(scores=["s"]),
 }
 
 

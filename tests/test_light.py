@@ -9,7 +9,19 @@ import pytest
 import suffice
 
 HEAVY = ("torch", "ray", "scipy", "matplotlib", "pandas", "plotly", "transformers", "peft", "sklearn", "zarr")
-COMMANDS = ("demo", "check", "analyze", "curvature", "hessian", "study", "forecast", "curve", "report", "status")
+COMMANDS = (
+    "demo",
+    "check",
+    "analyze",
+    "curvature",
+    "hessian",
+    "study",
+    "forecast",
+    "curve",
+    "monitor",
+    "report",
+    "status",
+)
 
 
 def imported(code):

@@ -529,13 +529,8 @@ class ForecastConfig(TrainingConfig, FineTunedConfig):
         return _methods(self.method)
 
 
-class CurveConfig(Config):
-    """The configuration of ``suffice curve``.
-
-    Example:
-        >>> CurveConfig(scores=["runs/a", "runs/b"], size_of=["runs/a=100", "runs/b=400"]).sizes_of()
-        {'runs/a': 100, 'runs/b': 400}
-    """
+class ScoresConfig(Config):
+    """Scores that any trainer measured at some sizes."""
 
     scores: list[str] = Field(
         min_length=1,
@@ -547,15 +542,6 @@ class CurveConfig(Config):
         description="what the scores are: accuracy (0 to 1, rises), error (0 to 1, falls), loss (falls), or score (any "
         "scale, rises)",
     )
-    target: float | None = Field(default=None, description="score to reach, such as 0.9 for an accuracy of 90%")
-    assurance: float | None = Field(
-        default=None, description="probability with which the size is to reach the target, such as 0.8; 0.5 by default"
-    )
-    of: Literal["mean", "next"] = Field(
-        default="mean",
-        description="what is to reach the target: mean, the score averaged over training sets and seeds, or next, the "
-        "next model, which adds the variance between trainings",
-    )
     size_column: str = Field(default="size", description="column of the sizes in a table")
     score_column: str = Field(
         default="score", description="column of the scores in a table, or the metric of a run, such as eval_accuracy"
@@ -564,25 +550,11 @@ class CurveConfig(Config):
         default=None,
         description="RUN=N, the number of training samples of a run folder; repeat the flag for each folder",
     )
-    sizes: list[Annotated[int, Field(ge=1)]] | None = Field(
-        default=None,
-        description="sizes to predict, such as 1000,2000; by default 1, 2, 4, 8 and 16 times the largest measured",
-    )
-    samples: int | None = Field(
-        default=None,
-        ge=1,
-        description="samples at hand, for what to train next; by default as many as the largest measured size",
-    )
     kind: str = Field(
         default="any",
         description="kind of learner whose curves are the prior: any; for accuracy and error also linear, kernel, "
         'trees, network, density; for a loss also "language model"',
     )
-
-    @field_validator("sizes", mode="before")
-    @classmethod
-    def _split_at_commas(cls, value: Any) -> Any:
-        return _split(value)
 
     @field_validator("scores", mode="before")
     @classmethod
@@ -610,6 +582,64 @@ class CurveConfig(Config):
         """The number of training samples of each run folder in ``size_of``; the last one counts."""
         pairs = [entry.rpartition("=") for entry in self.size_of or []]
         return {run: int(count) for run, _, count in pairs}
+
+
+class CurveConfig(ScoresConfig):
+    """The configuration of ``suffice curve``.
+
+    Example:
+        >>> CurveConfig(scores=["runs/a", "runs/b"], size_of=["runs/a=100", "runs/b=400"]).sizes_of()
+        {'runs/a': 100, 'runs/b': 400}
+    """
+
+    target: float | None = Field(default=None, description="score to reach, such as 0.9 for an accuracy of 90%")
+    assurance: float | None = Field(
+        default=None, description="probability with which the size is to reach the target, such as 0.8; 0.5 by default"
+    )
+    of: Literal["mean", "next"] = Field(
+        default="mean",
+        description="what is to reach the target: mean, the score averaged over training sets and seeds, or next, the "
+        "next model, which adds the variance between trainings",
+    )
+    sizes: list[Annotated[int, Field(ge=1)]] | None = Field(
+        default=None,
+        description="sizes to predict, such as 1000,2000; by default 1, 2, 4, 8 and 16 times the largest measured",
+    )
+    samples: int | None = Field(
+        default=None,
+        ge=1,
+        description="samples at hand, for what to train next; by default as many as the largest measured size",
+    )
+
+    @field_validator("sizes", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        return _split(value)
+
+
+class MonitorConfig(ScoresConfig):
+    """The configuration of ``suffice monitor``."""
+
+    gain: float | None = Field(
+        default=None,
+        gt=0,
+        description="stop when doubling the labels would bring less than this in the score, such as 0.02 for 2 points",
+    )
+    target: float | None = Field(default=None, description="or stop at this score, such as 0.9 for an accuracy of 90%")
+    batch: int | None = Field(
+        default=None, ge=1, description="labels of a batch; by default the last difference of sizes"
+    )
+    pool: int | None = Field(default=None, ge=1, description="samples that could be labelled, those that are included")
+    assurance: float = Field(
+        default=0.95, ge=0.5, lt=1, description="probability that is enough to stop, or to promise a target"
+    )
+    holdout: int | None = Field(
+        default=None, ge=2, description="samples of the hold-out, from which the errors of accuracies follow"
+    )
+    validation: Literal["random", "chosen"] = Field(
+        default="random",
+        description="how the hold-out was drawn: random, or chosen, as actively chosen batches are, which is refused",
+    )
 
 
 class HessianConfig(Config):
@@ -679,6 +709,7 @@ COMMANDS: Mapping[type[Config], str] = {
     StudyConfig: "suffice study",
     ForecastConfig: "suffice forecast",
     CurveConfig: "suffice curve",
+    MonitorConfig: "suffice monitor",
     CheckConfig: "suffice check",
 }
 """The command that each configuration is for."""

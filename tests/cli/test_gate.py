@@ -13,6 +13,7 @@ from suffice.cli.gate import (
     Prediction,
     gates_of_curve,
     gates_of_forecast,
+    gates_of_monitor,
     judge,
     predictions_of,
     read,
@@ -21,7 +22,7 @@ from suffice.cli.gate import (
 from suffice.cli.terminal import Terminal
 from suffice.configuration import CurveConfig, ForecastConfig
 from suffice.errors import InputError
-from suffice.results import Curve, Draws, ForecastResult, LearningCurve
+from suffice.results import Curve, Decision, Draws, ForecastResult, LearningCurve
 
 METRICS = ["accuracy", "loss", "macro F1", "recall of class cat"]
 
@@ -229,3 +230,39 @@ def test_metrics_of_a_forecast_go_by_the_names_that_were_given():
     assert set(found.curves) == {"accuracy", "loss", "recall of class cat"}
     assert read(read_gate("recall of class cat<0.9 at 9", METRICS, False), found).value == pytest.approx(0.8, abs=1e-3)
     assert found.target is None
+
+
+def decision(**changes):
+    values = {
+        "action": "label",
+        "labels": 200,
+        "reason": "gain",
+        "probability": 0.3,
+        "next": None,
+        "doubling": {"value": 0.03, "low": 0.01, "high": 0.06},
+        "rest": None,
+        "total": None,
+        "explanation": "As it goes.",
+    }
+    return Decision.model_validate(values | changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "words"),
+    [
+        ("labels<1", 200, "200 labels more"),
+        ("gain > 2%", 0.03, "doubling the labels should bring 0.03"),
+        ("probability<0.95", 0.3, "the probability is 0.3"),
+    ],
+)
+def test_a_decision_has_labels_a_gain_and_a_probability(text, value, words):
+    (one,) = gates_of_monitor([text])
+    assert read(one, decision()) == (value, words)
+    unknown = decision(action="cannot tell", doubling=None, probability=None)
+    assert read(one, unknown) == (None, "As it goes")
+
+
+@pytest.mark.parametrize("text", ["labels", "size>5", "labels>1 at 200", "labels>" + "1" * 300, "accuracy<0.9 at 9"])
+def test_other_conditions_on_a_decision_are_refused(text):
+    with pytest.raises(InputError, match=r"--fail-if .*not a condition here; give one on labels, gain, probability"):
+        gates_of_monitor([text])

@@ -22,6 +22,7 @@ from suffice.configuration import (
     CurveConfig,
     ForecastConfig,
     HessianConfig,
+    MonitorConfig,
     StudyConfig,
 )
 
@@ -34,6 +35,7 @@ KEYS = {
     "study": set(StudyConfig.model_fields) - {"model", "data", *NO_FLAGS} | {*SHARED_OUT, "out", "config"},
     "forecast": set(ForecastConfig.model_fields) - {"model", "data", *WRITTEN} | {*SHARED_OUT, "out", "config"},
     "curve": set(CurveConfig.model_fields) - {"scores", *WRITTEN} | {"out", "config"},
+    "monitor": set(MonitorConfig.model_fields) - {"scores", *WRITTEN} | {"out", "config", "report_every"},
 }
 
 

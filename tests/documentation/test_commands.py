@@ -24,7 +24,7 @@ from transformers import AutoImageProcessor, ViTForImageClassification
 import suffice
 from suffice.cli.main import commands as application
 from suffice.data import ImageFolder, load_samples
-from suffice.results import OnlineBatch, Recording
+from suffice.results import Holdout, OnlineBatch, Recording
 
 NOT_RUN = {
     r"make (demo|test)$": "continuous integration runs it by itself",
@@ -108,6 +108,10 @@ def desk(tmp_path_factory, tiny_bert) -> Path:
     sizes, scores = [50, 100, 200, 400], [0.77, 0.89, 0.91, 0.94]
     lines = [f"{size},{score}" for size, score in zip(sizes, scores, strict=True)]
     (folder / "scores.csv").write_text("\n".join(["size,score", *lines]) + "\n")
+    rows = [f"{100 * t},{0.9 - 0.6 / t:.3f}" for t in range(1, 9)]
+    (folder / "labels.csv").write_text("\n".join(["size,score", *rows]) + "\n")
+    right = np.random.default_rng(1).random(300) < (0.9 - 0.6 / np.arange(1, 9))[:, None]
+    np.savez(folder / "looks.npz", sizes=100 * np.arange(1, 9), sample_scores=right)
     (folder / "losses.csv").write_text("size,score\n1000,2.61\n2000,2.48\n4000,2.36\n8000,2.27\n")
     (folder / "learning_curve.json").write_text(_recording().model_dump_json())
     (folder / "detection.csv").write_text("images,mAP\n500,31\n1000,35.5\n2000,38.8\n4000,40.1\n")
@@ -125,7 +129,9 @@ def _recording() -> Recording:
         OnlineBatch(step=step + 1, seen=8 * step, samples=8, loss=2.5 - 0.2 * np.log2(max(step, 1) / 300), rate=1e-3)
         for step in range(300)
     ]
-    return Recording(samples=2400, batches=batches)
+    hard = np.random.default_rng(0).normal(size=50)
+    at = [Holdout(seen=n, losses=2.5 - 0.2 * np.log2(n / 2400) + hard) for n in (300, 600, 1200, 2400)]
+    return Recording(samples=2400, batches=batches, holdouts=at)
 
 
 def _write_images(folder: Path) -> None:

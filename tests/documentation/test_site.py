@@ -49,7 +49,7 @@ def test_the_reference_has_the_public_names_and_every_command(site):
     ):
         assert f'id="suffice.{name}"' in python, name
     commands = (site / "docs/reference/commands.html").read_text()
-    for name in ("demo", "check", "analyze", "curvature", "hessian", "study", "forecast", "curve", "report"):
+    for name in ("demo", "check", "analyze", "curvature", "hessian", "study", "forecast", "curve", "monitor", "report"):
         assert f"suffice {name}" in commands
     assert "--target-accuracy" in commands
 

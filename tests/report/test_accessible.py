@@ -11,6 +11,7 @@ from forecast_results import THREE
 from forecast_results import result as forecast_result
 from methods_results import CROSSING
 from methods_results import result as methods_result
+from monitor_results import result as monitor_result
 from study_results import values
 
 from suffice.report import write_comparison, write_report
@@ -24,6 +25,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 RESULTS = {
     "forecast": lambda: forecast_result(target_accuracy=0.76, class_gains=THREE),
     "curve": lambda: curve_result(answer()),
+    "monitor": monitor_result,
     "methods": lambda: methods_result(CROSSING, [("target_accuracy", 0.82)]),
     "study": lambda: StudyResult.model_validate(values()),
     "curvature": lambda: result_of().model_copy(update={"surface": surface_of(9)}),

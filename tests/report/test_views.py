@@ -12,6 +12,7 @@ import curve_results
 import forecast_results
 import matplotlib as mpl
 import methods_results
+import monitor_results
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,6 +64,8 @@ ALL = {
     "forecast": lambda: forecast_results.result(target_accuracy=0.78),
     "scores": lambda: curve_results.result(curve_results.answer()),
     "scores without a target": curve_results.result,
+    "looks": monitor_results.result,
+    "looks without their errors": lambda: monitor_results.result(known=False),
     "methods": lambda: methods_results.result(methods_results.CROSSING | {"full": DIVERGED}),
     "study": study,
     "hessian": lambda: results.read_result(EXPERIMENTS / "vit-block"),

@@ -17,6 +17,7 @@ from suffice.results import (
     BOUNDS,
     Curve,
     CurveResult,
+    Decision,
     ForecastResult,
     LearningCurve,
     MethodsResult,
@@ -42,6 +43,9 @@ FORM = re.compile(
 )
 
 SIZE, PROBABILITY = "size", "probability"
+
+OF_DECISION = ("labels", "gain", PROBABILITY)
+"""What conditions on a decision may be about."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,27 @@ def gates_of_curve(texts: Sequence[str] | None, config: CurveConfig) -> list[Gat
     return [read_gate(text, [config.metric], config.target is not None) for text in texts or []]
 
 
+def gates_of_monitor(texts: Sequence[str] | None) -> list[Gate]:
+    """The conditions on a decision: labels more, the gain of doubling them, or the probability of the decision.
+
+    Raises:
+        InputError: not a condition, or one on something else.
+
+    Example:
+        >>> gates_of_monitor(["labels > 0"])
+        [Gate(text='labels > 0', quantity='labels', sign='>', bound=0.0, size=None)]
+    """
+    gates = []
+    for text in texts or []:
+        where, found = f'--fail-if "{text[:80]}"', FORM.fullmatch(text)
+        quantity = "" if found is None else found["quantity"].casefold()
+        if found is None or found["size"] is not None or quantity not in OF_DECISION or len(text) > 200:
+            raise InputError(f'{where}: not a condition here; give one on {", ".join(OF_DECISION)}, as in "labels>0"')
+        bound = _number(where, found["bound"] + found["percent"])
+        gates.append(Gate(text.strip(), quantity, found["sign"], bound, None))
+    return gates
+
+
 def predictions_of(result: ForecastResult | MethodsResult) -> dict[str, Prediction]:
     """What conditions on a forecast are about, by the method."""
     models = [result] if isinstance(result, ForecastResult) else result.methods
@@ -199,7 +224,7 @@ def prediction_of_scores(curve: Curve, result: CurveResult) -> Prediction:
     return Prediction({result.metric: curve}, answer, target, "")
 
 
-def judge(gates: Sequence[Gate], predictions: Mapping[str, Prediction], terminal: Terminal) -> None:
+def judge(gates: Sequence[Gate], predictions: Mapping[str, Prediction | Decision], terminal: Terminal) -> None:
     """Says of each condition whether it holds, and by which number.
 
     What cannot be told fails. Of several methods the condition has to hold for each.
@@ -227,8 +252,10 @@ def judge(gates: Sequence[Gate], predictions: Mapping[str, Prediction], terminal
         raise typer.Exit(FAILED)
 
 
-def read(gate: Gate, prediction: Prediction) -> Reading:
+def read(gate: Gate, prediction: Prediction | Decision) -> Reading:
     """The number that a condition is about: the median of its posterior."""
+    if isinstance(prediction, Decision):
+        return _read_decision(gate, prediction)
     if gate.quantity == SIZE:
         return _read_size(gate, prediction.answer)
     if gate.quantity == PROBABILITY:
@@ -247,6 +274,20 @@ def read(gate: Gate, prediction: Prediction) -> Reading:
         f"interval {told(low)} to {told(high)}{_straddling(low <= gate.bound <= high)}"
     )
     return Reading(value, words)
+
+
+def _read_decision(gate: Gate, decision: Decision) -> Reading:
+    doubling = decision.doubling
+    known = {
+        "labels": None if decision.action == "cannot tell" else float(decision.labels),
+        "gain": None if doubling is None else doubling.value,
+        PROBABILITY: decision.probability,
+    }
+    value = known[gate.quantity]
+    if value is None:
+        return Reading(None, decision.explanation.rstrip("."))
+    told = {"labels": f"{value:,.0f} labels more", "gain": f"doubling the labels should bring {value:.3g}"}
+    return Reading(value, told.get(gate.quantity, f"the probability is {value:.3g}"))
 
 
 def _read_size(gate: Gate, answer: SufficientSize | None) -> Reading:

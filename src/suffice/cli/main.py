@@ -18,6 +18,7 @@ from suffice.cli.curve import curve
 from suffice.cli.demo import demo
 from suffice.cli.forecast import forecast
 from suffice.cli.hessian import hessian
+from suffice.cli.monitor import monitor
 from suffice.cli.report import report
 from suffice.cli.status import status
 from suffice.cli.study import study
@@ -36,7 +37,7 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, check, analyze, curvature, hessian, study, forecast, curve, report, status):
+for command in (demo, check, analyze, curvature, hessian, study, forecast, curve, monitor, report, status):
     commands.command(epilog=STATUSES)(command)
 
 LONGEST = 1500

@@ -28,6 +28,9 @@ ARRAYS = (("train_sizes", "test_scores"), ("train_sizes_abs", "test_scores"), ("
 """Names of sizes and scores in an NPZ of scikit-learn's `learning_curve`, whose first and third result they are."""
 
 
+LOOKS = ("sizes", "sample_scores")
+"""Names of the sizes (looks,) and the scores of each sample of a hold-out (looks, holdout) in an NPZ of looks."""
+
 LARGEST = 10**15
 """Samples; no training has more."""
 
@@ -126,6 +129,37 @@ def load_scores(
     return Scores(
         [training for scores in found for training in scores.trainings], [note for one in found for note in one.notes]
     )
+
+
+def load_looks(
+    path: Path,
+) -> tuple[Float64[np.ndarray, " looks"], Float64[np.ndarray, "looks holdout"]] | None:
+    """Sizes, and the score of each sample of one hold-out at each of them; None where a file is no NPZ of these.
+
+    Raises:
+        InputError: arrays that do not go together, or no numbers.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "looks.npz"
+        >>> np.savez(file, sizes=[100, 200], sample_scores=[[0, 1, 0], [0, 1, 1]])
+        >>> sizes, scores = load_looks(file)
+        >>> sizes.tolist(), scores.shape
+        ([100.0, 200.0], (2, 3))
+    """
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return None
+    held = _arrays_in(path)
+    if not set(LOOKS) <= held.keys():
+        return None
+    sizes, scores = (held[name] for name in LOOKS)
+    numeric = all(np.issubdtype(of.dtype, np.number) or of.dtype == bool for of in (sizes, scores))
+    if not numeric or sizes.ndim != 1 or scores.ndim != 2 or len(sizes) != len(scores) or not scores.size:
+        raise InputError(
+            f"{path}: sizes is {sizes.dtype} {sizes.shape} and sample_scores {scores.dtype} {scores.shape}: give "
+            "numbers, (looks,) and (looks, holdout)"
+        )
+    return sizes.astype(np.float64), scores.astype(np.float64)
 
 
 def _scores_in(path: Path, score: str, size: str, samples: int | None) -> Scores:
@@ -239,13 +273,17 @@ def _trainer_log(file: Path) -> list[dict[str, Any]]:
     return list(log)
 
 
-def _of_arrays(path: Path) -> Iterator[Score]:
+def _arrays_in(path: Path) -> dict[str, np.ndarray]:
     refuse_bomb(path)
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            held = {name: np.asarray(arrays[name]) for name in arrays.files}
+            return {name: np.asarray(arrays[name]) for name in arrays.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not an NPZ of plain arrays ({error})") from error
+
+
+def _of_arrays(path: Path) -> Iterator[Score]:
+    held = _arrays_in(path)
     names = next((names for names in ARRAYS if set(names) <= held.keys()), None)
     if names is None:
         raise InputError(f"{path}: has {', '.join(held) or 'nothing'}; it needs train_sizes and test_scores")

@@ -27,3 +27,5 @@ from .regression import in_units as in_units
 from .scores import forecast_scores as forecast_scores
 from .slopes import FirstOrder as FirstOrder
 from .slopes import Slope as Slope
+from .stopping import Monitored as Monitored
+from .stopping import monitor_scores as monitor_scores

@@ -39,8 +39,8 @@ class Units:
         noise_unit: what noise of 1 is, over the unit: sqrt(u (1 - u)) / u for an error rate u, else 1.
         ratios: x = n / n0 of each score.
         scores: z = (score - level) / unit.
-        known: variance of the noise of each score that is known.
-        unknown: variance of the noise of each score over sigma^2.
+        known: variance of the noise of each score that is known, or the covariance where scores share noise.
+        unknown: the same over sigma^2 of the noise that is not known.
     """
 
     largest: float
@@ -49,8 +49,8 @@ class Units:
     noise_unit: float
     ratios: Float64[np.ndarray, " n"]
     scores: Float64[np.ndarray, " n"]
-    known: Float64[np.ndarray, " n"]
-    unknown: Float64[np.ndarray, " n"]
+    known: Float64[np.ndarray, " n"] | Float64[np.ndarray, "n n"]
+    unknown: Float64[np.ndarray, " n"] | Float64[np.ndarray, "n n"]
 
 
 def units(
@@ -113,6 +113,10 @@ def wander_covariance(
     return np.where(a * b > 0, np.minimum(np.abs(a), np.abs(b)), 0.0)
 
 
+def _square(noise: Float64[np.ndarray, " n"] | Float64[np.ndarray, "n n"]) -> Float64[np.ndarray, "n n"]:
+    return np.diag(noise) if noise.ndim == 1 else noise
+
+
 @dataclass(frozen=True)
 class Cells:
     """Each cell of the grid, given the scores.
@@ -145,8 +149,7 @@ def posterior_cells(given: Units, grid: Grid) -> Cells:
     """
     n = len(given.scores)
     wander = grid.wander[:, None, None, None] ** 2 * wander_covariance(given.ratios, given.ratios)
-    noise = given.known + grid.noise[:, None] ** 2 * given.unknown
-    covariance = wander + noise[:, :, None] * np.eye(n)
+    covariance = wander + _square(given.known) + grid.noise[:, None, None] ** 2 * _square(given.unknown)
     factor = np.linalg.cholesky(covariance)
     shapes = fall(given.ratios[:, None], grid.exponents, grid.delays)
     sides = np.concatenate([np.ones((n, 1)), given.scores[:, None], -shapes], axis=1)

@@ -7,7 +7,7 @@ from jaxtyping import Float64
 
 from suffice.errors import InputError, nearest
 from suffice.forecasting.posterior import Cells, Units, posterior_cells, units, wander_covariance
-from suffice.forecasting.shapes import Family, Grid, shape_prior
+from suffice.forecasting.shapes import Family, Grid, ShapePrior, shape_prior
 from suffice.results import BOUNDS, HORIZON, RISES, Curve, Draws, Metric, fall, sample_counts
 
 FAMILY: dict[Metric, Family] = {"error": "error", "accuracy": "error", "loss": "loss", "score": "score"}
@@ -68,16 +68,27 @@ def forecast_scores(
     """
     counts, values, known = _checked(sizes, scores, errors, metric)
     wanted = sample_counts(at, "at")
-    falling = (1 - values if metric == "accuracy" else -values) if RISES[metric] else values
+    falling = in_falling(values, metric)
     prior = shape_prior(FAMILY[metric], kind)
     given = units(counts, falling, known, FAMILY[metric], prior.grid.noise_exponent)
+    curve = Curve(metric=metric, sizes=wanted, draws=curves_given(given, prior, seed))
+    refuse_worse(curve, counts, values)
+    return curve
+
+
+def in_falling(scores: Float64[np.ndarray, " n"], metric: Metric) -> Float64[np.ndarray, " n"]:
+    """Scores as numbers that fall: of an accuracy the error, of a score its negative."""
+    if not RISES[metric]:
+        return scores
+    return 1 - scores if metric == "accuracy" else -scores
+
+
+def curves_given(given: Units, prior: ShapePrior, seed: int) -> Draws:
+    """Equally likely curves behind scores in units of their curve."""
     cells = posterior_cells(given, prior.grid)
     with np.errstate(divide="ignore"):
         log_weights = cells.log_likelihood + np.log(prior.shares(given.level))
-    draws = _draw(given, cells, prior.grid, log_weights, np.random.default_rng(seed))
-    curve = Curve(metric=metric, sizes=wanted, draws=draws)
-    _refuse_worse(curve, counts, values)
-    return curve
+    return _draw(given, cells, prior.grid, log_weights, np.random.default_rng(seed))
 
 
 def _draw(
@@ -140,13 +151,7 @@ def _checked(
         raise InputError(f"{len(counts)} sizes and {len(values)} scores: give one score for each size")
     if len(counts) > MOST_SCORES:
         raise InputError(f"{len(counts)} scores: at most {MOST_SCORES}; give means and standard errors of each size")
-    low, high = BOUNDS[metric]
-    outside = values[(values < low) | (values > high)]
-    if len(outside):
-        percent = high == 1 and values.min() >= 0 and values.max() <= 100
-        worst = float(outside[np.abs(outside).argmax()])
-        remedy = f"in percent? Then give {worst / 100:g} for {worst:g}" if percent else "check the metric"
-        raise InputError(f"scores: {worst:g} is out of range for metric {metric}; {remedy}")
+    refuse_out_of_range(values, metric)
     if len(np.unique(counts)) < 2:
         raise InputError(f"scores at {len(np.unique(counts))} size: a curve needs two sizes at least, better four")
     if np.ptp(values) == 0:
@@ -161,6 +166,21 @@ def _checked(
     return counts, values, known
 
 
+def refuse_out_of_range(values: Float64[np.ndarray, " n"], metric: Metric) -> None:
+    """Whether all scores can be of the metric.
+
+    Raises:
+        InputError: one is out of range, or they are in percent.
+    """
+    low, high = BOUNDS[metric]
+    outside = values[(values < low) | (values > high)]
+    if len(outside):
+        percent = high == 1 and values.min() >= 0 and values.max() <= 100
+        worst = float(outside[np.abs(outside).argmax()])
+        remedy = f"in percent? Then give {worst / 100:g} for {worst:g}" if percent else "check the metric"
+        raise InputError(f"scores: {worst:g} is out of range for metric {metric}; {remedy}")
+
+
 def _numbers(values: Any, name: str) -> Float64[np.ndarray, " n"]:
     try:
         numbers = np.asarray(values, dtype=np.float64)
@@ -171,7 +191,12 @@ def _numbers(values: Any, name: str) -> Float64[np.ndarray, " n"]:
     return numbers
 
 
-def _refuse_worse(curve: Curve, sizes: Float64[np.ndarray, " n"], scores: Float64[np.ndarray, " n"]) -> None:
+def refuse_worse(curve: Curve, sizes: Float64[np.ndarray, " n"], scores: Float64[np.ndarray, " n"]) -> None:
+    """Whether there is a curve to continue.
+
+    Raises:
+        InputError: the scores got worse with more samples, steadily and by more than noise.
+    """
     different = np.unique(sizes)
     least, most = float(different[0]), float(different[-1])
     first, last = curve.draws.means(np.array([least, most])).T

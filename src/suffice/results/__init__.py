@@ -42,6 +42,7 @@ from suffice.results.interval import Band, Estimate, Limit, Numbers
 from suffice.results.learning_curve import LearningCurve, Recipe
 from suffice.results.methods import Chances, Comparison, Fewest, MethodsResult, OfMethod, Stretch, Takeover
 from suffice.results.mlp import MLPResult, Network, Surrounding
+from suffice.results.monitor import Action, Decision, Look, MonitorResult, Reason, Total
 from suffice.results.predicted import BOUNDS, CONFIDENCE, HORIZON, RISES, Curve, Metric, Of, sample_counts
 from suffice.results.recording import Holdout, OnlineBatch, Recording, is_recording, read_recording
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
@@ -53,6 +54,7 @@ __all__ = [
     "HORIZON",
     "RESULT",
     "RISES",
+    "Action",
     "Agreement",
     "AnalysisResult",
     "Band",
@@ -72,6 +74,7 @@ __all__ = [
     "Curve",
     "CurveResult",
     "DataSummary",
+    "Decision",
     "Density",
     "Draws",
     "Eigenvalue",
@@ -93,11 +96,13 @@ __all__ = [
     "LearningCurve",
     "LeftOut",
     "Limit",
+    "Look",
     "MLPResult",
     "Measured",
     "MethodsResult",
     "Metric",
     "Moment",
+    "MonitorResult",
     "Network",
     "NextTrainings",
     "NormBounds",
@@ -111,6 +116,7 @@ __all__ = [
     "Probe",
     "ProblemSummary",
     "Reached",
+    "Reason",
     "Recipe",
     "Recording",
     "Result",
@@ -129,6 +135,7 @@ __all__ = [
     "Target",
     "TestData",
     "TextLengths",
+    "Total",
     "Training",
     "Trust",
     "WithError",

@@ -15,6 +15,7 @@ from suffice.results.forecast import ForecastResult
 from suffice.results.hessian import HessianResult
 from suffice.results.methods import MethodsResult
 from suffice.results.mlp import MLPResult
+from suffice.results.monitor import MonitorResult
 from suffice.results.study import StudyResult
 
 RESULT = "result.json"
@@ -33,6 +34,7 @@ Result: TypeAlias = (
     | HessianResult
     | MethodsResult
     | MLPResult
+    | MonitorResult
     | StudyResult
 )
 """What a run can answer, one type for each kind of run."""
@@ -53,6 +55,7 @@ _READER: TypeAdapter[Result] = TypeAdapter(
         | Annotated[HessianResult, Tag("hessian")]
         | Annotated[MethodsResult, Tag("methods")]
         | Annotated[MLPResult, Tag("mlp")]
+        | Annotated[MonitorResult, Tag("monitor")]
         | Annotated[StudyResult, Tag("study")],
         Discriminator(_command),
     ]

@@ -8,6 +8,7 @@ from suffice.report.answers.forecast import forecast_answer
 from suffice.report.answers.hessian import hessian_answer
 from suffice.report.answers.methods import methods_answer
 from suffice.report.answers.mlp import mlp_answer
+from suffice.report.answers.monitor import monitor_answer
 from suffice.report.answers.study import study_answer
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "hessian_answer",
     "methods_answer",
     "mlp_answer",
+    "monitor_answer",
     "study_answer",
 ]

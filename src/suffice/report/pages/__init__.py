@@ -13,6 +13,7 @@ from suffice.report.pages.forecast import forecast_page
 from suffice.report.pages.hessian import hessian_page
 from suffice.report.pages.methods import methods_page
 from suffice.report.pages.mlp import mlp_page
+from suffice.report.pages.monitor import monitor_page
 from suffice.report.pages.page import Page
 from suffice.report.pages.study import study_page
 from suffice.results import (
@@ -23,6 +24,7 @@ from suffice.results import (
     HessianResult,
     MethodsResult,
     MLPResult,
+    MonitorResult,
     Result,
     StudyResult,
     heat_map_file,
@@ -53,6 +55,8 @@ def page_of(result: Result, folder: Path | None = None) -> Page:
             page = methods_page(result)
         case MLPResult():
             page = mlp_page(result)
+        case MonitorResult():
+            page = monitor_page(result)
         case StudyResult():
             page = study_page(result)
         case _:

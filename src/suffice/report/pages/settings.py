@@ -15,6 +15,7 @@ from suffice.configuration import (
     ForecastConfig,
     HessianConfig,
     MLPConfig,
+    MonitorConfig,
     StudyConfig,
 )
 from suffice.report.answers.commands import differing, in_shell
@@ -29,6 +30,7 @@ ASKED: Mapping[str, tuple[str, type[Config]]] = {
     "hessian": ("hessian", HessianConfig),
     "methods": ("forecast", ForecastConfig),
     "mlp": ("analyze", MLPConfig),
+    "monitor": ("monitor", MonitorConfig),
     "study": ("study", StudyConfig),
 }
 """For each kind of result the command that makes it, and the settings of that command."""

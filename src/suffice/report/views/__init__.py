@@ -22,6 +22,7 @@ from suffice.report.views.learning import (
     forecast_view,
     learning_curve_view,
     methods_view,
+    monitor_view,
     size_view,
 )
 from suffice.report.views.measured import analysis_view, convergence_view, hessian_view, mlp_view, study_view
@@ -72,6 +73,8 @@ def view_of(result: Viewable) -> View:  # noqa: PLR0911, PLR0912 - one for each 
             return methods_view(result)
         case results.MLPResult():
             return mlp_view(result)
+        case results.MonitorResult():
+            return monitor_view(result)
         case results.SettlingCurves():
             return convergence_view(result)
         case results.Spectrum():

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from suffice import results
-from suffice.report.answers import curve_answer, finding_in_words, forecast_answer, methods_answer
+from suffice.report.answers import curve_answer, finding_in_words, forecast_answer, methods_answer, monitor_answer
 from suffice.report.answers.words import target_in_words
 from suffice.report.figures.curve import curve_figures
 from suffice.report.figures.figure import Figure
 from suffice.report.figures.forecast import forecast_figures
 from suffice.report.figures.learning_curve import learning_curve_figures, predicted_figure, size_figure
 from suffice.report.figures.methods import methods_figures
+from suffice.report.figures.monitor import monitor_figure
 from suffice.report.views import sentences
 from suffice.report.views.view import Column, View
 from suffice.results import (
@@ -18,6 +19,7 @@ from suffice.results import (
     ForecastResult,
     LearningCurve,
     MethodsResult,
+    MonitorResult,
     SufficientSize,
 )
 
@@ -102,6 +104,24 @@ def methods_view(result: MethodsResult) -> View:
     answer = methods_answer(result)
     notes = [*map(finding_in_words, answer.findings), *result.notes]
     return View(sentences.of_answer(answer), columns, lambda: methods_figures(result), notes)
+
+
+def monitor_view(result: MonitorResult) -> View:
+    """A row for each look, with what was measured there."""
+    looks = result.looks
+    known = all(look.low is not None for look in looks)
+    unit = "%" if result.metric in ("accuracy", "error") else ""
+    columns = [
+        Column("labels", [look.size for look in looks]),
+        Column(
+            f"measured {result.metric}",
+            [look.score for look in looks],
+            [look.low for look in looks] if known else None,
+            [look.high for look in looks] if known else None,
+            unit,
+        ),
+    ]
+    return View(sentences.of_answer(monitor_answer(result)), columns, lambda: [monitor_figure(result)], result.notes)
 
 
 def _probability(name: str, shares: Sequence[float | None]) -> Column:
