@@ -1,8 +1,9 @@
 """Texts that a language model writes on with: plain texts, prompts with their completions, and conversations."""
 
+import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -65,10 +66,11 @@ class Columns:
     def __post_init__(self) -> None:
         if (self.prompt is None) != (self.completion is None):
             given, lacks = ("prompt", "completion") if self.completion is None else ("completion", "prompt")
-            raise InputError(f"Columns({given}=...) goes with {lacks}=...: give both")
+            raise InputError(f"--{given}-column goes with --{lacks}-column: give both")
         kinds = [name for name in ("text", "prompt", "messages") if getattr(self, name) is not None]
         if len(kinds) > 1:
-            raise InputError(f"Columns(...): {' and '.join(f'{name}=' for name in kinds)} exclude each other: give one")
+            named = " and ".join(f"--{name}-column" for name in kinds)
+            raise InputError(f"{named} exclude each other: give one")
 
 
 BY_NAME = Columns()
@@ -108,6 +110,10 @@ class Texts:
     def fingerprint(self) -> str:
         """A hash of all samples."""
         return digest(self.kind, [list(sample) if self.kind == "completion" else sample for sample in self._samples])
+
+    def contents(self) -> list[Hashable]:
+        """What tells each sample from others: copies have the same."""
+        return [json.dumps(sample) for sample in self._samples]
 
     def subset(self, rows: Sequence[int]) -> "Texts":
         """Some of the samples, in this order."""
@@ -161,6 +167,32 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
     return texts if kind != "completion" else _checked(texts)
 
 
+def are_completions(source: str, split: str | None = None) -> bool:
+    """Whether data are for a language model rather than a classifier: a table without a column "label".
+
+    Prompts with completions and conversations are for a language model whatever else there is.
+
+    Args:
+        source: as of `load_completions`, or data of classifiers.
+        split: of a data set with several.
+
+    Raises:
+        InputError: a table that cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "reviews.csv"
+        >>> _ = file.write_text("text,label\\nGood.,1\\n")
+        >>> are_completions(str(file)), are_completions("builtin:digits")
+        (False, False)
+    """
+    path = Path(source)
+    if not (holds_table(path) or holds_dataset(path) or (not path.exists() and is_hub_name(source))):
+        return False
+    there = _table(source, Columns(split=split)).names or ()
+    return "messages" in there or any(set(pair) <= set(there) for pair in PAIRS) or "label" not in there
+
+
 def _table(source: str, columns: Columns) -> Table:
     path = Path(source)
     if holds_table(path):
@@ -195,7 +227,7 @@ def _chosen(table: Table, columns: Columns) -> tuple[Kind, dict[str, str]]:
     listed = ", ".join(map(repr, there[:10])) or "none"
     raise InputError(
         f"{table.path}: has no columns 'prompt' and 'completion', 'question' and 'answer', 'messages' or 'text'; there "
-        f"are {listed}; give Columns(prompt=..., completion=...), Columns(messages=...) or Columns(text=...)"
+        f"are {listed}; name them with --prompt-column and --completion-column, --messages-column or --text-column"
     )
 
 
