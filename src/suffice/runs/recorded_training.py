@@ -149,14 +149,15 @@ def _pretrained(
 
 def _by_length(problem: LanguageProblem) -> Int64[np.ndarray, " samples"]:
     samples = problem.dataset
-    lengths = [len(samples[row]["input_ids"]) for row in problem.index]
+    lengths = [len(samples[row]["input_ids"]) for row in problem.index.tolist()]
     order: Int64[np.ndarray, " samples"] = np.argsort(lengths, kind="stable")
     return order
 
 
 def _answer_tokens(problem: LanguageProblem) -> Int64[np.ndarray, " samples"]:
     assert isinstance(problem.dataset, Tokens)  # noqa: S101 - so it was made
-    return np.array(problem.dataset.answer_tokens)[problem.index]
+    counts: Int64[np.ndarray, " samples"] = np.array(problem.dataset.answer_tokens)[problem.index]
+    return counts
 
 
 def _batches(samples: int, settings: FineTuning) -> Iterator[Int64[np.ndarray, " batch"]]:

@@ -274,7 +274,7 @@ def test_no_end_of_text_token(tmp_path):
     tokenizer = save("llama", tmp_path / "model")
     tokenizer.eos_token = None
     tokenizer.save_pretrained(tmp_path / "model")
-    with pytest.raises(InputError, match=r"names no end-of-text token: give one of its tokens as end="):
+    with pytest.raises(InputError, match=r"names no end-of-text token: give one of its tokens with --eos"):
         load_language_model(str(tmp_path / "model"))
     assert load_language_model(str(tmp_path / "model"), end="<|pad|>").encoding.end == 1
     with pytest.raises(InputError, match=r"has no token '<nothing>'"):
