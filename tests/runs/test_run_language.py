@@ -20,6 +20,7 @@ from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of
 from suffice.results import read_recording
 from suffice.runs import recorded_training
+from suffice.runs.demo import DEMO_LANGUAGE
 from suffice.runs.language import forecast_language, is_of_language, prepare
 from suffice.runs.recorded_training import losses_of
 from suffice.runs.watch import Silent
@@ -64,7 +65,7 @@ def test_one_run_says_what_a_doubling_brings(desk, ran):
     run, recording = result.one_run, read_recording(out / "recording.json")
     assert run.samples == recording.samples == result.predicted.sizes[0]
     assert run.steps == -(-run.samples // 4) == len(recording.batches)
-    assert (run.trained, result.sources) == (f"full on {desk / 'model'}", [str(desk / "sums.jsonl")])
+    assert (run.trained, result.sources) == (f"{desk / 'model'} (full)", [str(desk / "sums.jsonl")])
     assert result.predicted.sizes == [run.samples * times for times in (1, 2, 4, 8)]
     held = [at.losses.mean() for at in recording.holdouts]
     assert result.predicted.score.mean[0] == pytest.approx(held[-1], abs=0.02)
@@ -241,6 +242,14 @@ def test_texts_that_are_cut_are_counted(desk):
     assert any(
         re.match(r"\d+ of 410 samples are longer than 10 tokens: cut there; \d+ lose a part", note) for note in notes
     )
+
+
+def test_the_demo_has_enough_updates_and_refuses_other_tasks():
+    found = prepare(DEMO_LANGUAGE)
+    assert found.notes == []
+    assert (len(found.problem), len(found.held)) == (1980, 220)
+    with pytest.raises(InputError, match=r'--task languages: give images or language; did you mean "language"\?'):
+        command("demo", "--task", "languages")
 
 
 def test_model_and_data_tell_language_from_classification(desk, tiny_bert, tmp_path):

@@ -83,11 +83,11 @@ def forecast(
 
     What would more examples bring to the fine-tuning of a language model? Trains once, one epoch at a constant rate:
 
-        suffice forecast ./tiny-llama ./sums.jsonl --method "lora(8)" --target-loss 2.1
+        suffice forecast builtin:tiny-lm ./sums.jsonl --method "lora(8)" --train-batch-size 4 --target-loss 0.3
 
-    The same with the columns named, all of the model trained, and other examples to test on:
+    The same with the columns named, and all of the model trained:
 
-        suffice forecast ./tiny-llama ./tasks.csv --prompt-column task --completion-column solution --method full
+        suffice forecast builtin:tiny-lm ./tasks.csv --prompt-column task --completion-column solution --method full
 
     The same by a run of your own, which was recorded:
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from suffice.data.columns import holds_table
 from suffice.data.dataset_folders import holds_dataset, is_hub_name, table_of_dataset
 from suffice.data.images import shown
+from suffice.data.questions import QUESTIONS, questions
 from suffice.data.tables import Table, open_table
 from suffice.digest import digest
 from suffice.errors import InputError
@@ -127,7 +128,7 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
 
     Args:
         source: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, a folder that ``save_to_disk`` of ``datasets``
-            wrote, or the name of a data set on the hub.
+            wrote, the name of a data set on the hub, or ``builtin:questions``.
         columns: by default "messages", "prompt" and "completion", "question" and "answer", or "text", the first that
             are there.
 
@@ -143,6 +144,9 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
         >>> sums.kind, sums[1], sums.describe(1)[-6:]
         ('completion', Completion(prompt='2 + 3?', completion='5'), 'line 2')
     """
+    if source == QUESTIONS:
+        made = [Completion(*pair) for pair in questions()]
+        return Texts("completion", made, range(1, len(made) + 1), source, "sample")
     table = _table(source, columns)
     kind, names = _chosen(table, columns)
     keys = [table.key(name, flag) for flag, name in names.items()]
@@ -186,6 +190,8 @@ def are_completions(source: str, split: str | None = None) -> bool:
         >>> are_completions(str(file)), are_completions("builtin:digits")
         (False, False)
     """
+    if source == QUESTIONS:
+        return True
     path = Path(source)
     if not (holds_table(path) or holds_dataset(path) or (not path.exists() and is_hub_name(source))):
         return False

@@ -99,7 +99,7 @@ def forecast_language(
             )
         with watch.progress("curve"):
             found = forecast_one_run(recording, config.seed)
-            result = result_of(found, [config.data], config, prepared.notes, f"{config.method} on {config.model}")
+            result = result_of(found, [config.data], config, prepared.notes, f"{config.model} ({config.method})")
         write_result(result, run.path, indent=1)
     return found.curve, result
 
