@@ -21,8 +21,9 @@ from suffice.report.pages.settings import command_of
 from suffice.results import read_recording
 from suffice.runs import recorded_training
 from suffice.runs.demo import DEMO_LANGUAGE
-from suffice.runs.language import forecast_language, is_of_language, prepare
+from suffice.runs.language import forecast_language, prepare
 from suffice.runs.recorded_training import losses_of
+from suffice.runs.texts import is_of_language
 from suffice.runs.watch import Silent
 
 SAMPLES = 460

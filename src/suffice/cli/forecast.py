@@ -125,13 +125,13 @@ def _of_language(
     fail_if: list[str] | None,
 ) -> None:
     from suffice.cli.answer import finish
+    from suffice.cli.check import print_sentences
     from suffice.cli.gate import gates_of_language, judge, prediction_of_scores
     from suffice.runs.language import estimate, forecast_language, prepare
 
     if dry_run:
         prepared = prepare(asked)
-        for sentence in (prepared.in_words, estimate(prepared, asked).in_words, *prepared.notes):
-            terminal.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        print_sentences([prepared.in_words, estimate(prepared, asked).in_words, *prepared.notes], terminal)
         return
     gates = gates_of_language(fail_if, asked)
     there, result = forecast_language(asked, out, overwrite, terminal)

@@ -26,6 +26,6 @@ def is_of_language(kind: type[Config], flags: Mapping[str, Any], file: Path | No
     model, data, split = (given.get(name) for name in ("model", "data", "split"))
     if not isinstance(model, str) or not isinstance(data, str):
         return False
-    from suffice.runs.language import is_of_language as told_by_files
+    from suffice.runs.texts import is_of_language as told_by_files
 
     return told_by_files(model, data, split if isinstance(split, str) else None)

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from suffice.data.completions import Columns, Texts, are_completions, load_completions
+from suffice.data.completions import Texts, load_completions
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.forecasting.one_run import FEWEST_STEPS, forecast_one_run
 from suffice.integrations.recorder import SHARES
-from suffice.language_configuration import LanguageForecastConfig, LanguageTexts
-from suffice.models import read_unchanged
-from suffice.models.language import LanguageModel, LanguageProblem, is_causal, load_language_model, moved
+from suffice.language_configuration import LanguageForecastConfig
+from suffice.models.language import LanguageProblem, moved
 from suffice.results import Curve, CurveResult
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.recorded import result_of
 from suffice.runs.recorded_training import EVALUATED, OneEpoch, record_training
+from suffice.runs.texts import columns_of, load_configured
 from suffice.runs.watch import SILENT, Watch, duration
 from suffice.training import FineTuning
 from suffice.training.settings import RATES
@@ -32,37 +32,6 @@ FEWEST_HELD_OUT = 20
 
 STEP = 3
 """Times as long as a forward pass takes one with its backward pass, about."""
-
-
-def is_of_language(model: str, data: str, split: str | None = None) -> bool:
-    """Whether a model and its data are a language model and what it is fine-tuned on, and not a classifier's.
-
-    A causal language model can also be made a classifier: it is, where a table has labels.
-
-    Raises:
-        InputError: a table that cannot be read.
-
-    Example:
-        >>> is_of_language("builtin:tiny-vit", "builtin:digits")
-        False
-    """
-    return is_causal(model) and are_completions(data, split)
-
-
-def columns_of(config: LanguageTexts, split: str | None) -> Columns:
-    """The columns that a configuration names."""
-    return Columns(config.text_column, config.prompt_column, config.completion_column, config.messages_column, split)
-
-
-def load_configured(
-    config: LanguageTexts, source: str, trust_remote_code: bool
-) -> tuple[LanguageModel, dict[str, str]]:
-    """The language model of a configuration, and the hashes of its files."""
-
-    def read() -> LanguageModel:
-        return load_language_model(source, config.max_length, config.whole_text, config.eos, trust_remote_code)
-
-    return read_unchanged(source, read)
 
 
 def forecast_language(
