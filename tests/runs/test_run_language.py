@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from suffice import InputError
 from suffice.cli.main import commands
 from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import load_language_model
-from suffice.models.source import locate
 from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of
 from suffice.results import read_recording
@@ -27,22 +25,7 @@ from suffice.runs.texts import is_of_language
 from suffice.runs.watch import Silent
 
 SAMPLES = 460
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    """A folder with a small random model and sums for it."""
-    folder = tmp_path_factory.mktemp("language")
-    torch.manual_seed(0)
-    LlamaForCausalLM(
-        LlamaConfig(vocab_size=1024, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-                    max_position_embeddings=64, bos_token_id=0, eos_token_id=0, pad_token_id=1)
-    ).save_pretrained(folder / "model")  # fmt: skip
-    AutoTokenizer.from_pretrained(locate("builtin:tiny-lm")).save_pretrained(folder / "model")
-    draw = np.random.default_rng(0)
-    rows = [{"prompt": f"{a} + {b}?", "completion": str(a + b)} for a, b in draw.integers(2, 99, (SAMPLES, 2)).tolist()]
-    write(folder / "sums.jsonl", rows)
-    return folder
+"""Those of ``desk``."""
 
 
 def write(file, rows):
@@ -55,18 +38,18 @@ def asked(desk, **settings):
 
 
 @pytest.fixture(scope="module")
-def ran(desk, tmp_path_factory):
+def ran(language_desk, tmp_path_factory):
     """A finished run: its folder and result."""
     out = tmp_path_factory.mktemp("ran") / "run"
-    return out, forecast_language(asked(desk), out)[1]
+    return out, forecast_language(asked(language_desk), out)[1]
 
 
-def test_one_run_says_what_a_doubling_brings(desk, ran):
+def test_one_run_says_what_a_doubling_brings(language_desk, ran):
     out, result = ran
     run, recording = result.one_run, read_recording(out / "recording.json")
     assert run.samples == recording.samples == result.predicted.sizes[0]
     assert run.steps == -(-run.samples // 4) == len(recording.batches)
-    assert (run.trained, result.sources) == (f"{desk / 'model'} (full)", [str(desk / "sums.jsonl")])
+    assert (run.trained, result.sources) == (f"{language_desk / 'model'} (full)", [str(language_desk / "sums.jsonl")])
     assert result.predicted.sizes == [run.samples * times for times in (1, 2, 4, 8)]
     held = [at.losses.mean() for at in recording.holdouts]
     assert result.predicted.score.mean[0] == pytest.approx(held[-1], abs=0.02)
@@ -82,10 +65,10 @@ def test_one_run_says_what_a_doubling_brings(desk, ran):
     ]
 
 
-def test_the_record_holds_what_a_loop_of_its_own_would(desk, ran):
+def test_the_record_holds_what_a_loop_of_its_own_would(language_desk, ran):
     """The first batches and the pretrained losses, by plain steps of AdamW."""
     recording = read_recording(ran[0] / "recording.json")
-    prepared = prepare(asked(desk))
+    prepared = prepare(asked(language_desk))
     problem = prepared.problem
     assert recording.holdouts[0].losses == pytest.approx(losses_of(prepared.held, 16), rel=1e-6)
     before = problem.all_losses(3).numpy()
@@ -131,55 +114,55 @@ class Impatient(Silent):
             raise InterruptedRunError
 
 
-def test_a_run_that_was_interrupted_ends_as_the_others(desk, ran, tmp_path, monkeypatch):
+def test_a_run_that_was_interrupted_ends_as_the_others(language_desk, ran, tmp_path, monkeypatch):
     monkeypatch.setattr(recorded_training, "PATIENCE", 0.0)
     with pytest.raises(InterruptedRunError):
-        forecast_language(asked(desk), tmp_path / "run", watch=Impatient(150))
+        forecast_language(asked(language_desk), tmp_path / "run", watch=Impatient(150))
     assert (tmp_path / "run" / "fine_tuning.pt").exists()
-    again = forecast_language(asked(desk), tmp_path / "run")[1]
+    again = forecast_language(asked(language_desk), tmp_path / "run")[1]
     assert stored(tmp_path / "run") == stored(ran[0])
     assert again.predicted.model_dump_json() == ran[1].predicted.model_dump_json()
     assert (again.one_run, again.notes) == (ran[1].one_run, ran[1].notes)
 
 
-def test_a_damaged_checkpoint_begins_the_training_anew(desk, ran, tmp_path):
+def test_a_damaged_checkpoint_begins_the_training_anew(language_desk, ran, tmp_path):
     with pytest.raises(InterruptedRunError):
-        forecast_language(asked(desk), tmp_path / "run", watch=Impatient(300))
+        forecast_language(asked(language_desk), tmp_path / "run", watch=Impatient(300))
     file = tmp_path / "run" / "fine_tuning.pt"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.warns(UserWarning, match="is damaged .*: the training begins anew"):
-        forecast_language(asked(desk), tmp_path / "run")
+        forecast_language(asked(language_desk), tmp_path / "run")
     assert stored(tmp_path / "run") == stored(ran[0])
 
 
-def test_another_target_needs_no_training_and_another_rate_is_refused(desk, ran, tmp_path, monkeypatch):
+def test_another_target_needs_no_training_and_another_rate_is_refused(language_desk, ran, tmp_path, monkeypatch):
     out, first = tmp_path / "run", ran[1]
     shutil.copytree(ran[0], out)
     monkeypatch.setattr(recorded_training, "set_gradients", None)  # nothing can be trained
-    result = forecast_language(asked(desk, target_loss=1.0, sizes="900,2000", assurance=0.8), out)[1]
+    result = forecast_language(asked(language_desk, target_loss=1.0, sizes="900,2000", assurance=0.8), out)[1]
     assert result.predicted.sizes == [first.one_run.samples, 900, 2000]
     assert (result.answer.tolerance, result.answer.assurance) == (1.0, 0.8)
-    costly = forecast_language(asked(desk, cost_per_sample=1e-9), out)[1].answer
-    dear = forecast_language(asked(desk, cost_per_sample=10.0), out)[1].answer
+    costly = forecast_language(asked(language_desk, cost_per_sample=1e-9), out)[1].answer
+    dear = forecast_language(asked(language_desk, cost_per_sample=10.0), out)[1].answer
     assert (dear.criterion, dear.status) == ("cost_per_sample", "reached")
     assert costly.size > dear.size
     with pytest.raises(InputError, match=r"holds a run with other settings \(learning_rate"):
-        forecast_language(asked(desk, learning_rate=1e-3), out)
+        forecast_language(asked(language_desk, learning_rate=1e-3), out)
 
 
-def test_the_folder_says_how_it_is_repeated(desk, ran):
+def test_the_folder_says_how_it_is_repeated(language_desk, ran):
     out, result = ran
     written = yaml.safe_load((out / "config.yaml").read_text())
     assert {"data", "weights", "tokenizer"} <= set(written["contents"])
-    assert LanguageForecastConfig.model_validate(written).asked() == asked(desk).asked()
+    assert LanguageForecastConfig.model_validate(written).asked() == asked(language_desk).asked()
     assert re.fullmatch(
         r"suffice forecast \S+model \S+sums\.jsonl --method full --train-batch-size 4 --learning-rate 0\.003",
         command_of(result),
     )
 
 
-def test_without_the_baseline_the_pretrained_model_is_not_measured(desk, tmp_path):
-    config = asked(desk, baseline=False, method="lora(2)")
+def test_without_the_baseline_the_pretrained_model_is_not_measured(language_desk, tmp_path):
+    config = asked(language_desk, baseline=False, method="lora(2)")
     result = forecast_language(config, tmp_path / "run")[1]
     assert result.one_run.covariate is None
     assert not (tmp_path / "run" / "evidence").exists()
@@ -187,17 +170,17 @@ def test_without_the_baseline_the_pretrained_model_is_not_measured(desk, tmp_pat
     assert "--no-baseline" in command_of(result)
 
 
-def test_copies_are_not_trained_on_and_tested_on(desk, tmp_path):
-    rows = [json.loads(line) for line in (desk / "sums.jsonl").read_text().splitlines()]
+def test_copies_are_not_trained_on_and_tested_on(language_desk, tmp_path):
+    rows = [json.loads(line) for line in (language_desk / "sums.jsonl").read_text().splitlines()]
     write(tmp_path / "twice.jsonl", rows + rows)
-    found = prepare(asked(desk, data=str(tmp_path / "twice.jsonl"), test_samples=30))
+    found = prepare(asked(language_desk, data=str(tmp_path / "twice.jsonl"), test_samples=30))
     own = {found.problem.dataset._texts[row] for row in range(len(found.problem))}
     held = [found.held.dataset._texts[row] for row in range(len(found.held))]
     assert len(held) == 30
     assert not own & set(held)
     assert any("copies of those to test on: they are not trained on" in note for note in found.notes)
     write(tmp_path / "test.jsonl", rows[:10] + [{"prompt": f"{n} + 0?", "completion": str(n)} for n in range(40)])
-    found = prepare(asked(desk, test=str(tmp_path / "test.jsonl")))
+    found = prepare(asked(language_desk, test=str(tmp_path / "test.jsonl")))
     assert len(found.held) == 40
     assert len(found.problem) == SAMPLES
     assert any(note.startswith("10 of 50 samples of") and "they are not tested on" in note for note in found.notes)
@@ -222,24 +205,24 @@ def test_copies_are_not_trained_on_and_tested_on(desk, tmp_path):
         ({"learning_rate": 1e30}, r"update \d+: the loss of .*, line \d+ is not finite: take a smaller --lear"),
     ],
 )  # fmt: skip
-def test_what_is_refused_in_one_line(desk, tmp_path, settings, said):
+def test_what_is_refused_in_one_line(language_desk, tmp_path, settings, said):
     with pytest.raises(InputError, match=said) as error:
-        forecast_language(asked(desk, **settings), tmp_path / "run")
+        forecast_language(asked(language_desk, **settings), tmp_path / "run")
     assert "\n" not in str(error.value)
 
 
-def test_a_pretrained_model_without_finite_losses_names_the_sample(desk, tmp_path):
-    found = load_language_model(str(desk / "model"))
+def test_a_pretrained_model_without_finite_losses_names_the_sample(language_desk, tmp_path):
+    found = load_language_model(str(language_desk / "model"))
     with torch.no_grad():
         found.model.model.embed_tokens.weight[found.encoding.tokenizer("7 +")["input_ids"][0]] = torch.nan
     found.model.save_pretrained(tmp_path / "broken")
     found.encoding.tokenizer.save_pretrained(tmp_path / "broken")
     with pytest.raises(InputError, match="not finite"):
-        forecast_language(asked(desk, model=str(tmp_path / "broken")), tmp_path / "run")
+        forecast_language(asked(language_desk, model=str(tmp_path / "broken")), tmp_path / "run")
 
 
-def test_texts_that_are_cut_are_counted(desk):
-    notes = prepare(asked(desk, max_length=10)).notes
+def test_texts_that_are_cut_are_counted(language_desk):
+    notes = prepare(asked(language_desk, max_length=10)).notes
     assert any(
         re.match(r"\d+ of 410 samples are longer than 10 tokens: cut there; \d+ lose a part", note) for note in notes
     )
@@ -253,8 +236,8 @@ def test_the_demo_has_enough_updates_and_refuses_other_tasks():
         command("demo", "--task", "languages")
 
 
-def test_model_and_data_tell_language_from_classification(desk, tiny_bert, tmp_path):
-    model, sums = str(desk / "model"), str(desk / "sums.jsonl")
+def test_model_and_data_tell_language_from_classification(language_desk, tiny_bert, tmp_path):
+    model, sums = str(language_desk / "model"), str(language_desk / "sums.jsonl")
     write(tmp_path / "labelled.jsonl", [{"text": "A", "label": "b"}])
     write(tmp_path / "texts.jsonl", [{"text": "A"}])
     assert is_of_language(model, sums)
@@ -268,8 +251,8 @@ def command(*words):
     return commands([*words], standalone_mode=False)
 
 
-def test_the_command_of_a_classifier_with_prompts_and_the_other_way_round(desk, tiny_bert, tmp_path):
-    model, sums, out = str(desk / "model"), str(desk / "sums.jsonl"), str(tmp_path / "out")
+def test_the_command_of_a_classifier_with_prompts_and_the_other_way_round(language_desk, tiny_bert, tmp_path):
+    model, sums, out = str(language_desk / "model"), str(language_desk / "sums.jsonl"), str(tmp_path / "out")
     with pytest.raises(InputError, match="Bert.* is no causal language model: give one, or data with labels"):
         command("forecast", str(tiny_bert), sums, "--prompt-column", "prompt", "--completion-column", "completion")
     with pytest.raises(InputError, match="--l2 is for classifiers and --baseline for language models"):
@@ -280,8 +263,8 @@ def test_the_command_of_a_classifier_with_prompts_and_the_other_way_round(desk, 
         command("forecast", model, sums, "--text-column", "note", "--whole-text", "--out", out)
 
 
-def test_the_command_answers_and_judges(desk, tmp_path, capsys):
-    model, sums, out = str(desk / "model"), str(desk / "sums.jsonl"), tmp_path / "out"
+def test_the_command_answers_and_judges(language_desk, tmp_path, capsys):
+    model, sums, out = str(language_desk / "model"), str(language_desk / "sums.jsonl"), tmp_path / "out"
     flags = ["--method", "full", "--train-batch-size", "4", "--learning-rate", "0.003"]
     command("forecast", model, sums, *flags, "--out", str(out), "--dry-run")
     said = capsys.readouterr().out

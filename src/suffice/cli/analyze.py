@@ -37,7 +37,7 @@ def analyze(
     dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
-    """Has the loss surface of an image or text classifier settled, and how many samples are enough?
+    """Has the loss surface of a classifier or language model settled, and how many samples are enough?
 
     Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted; the
     results do not depend on --workers and --engine.

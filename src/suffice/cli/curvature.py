@@ -20,7 +20,7 @@ def curvature(
     dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
-    """The curvature of a classifier's loss: top eigenvalues, their density, layers, and what one more sample changes.
+    """The curvature of a model's loss: top eigenvalues, their density, layers, and what one more sample changes.
 
     Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted.
 
@@ -40,7 +40,7 @@ def curvature(
 
     The low-rank adapter of a language model, fine-tuned on prompts and completions:
 
-        suffice curvature builtin:tiny-lm ./sums.jsonl --method "lora(2)" --samples 60 --count 5
+        suffice curvature builtin:tiny-lm ./sums.jsonl --method "lora(2)" --samples 40 --count 3
 
     Some parameters only, with more eigenvalues:
 

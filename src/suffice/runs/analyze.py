@@ -105,13 +105,13 @@ def analyze(
         held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
             held_out = _record(problems.held_out, probes, run.path / "held_out_ledger", config, contents, watch, shared)
-            if isinstance(classifier, LanguageModel):
-                metrics = {"perplexity": math.exp(float(held_out.losses.mean()))}
-            elif classifier.task == "classification":
+            if isinstance(classifier, Classifier) and classifier.task == "classification":
                 accuracy = _accuracy(problems.held_out, classifier, run.path / "held_out_errors", config)
-            else:
+            elif isinstance(classifier, Classifier):
                 metrics = held_out_metrics(problems.held_out, classifier, labels_of(samples))
         curves = Convergence(ledger, held_out, seed=config.seed)
+        if held_out is not None and isinstance(classifier, LanguageModel):
+            metrics = {"perplexity": math.exp(curves.population.center_loss)}
         curvature = _curvature(config, problems.at_hand, classifier, curves, run, watch) if config.curvature else None
         result = _result(config, classifier, problems, curves, accuracy, metrics, curvature)
         write_result(result, run.path, indent=2)
