@@ -22,7 +22,7 @@ from suffice.storage import RowShards, read_sealed, write_sealed
 from suffice.training import FineTuning
 from suffice.training.fine_tune import optimizer_of, set_gradients, training_mode, within_memory
 
-RECORDING, CHECKPOINT, PRETRAINED = "recording.json", "fine_tuning.pt", "evidence"
+RECORDING, CHECKPOINT, PRETRAINED = "recording.json", "fine_tuning.pt", "evidence/pretrained"
 
 EVALUATED = 16
 """Samples of a forward pass where nothing is trained: of similar lengths, so that little is padding."""
