@@ -316,7 +316,7 @@ def test_an_encoder_is_refused(tmp_path):
     from transformers import ViTConfig, ViTModel  # noqa: PLC0415
 
     ViTModel(ViTConfig(**SIZES, image_size=8, patch_size=4)).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="holds no usable language"):
+    with pytest.raises(InputError, match="ViTModel is no causal language model: give one, or data with labels"):
         load_language_model(str(tmp_path))
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils.hub import cached_file
 
 from suffice.errors import InputError
@@ -12,6 +13,8 @@ from suffice.models.source import ADAPTER, TINY_LM, adapter_and_base
 
 CAUSAL = ("ForCausalLM", "LMHeadModel")
 """Ends of the names of classes of causal language models, as in LlamaForCausalLM and GPT2LMHeadModel."""
+
+GENERAL = "ForConditionalGeneration"
 
 OF_ADAPTER = "CAUSAL_LM"
 """PEFT's name for them."""
@@ -38,7 +41,12 @@ def is_causal(source: str) -> bool:
     of_adapter = None if adapter is None else _read(adapter, ADAPTER).get("task_type")
     if of_adapter is not None:
         return bool(of_adapter == OF_ADAPTER)
-    return any(name.endswith(CAUSAL) for name in architectures_of(base))
+    if any(name.endswith(CAUSAL) for name in architectures_of(base)):
+        return True
+    # models of texts and images have other names, and their part for texts is one of these
+    config = _read(base, "config.json")
+    is_general = any(name.endswith(GENERAL) for name in architectures_of(base)) and not config.get("is_encoder_decoder")
+    return is_general and config.get("model_type") in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 
 def architectures_of(place: str) -> list[str]:
