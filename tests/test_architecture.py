@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "data": {"errors", "numerals", "digest", "file_digests"},
     "models": {"errors", "digest", "file_digests", "problem", "data"},
     "checks": {"errors", "digest", "memory", "problem", "results"},
-    "curvature": {"errors", "digest", "memory", "problem", "results", "storage", "checks", "shown"},
+    "curvature": {"errors", "digest", "memory", "problem", "results", "storage", "engine", "checks", "shown"},
     "landscape": {"errors", "digest", "memory", "problem", "results", "storage", "curvature", "checks", "shown"},
     "training": VALUES | {"memory", "problem", "data", "models", "checks"},
     "forecasting": {"errors", "problem", "results", "curvature", "training", "checks"},

@@ -63,7 +63,7 @@ def test_a_file_as_young_as_the_cache_is_hashed_again(hashed, monkeypatch):
 def test_a_damaged_cache_is_none(hashed, content):
     file, read = hashed
     digests_of_files([file])
-    (cache,) = (file.parents[1] / "cache").rglob("*.json")
+    (cache,) = (file.parents[1] / "cache").rglob("*.sealed")
     whole = cache.read_bytes()
     for damaged in (content, whole.replace(digest_of_bytes(b"one").encode(), digest_of_bytes(b"two").encode())):
         cache.write_bytes(damaged)

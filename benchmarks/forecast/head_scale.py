@@ -36,10 +36,10 @@ TOGETHER = 10_000
 
 
 def drawn(samples: int, columns: int, classes: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """Normal features around a centre for each class."""
+    """Normal features around a centre for each class; centres are as far apart whatever the columns."""
     random = np.random.default_rng(0)
     labels = np.resize(np.arange(classes), samples)
-    centres = 0.3 * random.normal(size=(classes, columns))
+    centres = 2.4 / columns**0.5 * random.normal(size=(classes, columns))
     features = np.empty((samples, columns), dtype=dtype)
     for start in range(0, samples, TOGETHER):
         part = labels[start : start + TOGETHER]

@@ -20,8 +20,11 @@ from pydantic_core import PydanticCustomError
 
 from suffice.errors import InputError, nearest
 
-WRITTEN = {"fingerprint", "contents", "versions", "checksum"}
+WRITTEN = {"fingerprint", "contents", "versions", "stored_at", "checksum"}
 """Keys that a run writes into config.yaml and ignores when it reads them."""
+
+NOT_DECIDING = {"store"}
+"""Keys that do not decide the result."""
 
 NO_FLAGS = WRITTEN | {"by_method"}
 """Keys that are not flags."""
@@ -63,12 +66,15 @@ class Config(BaseModel):
     contents: dict[str, str] | None = Field(
         default=None, description="hashes of the data and of the model's files; written, not read"
     )
+    stored_at: str | None = Field(
+        default=None, description="where in a store the arrays and pieces of the result are; written, not read"
+    )
     checksum: str | None = Field(default=None, description="hash of all else in the file; written, not read")
     versions: dict[str, str] | None = Field(default=None, description="the software that ran; written, not read")
 
     def asked(self) -> dict[str, Any]:
-        """What decides the result: the configuration without what is only written."""
-        return self.model_dump(mode="json", exclude=WRITTEN)
+        """What decides the result: the configuration without what is only written, or says where."""
+        return self.model_dump(mode="json", exclude=WRITTEN | NOT_DECIDING)
 
     @classmethod
     def renamed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,6 +187,17 @@ class ModelConfig(DataConfig):
         default=None, description="linear layers that lora(r) adapts; queries and values by default"
     )
     trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
+    store: str | None = Field(
+        default=None,
+        description="where arrays and pieces of results are kept, under the hash of all that decides them: a "
+        "folder, or a URL such as s3://bucket/folder (pip install 'suffice[s3]'); by default the run's folder",
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _from_anywhere(cls, value: str | None) -> str | None:
+        """Workers and later commands may be in another folder."""
+        return value if value is None or "://" in value else str(Path(value).absolute())
 
     @field_validator("label_map", mode="before")
     @classmethod

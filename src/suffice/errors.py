@@ -16,7 +16,21 @@ class InputWarning(UserWarning):
     """Something given to suffice can be used, with a caveat; the message is one line.
 
     The command line prints it as a note. Warnings of libraries, which mean little to a person, are of other classes.
+
+    Args:
+        message: the line.
+        event: a word or two for what has happened, for the log of a run.
+        **facts: numbers and names of it, for the same.
+
+    Example:
+        >>> InputWarning("memory ran out; batches are halved to 4", event="halved", batch_size=4).facts
+        {'batch_size': 4}
     """
+
+    def __init__(self, message: str, event: str = "warning", **facts: int | str) -> None:
+        super().__init__(message)
+        self.event = event
+        self.facts = facts
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

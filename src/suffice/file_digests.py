@@ -6,11 +6,11 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from suffice.digest import ALGORITHM, SIZE, digest
 from suffice.errors import InputError
-from suffice.storage import atomic_write
+from suffice.storage import read_sealed, write_sealed
 
 YOUNG = 2_000_000_000
 """Nanoseconds: a file that changed so shortly before it was hashed may have changed again with the same time stamp."""
@@ -96,25 +96,20 @@ def _stamp(path: str) -> list[int]:
 def _cache_file(paths: Sequence[str]) -> Path:
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     home = os.environ.get("SUFFICE_CACHE") or Path.home() / ".cache" / "suffice"
-    return Path(home) / "digests" / f"{digest(root).removeprefix(f'{ALGORITHM}:')}.json"
+    return Path(home) / "digests" / f"{digest(root).removeprefix(f'{ALGORITHM}:')}.sealed"
 
 
 def _read(cache: Path) -> dict[str, Entry]:
     """What is kept, or nothing where it is damaged: a cache may be lost."""
     try:
-        stored: dict[str, Any] = json.loads(cache.read_bytes())
-        if stored["checksum"] == digest(stored["files"]):
-            return {path: (stamp, begun, held) for path, (stamp, begun, held) in stored["files"].items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        pass
-    return {}
+        return {path: (stamp, begun, held) for path, (stamp, begun, held) in json.loads(read_sealed(cache)).items()}
+    except (InputError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _write(cache: Path, entries: Mapping[str, Entry]) -> None:
-    files = {path: list(entry) for path, entry in entries.items()}
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(cache) as stream:
-            stream.write(json.dumps({"checksum": digest(files), "files": files}).encode())
+        write_sealed(cache, json.dumps(entries).encode())
     except OSError:  # the next run hashes them again
         pass

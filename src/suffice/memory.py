@@ -15,6 +15,9 @@ Found = TypeVar("Found")
 CPU_ALLOCATOR = "can't allocate memory"
 """What torch says where a CPU has no more: its error has no class of its own."""
 
+DRIVER = "CUDA error: out of memory"
+"""What the driver of a GPU says where other processes have taken its memory."""
+
 
 def has_run_out(error: BaseException) -> bool:
     """Whether an error says that memory has run out.
@@ -25,7 +28,7 @@ def has_run_out(error: BaseException) -> bool:
     """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and CPU_ALLOCATOR in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in (CPU_ALLOCATOR, DRIVER))
 
 
 def too_large(error: BaseException) -> InputError:
@@ -80,7 +83,7 @@ class Halving:
                     raise too_large(error) from error
                 self.size = (len(some) + 1) // 2
                 ran_out = f"memory ran out with batches of {len(some)} samples; they are halved to {self.size}"
-                warnings.warn(ran_out, InputWarning, stacklevel=2)
+                warnings.warn(InputWarning(ran_out, event="halved", batch_size=self.size), stacklevel=2)
                 continue  # after this clause, as the error keeps alive what the run had made
             yield found
             start += len(some)

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import torch
 from rich.console import Console
 
 from suffice.cli import main
@@ -31,7 +32,7 @@ KEYS = {
     "curvature": set(CurvatureConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},
     "hessian": set(HessianConfig.model_fields) - WRITTEN | {"out", "config"},
     "study": set(StudyConfig.model_fields) - {"model", "data", *NO_FLAGS} | {*SHARED_OUT, "out", "config"},
-    "forecast": set(ForecastConfig.model_fields) - {"model", "data", *WRITTEN} | {"out", "config"},
+    "forecast": set(ForecastConfig.model_fields) - {"model", "data", *WRITTEN} | {*SHARED_OUT, "out", "config"},
     "curve": set(CurveConfig.model_fields) - {"scores", *WRITTEN} | {"out", "config"},
 }
 
@@ -177,6 +178,19 @@ def test_full_disk_is_said_in_one_line(monkeypatch, capsys):
         main.app()
     assert stop.value.code == 2
     assert "disk is full; finished work is kept" in capsys.readouterr().err
+
+
+def test_a_lost_gpu_is_said_in_one_line(monkeypatch, capsys):
+    def lost(**_):
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(main, "commands", lost)
+    with pytest.raises(SystemExit) as stop:
+        main.app()
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "the GPU is lost (AcceleratorError: CUDA error: unspecified launch failure); finished work is kept" in said
+    assert said.count("\n") == 1
 
 
 def test_errors_of_the_program_itself_are_not_hidden(monkeypatch):

@@ -20,7 +20,7 @@ def found_of(apart, count=20, scale=1.0, width=0.1):
 
 
 @pytest.mark.parametrize("apart", [[], [3.0], [9.0, 5.0, 4.0, 2.0], [6.0, 2.5, -5.0, -3.0]])
-@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e3])
+@pytest.mark.parametrize("scale", [1.0, *(pytest.param(scale, marks=pytest.mark.deep) for scale in (1e-4, 1e3))])
 def test_they_are_those_that_were_set_apart(apart, scale):
     found = found_of(apart, scale=scale)
     above = [value for value in apart if value > 0]

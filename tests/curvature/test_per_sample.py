@@ -132,8 +132,8 @@ class TestPlain(Ways):
 
 @pytest.mark.parametrize(
     ("name", "step", "tolerance"),
-    [(name, 1e-5, 1e-6) for name in ("bert", "gpt2")]
-    + [pytest.param(name, 1e-5, 1e-6, marks=pytest.mark.deep) for name in ("vit", "dinov2", "convnext")]
+    [("bert", 1e-5, 1e-6)]
+    + [pytest.param(name, 1e-5, 1e-6, marks=pytest.mark.deep) for name in ("gpt2", "vit", "dinov2", "convnext")]
     + [pytest.param("llama", 3e-3, 1e-3, marks=pytest.mark.deep)],  # its norms are in float32, whatever the model
 )
 def test_models_of_transformers_with_fused_attention(name, step, tolerance, tmp_path):

@@ -110,6 +110,21 @@ def endless_parquet(folder):
     return folder / "t.parquet"
 
 
+def repeating_parquet(folder, of=lambda texts: texts):
+    """A text of 5 MB, in each of 200,000 rows: 1 TB."""
+    texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(200_000, dtype=np.int32)), pa.array(["x" * 5_000_000]))
+    labels = pa.DictionaryArray.from_arrays(pa.array(np.arange(200_000, dtype=np.int32) % 2), pa.array(["a", "b"]))
+    parquet.write_table(pa.table({"text": of(texts), "label": labels}), folder / "t.parquet")
+    return folder / "t.parquet"
+
+
+def long_list(texts):
+    """All of them in the first row; the others are empty."""
+    ends = np.full(len(texts) + 1, len(texts), dtype=np.int32)
+    ends[0] = 0
+    return pa.ListArray.from_arrays(pa.array(ends), texts)
+
+
 def laughing_workbook(folder):
     """Entities of XML that stand for 10^9 words, ten levels deep."""
     entities = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
@@ -147,6 +162,14 @@ BOMBS = {
     "an NPZ that promises": (lambda f: promising_npz(f, (10**6, 10**3, 10**3)), "promises 1,000,000,000,000 bytes"),
     "a vast NPZ": (vast_npz, "t.npz: would unpack to 4398.0 GB from 0.0 MB"),
     "an endless Parquet": (endless_parquet, "2,000,000 rows in [0-9,]+ bytes, which no real data have"),
+    "one long text in many rows of a Parquet": (
+        repeating_parquet,
+        "t.parquet: would unpack to [0-9]+.0 GB from 0.2 MB",
+    ),
+    "one long text in many lists of a Parquet": (
+        lambda f: repeating_parquet(f, long_list),
+        "t.parquet: would unpack to 1000.0 GB from 0.2 MB",
+    ),
     "entities in a workbook": (laughing_workbook, "t.xlsx: "),
     "JSON lines nested deep": (lambda f: put(f, "t.jsonl", '{"a":' * 50_000), "line 1: not JSON"),
 }

@@ -250,3 +250,40 @@ def test_what_tasks_warn_of_is_warned_of_here_once():
     told = {(str(one.message), one.category) for one in caught if one.filename == __file__}
     assert told == {("mask_token takes no part in the loss", InputWarning), ("soon to be removed", FutureWarning)}
     assert sum(one.filename == __file__ for one in caught) == 2
+
+
+def lose_gpu(folder, times, task):
+    """As a process whose GPU falls off the bus: whatever it is asked for fails from then on."""
+    tries = len(list(Path(folder).glob("1.try-*")))
+    Path(folder, f"{task}.try-{tries}-{os.getpid()}").touch()
+    if task == 1 and tries < times:
+        os.environ["SUFFICE_TEST_LOST"] = "1"
+    if "SUFFICE_TEST_LOST" in os.environ:
+        try:
+            raise torch.AcceleratorError("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA")
+        except RuntimeError as error:
+            raise InputError("the model cannot run") from error
+    Path(folder, f"{task}.finished").write_text(str(task))
+
+
+def test_a_task_that_loses_its_gpu_is_done_by_another_process(tmp_path):
+    done = []
+    lost = pytest.warns(InputWarning, match=r"lost its GPU \(.*:\d+: AcceleratorError: CUDA error: unspecified launch")
+    with lost as told, Workers(2, threads=1) as workers:
+        workers.run(functools.partial(lose_gpu, str(tmp_path), 1), range(4), done.append)
+    assert sorted(done) == [0, 1, 2, 3]
+    assert {file.read_text() for file in tmp_path.glob("*.finished")} == {"0", "1", "2", "3"}
+    assert told[0].message.event == "lost GPU"
+    first, second = (file.name.rpartition("-")[2] for file in sorted(tmp_path.glob("1.try-*"))[:2])
+    assert first != second
+    wait_for(lambda: multiprocessing.active_children() == [])
+
+
+def test_a_gpu_that_is_lost_each_time_is_said_in_one_line(tmp_path):
+    with (
+        pytest.warns(InputWarning, match="on another, 3 times at most"),
+        pytest.raises(InputError, match="lost its GPU 3 times .*CUDA error.* the same command goes on") as refusal,
+        Workers(2, threads=1) as workers,
+    ):
+        workers.run(functools.partial(lose_gpu, str(tmp_path), 99), range(2))
+    assert "\n" not in str(refusal.value)

@@ -1,16 +1,19 @@
 """What more samples of one class bring: against dense matrices, and against many retrainings with weights."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from suffice.forecasting import class_slopes_of, measure_head
-from suffice.forecasting.classes import ClassSlopes, class_slopes, class_slopes_of_gaps
+from suffice.forecasting import class_slopes_of, classes, measure_head
+from suffice.forecasting.classes import OF_CLASSES, ClassSlopes, class_slopes, class_slopes_of_gaps
 from suffice.forecasting.head import fit_head
 from suffice.forecasting.losses import CrossEntropy, SquaredError
 from suffice.forecasting.slopes import sandwich_slope
+from suffice.forecasting.slopes.traces import draws
 
 
 def averaged(*arguments, seeds):
@@ -72,7 +75,8 @@ def test_the_slopes_are_those_of_dense_matrices_and_add_up_to_the_noise_within_c
     assert abs((values * (counts - 1) / counts**2).sum() * samples - of_noise) < 4 * error
 
 
-@pytest.mark.parametrize("l2", [0.002, pytest.param(0.6, marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("l2", [0.002, 0.6])
 def test_more_of_one_class_brings_ridge_regression_what_weighted_retrainings_say(l2):
     """Classes of unequal shares, inputs and noise; of one at a time there are twice as many, tested exactly."""
     counts, noises, retrainings = np.array([60, 120, 240]), np.array([2.0, 1.0, 0.5]), 6000
@@ -188,3 +192,28 @@ def test_gaps_do_not_tell_where_a_class_is_not_among_the_others_or_the_model_doe
     labels, ones = np.array([0, 0, 1, 1]), np.ones(4)
     assert class_slopes_of_gaps((ones, labels), (ones[:3] + 1, labels[:3]), 1.0) is None
     assert class_slopes_of_gaps((ones, labels), (ones - 0.5, labels), 1.0) is None
+
+
+def test_blocks_of_samples_change_nothing_and_need_no_array_of_draws_samples_and_outputs(monkeypatch):
+    random = np.random.default_rng(0)
+    samples, outputs = 1500, 20
+    y = np.arange(samples) % outputs
+    x = random.normal(size=(outputs, 6))[y] + 2 * random.normal(size=(samples, 6))
+    head = fit_head(x, CrossEntropy(y, outputs), outputs, 1e-2)
+    assert head.mean_curvature  # and what else is computed once
+    tracemalloc.start()
+    try:
+        found = class_slopes(head, head.outputs, y, seed=3)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    vectors = OF_CLASSES * draws(head)
+    assert most < 0.5 * vectors * samples * outputs * 8
+
+    def at_once(features, others=0):
+        return [(slice(0, len(features)), features)]
+
+    monkeypatch.setattr(classes, "blocks", at_once)
+    whole = class_slopes(head, head.outputs, y, seed=3)
+    np.testing.assert_allclose(found.values, whole.values, rtol=1e-12)
+    np.testing.assert_allclose(found.errors, whole.errors, rtol=1e-12)

@@ -121,6 +121,7 @@ def test_samples_left_out_by_the_kernel_are_those_of_retrained_heads():
         assert changes[place] == pytest.approx((head.features @ (without.weights - head.weights))[place], abs=0.05)
 
 
+@pytest.mark.deep
 def test_the_gain_of_a_network_is_that_of_retrainings():
     """Mean over eight pilots of 120 samples, to 960, by the default and by the tangent kernel under the penalty."""
     penalty, pilot, size = 0.01, 120, 960

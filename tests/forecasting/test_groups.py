@@ -84,6 +84,7 @@ def test_random_traces_are_near_the_exact_ones(monkeypatch):
     assert np.mean(drawn_ones) == pytest.approx(exact, rel=0.1)
 
 
+@pytest.mark.deep
 @given(st.integers(0, 1000))
 def test_groups_of_one_sample_change_nothing(seed):
     random = np.random.default_rng(seed)

@@ -115,8 +115,8 @@ def test_folds_hold_the_classes_in_their_shares():
     assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e-6])
-@pytest.mark.parametrize("l2", [1e-6, 1e-2])
+@pytest.mark.parametrize("unit", [1.0, pytest.param(1e-3, marks=pytest.mark.deep), 1e-6])
+@pytest.mark.parametrize("l2", [1e-6, pytest.param(1e-2, marks=pytest.mark.deep)])
 def test_folds_do_not_know_what_they_left_out_however_small_losses_and_penalty_are(l2, unit):
     """With more columns than samples the fit to all has a loss near 0, and so has any fit that stays where it is."""
     random = np.random.default_rng(0)

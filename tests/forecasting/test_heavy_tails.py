@@ -72,6 +72,7 @@ def test_samples_that_carry_the_loss_are_named_by_their_rows():
     assert "row 11" in found.what
 
 
+@pytest.mark.deep
 def test_ordinary_losses_are_not_doubted():
     """Regressions with normal noise, and heads on the digits with at least ten errors."""
     for seed in range(5):
@@ -106,6 +107,7 @@ def test_a_regression_has_ten_folds_where_weights_are_few_and_more_where_they_ar
     assert [folds_of_regression(weights, 200) for weights in (0, 5, 100, 180, 200, 1000)] == [10, 10, 40, 100, 100, 100]
 
 
+@pytest.mark.deep
 def test_the_level_is_that_of_retrainings_where_there_are_nearly_as_many_weights_as_samples():
     """100 weights and 150 samples: ten folds make the level 12% too high."""
     true = expected_loss(normal, 150, 1e-3, columns=100)

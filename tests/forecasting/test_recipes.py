@@ -52,6 +52,7 @@ def gain(curve):
     return float(np.median(curve.loss.samples[:, 0] - curve.loss.samples[:, -1]))
 
 
+@pytest.mark.deep
 def test_forecasts_of_ridge_regression_are_those_of_retrainings_with_each_recipe():
     """Pilots of three samples a weight, to 8 times as many; the penalty at hand is chosen by folds."""
     recipes = ("fixed", "tuned", "per-sample")

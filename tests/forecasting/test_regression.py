@@ -29,7 +29,7 @@ def retrained(samples, seed, outputs, l2):
     return np.linalg.solve(x.T @ x / samples + l2 * outputs / 2 * np.eye(COLUMNS), x.T @ y / samples)
 
 
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("outputs", [1, pytest.param(3, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("l2", [1e-4, 0.2])
 def test_slope_and_level_of_ridge_regression_are_those_of_many_retrainings(outputs, l2):
     """From 500 samples to 4,000; the sandwich with residuals half-way between own and out-of-fold ones."""

@@ -35,7 +35,7 @@ def rows_of(samples=12, directions=3, seed=0):
     )
 
 
-@pytest.mark.parametrize("sigma", [0.1, 1.0])
+@pytest.mark.parametrize("sigma", [pytest.param(0.1, marks=pytest.mark.deep), 1.0])
 def test_they_are_those_of_drawn_points_where_losses_are_quadratic(sigma):
     problem, basis, count = quadratic(), basis_of(3), 1000
     found = gaussian_moments(per_sample(problem, basis), SIZES, sigma)

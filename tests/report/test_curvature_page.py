@@ -188,7 +188,7 @@ def test_the_page_fits_and_can_be_read_on_any_screen(browser, run_with_surface, 
         assert (ground == "rgb(22, 22, 22)") == (scheme == "dark")
 
 
-@pytest.mark.parametrize("points", [41, 81])
+@pytest.mark.parametrize("points", [pytest.param(41, marks=pytest.mark.deep), 81])
 def test_a_page_with_a_surface_has_less_than_one_and_a_half_megabytes(points):
     sizes = [
         len(html(curvature_page(result_of().model_copy(update={"surface": surface}))).encode())

@@ -121,6 +121,7 @@ def test_an_adapter_is_trained_and_measured(tmp_path, few_products):
     assert moving == 4 * 2 * (64 + 64) + 650
 
 
+@pytest.mark.deep
 def test_texts_of_different_lengths_are_measured_the_same_from_features_and_whole(
     tmp_path, monkeypatch, tiny_bert, reviews, few_products
 ):

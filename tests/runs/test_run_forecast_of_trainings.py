@@ -155,6 +155,7 @@ def test_with_test_data_there_is_one_training_and_the_level_is_theirs(tested_apa
     assert head.test_samples == 300
 
 
+@pytest.mark.deep
 def test_the_slope_of_the_tangent_kernel_is_had_on_request_without_another_training(tested_apart, monkeypatch):
     asked, folder, first, _ = tested_apart
     monkeypatch.setattr(run, "fine_tune", never)

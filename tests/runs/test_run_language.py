@@ -257,6 +257,8 @@ def test_the_command_of_a_classifier_with_prompts_and_the_other_way_round(langua
         command("forecast", str(tiny_bert), sums, "--prompt-column", "prompt", "--completion-column", "completion")
     with pytest.raises(InputError, match="--l2 is for classifiers and --baseline for language models"):
         command("forecast", model, sums, "--no-baseline", "--l2", "0.1", "--out", out)
+    with pytest.raises(InputError, match="trained once, in one process: leave out --workers and --engine"):
+        command("forecast", model, sums, "--workers", "2", "--out", out)
     with pytest.raises(InputError, match="there are 'prompt', 'completion'"):
         command("forecast", str(tiny_bert), sums, "--out", out)
     with pytest.raises(InputError, match=r"column .*note|note.*there are"):

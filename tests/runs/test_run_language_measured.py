@@ -114,5 +114,8 @@ def test_the_commands_tell_language_models_by_their_files(language_desk, tmp_pat
         commands(["analyze", model, data, *flags], standalone_mode=False)
     assert not (tmp_path / "out").exists()
     flags = ["--samples", "24", "--probes", "1", "--held-out", "0", "--method", "last_layers(1)", "--json"]
+    flags += ["--curvature", "--parameters", "model.norm.weight"]
     commands(["analyze", model, data, *flags, "--out", str(tmp_path / "out")], standalone_mode=False)
-    assert json.loads(capsys.readouterr().out)["problem"]["fine_tuning"] == "last_layers(1)"
+    result = json.loads(capsys.readouterr().out)
+    assert (result["problem"]["fine_tuning"], result["problem"]["moving_parameters"]) == ("last_layers(1)", 16)
+    assert len(result["curvature"]["spectrum"]["eigenvalues"]) == 10

@@ -203,6 +203,7 @@ def test_a_run_that_is_replaced_leaves_nothing_of_the_old(tmp_path):
     }
 
 
+@pytest.mark.deep
 def test_a_run_that_is_killed_goes_on_to_the_same_result(small_study, tmp_path):
     _, expected = small_study
     folder, file = tmp_path / "run", tmp_path / "asked.yaml"
@@ -308,6 +309,7 @@ def test_the_public_function_gives_the_curves(tmp_path):
         suffice.study(asked | {"size": 3}, tmp_path / "other")
 
 
+@pytest.mark.deep
 def test_texts_are_studied_by_all_methods(bert, reviews, tmp_path):
     values = {"model": bert, "data": str(reviews), "samples": None, "sizes": [10, 40], "class_subsets": []}
     methods = ["head", "last_layers(1)", "lora(2)", "full"]

@@ -1,16 +1,29 @@
 """What a run's folder holds is said without a change to it."""
 
+import importlib
+import io
 import json
+import time
+from datetime import datetime, timedelta
 
 import pytest
+from rich.console import Console
 
+from suffice.cli.terminal import Terminal
 from suffice.configuration import HessianConfig
 from suffice.errors import InputError
+from suffice.report import write_report
+from suffice.results import read_result
 from suffice.runs import hessian as run
+from suffice.runs import log
 from suffice.runs.hessian import measure_hessian
+from suffice.runs.log import LOG, keep_log, logged, note
 from suffice.runs.state import STATE
-from suffice.runs.status import status_of
+from suffice.runs.status import Step, status_of
+from suffice.runs.watch import SILENT
 from suffice.storage import locked
+
+cli = importlib.import_module("suffice.cli.status")  # the package has the command under that name
 
 SMALL = HessianConfig(samples=8, hidden_width=4, key_width=4, patch_size=2, epochs=1, moments=2)
 
@@ -88,3 +101,88 @@ def test_a_replacement_is_told_of(finished, monkeypatch):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no run of suffice"):
         status_of(tmp_path)
+
+
+def test_a_damaged_report_is_found_and_how_to_write_it_again_is_said(finished):
+    write_report(read_result(finished), finished)
+    assert status_of(finished, verify=True).damaged == []
+    figure = next((finished / "figures").glob("*.png"))
+    figure.write_bytes(figure.read_bytes()[:-1])
+    (finished / "report.md").unlink()
+    assert status_of(finished).damaged == []
+    damaged = status_of(finished, verify=True).damaged
+    assert [fault.partition(": ")[0] for fault in damaged] == [
+        f"{figure} is damaged, or was edited (its checksum does not match)",
+        f"{finished / 'report.md'} is missing",
+    ]
+    assert all(fault.endswith(f": suffice report {finished} writes the report again") for fault in damaged)
+    write_report(read_result(finished), finished)
+    assert status_of(finished, verify=True).damaged == []
+
+
+def test_a_run_at_work_says_its_step_and_what_is_left_of_it(finished, monkeypatch):
+    now = time.monotonic
+    with locked(finished), keep_log(finished), logged(SILENT).progress("training", 100) as done:
+        assert status_of(finished).step == Step(name="training", done=None, total=100, left=None)
+        monkeypatch.setattr(log.time, "monotonic", lambda: now() + 30)
+        done(10)
+        monkeypatch.undo()
+        step = status_of(finished).step
+        assert (step.name, step.done, step.total) == ("training", 10, 100)
+        assert step.left == pytest.approx(9 * 30, abs=10)
+        entry = json.loads((finished / LOG).read_bytes().splitlines()[-1])
+        earlier = datetime.fromisoformat(entry["time"]) - timedelta(seconds=100)
+        with (finished / LOG).open("a") as file:
+            file.write(json.dumps(entry | {"time": earlier.isoformat(" ")}) + "\n")
+        assert status_of(finished).step.left == pytest.approx(9 * 30 - 100, abs=10)
+    assert status_of(finished).step is None
+
+
+def test_watching_prints_what_changes_until_the_run_ends(finished, capsys, monkeypatch):
+    with locked(finished), keep_log(finished):
+        looks = iter(["training", "loss surfaces", None])
+        steps = []
+
+        def next_step(_):
+            name = next(looks)
+            if name is None:
+                raise StopIteration
+            steps.append(name)
+            note("step", name)
+
+        monkeypatch.setattr(cli.time, "sleep", next_step)
+        with pytest.raises(StopIteration):
+            cli.follow(finished, Terminal())
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith(f"{finished}: running (process ")
+    assert [line for line in told if "Now:" in line] == ["  Now: training", "  Now: loss surfaces"]
+    assert len([line for line in told if "moments: 2 of 2 pieces done" in line]) == 1
+    monkeypatch.undo()
+    cli.follow(finished, Terminal())  # one that has ended
+    assert ": finished" in capsys.readouterr().out
+
+
+def test_watching_ends_by_ctrl_c_and_says_that_the_run_goes_on(finished, capsys, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.time, "sleep", interrupted)
+    with locked(finished), pytest.raises(SystemExit) as stop:
+        cli.follow(finished, Terminal())
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "No longer watching; the run goes on.\n"
+
+
+def test_watching_on_a_terminal_shows_the_state_of_now(finished, monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with locked(finished), keep_log(finished), logged(SILENT).progress("training", 100) as done:
+        monkeypatch.setattr(log, "EVERY", 0.0)
+        done(40)
+
+        def stop(_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli.time, "sleep", stop)
+        with pytest.raises(SystemExit):
+            cli.follow(finished, Terminal(console=console))
+    assert "Now: training, 40% done, about 1 s left" in console.file.getvalue()

@@ -28,6 +28,7 @@ def test_damaged_files_end_in_equal_answers_or_one_line(scripts):
     assert sum(found["outcomes"].values()) == 12
 
 
+@pytest.mark.deep
 def test_changes_of_weights_pixels_and_labels_are_noticed(scripts):
     found = scripts[1].measure(cases=6, seed=0, names=["forecast"])
     assert found["missed"] == []

@@ -224,10 +224,22 @@ def test_a_flipped_bit_of_the_metadata_is_refused_or_changes_nothing(tmp_path, s
     assert len(refusals) > 7 * len(b"".join(content.split())) / step
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"{}", b'{"attributes": {}}', b'{"attributes": 1}', b"[" * 10**5]
-)
-def test_broken_metadata_are_refused_by_name(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"[" * 10**5, b'{"attributes": {"checksum": ""}}'])
+def test_an_array_whose_metadata_are_damaged_is_named_and_begun_anew(tmp_path, content):
+    filled(tmp_path)
+    (tmp_path / "zarr.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"zarr\.json is damaged .*begins the array anew$") as refusal:
+        RowShards.open(tmp_path)
+    assert "\n" not in str(refusal.value)
+    with pytest.warns(InputWarning, match=r"zarr\.json is damaged") as told:
+        shards = shards_in(tmp_path)
+    assert told[0].message.event == "damaged"
+    assert shards.missing() == shards.shards()
+    assert shards_in(tmp_path).missing() == shards.shards()
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"attributes": {}}', b'{"attributes": 1}'])
+def test_metadata_that_another_version_may_have_written_are_refused_by_name(tmp_path, content):
     filled(tmp_path)
     (tmp_path / "zarr.json").write_bytes(content)
     for use in (RowShards.open, shards_in):
@@ -387,6 +399,23 @@ def test_an_owner_that_is_not_known_is_another_process(tmp_path, owner):
             pass
 
 
+def test_what_a_killed_worker_left_is_removed_when_its_run_ends(tmp_path):
+    partial = tmp_path / "cells" / f".1.json-0123{storage.PARTIAL}"
+    partial.parent.mkdir()
+
+    def leave(error):
+        partial.write_bytes(b"")
+        if error:
+            raise ZeroDivisionError
+
+    with locked(tmp_path):
+        leave(error=False)
+    assert not partial.exists()
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        leave(error=True)
+    assert not partial.exists()
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="cannot be written to") as refusal, locked(tmp_path / "file" / "run"):
@@ -404,9 +433,9 @@ def test_what_killed_processes_left_is_removed_but_not_from_other_locked_folders
                 (folder / name).write_bytes(b"")
         with locked(tmp_path):
             pass
-    for folder in (tmp_path, ours):
-        assert {file.name for file in folder.iterdir() if file.is_file()} - {LOCK} == {"0", "download.partial"}
-    assert {file.name for file in others.iterdir()} == {*names, "0", "download.partial", LOCK}
+        for folder in (tmp_path, ours):
+            assert {file.name for file in folder.iterdir() if file.is_file()} - {LOCK} == {"0", "download.partial"}
+        assert {file.name for file in others.iterdir()} == {*names, "0", "download.partial", LOCK, locking.OWNER}
 
 
 RACE = """

@@ -5,7 +5,20 @@ from typing import Annotated, Any
 
 import typer
 
-from suffice.cli.flags import Config, DryRun, FailIf, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.flags import (
+    Address,
+    Config,
+    DryRun,
+    Engine,
+    FailIf,
+    GpusPerTask,
+    Out,
+    Overwrite,
+    Workers,
+    cluster_of,
+    with_flags,
+    with_terminal,
+)
 from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CurveConfig, ForecastConfig, read_configuration
@@ -30,6 +43,10 @@ def forecast(
     terminal: Terminal,
     out: Out = Path("runs/forecast"),
     config: Config = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    gpus_per_task: GpusPerTask = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     fail_if: FailIf = None,
@@ -41,7 +58,8 @@ def forecast(
     Trains on the samples at hand, a new head by default, and predicts the learning curve from that training. For a
     head, the test loss is estimated by ten-fold cross-validation; for other methods, from --test data or from seven
     trainings on parts of the samples. Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes
-    a run that was interrupted; another target needs no new training.
+    a run that was interrupted; another target needs no new training. Trainings and frozen features run in --workers
+    processes, on which the results do not depend.
 
     [bold]Examples[/bold]
 
@@ -93,10 +111,15 @@ def forecast(
 
         suffice forecast --from learning_curve.json --target-loss 2.1
     """
+    cluster = cluster_of(engine, address, gpus_per_task)
+    if recorded is not None and (workers is not None or cluster is not None):
+        raise InputError("--from trains nothing: leave out --workers and --engine")
     if recorded is not None:
         _from_recording(terminal, recorded, out, overwrite, fail_if, flags)
         return
     if is_of_language(ForecastConfig, flags, config):
+        if workers is not None or cluster is not None:
+            raise InputError("a language model is trained once, in one process: leave out --workers and --engine")
         asked_of_language = read_configuration(LanguageForecastConfig, flags, config)
         _of_language(terminal, asked_of_language, out, overwrite, dry_run, fail_if)
         return
@@ -111,7 +134,7 @@ def forecast(
         end_with_summary(asked, terminal)
         return
     gates = gates_of_forecast(fail_if, asked)
-    made = (run if len(asked.methods) == 1 else forecast_methods)(asked, out, overwrite, terminal)
+    made = (run if len(asked.methods) == 1 else forecast_methods)(asked, out, overwrite, terminal, workers, cluster)
     finish(made, out, terminal)
     judge(gates, predictions_of(made), terminal)
 

@@ -21,7 +21,7 @@ from suffice.cli.hessian import hessian
 from suffice.cli.report import report
 from suffice.cli.status import status
 from suffice.cli.study import study
-from suffice.cli.terminal import leave
+from suffice.cli.terminal import INTERRUPTED, leave
 from suffice.errors import InputError, printable
 
 STATUSES = (
@@ -41,9 +41,6 @@ for command in (demo, check, analyze, curvature, hessian, study, forecast, curve
 
 LONGEST = 1500
 """Characters of an error: what was given may be a file's whole content."""
-
-INTERRUPTED = 130
-"""The exit status that Typer gives after Ctrl-C."""
 
 
 @commands.callback(invoke_without_command=True)
@@ -106,12 +103,23 @@ def _fixable(error: BaseException | None) -> str | None:
             return str(error)
         if isinstance(error, TyperException):
             return f"{error.format_message() if isinstance(error, typer.BadParameter) else error}; see --help"
+        if lost := _lost_gpu(error):
+            return f"the GPU is lost ({lost}); finished work is kept, and the same command resumes the run"
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return "the disk is full; finished work is kept: free some space, and the same command resumes the run"
         if isinstance(error, OSError) and error.filename is not None:
             return f"{error.filename}: {error.strerror}; give a file or folder that can be read or written"
         error = error.__cause__ or error.__context__
     return None
+
+
+def _lost_gpu(error: BaseException) -> str | None:
+    """Without loading torch: where it is not loaded, it has raised nothing."""
+    if "torch" not in sys.modules:
+        return None
+    from suffice.engine import lost_gpu
+
+    return lost_gpu(error)
 
 
 def _print_error(message: str, status: int) -> int:

@@ -58,6 +58,10 @@ def study(
     On a cluster of Ray, from a folder that all machines share, four trainings to a GPU:
 
         suffice study ./dinov2-small ./train --engine ray --address 10.0.0.7:6379 --gpus-per-task 0.25
+
+    Trainings and surfaces in a bucket, where the same command on another machine takes them up:
+
+        suffice study ./dinov2-small ./train --store s3://my-bucket/suffice
     """
     cluster = cluster_of(engine, address, gpus_per_task)
     asked = read_configuration(StudyConfig, flags, config)

@@ -16,6 +16,9 @@ from rich.segment import Segment
 
 from suffice.errors import InputError, InputWarning, printable
 
+INTERRUPTED = 130
+"""The exit status that Typer gives after Ctrl-C."""
+
 DAY = 86_400.0
 """Seconds."""
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from suffice.curvature.eigenpairs import Eigenpairs, top_eigenpairs
 from suffice.curvature.hessian import GRAPH_MEMORY, Hessian
+from suffice.engine import Ranks
 from suffice.errors import InputError
 from suffice.problem import Problem
 from suffice.results import EigenvaluesAlongK
@@ -53,6 +54,7 @@ def along_k(
     seed: int = 0,
     memory: int = GRAPH_MEMORY,
     progress: Callable[[int], None] = lambda sizes: None,
+    ranks: Ranks | None = None,
 ) -> AlongK:
     r"""Eigenpairs of :math:`H_k = \frac1k \sum_{i \le k} h_i` at fixed weights, each size started afresh.
 
@@ -71,6 +73,7 @@ def along_k(
         seed: random seed.
         memory: bytes for graphs that are kept.
         progress: called with 1 after each size of each order.
+        ranks: processes that share the products; as of `Hessian`.
 
     Raises:
         InputError: sizes that do not ascend from 1 to at most m, an order that is no permutation, or as `Hessian` and
@@ -95,7 +98,8 @@ def along_k(
             raise InputError(f"an order must be a permutation of 0 to {len(problem) - 1}")
 
     def pairs_of(positions: Int64[np.ndarray, " chosen"]) -> Eigenpairs:
-        return top_eigenpairs(Hessian(problem, positions=positions, memory=memory), count, tolerance, seed=seed)
+        hessian = Hessian(problem, positions=positions, memory=memory, ranks=ranks)
+        return top_eigenpairs(hessian, count, tolerance, seed=seed)
 
     whole = pairs_of(rows)
     shape = len(given), len(k)

@@ -15,7 +15,9 @@ from suffice.curvature.graphs import Graphs
 from suffice.curvature.hessian import GRAPH_MEMORY, Hessian, check_hessian
 from suffice.curvature.operator import SymmetricOperator
 from suffice.curvature.prefix import without_frozen_prefix
+from suffice.curvature.same_on_ranks import add_in_order, agreed
 from suffice.curvature.spectral_norm import spectral_norm
+from suffice.engine import Ranks
 from suffice.errors import InputError
 from suffice.problem import Problem, norm
 from suffice.results import GapsAlongK
@@ -71,6 +73,7 @@ def gaps(
     seed: int = 0,
     memory: int = GRAPH_MEMORY,
     progress: Callable[[int], None] = lambda sizes: None,
+    ranks: Ranks | None = None,
 ) -> Gaps:
     r"""The three terms that bound how the loss surface changes with sample k + 1, at the present weights.
 
@@ -88,6 +91,7 @@ def gaps(
         seed: random seed.
         memory: bytes for graphs that are kept.
         progress: called with 1 after each size.
+        ranks: processes that share the products with :math:`H_k`; as of `Hessian`.
 
     Raises:
         InputError: sizes that do not ascend from 1 to at most m - 1, or as `Hessian`.
@@ -113,13 +117,15 @@ def gaps(
             f"size {sizes[-1]}: the gap at k needs sample k + 1, so sizes go to {len(problem) - 1} for "
             f"{len(problem)} samples"
         )
-    check_hessian(problem, CHUNK)
+    agreed(
+        ranks, problem, np.arange(sizes[-1] + 1), {"sizes": sizes, "seed": seed}, lambda: check_hessian(problem, CHUNK)
+    )
     problem = without_frozen_prefix(problem, memory)
     losses = problem.all_losses(positions=slice(0, sizes[-1] + 1)).cpu().numpy()
     graphs = Graphs(problem, "full", memory)
     spent, rows = 0.0, []
     for number, (size, gradient) in enumerate(zip(sizes, _gradient_gaps(problem, sizes), strict=True)):
-        gap = _HessianGap(problem, graphs, size)
+        gap = _HessianGap(problem, graphs, size, ranks)
         first = spectral_norm(gap.next, tolerance, seed=seed)
         found = spectral_norm(gap, tolerance, start=first.vector, seed=seed)
         products = found.products
@@ -147,8 +153,8 @@ def gaps(
 class _HessianGap(SymmetricOperator):
     r""":math:`h_{k+1} - H_k`. The graphs of whole chunks serve all sizes; those of the rest are given up."""
 
-    def __init__(self, problem: Problem, graphs: Graphs, size: int) -> None:
-        self._problem, self._graphs, self._size = problem, graphs, size
+    def __init__(self, problem: Problem, graphs: Graphs, size: int, ranks: Ranks | None) -> None:
+        self._problem, self._graphs, self._size, self._ranks = problem, graphs, size, ranks
         positions = np.arange(size)
         self._chunks = [positions[start : start + CHUNK] for start in range(0, size, CHUNK)]
         self.next = Hessian(problem, positions=slice(size, size + 1))
@@ -173,8 +179,11 @@ class _HessianGap(SymmetricOperator):
     def _product(self, vectors: Float[Tensor, "parameters columns"]) -> Float[Tensor, "parameters columns"]:
         rows = vectors.T.contiguous()
         totals = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
-        for chunk in self._chunks:
-            self._graphs.add(totals, rows, chunk, self.next.names)
+
+        def add(part: Float64[Tensor, "columns parameters"], chunk: int) -> None:
+            self._graphs.add(part, rows, self._chunks[chunk], self.next.names)
+
+        add_in_order(self._ranks, totals, len(self._chunks), add, {"vectors": rows})
         one, mean = self.next @ vectors, (totals / self._size).T.to(vectors.dtype)
         self._scale = max(self._scale, *(float(part.double().norm(dim=0).max()) for part in (one, mean)))
         return one - mean

@@ -11,6 +11,8 @@ from torch import Tensor
 from suffice.checks import check_batches, check_gradient
 from suffice.curvature.autograd import check_real, pulled_back, recording
 from suffice.curvature.parameters import parameter_count, unflattened
+from suffice.curvature.same_on_ranks import agreed
+from suffice.engine import Ranks
 from suffice.errors import InputError
 from suffice.problem import TOGETHER, Batch, Problem
 
@@ -19,7 +21,10 @@ ENGINE = "mean gradient"
 
 
 def mean_gradient(
-    problem: Problem, batch_size: int = TOGETHER, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)
+    problem: Problem,
+    batch_size: int = TOGETHER,
+    positions: slice | Int64[np.ndarray, " chosen"] = slice(None),
+    ranks: Ranks | None = None,
 ) -> Float64[Tensor, " parameters"]:
     r"""The gradient of the mean loss, :math:`\frac1k \sum_i g_i`, in the moving parameters.
 
@@ -27,6 +32,8 @@ def mean_gradient(
         problem: the model at its present parameters, and the samples.
         batch_size: samples of a reverse pass.
         positions: of the k samples in the problem's order; all by default.
+        ranks: processes that share the work, a batch each; all call this with the same, and get the same bits as one
+            process. This one alone by default.
 
     Returns:
         The P numbers, in the order of ``problem.moving``. A parameter that forward leaves out has zeros.
@@ -45,11 +52,35 @@ def mean_gradient(
     chosen = problem.positions(positions)
     if len(chosen) == 0:
         raise InputError("a mean gradient needs at least one sample")
-    check_mean_gradient(problem, batch_size)
+    agreed(ranks, problem, chosen, {"batch size": batch_size}, lambda: check_mean_gradient(problem, batch_size))
     total = _zeros(problem)
-    losses = _add(problem, total, batch_size, chosen)
-    check_batches(problem, chosen, losses, batch_size)
+    if ranks is None:
+        check_batches(problem, chosen, _add(problem, total, batch_size, chosen), batch_size)
+    else:
+        _add_on_ranks(ranks, problem, total, batch_size, chosen)
     return _finite(problem, total / len(chosen), chosen)
+
+
+def _add_on_ranks(
+    ranks: Ranks,
+    problem: Problem,
+    total: Float64[Tensor, " parameters"],
+    batch_size: int,
+    chosen: Int64[np.ndarray, " chosen"],
+) -> None:
+    """Adds the sum of the gradients of some samples; each rank looks at the losses of its own ones."""
+    chunks = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
+    own, losses = chunks[ranks.rank :: ranks.count], []
+
+    def add(part: Float64[Tensor, " parameters"], chunk: int) -> None:
+        losses.append(_add(problem, part, batch_size, chunks[chunk]))
+
+    def check() -> None:
+        if own:
+            check_batches(problem, np.concatenate(own), np.concatenate(losses), batch_size)
+
+    ranks.add_in_order(total, len(chunks), add)
+    ranks.together(check)
 
 
 def prefix_gradients(

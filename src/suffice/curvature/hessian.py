@@ -20,6 +20,8 @@ from suffice.curvature.jacobians import row_dtype
 from suffice.curvature.operator import SymmetricOperator
 from suffice.curvature.parameters import parameter_count, unflattened
 from suffice.curvature.prefix import without_frozen_prefix
+from suffice.curvature.same_on_ranks import add_in_order, agreed
+from suffice.engine import Ranks
 from suffice.errors import InputError, nearest
 from suffice.problem import Problem
 
@@ -54,6 +56,8 @@ class Hessian(SymmetricOperator):
         batch_size: samples that are run together.
         memory: bytes for graphs: those of batches that fit are kept, the others are built anew for each product. The
             result does not depend on it.
+        ranks: processes that share each product, a batch each; all make the same operator and multiply the same
+            vectors, and get the same bits as one process. This one alone by default.
 
     Attributes:
         names: of the parameters, in their order in a vector.
@@ -84,6 +88,7 @@ class Hessian(SymmetricOperator):
         positions: slice | Int64[np.ndarray, " chosen"] = slice(None),
         batch_size: int = BATCH,
         memory: int = GRAPH_MEMORY,
+        ranks: Ranks | None = None,
     ) -> None:
         if part not in BUILD:
             raise InputError(f"part is {part!r}: it must be one of {', '.join(BUILD)}")
@@ -92,7 +97,9 @@ class Hessian(SymmetricOperator):
         self._positions = problem.positions(positions)
         if len(self._positions) == 0:
             raise InputError("a Hessian needs at least one sample")
-        check_hessian(problem, batch_size, self._positions)
+        self._ranks = ranks
+        settings = {"part": part, "batch size": batch_size}
+        agreed(ranks, problem, self._positions, settings, lambda: check_hessian(problem, batch_size, self._positions))
         self._problem = without_frozen_prefix(problem, memory)
         self._batch_size = batch_size
         self._graphs = Graphs(self._problem, part, memory)
@@ -114,7 +121,9 @@ class Hessian(SymmetricOperator):
     @property
     def memory(self) -> int:
         """Bytes that graphs take at most, those of a batch that is built anew among them; known before a product."""
-        return self._graphs.memory(len(self._positions), self._batch_size)
+        chunks = self._chunks()
+        here = chunks if self._ranks is None else chunks[self._ranks.rank :: self._ranks.count]
+        return self._graphs.memory(sum(map(len, here)), self._batch_size)
 
     def block(self, parameters: str | Sequence[str]) -> "Hessian":
         """The diagonal block of some parameters. It shares the graphs.
@@ -151,11 +160,19 @@ class Hessian(SymmetricOperator):
     def _product(self, vectors: Float[Tensor, "parameters columns"]) -> Float[Tensor, "parameters columns"]:
         rows = vectors.T.contiguous()
         totals = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
-        for start in range(0, len(self._positions), self._batch_size):
-            self._graphs.add(totals, rows, self._positions[start : start + self._batch_size], self.names)
+        chunks = self._chunks()
+
+        def add(part: Float64[Tensor, "columns parameters"], chunk: int) -> None:
+            self._graphs.add(part, rows, chunks[chunk], self.names)
+
+        add_in_order(self._ranks, totals, len(chunks), add, {"vectors": rows})
         if not bool(totals.isfinite().all()) and bool(rows.isfinite().all()):
             self._refuse(rows)
         return (totals / len(self._positions)).T.to(vectors.dtype)
+
+    def _chunks(self) -> list[Int64[np.ndarray, " batch"]]:
+        starts = range(0, len(self._positions), self._batch_size)
+        return [self._positions[start : start + self._batch_size] for start in starts]
 
     def _refuse(self, rows: Float[Tensor, "columns parameters"]) -> None:
         """Names the first sample whose product is not finite."""

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +20,7 @@ from suffice.digest import digest, digest_of_samples
 from suffice.errors import InputError
 from suffice.memory import Halving
 from suffice.problem import Problem
-from suffice.storage import RowShards, locked
+from suffice.storage import Place, RowShards, locked, place
 
 SHARD_SAMPLES = 256
 """Samples of a shard, which is what a kill loses."""
@@ -86,7 +85,7 @@ class PerSample:
 def per_sample(
     problem: Problem,
     basis: Float[Tensor, "parameters *directions"],
-    store: str | Path | None = None,
+    store: str | Place | None = None,
     batch_size: int | Literal["auto"] = "auto",
     progress: Callable[[int], None] = lambda samples: None,
 ) -> PerSample:
@@ -107,7 +106,7 @@ def per_sample(
     Args:
         problem: the model at its present parameters, and the samples.
         basis: U, with orthonormal columns; its rows are ordered as in `suffice.curvature.flattened`.
-        store: a folder to keep the results in; None keeps them in memory.
+        store: a folder to keep the results in, or the URL of a place in a store; None keeps them in memory.
         batch_size: samples to run together; "auto" takes it from the size of the activations.
         progress: called with the number of samples measured, or found in the store, since the last call.
 
@@ -135,7 +134,7 @@ def per_sample(
     if batch_size != "auto" and batch_size < 1:
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
     check_basis(problem, basis)
-    folder = None if store is None else Path(store)
+    folder = None if store is None else place(store)
     directions = basis.shape[1]
     triangle = np.tril_indices(directions)
     with nullcontext() if folder is None else locked(folder), sdpa_kernel(SDPBackend.MATH):

@@ -44,6 +44,9 @@ LONGEST_FIELD = 1 << 24
 MANY_ROWS, ROWS_A_BYTE = 1_000_000, 10
 """Rows of Parquet that may take no bytes, as equal rows do; more of them take a byte for ten at least."""
 
+TEXT = "BYTE_ARRAY"
+"""The type of texts in Parquet."""
+
 TOGETHER = 10_000
 """Rows of Parquet that are decoded at a time."""
 
@@ -427,8 +430,11 @@ def _parquet(path: Path, columns: Sequence[str]) -> Table:
     from pyarrow import parquet  # noqa: PLC0415
 
     try:
-        file = parquet.ParquetFile(path)
-        names, about = list(file.schema_arrow.names), file.metadata
+        about = parquet.read_metadata(path)
+        leaves = [about.schema.column(number) for number in range(about.num_columns)]
+        # texts as what they are in the file: different ones, and which of them each row has
+        file = parquet.ParquetFile(path, read_dictionary=[leaf.path for leaf in leaves if leaf.physical_type == TEXT])
+        names = list(file.schema_arrow.names)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: not a Parquet file ({_short(error)})") from error
     refuse_growth(path, sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups)))
@@ -440,11 +446,13 @@ def _parquet(path: Path, columns: Sequence[str]) -> Table:
     wanted = [name for name in names if name in columns or name in OTHERS]
 
     def rows() -> Iterator[tuple[int, list[Any]]]:
-        number = 0
+        number = unpacked = 0
         empty = [None] * len(names)
         places = [names.index(name) for name in wanted]
         try:
             for batch in file.iter_batches(batch_size=TOGETHER, columns=wanted):
+                unpacked += sum(map(_unpacked, batch.columns))
+                refuse_growth(path, unpacked)
                 for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     number += 1
                     row = empty.copy()
@@ -455,6 +463,24 @@ def _parquet(path: Path, columns: Sequence[str]) -> Table:
             raise InputError(f"{path}, row {number + 1:,}: cannot be read ({_short(error)})") from error
 
     return Table(path, names, len(names), rows(), "row")
+
+
+def _unpacked(column: Any) -> int:
+    """Bytes of the texts and numbers of a column of Arrow, each as often as rows have it, before any is made."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+    from pyarrow import compute  # noqa: PLC0415
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        lengths = compute.cast(compute.binary_length(column.dictionary), pa.int64())
+        return compute.sum(compute.take(lengths, column.indices)).as_py() or 0
+    if pa.types.is_map(kind):
+        return _unpacked(column.keys) + _unpacked(column.items)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _unpacked(column.flatten())
+    if pa.types.is_struct(kind):
+        return sum(map(_unpacked, column.flatten()))
+    return int(column.nbytes)
 
 
 OTHERS = frozenset({"split", "image", "file_name", "image_path", "path"})

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from suffice.engine.processes import LostWorkerError
+from suffice.engine.processes import LostGPUError, LostWorkerError
 from suffice.errors import InputError, reason
 
 STORE = 100_000_000
@@ -193,7 +193,10 @@ def run_there(
             f"the Ray worker on {host} does not see {folder} ({error.strerror}): run from a folder that all machines "
             "share"
         ) from error
-    return call(*arguments, **named)
+    try:
+        return call(*arguments, **named)
+    except LostGPUError:
+        os._exit(1)  # the cluster would give this process other tasks
 
 
 def software() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import statistics
 import threading
 import time
@@ -11,16 +12,26 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from queue import Empty, SimpleQueue
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import torch
 
+from suffice.engine.device import lost_gpu
 from suffice.errors import InputError, InputWarning
 
 T = TypeVar("T")
 
-Told: TypeAlias = tuple[str, type[Warning], str, int]
-"""A warning: its message, category, file and line."""
+Told: TypeAlias = tuple[Warning, str, int]
+"""A warning, its file and line."""
+
+
+class Ended(NamedTuple):
+    """What a worker tells of a task that it has done: its name, the seconds, and what was warned of."""
+
+    worker: str
+    seconds: float
+    told: list[Told]
+
 
 TRIES = 3
 """Times that a task is begun, where each worker that had it was lost."""
@@ -39,6 +50,10 @@ class LostWorkerError(Exception):
     """The process that had a task is gone, and the executor goes on without it."""
 
 
+class LostGPUError(LostWorkerError):
+    """The process that had a task can run nothing on its GPU any more, and has to end."""
+
+
 class Workers:
     """Runs independent tasks; a context, which ends with the processes that it has begun.
 
@@ -52,6 +67,9 @@ class Workers:
             in processes of their own, such as those of joblib's loky, Dask, mpi4py and `RayCluster`. It is called
             again where an executor breaks. By default, processes of this machine.
 
+    Attributes:
+        count: as given.
+
     Example:
         >>> with Workers(count=1, threads=1) as workers:
         ...     workers.run(print, ["one", "two"])
@@ -60,7 +78,7 @@ class Workers:
     """
 
     def __init__(self, count: int, threads: int, begin: Callable[[], Executor] | None = None) -> None:
-        self._count = count
+        self.count = count
         self._threads = threads
         self._begin = begin
         self._executor: Executor | None = None
@@ -85,6 +103,7 @@ class Workers:
         done: Callable[[T], None] = lambda task: None,
         slow: Callable[[T, float, float], None] = lambda task, seconds, expected: None,
         cost: Callable[[T], float] = lambda task: 1.0,
+        took: Callable[[T, float, str], None] = lambda task, seconds, worker: None,
     ) -> None:
         """Calls ``call(task)`` for each task, in any order; a call leaves its result on disk.
 
@@ -97,20 +116,21 @@ class Workers:
             slow: called once in this process for a task that runs much longer than the others did, with its seconds
                 until now and those expected.
             cost: of a task, in any unit.
+            took: called in this process when a task is finished, with its seconds and the host and process that had it.
 
         Raises:
             InputError: a task lost its worker `TRIES` times, as happens where memory is short. What a call raises comes
                 through, and what the calls warn of is warned of here, each once.
         """
-        if (self._begin is None and self._count == 1) or not tasks:
-            self._run_here(call, tasks, done)
+        if (self._begin is None and self.count == 1) or not tasks:
+            self._run_here(call, tasks, done, took)
             return
-        waiting, tries, told = deque(range(len(tasks))), Counter[int](), set[Told]()
-        running: dict[Future[list[Told]], int] = {}
-        ended: SimpleQueue[Future[list[Told]]] = SimpleQueue()
+        waiting, tries, told = deque(range(len(tasks))), Counter[int](), set[tuple[str, type[Warning], str, int]]()
+        running: dict[Future[Ended], int] = {}
+        ended: SimpleQueue[Future[Ended]] = SimpleQueue()
         clock = _Clock(lambda index: cost(tasks[index]), lambda index, *seconds: slow(tasks[index], *seconds))
         while waiting or running:
-            while waiting and len(running) < self._count:
+            while waiting and len(running) < self.count:
                 index = waiting.popleft()
                 tries[index] += 1
                 clock.start(index)
@@ -131,48 +151,59 @@ class Workers:
                 waiting.append(index)
             if lost:
                 continue
-            for warning in set(future.result()) - told:
-                warnings.warn_explicit(*warning)
-                told.add(warning)
+            answer = future.result()
+            for warning, file, line in answer.told:
+                same = (str(warning), type(warning), file, line)
+                if same not in told:
+                    told.add(same)
+                    warnings.warn_explicit(warning, type(warning), file, line)
             index = running.pop(future)
             clock.stop(index)
+            took(tasks[index], answer.seconds, answer.worker)
             done(tasks[index])
 
-    def _lost_with(
-        self, ended: "Future[list[Told]]", running: Iterable["Future[list[Told]]"]
-    ) -> "list[Future[list[Told]]]":
-        """Tasks that have lost their worker: none, this one, or all that ran in an executor that is broken."""
-        if isinstance(ended.exception(), LostWorkerError):
+    def _lost_with(self, ended: "Future[Ended]", running: Iterable["Future[Ended]"]) -> "list[Future[Ended]]":
+        """Tasks that have lost their worker: none, this one, or all that ran in an executor that has to end."""
+        error = ended.exception()
+        if isinstance(error, LostWorkerError) and not isinstance(error, LostGPUError):
             return [ended]
-        if not isinstance(ended.exception(), BrokenExecutor):
+        if not isinstance(error, (BrokenExecutor, LostGPUError)):
             return []
         wait(running)
         if self._executor is not None:
             # nobody writes any more when the tasks are begun again
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._executor = None
-        return [future for future in running if isinstance(future.exception(), BrokenExecutor)]
+        return [future for future in running if isinstance(future.exception(), (BrokenExecutor, LostWorkerError))]
 
-    def _submit(self, call: Callable[[T], None], task: T) -> "Future[list[Told]]":
+    def _submit(self, call: Callable[[T], None], task: T) -> "Future[Ended]":
         if self._executor is None:
             self._others = multiprocessing.active_children()
             self._executor = self._local() if self._begin is None else self._begin()
         try:
             return self._executor.submit(_call, self._threads, call, task)
         except BrokenExecutor as error:  # between two looks; counts as one that ran
-            broken: Future[list[Told]] = Future()
+            broken: Future[Ended] = Future()
             broken.set_exception(error)
             return broken
 
     def _local(self) -> Executor:
-        return ProcessPoolExecutor(self._count, multiprocessing.get_context("spawn"), _prepare)
+        return ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), _prepare)
 
-    def _run_here(self, call: Callable[[T], None], tasks: Sequence[T], done: Callable[[T], None]) -> None:
+    def _run_here(
+        self,
+        call: Callable[[T], None],
+        tasks: Sequence[T],
+        done: Callable[[T], None],
+        took: Callable[[T, float, str], None],
+    ) -> None:
         before = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:
             for task in tasks:
+                began = time.monotonic()
                 call(task)
+                took(task, time.monotonic() - began, _worker())
                 done(task)
         finally:
             torch.set_num_threads(before)
@@ -213,31 +244,57 @@ class _Clock:
 
 def _check_tries(tries: int, error: BaseException | None) -> None:
     """Refuses to begin a task once more that has lost so many workers."""
+    if isinstance(error, LostGPUError):
+        if tries >= TRIES:
+            raise InputError(
+                f"a task lost its GPU {TRIES} times ({error}); what was finished is kept: the same command goes on "
+                "where there is a GPU that works"
+            ) from error
+        words = f"a worker process lost its GPU ({error}); its task is begun again on another, {TRIES} times at most"
+        warnings.warn(InputWarning(words, event="lost GPU"), stacklevel=3)
+        return
     if tries >= TRIES:
         raise InputError(
             f"a task lost its worker process {TRIES} times, as happens where memory is short; what was finished is "
             "kept: the same command with fewer --workers goes on from there"
         ) from error
-    warnings.warn(
-        f"a worker process was lost, as happens where memory is short or a machine is taken away; its task is begun "
-        f"again, {TRIES} times at most",
-        InputWarning,
-        stacklevel=3,
+    words = (
+        "a worker process was lost, as happens where memory is short, a GPU fails or a machine is taken away; its task "
+        f"is begun again, {TRIES} times at most"
     )
+    warnings.warn(InputWarning(words, event="lost worker"), stacklevel=3)
 
 
-def _call(threads: int, call: Callable[[T], None], task: T) -> list[Told]:
-    """Calls in a worker, and gives what the call has warned of."""
+def _call(threads: int, call: Callable[[T], None], task: T) -> Ended:
+    """Calls in a worker."""
+    began = time.monotonic()
     torch.set_num_threads(threads)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
-        call(task)
-    return [(str(one.message), _told_as(one.category), one.filename, one.lineno) for one in caught]
+        try:
+            call(task)
+        except Exception as error:
+            words = lost_gpu(error)
+            if words is None:
+                raise
+            lost = LostGPUError(f"{_worker()}: {words}")
+            raise lost from error
+    told = [(_sendable(one.message, one.category), one.filename, one.lineno) for one in caught]
+    return Ended(_worker(), time.monotonic() - began, told)
 
 
-def _told_as(category: type[Warning]) -> type[Warning]:
-    """The nearest category that every process knows: those of a checkpoint's own code cannot be sent."""
-    return next(kind for kind in category.__mro__ if kind is InputWarning or kind.__module__ == "builtins")
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _sendable(warning: Warning | str, category: type[Warning]) -> Warning:
+    """A warning of a category that every process knows: those of a checkpoint's own code cannot be sent."""
+    if type(warning) is InputWarning:
+        return warning
+    kind: type[Warning] = next(
+        kind for kind in category.__mro__ if kind is InputWarning or kind.__module__ == "builtins"
+    )
+    return kind(str(warning))
 
 
 def _prepare() -> None:

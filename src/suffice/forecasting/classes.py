@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from suffice.forecasting.evidence import Evidence
-from suffice.forecasting.head import Head
+from suffice.forecasting.head import Head, blocks
 from suffice.forecasting.regression import Regressed
 from suffice.forecasting.slopes import optimism_slope
 from suffice.forecasting.slopes.best import best_outputs
@@ -106,16 +106,23 @@ def class_slopes(
         array([1., 5.])
     """
     residuals = head.loss.at(outputs).residuals
-    random = np.random.default_rng(seed)
-    drawn = head.pull(head.derivatives.draw(OF_CLASSES * draws(head), random) * np.sqrt(len(labels)))
+    random, root = np.random.default_rng(seed), np.sqrt(len(labels))
+    # one vector, and then one block of samples, at a time: all together are (draws, samples, outputs)
+    drawn = np.stack([head.pull(head.derivatives.draw(1, random)[0] * root) for _ in range(OF_CLASSES * draws(head))])
     penalised = np.sqrt(head.penalty) * random.choice([-1.0, 1.0], drawn.shape)
-    pushed = head.push(head.solve(drawn + penalised, SOLVED))
+    changes = head.solve(drawn + penalised, SOLVED)
     bias = head.push(head.solve(head.penalty * head.weights, SOLVED))
-    right = head.pull(head.derivatives.curvature(pushed) + head.derivatives.bend(pushed, bias)) / 2
-    own = (residuals * pushed).sum(-1)
-    other = (residuals * head.push(head.solve(right, SOLVED))).sum(-1) - (
-        head.derivatives.curvature(bias) * pushed
-    ).sum(-1)
+    beside = changes.size // changes.shape[-2]
+    sums = np.zeros_like(changes)
+    for rows, x in blocks(head.features, beside):
+        here, pushed = head.derivatives.take(rows), x @ changes
+        sums += x.T @ (here.curvature(pushed) + here.bend(pushed, bias[rows]))
+    answers = head.solve(sums / len(labels) / 2, SOLVED)
+    own, other = np.empty((2, len(changes), len(labels)))
+    for rows, x in blocks(head.features, beside):
+        here, pushed = head.derivatives.take(rows), x @ changes
+        own[:, rows] = (residuals[rows] * pushed).sum(-1)
+        other[:, rows] = (residuals[rows] * (x @ answers)).sum(-1) - (here.curvature(bias[rows]) * pushed).sum(-1)
     noise = np.array([_covariance(own[:, of_class], other[:, of_class]) for of_class in _members(labels)])
     return _of_noise(np.bincount(labels), noise[:, 0], noise[:, 1])
 

@@ -2,7 +2,6 @@ r"""How far the expansion of the loss to second order reaches, measured along di
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple, final
 
 import numpy as np
@@ -14,6 +13,7 @@ from suffice.errors import InputError
 from suffice.landscape.ledger import Ledger, record
 from suffice.landscape.probes import Probes
 from suffice.problem import Problem, norm
+from suffice.storage import Place, place
 
 SMALL = 0.1
 """The remainder is small where its spread is at most so many times that of the loss."""
@@ -142,7 +142,7 @@ def expansion(
     basis: Float[Tensor, "parameters directions"],
     radii: Sequence[float],
     scale: float | None = None,
-    store: str | Path | None = None,
+    store: str | Place | None = None,
     batch_size: int | Literal["auto"] = "auto",
     progress: Callable[[int], None] = lambda losses: None,
 ) -> Expansion:
@@ -184,7 +184,7 @@ def expansion(
         raise InputError("all moving parameters are zero, so a radius relative to ||w*|| has no meaning: give scale=")
     if not (length > 0 and math.isfinite(length)):
         raise InputError(f"scale = {scale}: must be positive and finite")
-    folder = None if store is None else Path(store)
+    folder = None if store is None else place(store)
     probes = Probes.rays(problem, basis, (length * asked).tolist())
     derivatives = per_sample(problem, basis, None if folder is None else folder / DERIVATIVES)
     ledger = record(problem, probes, None if folder is None else folder / LOSSES, batch_size, progress)

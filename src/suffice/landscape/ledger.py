@@ -1,8 +1,8 @@
 """The loss of every sample at every probe: measured once, kept on disk, resumed."""
 
+import io
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from suffice.errors import InputError
 from suffice.landscape.probes import Probes
 from suffice.memory import Halving, has_run_out
 from suffice.problem import Batch, Problem, fastest_batch_size, norm
-from suffice.storage import RowShards, atomic_write, locked
+from suffice.storage import Place, RowShards, StoreError, atomic_write, locked, place, read_bytes
 
 SHARD_SAMPLES = 256
 """Samples of a shard, unless a batch is larger: a kill loses seconds, and drawing the probes' weights for each shard
@@ -54,19 +54,19 @@ class Ledger:
         self._shards = shards
 
     @classmethod
-    def open(cls, store: str | Path) -> "Ledger":
+    def open(cls, store: str | Place) -> "Ledger":
         """The ledger that `record` stored in a folder.
 
         Raises:
             InputError: there is none, it is not complete, or a file is damaged.
         """
-        shards = RowShards.open(Path(store) / LOSSES)
+        shards = RowShards.open(place(store) / LOSSES)
         if missing := shards.missing():
             raise InputError(
                 f"{store}: this ledger is not complete: {len(missing)} of {len(shards.shards())} shards are missing or "
                 "damaged; run record again with this store to finish it"
             )
-        return cls(shards, _read_index(Path(store) / INDEX, shards.identity["order"]))
+        return cls(shards, _read_index(place(store) / INDEX, shards.identity["order"]))
 
     @property
     def losses(self) -> Float64[np.ndarray, "samples probes"]:
@@ -118,7 +118,7 @@ class Ledger:
 def record(
     problem: Problem,
     probes: Probes,
-    store: str | Path | None = None,
+    store: str | Place | None = None,
     batch_size: int | Literal["auto"] = "auto",
     progress: Callable[[int], None] = lambda losses: None,
     elsewhere: Callable[[Sequence[slice]], None] | None = None,
@@ -132,7 +132,7 @@ def record(
     Args:
         problem: the model, its samples and its loss.
         probes: where to measure.
-        store: a folder to keep the ledger in; None keeps it in memory.
+        store: a folder to keep the ledger in, or the URL of a place in a store; None keeps it in memory.
         batch_size: samples to run at a time; "auto" takes the size that runs fastest, from the size of the activations.
         progress: called with the number of losses measured, or found in the store, since the last call.
         elsewhere: called with the shards that are missing after the first, to measure them by `record_shard` in other
@@ -159,7 +159,7 @@ def record(
     check_samples(problem)
     check_evaluation_mode(problem)
     check_kept(problem, 2 if batch_size == "auto" else batch_size)
-    folder = None if store is None else Path(store)
+    folder = None if store is None else place(store)
     with nullcontext() if folder is None else locked(folder), problem.measuring():
         size = fastest_batch_size(problem) if batch_size == "auto" else batch_size
         halving = Halving(size)
@@ -202,7 +202,7 @@ def record(
     return Ledger(shards, problem.index)
 
 
-def record_shard(problem: Problem, probes: Probes, store: str | Path, rows: slice) -> None:
+def record_shard(problem: Problem, probes: Probes, store: str | Place, rows: slice) -> None:
     """Measures one shard of a ledger that `record` has begun in another process.
 
     Args:
@@ -214,7 +214,7 @@ def record_shard(problem: Problem, probes: Probes, store: str | Path, rows: slic
     Raises:
         InputError: there is no such store, or it is one of other weights or probes.
     """
-    shards = RowShards.open(Path(store) / LOSSES)
+    shards = RowShards.open(place(store) / LOSSES)
     identity = shards.identity
     own = {"weights": _weights(problem), "order": digest(problem.index), "distance": probes.distance.tolist()}
     if any(identity[name] != value for name, value in own.items()):
@@ -312,9 +312,11 @@ def _weights(problem: Problem) -> str:
     return digest(dict(problem.model.named_buffers()) | problem.model.state_dict())
 
 
-def _read_index(file: Path, order: str) -> Int64[np.ndarray, " samples"]:
+def _read_index(file: Place, order: str) -> Int64[np.ndarray, " samples"]:
     try:
-        index: Int64[np.ndarray, " samples"] = np.load(file, allow_pickle=False)
+        index: Int64[np.ndarray, " samples"] = np.load(io.BytesIO(read_bytes(file)), allow_pickle=False)
+    except StoreError:
+        raise
     except Exception as error:  # numpy has many for a damaged header
         raise InputError(f"{file} is missing or damaged: run record again with this store to write it anew") from error
     if digest(index) != order:

@@ -1,7 +1,6 @@
 r"""The loss surface on a plane through w*, of the first k samples for every k."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Literal, final
 
 import numpy as np
@@ -13,6 +12,7 @@ from suffice.landscape.probes import Probes
 from suffice.problem import Problem
 from suffice.results import SurfaceAlongK
 from suffice.shown import Shown
+from suffice.storage import Place
 
 SIZES = 12
 """Sizes for which a result has the surface; a store has the losses of all."""
@@ -104,7 +104,7 @@ class Surface(Shown):
 def surface(
     problem: Problem,
     plane: Plane,
-    store: str | Path | None = None,
+    store: str | Place | None = None,
     batch_size: int | Literal["auto"] = "auto",
     progress: Callable[[int], None] = lambda losses: None,
 ) -> Surface:

@@ -11,7 +11,7 @@ from suffice.report.pages import page_of
 from suffice.report.pages.compare import compare_page
 from suffice.report.pages.page import Maps, Moving, Page
 from suffice.results import RESULT, MethodsResult, Result, read_result
-from suffice.storage import atomic_write, locked
+from suffice.storage import atomic_write, locked, write_manifest
 
 REPORT, TWIN = "report.html", "report.md"
 """The files of a run's folder that hold its page."""
@@ -60,6 +60,8 @@ def write_page(page: Page, folder: Path) -> Path:
         for name, text in ((REPORT, html(page, folder)), (TWIN, markdown(page, folder))):
             with atomic_write(folder / name) as file:
                 file.write(text.encode())
+        figures = [file for file in (folder / "figures").glob("*") if file.is_file()]
+        write_manifest(folder, [folder / REPORT, folder / TWIN, *figures])
     return folder / REPORT
 
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from suffice.configuration import AnalyzeConfig, CurvatureConfig, MeasuredConfig
 from suffice.data import groups_of
-from suffice.engine import RayCluster, Workers
+from suffice.engine import RayCluster, Workers, lost_gpu
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, record_shard, root_mean_square
 from suffice.landscape.convergence import CRITERIA, bounded
+from suffice.language_configuration import LanguageCurvatureConfig, LanguageMeasuredConfig
 from suffice.models import Classifier
 from suffice.models.language import LanguageModel
 from suffice.problem import Batch, Problem, fastest_batch_size, norm
@@ -34,11 +35,14 @@ from suffice.results import (
 )
 from suffice.runs.classified import Model, Samples, labels_of, load, problem_of, read_all, taken_rows, train
 from suffice.runs.curvature import spectrum_and_gaps
+from suffice.runs.estimate import check_room, in_parallel
 from suffice.runs.folder import Opened, open_folder, refuse_changed, write_result
 from suffice.runs.held_out import held_out_metrics
+from suffice.runs.log import logged, note
 from suffice.runs.watch import SILENT, Watch, counted, duration
+from suffice.runs.workers import workers_of
 from suffice.software import versions
-from suffice.storage import Pieces
+from suffice.storage import Pieces, Place, place
 from suffice.training.order import between_groups, together
 
 DRAWN = frozenset({"tolerance", "points", "curvature"})
@@ -80,33 +84,28 @@ def analyze(
         >>> result.problem.samples, result.problem.held_out_samples, result.sufficient_sizes[0].criterion
         (48, 12, 'remaining')
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"workers = {workers}: must be at least 1")
-    threads = torch.get_num_threads()
-    room = 1 if cluster is None else cluster.capacity(threads)
-    count = workers or room
-    begin = None if cluster is None else functools.partial(cluster.executor, threads)
+    watch = logged(watch)
+    processes = workers_of(workers, cluster)
     samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)
-    with (
-        open_folder(out, config, contents, overwrite, free=DRAWN) as run,
-        Workers(count, threads, begin) as processes,
-    ):
+    with open_folder(out, config, contents, overwrite, free=DRAWN) as run, processes as shared:
+        check_room(run.stored, _bytes_of(config, problems))
         if not run.resumed:
             read_all(samples, problems.rows, watch)
             if unseen is not None and problems.held_out is not None:
                 read_all(unseen, np.arange(len(unseen)), watch)
-        _announce(config, problems, watch)
+        _announce(config, problems, watch, 1 if shared is None else shared.count, cluster is None)
         if config.method is not None:
-            train(config, problems.at_hand, classifier, run.path / "fine_tuning.pt", watch)
+            train(config, problems.at_hand, classifier, run.stored / "fine_tuning.pt", watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
-        shared = processes if count > 1 or cluster is not None else None
-        ledger = _record(problems.at_hand, probes, run.path / "ledger", config, contents, watch, shared)
+        ledger = _record(problems.at_hand, probes, run.stored / "ledger", config, contents, watch, shared)
         held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
-            held_out = _record(problems.held_out, probes, run.path / "held_out_ledger", config, contents, watch, shared)
+            held_out = _record(
+                problems.held_out, probes, run.stored / "held_out_ledger", config, contents, watch, shared
+            )
             if isinstance(classifier, Classifier) and classifier.task == "classification":
-                accuracy = _accuracy(problems.held_out, classifier, run.path / "held_out_errors", config)
+                accuracy = _accuracy(problems.held_out, classifier, run.stored / "held_out_errors", config)
             elif isinstance(classifier, Classifier):
                 metrics = held_out_metrics(problems.held_out, classifier, labels_of(samples))
         curves = Convergence(ledger, held_out, seed=config.seed)
@@ -160,7 +159,14 @@ def _problems(config: AnalyzeConfig, samples: Samples, classifier: Model, unseen
     )
 
 
-def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
+def _bytes_of(config: AnalyzeConfig, problems: _Problems) -> float:
+    """What is stored: losses in float64, and of a training the weights with two moments of each."""
+    samples = len(problems.at_hand) + (0 if problems.held_out is None else len(problems.held_out))
+    moving = sum(value.numel() * value.element_size() for value in problems.at_hand.moving.values())
+    return 8 * samples * (1 + config.probes) + (0 if config.method is None else 3 * moving)
+
+
+def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch, workers: int, is_here: bool) -> None:
     """Announces the work and how long it should take, from the time of one batch."""
     problem = problems.at_hand
     held_out = 0 if problems.held_out is None else len(problems.held_out)
@@ -169,6 +175,8 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
             batch = problem.batch(slice(0, min(fastest_batch_size(problem), len(problem))))
             problem.losses(batch)  # the first run is slower than the others
         except RuntimeError as error:
+            if lost_gpu(error) is not None:
+                raise
             raise InputError(
                 f"{config.model} cannot take {config.data} ({error}); for images, see --image-size"
             ) from error
@@ -181,16 +189,17 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch) -> None:
     train = (
         "" if config.method is None else f"{counted(config.epochs, 'epoch')} of fine-tuning ({config.method}), then "
     )
+    shared = in_parallel(forward * measured, workers, torch.get_num_threads(), is_here)
     watch.say(
         f"{len(problem):,} samples and {held_out:,} held out: {train}{measured:,} losses at {1 + config.probes} points "
-        f"of the loss surface; about {duration(forward * (measured + trained))}."
+        f"of the loss surface; about {duration(forward * trained + shared)}."
     )
 
 
 def _record(
     problem: Problem,
     probes: Probes,
-    store: Path,
+    store: Place,
     config: AnalyzeConfig,
     contents: Mapping[str, str],
     watch: Watch,
@@ -213,21 +222,26 @@ def _record(
                     f"took about {duration(expected)}."
                 )
 
-            if workers is not None:
-                workers.run(call, [(rows.start, rows.stop) for rows in shards], done, slow)
+            def took(shard: tuple[int, int], seconds: float, worker: str) -> None:
+                note("task", f"{store.name}: samples {shard[0]:,} to {shard[1] - 1:,}", seconds=seconds, worker=worker)
 
-        return record(problem, probes, store, config.batch_size, progress, None if workers is None else elsewhere)
+            if workers is not None:
+                workers.run(call, [(rows.start, rows.stop) for rows in shards], done, slow, took=took)
+
+        ledger = record(problem, probes, store, config.batch_size, progress, None if workers is None else elsewhere)
+    note("measured", store.name, batch_size=ledger.batch_size, samples=len(problem), probes=len(probes))
+    return ledger
 
 
 @functools.lru_cache(maxsize=1)
-def _there(kind: type[AnalyzeConfig], config: str, contents: Contents, out: str) -> tuple[_Problems, Probes]:
+def _there(kind: type[AnalyzeConfig], config: str, contents: Contents, stored: str) -> tuple[_Problems, Probes]:
     """The problems and probes of a run, as a worker has them, which keeps them from shard to shard."""
     asked = kind.model_validate_json(config)
     samples, classifier, unseen, now = load(asked, SILENT)
     refuse_changed(dict(contents), now)
     problems = _problems(asked, samples, classifier, unseen)
     if asked.method is not None:
-        train(asked, problems.at_hand, classifier, Path(out) / "fine_tuning.pt", SILENT)  # was trained: reads it
+        train(asked, problems.at_hand, classifier, place(stored) / "fine_tuning.pt", SILENT)  # was trained: reads it
     return problems, Probes.sphere(problems.at_hand, asked.radius, asked.probes, asked.seed)
 
 
@@ -235,14 +249,14 @@ def _measure_shard(
     kind: type[AnalyzeConfig], config: str, contents: Contents, store: str, shard: tuple[int, int]
 ) -> None:
     """One shard, in a worker."""
-    folder = Path(store)
+    folder = place(store)
     problems, probes = _there(kind, config, contents, str(folder.parent))
     problem = problems.at_hand if folder.name == "ledger" else problems.held_out
     if problem is not None:
         record_shard(problem, probes, folder, slice(*shard))
 
 
-def _accuracy(problem: Problem, classifier: Classifier, store: Path, config: AnalyzeConfig) -> float:
+def _accuracy(problem: Problem, classifier: Classifier, store: Place, config: AnalyzeConfig) -> float:
     """Accuracy at w*: one minus the mean of the 0-1 loss."""
 
     def zero_one(logits: Tensor, batch: Batch) -> Tensor:
@@ -264,8 +278,9 @@ def _curvature(
     config: AnalyzeConfig, problem: Problem, classifier: Model, curves: Convergence, run: Opened, watch: Watch
 ) -> CurvatureAtRadius:
     same = {name: getattr(config, name) for name in MeasuredConfig.model_fields}
-    pieces = Pieces(run.path / "curvature", run.identity)
-    spectrum, gaps = spectrum_and_gaps(CurvatureConfig(**same), problem, classifier, pieces, watch)
+    pieces = Pieces(run.stored / "curvature", run.identity)
+    kind = LanguageCurvatureConfig if isinstance(config, LanguageMeasuredConfig) else CurvatureConfig
+    spectrum, gaps = spectrum_and_gaps(kind(**same), problem, classifier, pieces, watch)
     return CurvatureAtRadius(
         center_norm=norm(problem.center()),
         spectrum=spectrum,

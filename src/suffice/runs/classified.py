@@ -1,7 +1,6 @@
 """A classifier or a language model and its samples, loaded and trained: where every measurement of one model begins."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,6 +18,7 @@ from suffice.problem import Problem
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.texts import columns_of, load_configured
 from suffice.runs.watch import SILENT, Watch
+from suffice.storage import Place
 from suffice.training import FineTuning, fine_tune
 
 Samples: TypeAlias = LabelledSamples | Texts
@@ -154,7 +154,7 @@ def read_all(samples: Samples, rows: Int64[np.ndarray, " samples"], watch: Watch
             progress(1)
 
 
-def train(config: MeasuredConfig, measured: Problem, classifier: Model, checkpoint: Path, watch: Watch) -> None:
+def train(config: MeasuredConfig, measured: Problem, classifier: Model, checkpoint: Place, watch: Watch) -> None:
     """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint.
 
     A new head for numbers begins at their mean.

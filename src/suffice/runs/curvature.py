@@ -43,10 +43,12 @@ from suffice.results import (
     WithError,
 )
 from suffice.runs.classified import Model, labels_of, load, problem_of, read_all, taken_rows, train
+from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, write_result
+from suffice.runs.log import logged
 from suffice.runs.watch import SILENT, Watch, duration
 from suffice.software import versions
-from suffice.storage import Pieces
+from suffice.storage import Pieces, Place
 
 TRACE_DRAWS, LAYER_DRAWS, DENSITY_STEPS = 30, 10, 48
 
@@ -92,6 +94,7 @@ def measure_curvature(
         >>> result.moving_parameters, len(result.spectrum.eigenvalues), result.gaps.sizes
         (650, 2, [1, 29])
     """
+    watch = logged(watch)
     samples, classifier, _, contents = load(config, watch)
     rows = taken_rows(config, len(samples))
     notes = list(classifier.notes)
@@ -100,12 +103,16 @@ def measure_curvature(
         if not run.resumed:
             read_all(samples, rows, watch)
         problem = problem_of(config, samples, classifier, rows, notes)
+        moving = sum(value.numel() * value.element_size() for value in problem.moving.values())
+        # the weights of a training with two moments of each, and the losses of a surface
+        trained = 0 if config.method is None else 3 * moving
+        check_room(run.stored, trained + (8 * config.surface_points**2 * len(problem) if config.surface else 0))
         if config.method is not None:
-            train(config, problem, classifier, run.path / "fine_tuning.pt", watch)
+            train(config, problem, classifier, run.stored / "fine_tuning.pt", watch)
         problem, names = _from_features(problem, classifier, watch)
         blocks = _blocks(names)
         hessian = Hessian(problem, memory=round(config.memory * GIGABYTE))
-        pieces = Pieces(run.path / "curvature", run.identity)
+        pieces = Pieces(run.stored / "curvature", run.identity)
         if not pieces.has("gaps"):
             # a product with the block of the last layer is cheap, with that of the first nearly one with all
             in_blocks = (LAYER_DRAWS + 14) * (len(blocks) + 1) // 2
@@ -123,7 +130,7 @@ def measure_curvature(
             layers=pieces.get("layers", TypeAdapter(list[Layer]), lambda: _layers(hessian, blocks, config, watch)),
             density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
             gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, hessian, config, watch)),
-            surface=_surface_or_none(problem, hessian, config, outcomes, run.path / "curvature", pieces, watch),
+            surface=_surface_or_none(problem, hessian, config, outcomes, run.stored / "curvature", pieces, watch),
             radius=config.radius,
             notes=notes,
             configuration=config.asked(),
@@ -333,7 +340,7 @@ def _surface_or_none(
     hessian: Hessian,
     config: CurvatureConfig,
     outcomes: int,
-    folder: Path,
+    folder: Place,
     pieces: Pieces,
     watch: Watch,
 ) -> SurfaceAlongK | None:
@@ -354,7 +361,7 @@ def _surface(
     config: CurvatureConfig,
     directions: Literal["random", "eigenvectors"],
     outcomes: int,
-    store: Path,
+    store: Place,
     watch: Watch,
 ) -> SurfaceAlongK:
     points = config.surface_points

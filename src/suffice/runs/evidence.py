@@ -15,6 +15,7 @@ from torch import Tensor
 
 from suffice.configuration import ForecastConfig
 from suffice.curvature import plan_tangent_kernel
+from suffice.engine import Workers
 from suffice.errors import InputError
 from suffice.forecasting import (
     FOLDS_OF_TRAININGS,
@@ -27,9 +28,10 @@ from suffice.forecasting import (
 from suffice.forecasting.doubts import Copies, copies_of_samples, kept_together
 from suffice.problem import Problem
 from suffice.runs.folder import Opened
+from suffice.runs.log import note
 from suffice.runs.state import plan
 from suffice.runs.watch import Watch, counted, duration
-from suffice.storage import Pieces
+from suffice.storage import Pieces, Place
 from suffice.training import ALL, FineTuning, Learner, Learners, Predictions, Series, Task, fine_tune, training_of
 
 Positions = Int64[np.ndarray, " _"]
@@ -48,7 +50,15 @@ STEP = 5e-4
 """About the seconds of a training step without the model."""
 
 
-def measure_trained(config: ForecastConfig, learners: Learners, task: Task, run: Opened, watch: Watch) -> Evidence:
+def measure_trained(
+    config: ForecastConfig,
+    learners: Learners,
+    task: Task,
+    run: Opened,
+    watch: Watch,
+    workers: Workers | None,
+    train: Callable[[Positions], None],
+) -> Evidence:
     """The evidence of a model of which more than the head is trained; read from the folder if it is there.
 
     Args:
@@ -57,11 +67,13 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, run:
         task: its pool are the samples at hand; its test part, if any, gives the test loss.
         run: its folder; each training and the evidence are stored there when they are finished.
         watch: told what is done and how long it should take.
+        workers: processes that train; this one where there are none.
+        train: does one training, in a worker.
 
     Raises:
         InputError: a training that diverges, or what `suffice.forecasting.measure_problem` raises.
     """
-    kept = Pieces(run.path / "evidence", run.identity)
+    kept = Pieces(run.stored / "evidence", run.identity)
     if kept.has(EVIDENCE):
         evidence = _read(kept.file(EVIDENCE, ".npz"))
         if config.estimator != "information" or evidence.information is not None:
@@ -74,8 +86,7 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, run:
     holdout = learner.problem(task.parts.test).dataset if len(task.parts.test) else None
     refit = None
     if not config.trained:
-        stored = Pieces(run.path / "trainings", run.identity)
-        trainings = _Trainings(learner, task, training_of(config, config, series), stored)
+        trainings = trainings_of(config, learners, task, run.stored, run.identity)
         parts = [np.arange(len(problem))]
         if holdout is None:
             labels, copies = problem.all_targets().long().numpy(), copies_of_samples(problem)
@@ -87,7 +98,8 @@ def measure_trained(config: ForecastConfig, learners: Learners, task: Task, run:
             ]
             refit = trainings.of
         plan(run.path, {"trainings": len(parts)})
-        trainings.run(parts, learners.forward_seconds(config.method, torch.get_num_threads()), watch)
+        forward = learners.forward_seconds(config.method, torch.get_num_threads())
+        trainings.run(parts, forward, watch, workers, train)
         learner.load(trainings.of(parts[0]))
     penalty = None if config.trained else _penalty(problem, learner)
     with _curvature(config, problem, watch) as progress:
@@ -114,6 +126,13 @@ def _curvature(config: ForecastConfig, problem: Problem, watch: Watch) -> Iterat
         yield progress
 
 
+def trainings_of(config: ForecastConfig, learners: Learners, task: Task, folder: Place, identity: str) -> "_Trainings":
+    """The trainings of a run, which are stored in its folder."""
+    series = Series(ALL, config.method, config.seed)
+    stored = Pieces(folder / "trainings", identity)
+    return _Trainings(learners.get(series), task, training_of(config, config, series), stored)
+
+
 class _Trainings:
     """Trainings on some of the samples at hand, each from the same initial weights and stored when it is finished."""
 
@@ -123,7 +142,14 @@ class _Trainings:
         self._settings = settings
         self._stored = stored
 
-    def run(self, parts: list[Positions], forward: float, watch: Watch) -> None:
+    def run(
+        self,
+        parts: list[Positions],
+        forward: float,
+        watch: Watch,
+        workers: Workers | None,
+        there: Callable[[Positions], None],
+    ) -> None:
         """Runs those that are missing; ``forward`` is the time of a sample in a forward pass, in seconds."""
         missing = [positions for positions in parts if not self._stored.has(_name(positions))]
         if not missing:
@@ -134,17 +160,34 @@ class _Trainings:
         seconds = 3 * forward * samples + STEP * steps
         watch.say(
             f"{counted(len(missing), 'training')} of {self._settings.budget}, on all {len(self._rows):,} "
-            f"samples and on parts of them; about {duration(seconds)}."
+            f"samples and on parts of them; about {duration(seconds / (1 if workers is None else workers.count))}."
         )
         with watch.progress("training", samples) as progress:
-            for positions in missing:
-                self._train(positions, progress)
+            if workers is None:
+                for positions in missing:
+                    self.train(positions, progress)
+                return
+
+            def cost(positions: Positions) -> int:
+                return self._settings.samples_run(len(positions))
+
+            def slow(positions: Positions, until_now: float, expected: float) -> None:
+                watch.say(
+                    f"Slow: the training on {len(positions):,} samples has run for {duration(until_now)}; others took "
+                    f"about {duration(expected)}."
+                )
+
+            def took(positions: Positions, seconds: float, worker: str) -> None:
+                note("task", f"training on {len(positions):,} samples", seconds=seconds, worker=worker)
+
+            workers.run(there, missing, lambda positions: progress(cost(positions)), slow, cost, took)
 
     def of(self, positions: Positions) -> dict[str, Tensor]:
         """The weights that moved, and the buffers."""
         return load(self._stored.file(_name(positions), ".safetensors"))
 
-    def _train(self, positions: Positions, progress: Callable[[int], None]) -> None:
+    def train(self, positions: Positions, progress: Callable[[int], None] = lambda samples: None) -> None:
+        """Runs one, and stores its weights."""
         self._learner.load(self._learner.initial)
         fine_tune(self._learner.problem(self._rows[positions]), self._settings, progress=progress)
         weights = save({name: value.contiguous() for name, value in self._learner.state().items()})

@@ -3,7 +3,7 @@
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from suffice.configuration import Config, read_settings
+from suffice.configuration import Config, ModelConfig, read_settings
 from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.results import RESULT, Result, result_as_json
+from suffice.runs.log import LOG, OLDER, keep_log
 from suffice.runs.replacement import complete, finish, folder_to_write
 from suffice.runs.state import STATE, track
 from suffice.software import DECIDING, deciding, versions
-from suffice.storage import atomic_write, differences, locked
+from suffice.storage import MANIFEST, Place, atomic_write, differences, locked, place
 
 CONFIGURATION = "config.yaml"
 METHODS = "methods"
@@ -48,6 +49,9 @@ CONTENTS = (
     "networks",
     METHODS,
     STATE,
+    MANIFEST,
+    LOG,
+    OLDER,
 )
 """What a run may write."""
 
@@ -60,11 +64,13 @@ class Opened:
         path: where to write.
         resumed: it holds such a run already.
         identity: hash of the settings, the contents and the software that decide what is stored.
+        stored: where arrays and pieces of the result are kept: the folder, or a place in a store.
     """
 
     path: Path
     resumed: bool
     identity: str
+    stored: Place
 
 
 @contextmanager
@@ -93,12 +99,14 @@ def open_folder(
     if not file.exists() and folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no run of suffice: give another --out")
     asked = config.asked()
-    stores = {key: asked[key] for key in asked if key not in free}
-    with locked(folder):
+    identity = digest({key: asked[key] for key in asked if key not in free}, dict(contents), deciding())
+    elsewhere = stored_at(config, folder, identity)
+    with locked(folder), nullcontext() if elsewhere == folder else locked(elsewhere):
         finish(folder, CONTENTS)
         if overwrite and file.exists():
             read_configuration_of(folder)  # what cannot be told for a run is not removed
         path = folder_to_write(folder, overwrite)
+        stored = stored_at(config, path, identity)
         resumed = (path / CONFIGURATION).exists()
         if resumed:
             try:
@@ -110,15 +118,38 @@ def open_folder(
         if overwrite and not resumed and path.exists():
             shutil.rmtree(path)
         path.mkdir(exist_ok=True)
-        with track(path):
-            _write(path / CONFIGURATION, config, contents)
-            yield Opened(path, resumed, digest(stores, dict(contents), deciding()))
+        with track(path), keep_log(path):
+            _write(path / CONFIGURATION, config, contents, stored)
+            yield Opened(path, resumed, identity, stored)
         if overwrite:
             complete(folder, CONTENTS)
 
 
-def _write(file: Path, config: Config, contents: Mapping[str, str]) -> None:
-    content = {**config.asked(), "contents": dict(contents), "versions": versions()}
+def stored_at(config: Config, path: Path, identity: str) -> Place:
+    """Where a run keeps arrays and pieces of its result: in its folder, or in the store that it was given.
+
+    Args:
+        config: the settings of the run.
+        path: where the run writes.
+        identity: hash of all that decides what is stored, the name of its place in a store.
+
+    Raises:
+        InputError: a URL that names no store.
+
+    Example:
+        >>> from suffice.configuration import AnalyzeConfig
+        >>> config = AnalyzeConfig(model="builtin:tiny-vit", data="builtin:digits", store="s3://bucket/runs")
+        >>> config.asked() == config.model_copy(update={"store": None}).asked()
+        True
+    """
+    store = config.store if isinstance(config, ModelConfig) else None
+    return path if store is None else place(store) / identity.replace(":", "-")
+
+
+def _write(file: Path, config: Config, contents: Mapping[str, str], stored: Place) -> None:
+    store = config.store if isinstance(config, ModelConfig) else None
+    where = {} if store is None else {"store": store, "stored_at": str(stored)}
+    content = {**config.asked(), **where, "contents": dict(contents), "versions": versions()}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     with atomic_write(file) as stream:
         stream.write(f"{text}checksum: {digest(yaml.safe_load(text))}\n".encode())

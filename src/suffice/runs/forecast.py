@@ -1,9 +1,12 @@
 """From a model and the samples at hand to a predicted learning curve: one training and its curvature."""
 
+import functools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -11,6 +14,7 @@ from jaxtyping import Float64, Int64
 from suffice.checks import check_apart
 from suffice.configuration import ForecastConfig
 from suffice.data import Joined, LabelledSamples, Reading, load_collection, load_unseen
+from suffice.engine import RayCluster, Workers
 from suffice.errors import InputError, nearest
 from suffice.forecasting import (
     Evidence,
@@ -40,13 +44,20 @@ from suffice.results import (
     SufficientSize,
     Trust,
 )
-from suffice.runs.evidence import measure_trained
-from suffice.runs.folder import open_folder, write_result
+from suffice.runs.estimate import check_room
+from suffice.runs.evidence import Positions, measure_trained, trainings_of
+from suffice.runs.folder import open_folder, refuse_changed, write_result
+from suffice.runs.log import logged
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
+from suffice.runs.workers import ALONE, workers_of
 from suffice.software import versions
+from suffice.storage import Place, place
 from suffice.training import ALL, Learners, Parts, Predictions, Task
+
+Contents: TypeAlias = tuple[tuple[str, str], ...]
+"""Hashes of data and model, by what they are."""
 
 Features = Float64[np.ndarray, "samples columns"]
 
@@ -75,7 +86,12 @@ MORE = (100, 1000, 10_000)
 
 
 def forecast(
-    config: ForecastConfig, out: Path = Path("runs/forecast"), overwrite: bool = False, watch: Watch = SILENT
+    config: ForecastConfig,
+    out: Path = Path("runs/forecast"),
+    overwrite: bool = False,
+    watch: Watch = SILENT,
+    workers: int | None = None,
+    cluster: RayCluster | None = None,
 ) -> ForecastResult:
     """Predicts the learning curve of a model, and writes ``result.json``.
 
@@ -87,6 +103,10 @@ def forecast(
         out: the run's folder.
         overwrite: replace a run with other settings.
         watch: told what is done and how long it should take; silent by default.
+        workers: number of processes that train and compute frozen features; by default this one, or as many as the
+            cluster has room for. Each has as many threads as this one, and the results do not depend on their number.
+        cluster: where the processes run; on this machine by default. All its machines must see ``out``, the model and
+            the data under the same paths.
 
     Raises:
         InputError: bad input of any kind.
@@ -98,11 +118,16 @@ def forecast(
         >>> result.samples, result.forecast.sizes, result.forecast.status
         (200, [200, 400, 800, 1600, 3200, 6400], 'extrapolated')
     """
-    return forecast_and_evidence(config, out, overwrite, watch)[0]
+    return forecast_and_evidence(config, out, overwrite, watch, processes=workers_of(workers, cluster))[0]
 
 
 def forecast_and_evidence(
-    config: ForecastConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT, is_told: bool = False
+    config: ForecastConfig,
+    out: Path,
+    overwrite: bool = False,
+    watch: Watch = SILENT,
+    is_told: bool = False,
+    processes: AbstractContextManager[Workers | None] = ALONE,
 ) -> tuple[ForecastResult, Evidence]:
     """The same with what the forecast is made from, which a comparison of methods takes.
 
@@ -112,32 +137,44 @@ def forecast_and_evidence(
         overwrite: replace a run with other settings.
         watch: told what is done.
         is_told: whether it has been told of the samples.
+        processes: that train and compute frozen features; this one by default.
     """
     task, learners = prepare(config, folder_to_write(out, overwrite), SILENT if is_told else watch)
-    with open_folder(out, config, learners.contents(), overwrite, free=FREE) as run:
+    watch = logged(watch)
+    contents = learners.contents()
+    with open_folder(out, config, contents, overwrite, free=FREE) as run, processes as workers:
+        learners.keep_in(run.stored)
+        there = config.model_dump_json(), str(run.stored), tuple(contents.items())
         if not (run.path / RESULT).exists():
             _check_apart(task)
         shards = learners.plan_features(config.method)
+        check_room(run.stored, learners.bytes_of_features(config.method))
         if shards:
             with watch.progress("frozen features", len(task.used)) as progress:
                 progress(len(task.used) - sum(rows.stop - rows.start for rows in shards))
-                for rows in shards:
-                    learners.run_features(config.method, rows)
-                    progress(rows.stop - rows.start)
+                if workers is None:
+                    for rows in shards:
+                        learners.run_features(config.method, rows)
+                        progress(rows.stop - rows.start)
+                else:
+                    call = functools.partial(_run_features_there, *there)
+                    pairs = [(rows.start, rows.stop) for rows in shards]
+                    workers.run(call, pairs, lambda rows: progress(rows[1] - rows[0]))
         features, unit = None, 1.0
         if config.task == "regression":
             evidence, features, unit = _measure_regression(config, learners, task, watch)
         elif config.method == "head":
             evidence, features = _measure_head(config, learners, task, watch)
         else:
-            evidence = measure_trained(config, learners, task, run, watch)
+            train = functools.partial(_train_there, *there, run.identity)
+            evidence = measure_trained(config, learners, task, run, watch, workers, train)
         evidence = replace(evidence, names=task.samples.classes)
         result = _result(config, task, evidence, unit, features, learners.notes([config.method]))
         write_result(result, run.path, indent=1)
         return result, evidence
 
 
-def prepare(config: ForecastConfig, out: Path, watch: Watch = SILENT) -> tuple[Task, Learners]:
+def prepare(config: ForecastConfig, out: Place, watch: Watch = SILENT) -> tuple[Task, Learners]:
     """The samples and the models of a run, checked before anything is written or trained.
 
     Args:
@@ -153,6 +190,27 @@ def prepare(config: ForecastConfig, out: Path, watch: Watch = SILENT) -> tuple[T
     learners = Learners(config, {ALL: task}, out, config.trained)
     learners.check(config.method)
     return task, learners
+
+
+@functools.lru_cache(maxsize=1)
+def _there(config: str, out: str, contents: Contents) -> tuple[ForecastConfig, Task, Learners]:
+    """The samples and models of a run, as a worker has them, which keeps them from task to task."""
+    asked = ForecastConfig.model_validate_json(config)
+    task, learners = prepare(asked, place(out))
+    refuse_changed(dict(contents), learners.contents())
+    return asked, task, learners
+
+
+def _run_features_there(config: str, out: str, contents: Contents, rows: tuple[int, int]) -> None:
+    """One shard of frozen features, in a worker."""
+    asked, _, learners = _there(config, out, contents)
+    learners.run_features(asked.method, slice(*rows))
+
+
+def _train_there(config: str, out: str, contents: Contents, identity: str, positions: Positions) -> None:
+    """One training, in a worker."""
+    asked, task, learners = _there(config, out, contents)
+    trainings_of(asked, learners, task, place(out), identity).train(positions)
 
 
 def _check(config: ForecastConfig) -> None:

@@ -30,6 +30,7 @@ from suffice.results import (
     PartName,
 )
 from suffice.runs.folder import open_folder, write_result
+from suffice.runs.log import logged
 from suffice.runs.state import plan
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch, counted, duration
@@ -77,6 +78,7 @@ def measure_hessian(config: HessianConfig, out: Path, overwrite: bool = False, w
     size = sum(parameter.numel() for parameter in model.parameters())
     # the Hessian, its eigenvalues and room for both
     check_memory(next(model.parameters()), 3, size, size)
+    watch = logged(watch)
     with open_folder(out, config, {"data": images.fingerprint()}, overwrite) as run:
         pieces = Pieces(run.path / "moments", run.identity)
         rows = np.random.default_rng(config.seed).permutation(len(images))[: config.samples]

@@ -16,7 +16,9 @@ from suffice.integrations.recorder import SHARES
 from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import LanguageProblem, moved
 from suffice.results import Curve, CurveResult
+from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, write_result
+from suffice.runs.log import logged
 from suffice.runs.recorded import result_of
 from suffice.runs.recorded_training import EVALUATED, OneEpoch, record_training
 from suffice.runs.texts import columns_of, load_configured
@@ -51,11 +53,14 @@ def forecast_language(
     Raises:
         InputError: bad input of any kind, or a training that is too short to tell anything.
     """
+    watch = logged(watch)
     _check(config)
     with torch.random.fork_rng(devices=[]):  # PEFT draws, and leaves others' numbers as they are
         prepared = prepare(config)
     watch.say(prepared.in_words)
     with open_folder(out, config, prepared.contents, overwrite, free=FREE) as run:
+        moving = prepared.problem.moving.values()
+        check_room(run.path, 3 * sum(weight.numel() * weight.element_size() for weight in moving))
         if not run.resumed:
             watch.say(estimate(prepared, config).in_words)
         samples = len(prepared.problem)

@@ -1,20 +1,29 @@
 """From a model and the samples at hand to the method to use from which size on: a forecast of each, compared."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from suffice.configuration import ForecastConfig
+from suffice.engine import RayCluster
 from suffice.errors import InputError
 from suffice.forecasting import compare
 from suffice.results import CONFIDENCE, MethodsResult, OfMethod, Target
 from suffice.runs.folder import METHODS, open_folder, write_result
 from suffice.runs.forecast import AHEAD, FREE, forecast_and_evidence, prepare
+from suffice.runs.log import logged
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.watch import SILENT, Watch
+from suffice.runs.workers import workers_of
 from suffice.software import versions
 
 
 def forecast_methods(
-    config: ForecastConfig, out: Path = Path("runs/forecast"), overwrite: bool = False, watch: Watch = SILENT
+    config: ForecastConfig,
+    out: Path = Path("runs/forecast"),
+    overwrite: bool = False,
+    watch: Watch = SILENT,
+    workers: int | None = None,
+    cluster: RayCluster | None = None,
 ) -> MethodsResult:
     """Predicts the learning curve of each method and compares them, and writes ``result.json``.
 
@@ -25,10 +34,13 @@ def forecast_methods(
         out: the run's folder.
         overwrite: replace a run with other settings.
         watch: told what is done and how long it should take; silent by default.
+        workers: as of `suffice.runs.forecast.forecast`, one method after the other.
+        cluster: likewise.
 
     Raises:
         InputError: bad input of any kind, found before anything is trained.
     """
+    processes = workers_of(workers, cluster)
     configs = _of_each(config)
     folders = {method: Path(METHODS) / method for method in configs}
     watches = [watch, *[SILENT] * (len(configs) - 1)]
@@ -39,11 +51,14 @@ def forecast_methods(
     ]
     # methods may change in a folder of several, and not in that of one
     free = FREE | {"method"} if (building / METHODS).is_dir() else FREE
-    with open_folder(out, config, learners.contents(), overwrite, free) as run:
+    watch = logged(watch)
+    with open_folder(out, config, learners.contents(), overwrite, free) as run, processes as shared:
         made = {}
         for number, (method, own) in enumerate(configs.items(), 1):
             watch.say(f"Method {number} of {len(configs)}: {method}.")
-            made[method] = forecast_and_evidence(own, run.path / folders[method], watch=watch, is_told=True)
+            made[method] = forecast_and_evidence(
+                own, run.path / folders[method], watch=watch, is_told=True, processes=nullcontext(shared)
+            )
         results = {method: result for method, (result, _) in made.items()}
         first = results[config.methods[0]]
         ahead = config.sizes or [first.samples * times for times in AHEAD]

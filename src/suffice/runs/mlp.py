@@ -22,6 +22,7 @@ from suffice.models import mlp
 from suffice.problem import Problem
 from suffice.results import MLPResult, Network, Surrounding
 from suffice.runs.folder import open_folder, write_result
+from suffice.runs.log import logged
 from suffice.runs.state import plan
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.software import versions
@@ -70,6 +71,7 @@ def measure_mlps(config: MLPConfig, out: Path, overwrite: bool = False, watch: W
     }
     asked = [_Asked(*one) for one in itertools.product(config.targets, config.widths, config.depths)]
     data = digest([each.fingerprint() for each in regressions.values()])
+    watch = logged(watch)
     with open_folder(out, config, {"data": data}, overwrite) as run:
         pieces = Pieces(run.path / "networks", run.identity)
         plan(run.path, {"networks": len(asked)})

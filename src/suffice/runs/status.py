@@ -1,6 +1,8 @@
 """What a run's folder holds: what is done, whether it is being written, how it ended, and what is damaged."""
 
+import shlex
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +12,22 @@ from suffice.errors import InputError
 from suffice.results import RESULT, read_result
 from suffice.results.value import Value
 from suffice.runs.folder import CONFIGURATION, METHODS, read_configuration_of
+from suffice.runs.log import ENDS, read_log
 from suffice.runs.replacement import REPLACEMENT
 from suffice.runs.state import read_state
-from suffice.storage import METADATA, RowShards, faults_of_piece, owner_of, read_sealed
+from suffice.storage import (
+    METADATA,
+    Place,
+    RowShards,
+    exists,
+    faults_of_files,
+    faults_of_piece,
+    files_within,
+    names_in,
+    owner_of,
+    place,
+    read_sealed,
+)
 
 PIECES = ("cells", "surfaces", "trainings", "evidence", "moments", "curvature", "networks")
 """Folders of `suffice.storage.Pieces`."""
@@ -29,6 +44,15 @@ class Part(Value):
     planned: int | None = Field(description="how many there are going to be; null where the run has not said")
 
 
+class Step(Value):
+    """What a run does at the moment."""
+
+    name: str = Field(description="a word or two for it")
+    done: int | None = Field(description="how much of it is done, in a unit of its own; null where that is not known")
+    total: int | None = Field(description="how much there is to do, in the same unit")
+    left: float | None = Field(description="about the seconds that are left of it; null where nothing is measured yet")
+
+
 class RunStatus(Value):
     """The state of a run, from its folder."""
 
@@ -39,6 +63,7 @@ class RunStatus(Value):
     why: str = Field(description="who is writing to the folder, or why the run ended; empty if it is finished")
     began: str | None = Field(description="when the last run began")
     ended: str | None = Field(description="when it ended")
+    step: Step | None = Field(default=None, description="what it does at the moment; null unless it is running")
     parts: list[Part]
     damaged: list[str] = Field(description="files that are damaged, and how")
     is_verified: bool = Field(description="everything was read; else only what tells of the rest")
@@ -71,7 +96,10 @@ def status_of(folder: Path, verify: bool = False) -> RunStatus:
         raise InputError(f"{folder}: holds no run of suffice; give the folder of one, as --out named it")
     state, owner = read_state(folder), owner_of(folder)
     inner = [*sorted((folder / METHODS).glob(f"*/{CONFIGURATION}")), *replacement.glob(CONFIGURATION)]
-    parts, damaged = _parts(folder, state.get("planned", {}), verify)
+    stored = _stored(folder)
+    if owner is None and stored != folder and state.get("state") != "finished":
+        owner = owner_of(stored)  # the run may have gone on elsewhere
+    parts, damaged = _parts(stored, state.get("planned", {}), verify)
     how, why = _state(state, owner)
     return RunStatus(
         folder=str(folder),
@@ -79,8 +107,9 @@ def status_of(folder: Path, verify: bool = False) -> RunStatus:
         why=why,
         began=state.get("began"),
         ended=state.get("ended"),
+        step=_step(folder) if how == "running" else None,
         parts=parts,
-        damaged=[*_damaged_files(folder, verify), *damaged],
+        damaged=[*_damaged_files(folder, stored, verify), *damaged],
         is_verified=verify,
         within=[_within(file.parent, owner, verify) for file in inner],
     )
@@ -90,8 +119,24 @@ def _within(folder: Path, owner: str | None, verify: bool) -> RunStatus:
     """Of a run inside another, whose lock counts for both."""
     found = status_of(folder, verify)
     if found.state == "killed" and owner is not None:
-        return found.model_copy(update={"state": "running", "why": owner})
+        return found.model_copy(update={"state": "running", "why": owner, "step": _step(folder)})
     return found
+
+
+def _step(folder: Path) -> Step | None:
+    """The step that the log of a run says is at work, and what is left of it by the pace until now."""
+    at_work: Step | None = None
+    for entry in read_log(folder):
+        what, done, total = entry["what"], entry.get("done"), entry.get("total")
+        if entry["event"] == "step":
+            at_work = Step(name=what, done=None, total=total, left=None)
+        elif entry["event"] == "progress" and at_work is not None and done and total:
+            since = (datetime.now().astimezone() - datetime.fromisoformat(entry["time"])).total_seconds()
+            left = max(0.0, entry["seconds"] * (total - done) / done - since)
+            at_work = Step(name=what, done=done, total=total, left=left)
+        elif entry["event"] in ("step done", "begun", *ENDS):
+            at_work = None
+    return at_work
 
 
 def _state(
@@ -109,7 +154,16 @@ def _state(
     return ("finished", "") if how == "finished" else ("not known", "the folder does not say how the run ended")
 
 
-def _damaged_files(folder: Path, verify: bool) -> Iterator[str]:
+def _stored(folder: Path) -> Place:
+    """Where a run's arrays and pieces are: in its folder, or where its configuration says."""
+    try:
+        where = read_configuration_of(folder).get("stored_at")
+    except InputError:  # which is told elsewhere
+        return folder
+    return folder if where is None else place(str(where))
+
+
+def _damaged_files(folder: Path, stored: Place, verify: bool) -> Iterator[str]:
     if (folder / CONFIGURATION).exists():
         try:
             read_configuration_of(folder)
@@ -120,26 +174,29 @@ def _damaged_files(folder: Path, verify: bool) -> Iterator[str]:
             read_result(folder)
         except InputError as error:
             yield str(error)
-    if verify and (folder / CHECKPOINT).exists():
+    if verify and exists(stored / CHECKPOINT):
         try:
-            read_sealed(folder / CHECKPOINT)
+            read_sealed(stored / CHECKPOINT)
         except InputError as error:
             yield str(error)
+    if verify:
+        for fault in faults_of_files(folder):
+            yield f"{fault}: suffice report {shlex.quote(str(folder))} writes the report again"
 
 
-def _parts(folder: Path, planned: dict[str, int], verify: bool) -> tuple[list[Part], list[str]]:
+def _parts(stored: Place, planned: dict[str, int], verify: bool) -> tuple[list[Part], list[str]]:
     """The stored work by kind, and what of it is damaged."""
     parts, damaged = [], []
     for kind in PIECES:
-        files = sorted((folder / kind).glob("*.json"))
+        files = [stored / kind / name for name in names_in(stored / kind) if name.endswith(".json")]
         faults = {file: faults_of_piece(file) for file in files} if verify else {}
         damaged += [fault for found in faults.values() for fault in found]
         if files or kind in planned:
             whole = sum(not faults.get(file) for file in files)
             parts.append(Part(name=kind, unit="piece", done=whole, planned=planned.get(kind)))
-    for file in sorted(folder.rglob(METADATA)):
-        name = file.parent.relative_to(folder)
-        if name.parts[0] in (METHODS, REPLACEMENT):
+    for file in files_within(stored, METADATA):
+        name = file.parent.as_posix()[len(stored.as_posix()) + 1 :]
+        if name.partition("/")[0] in (METHODS, REPLACEMENT):
             continue
         try:
             shards = RowShards.open(file.parent)
@@ -151,5 +208,5 @@ def _parts(folder: Path, planned: dict[str, int], verify: bool) -> tuple[list[Pa
             faulty = shards.damaged()
             damaged += faulty
             done -= len(faulty)
-        parts.append(Part(name=name.as_posix(), unit="shard", done=done, planned=len(shards.shards())))
+        parts.append(Part(name=name, unit="shard", done=done, planned=len(shards.shards())))
     return parts, damaged

@@ -12,7 +12,9 @@ from suffice.configuration import StudyConfig
 from suffice.engine import RayCluster, Workers, choose_device
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
-from suffice.runs.folder import open_folder, refuse_changed, write_result
+from suffice.runs.estimate import check_room, in_parallel
+from suffice.runs.folder import open_folder, refuse_changed, stored_at, write_result
+from suffice.runs.log import logged, note
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.state import plan
 from suffice.runs.summary import summary_of, tell
@@ -35,9 +37,6 @@ from suffice.training import ALL, Learners, Rows, Series, training_of
 
 STEP = 5e-4
 """About the seconds of a training step without the model."""
-
-START = 8
-"""About the seconds to start workers."""
 
 
 def study(
@@ -76,6 +75,7 @@ def study(
         >>> len(result.study.cells), list(result.study.curves), result.study.curves["head"].sizes
         (2, ['head'], [20, 100])
     """
+    watch = logged(watch)
     if workers is not None and workers < 1:
         raise InputError(f"workers = {workers}: must be at least 1")
     room = _room(config, cluster)
@@ -125,6 +125,7 @@ class _Work:
         self.samples = StudySamples(config)
         self.learners = Learners(config, self.samples.tasks, out)
         self.identity = ""
+        self._workers = 1
         self.series = [
             Series(task, method, seed)
             for task in self.samples.tasks
@@ -151,8 +152,10 @@ class _Work:
             return
         refuse_changed(contents, self.contents)
         self.identity = identity
-        self.cells = Cells(self.out / "cells", identity, list(self.samples.tasks))
-        self.surfaces = Pieces(self.out / "surfaces", identity)
+        self.stored = stored_at(self.config, self.out, identity)
+        self.learners.keep_in(self.stored)
+        self.cells = Cells(self.stored / "cells", identity, list(self.samples.tasks))
+        self.surfaces = Pieces(self.stored / "surfaces", identity)
 
     def check(self) -> None:
         """Finds bad methods and landscape sizes before any work."""
@@ -180,6 +183,7 @@ class _Work:
         surfaces = [
             _Step("retrained", series) for series in self._measured() if not self.surfaces.has(self._surface(series))
         ]
+        check_room(self.stored, self._bytes())
         plan(
             self.out,
             {
@@ -188,7 +192,9 @@ class _Work:
             },
         )
         steps = [*shards, *cells, *surfaces]
-        seconds = sum(map(self._seconds, steps)) / workers + START * (workers > 1)
+        self._workers = workers
+        alone = sum(map(self._seconds, steps))
+        seconds = in_parallel(alone, workers, self.config.threads, is_here=cluster is None) if steps else alone
         at_most = "" if self.config.patience is None else "at most "
         watch.say(
             f"{counted(len(cells), 'training')} and {counted(len(surfaces), 'loss surface')} to measure, in "
@@ -206,7 +212,23 @@ class _Work:
                             functools.partial(self._advance, progress),
                             functools.partial(_tell_slow, watch),
                             self._seconds,
+                            _note_task,
                         )
+
+    def _bytes(self) -> float:
+        """What is stored: features, the weights at whose minima surfaces are measured, and losses."""
+        features = sum(self.learners.bytes_of_features(method) for method in self.config.methods)
+        cells, ledgers = 0.0, 0.0
+        for series in self.series:
+            task, sizes = self.samples.tasks[series.task], self.samples.sizes[series.task]
+            kept = len(self._surface_sizes(series.task))
+            cells += kept * self.learners.moving_bytes(series.method) + 16 * len(sizes) * len(task.parts.test)
+        for series in self._measured():
+            largest = self.samples.sizes[series.task][-1]
+            points = self.config.probes + 1 + len(self._surface_sizes(series.task))
+            ledgers += 8 * points * (largest + len(self.samples.tasks[series.task].parts.validation))
+            ledgers += 8 * self.config.surface_points**2 * largest * self._has_plane(series)
+        return features + cells + ledgers
 
     def do(self, step: _Step) -> None:
         """One step."""
@@ -237,7 +259,7 @@ class _Work:
                 self.samples.order(series.task, series.seed),
                 self.samples.tasks[series.task].parts.validation,
                 {size: self.cells.weights(series, size) for size in sizes},
-                self.out / "surfaces" / self._surface(series),
+                self.stored / "surfaces" / self._surface(series),
                 series,
                 with_surface=self._has_plane(series),
             )
@@ -326,17 +348,20 @@ class _Work:
         forward = self.learners.forward_seconds("full" if step.kind == "features" else method, config.threads)
         if step.kind == "features":
             return forward * (step.rows[1] - step.rows[0])
+        # one process keeps the model of a series from size to size; of several, each may get another series
+        sizes_of_load = len(self.samples.sizes[step.series.task]) if self._workers == 1 else 1
+        load = self.learners.load_seconds(config.threads) / sizes_of_load
         if step.kind == "cell":
             measured = step.size + len(task.parts.validation) + len(task.parts.test)
             training = training_of(config, config.of_method(method), step.series)
             # a training step costs about three forward passes
             trained = 3 * training.samples_run(step.size)
-            return forward * (trained + measured) + STEP * training.steps_run(step.size)
+            return load + forward * (trained + measured) + STEP * training.steps_run(step.size)
         sizes = self._surface_sizes(step.series.task)
         measured = (config.probes + 1 + len(sizes)) * (sizes[-1] + len(task.parts.validation))
         if self._has_plane(step.series):
             measured += config.surface_points**2 * sizes[-1]
-        return forward * (measured + 3 * (sizes[-1] + sum(sizes))) + STEP
+        return load + forward * (measured + 3 * (sizes[-1] + sum(sizes))) + STEP
 
     def _milliseconds(self, step: _Step) -> int:
         """What a step counts on a display, which tells the time that is left from what the others took."""
@@ -380,6 +405,10 @@ def _short(result: StudyResult) -> StudyResult:
 
 def _tell_slow(watch: Watch, step: _Step, seconds: float, expected: float) -> None:
     watch.say(f"Slow: the {step} has run for {duration(seconds)}; others like it took about {duration(expected)}.")
+
+
+def _note_task(step: _Step, seconds: float, worker: str) -> None:
+    note("task", str(step), seconds=seconds, worker=worker)
 
 
 def _diverged(cells: Sequence[Cell]) -> list[str]:

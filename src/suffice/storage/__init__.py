@@ -1,25 +1,38 @@
-"""What is kept on disk: whole files, arrays in checksummed shards, pieces of results, and folders with one writer."""
+"""What is kept on disk or in a store: whole files, arrays in checksummed shards, pieces of results, and one writer."""
 
 from suffice.storage.differences import differences
 from suffice.storage.locking import LOCK, locked, owner_of, waiting
+from suffice.storage.manifest import MANIFEST, faults_of_files, write_manifest
 from suffice.storage.pieces import Pieces, faults_of_piece
+from suffice.storage.places import Place, StoreError, exists, files_within, names_in, place, read_bytes
 from suffice.storage.sealed import read_sealed, write_sealed
-from suffice.storage.shards import METADATA, RowShards
+from suffice.storage.shards import METADATA, DamagedArrayError, RowShards
 from suffice.storage.writing import PARTIAL, atomic_write, sync_folder
 
 __all__ = [
     "LOCK",
+    "MANIFEST",
     "METADATA",
     "PARTIAL",
+    "DamagedArrayError",
     "Pieces",
+    "Place",
     "RowShards",
+    "StoreError",
     "atomic_write",
     "differences",
+    "exists",
+    "faults_of_files",
     "faults_of_piece",
+    "files_within",
     "locked",
+    "names_in",
     "owner_of",
+    "place",
+    "read_bytes",
     "read_sealed",
     "sync_folder",
     "waiting",
+    "write_manifest",
     "write_sealed",
 ]

@@ -13,6 +13,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from suffice.errors import InputError, InputWarning
+from suffice.storage.leases import leased, lessee_of
+from suffice.storage.places import Place
 from suffice.storage.writing import LEFTOVER
 
 LOCK, OWNER = ".suffice-lock", ".suffice-owner"
@@ -41,12 +43,13 @@ def waiting() -> Iterator[None]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Place) -> Iterator[None]:
     """Makes a folder if there is none, and keeps every other process and thread from locking it in the meantime.
 
-    What killed processes left of unfinished files is removed, but not from folders inside that have locks of their own.
+    What killed processes left of unfinished files is removed, when it begins and when it ends, but not from folders
+    inside that have locks of their own.
     The operating system drops the lock of a process that ends, however it ends, so a lock is never stale; what such a
-    process wrote of itself says nothing.
+    process wrote of itself says nothing. A place in a store is leased, see `suffice.storage.leases.leased`.
 
     Args:
         folder: to be written to by this thread, and by processes that it starts and waits for.
@@ -64,6 +67,10 @@ def locked(folder: Path) -> Iterator[None]:
         ...
         suffice.errors.InputError: ... is in use by process ... on ... since ...: wait for it with --wait, or ...
     """
+    if not isinstance(folder, Path):
+        with leased(folder, _waits.get()):
+            yield
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -71,7 +78,8 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout as error:
         in_use = f"{folder} is in use by {_words(folder)}"
         if not _waits.get():
-            raise InputError(f"{in_use}: wait for it with --wait, or give another folder") from error
+            remedy = f"wait for it with --wait, {_ended_there(folder)}or give another folder"
+            raise InputError(f"{in_use}: {remedy}") from error
         warnings.warn(f"{in_use}: waiting until it ends", InputWarning, stacklevel=3)
         lock.acquire()
     except OSError as error:
@@ -83,11 +91,14 @@ def locked(folder: Path) -> Iterator[None]:
         _remove_leftovers(folder)
         yield
     finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
+        try:
+            _remove_leftovers(folder)  # of its own workers that were killed
+            owner.unlink(missing_ok=True)
+        finally:
+            lock.release()
 
 
-def owner_of(folder: Path) -> str | None:
+def owner_of(folder: Place) -> str | None:
     """Who has locked a folder, in words, as far as it is known; None where the folder is not locked.
 
     Example:
@@ -99,6 +110,8 @@ def owner_of(folder: Path) -> str | None:
         >>> owner_of(folder) is None
         True
     """
+    if not isinstance(folder, Path):
+        return lessee_of(folder)
     if not (folder / LOCK).exists():
         return None
     lock = FileLock(folder / LOCK)
@@ -113,11 +126,26 @@ def owner_of(folder: Path) -> str | None:
 
 
 def _words(folder: Path) -> str:
+    owner = _owner(folder)
+    # without one it has locked the folder, and not yet said so
+    return "another process" if owner is None else "process {process} on {host} since {since}".format_map(owner)
+
+
+def _owner(folder: Path) -> dict[str, str] | None:
+    """What the owner of a lock has written of itself, if it has."""
     try:
         owner = json.loads((folder / OWNER).read_bytes())
-        return f"process {owner['process']} on {owner['host']} since {owner['since']}"
-    except (OSError, ValueError, LookupError, TypeError):  # it has locked the folder, and not yet said so
-        return "another process"
+        return {name: str(owner[name]) for name in ("process", "host", "since")}
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _ended_there(folder: Path) -> str:
+    """How to end a run of another host, whose process may have been forgotten."""
+    owner = _owner(folder)
+    if owner is None or owner["host"] == socket.gethostname():
+        return ""
+    return f"end it there (kill {owner['process']} on {owner['host']}), "
 
 
 def _remove_leftovers(folder: Path) -> None:

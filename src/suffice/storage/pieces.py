@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
+from suffice.storage.places import Place, StoreError, read_bytes
 from suffice.storage.writing import atomic_write
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 @final
 class Pieces:
-    """JSON files of a folder, one a piece, each with what it was computed from and a hash of its content.
+    """JSON files of a folder or of a place in a store, one a piece, with what it was computed from and its hash.
 
     A piece may have further files, such as weights. They are written first, and the JSON file keeps their hashes, so
     that a piece is whole or counts as missing. A piece that is damaged is warned of by name, and counts as missing; one
@@ -38,7 +39,7 @@ class Pieces:
         [9, 9]
     """
 
-    def __init__(self, folder: Path, identity: str) -> None:
+    def __init__(self, folder: Place, identity: str) -> None:
         self._folder, self._identity = folder, identity
 
     def has(self, name: str) -> bool:
@@ -48,8 +49,10 @@ class Pieces:
             return True
         except FileNotFoundError:
             return False
+        except StoreError:
+            raise
         except InputError as error:
-            warnings.warn(f"{error}: it is computed again", InputWarning, stacklevel=2)
+            warnings.warn(InputWarning(f"{error}: it is computed again", event="damaged"), stacklevel=2)
             return False
 
     def read(self, name: str) -> Any:
@@ -79,12 +82,17 @@ class Pieces:
     def write(self, name: str, content: Any, files: Mapping[str, bytes] | None = None) -> None:
         """Stores a piece; the file that marks it as complete is written last.
 
+        In a store, a whole piece that another run has put there in the meantime stays: the times in it may differ.
+
         Args:
             name: of the piece and its files.
             content: JSON values.
             files: what its further files hold, by their suffixes, such as ".npy".
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(self._folder, Path):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        elif self.has(name):
+            return
         for suffix, held in (files or {}).items():
             with atomic_write(self._file(name, suffix)) as stream:
                 stream.write(held)
@@ -116,11 +124,11 @@ class Pieces:
             raise FileNotFoundError(self._file(name))
         return stored
 
-    def _file(self, name: str, suffix: str = ".json") -> Path:
+    def _file(self, name: str, suffix: str = ".json") -> Place:
         return self._folder / f"{name}{suffix}"
 
 
-def read_piece(file: Path) -> dict[str, Any]:
+def read_piece(file: Place) -> dict[str, Any]:
     """The identity, the content and the hashes of the further files of a piece, from its JSON file.
 
     Raises:
@@ -128,17 +136,17 @@ def read_piece(file: Path) -> dict[str, Any]:
         InputError: it is damaged; names it.
     """
     try:
-        stored = json.loads(file.read_bytes())
+        stored = json.loads(read_bytes(file))
         if stored["checksum"] == digest(stored["identity"], stored["files"], stored["content"]):
             return dict(stored)
-    except FileNotFoundError:
+    except (FileNotFoundError, StoreError):
         raise
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         pass
     raise InputError(f"{file} is damaged (its checksum does not match)")
 
 
-def faults_of_piece(file: Path) -> list[str]:
+def faults_of_piece(file: Place) -> list[str]:
     """What is wrong with a piece, and with its further files.
 
     Args:
@@ -146,20 +154,24 @@ def faults_of_piece(file: Path) -> list[str]:
     """
     try:
         stored = read_piece(file)
+    except StoreError:
+        raise
     except InputError as error:
         return [str(error)]
     found = []
     for suffix, expected in stored["files"].items():
         try:
             _checked(file.with_name(file.name.removesuffix(".json") + suffix), expected)
+        except StoreError:
+            raise
         except InputError as error:
             found.append(str(error))
     return found
 
 
-def _checked(file: Path, expected: str) -> bytes:
+def _checked(file: Place, expected: str) -> bytes:
     try:
-        held = file.read_bytes()
+        held = read_bytes(file)
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing") from error
     except OSError as error:

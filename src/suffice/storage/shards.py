@@ -1,22 +1,28 @@
 """Arrays on disk in shards, each with a checksum."""
 
+import asyncio
 import json
 import shutil
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import zarr
 from jaxtyping import Float
+from upath import UPath
+from zarr.abc.store import ByteRequest
 from zarr.codecs import Crc32cCodec
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore
 
 from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.software import deciding
 from suffice.storage.differences import differences
+from suffice.storage.places import Place, StoreError, create, exists, files_within, put, read_bytes, remove
 from suffice.storage.writing import atomic_write
 
 METADATA, CHUNKS = "zarr.json", "c"
@@ -25,16 +31,26 @@ METADATA, CHUNKS = "zarr.json", "c"
 CHECKSUM, SOFTWARE = "checksum", "software"
 """The attributes with the hash of all else in the metadata, and with the versions that wrote the array."""
 
+Dtype: TypeAlias = Literal["float64", "float32"]
+
 MISSING = "is missing"
 """What is wrong with a shard that was not written yet."""
+
+AT_ONCE = 16
+"""Shards of a store that are read at a time."""
+
+
+class DamagedArrayError(InputError):
+    """What describes a stored array is damaged, so nobody knows what its values are of."""
 
 
 class RowShards:
     """An array (rows, columns) of floating point numbers that is filled shard by shard, and knows which shards it has.
 
     On disk it is a Zarr array with one chunk a shard. Each chunk has a checksum (CRC-32C) and is written to a file of
-    its own that is then renamed, so a killed process leaves whole shards only. A shard whose file is damaged counts as
-    missing. The metadata have a checksum too. NaN stands for a missing shard, so no value may be NaN.
+    its own that is then renamed, so a killed process leaves whole shards only; in a store, it is put once. A shard
+    whose file is damaged counts as missing. The metadata have a checksum too. NaN stands for a missing shard, so no
+    value may be NaN.
 
     Source: Zarr v3, codec "crc32c"; CRC-32C is defined in RFC 3720, section 12.1.
 
@@ -47,7 +63,7 @@ class RowShards:
         [slice(2, 3, None)]
     """
 
-    def __init__(self, array: "zarr.Array[Any]", folder: Path | None, is_empty: bool) -> None:
+    def __init__(self, array: "zarr.Array[Any]", folder: Place | None, is_empty: bool) -> None:
         self._array = array
         self._folder = folder
         self._is_empty = is_empty
@@ -55,16 +71,16 @@ class RowShards:
     @classmethod
     def resume(
         cls,
-        path: Path | None,
+        path: Place | None,
         shape: tuple[int, int],
         shard_rows: int,
         identity: Mapping[str, Any],
-        dtype: Literal["float64", "float32"] = "float64",
+        dtype: Dtype = "float64",
     ) -> "RowShards":
-        """The array in a folder, or a new one where there is none.
+        """The array in a folder, or a new one where there is none or its metadata are damaged, which is warned of.
 
         Args:
-            path: a folder, or None to stay in memory.
+            path: a folder, a place in a store, or None to stay in memory.
             shape: (rows, columns).
             shard_rows: rows of a shard.
             identity: what the values are computed from, as JSON values; contents as a `suffice.digest.digest`.
@@ -72,11 +88,15 @@ class RowShards:
 
         Raises:
             InputError: the folder holds an array of another identity, shape or type, or one that other versions of the
-                software computed, or damaged metadata.
+                software computed.
         """
-        if path is None or not (path / METADATA).exists():
+        if path is None or not exists(path / METADATA):
             return cls._create(path, shape, shard_rows, identity, dtype)
-        shards = cls.open(path)
+        try:
+            shards = cls.open(path)
+        except DamagedArrayError as error:
+            warnings.warn(InputWarning(str(error), event="damaged"), stacklevel=2)
+            return cls._create(path, shape, shard_rows, identity, dtype)
         array = shards._array
         layout = {"shape": list(shape), "shard_rows": shard_rows, "dtype": dtype}
         stored = {"shape": list(array.shape), "shard_rows": array.chunks[0], "dtype": str(array.dtype)}
@@ -90,7 +110,7 @@ class RowShards:
 
     @classmethod
     def _create(
-        cls, path: Path | None, shape: tuple[int, int], shard_rows: int, identity: Mapping[str, Any], dtype: str
+        cls, path: Place | None, shape: tuple[int, int], shard_rows: int, identity: Mapping[str, Any], dtype: Dtype
     ) -> "RowShards":
         array = zarr.create_array(
             MemoryStore(),
@@ -103,31 +123,53 @@ class RowShards:
         )
         if path is None:
             return cls(array, path, is_empty=True)
-        # chunks without metadata are what an interrupted removal leaves: nobody knows what they were computed from
-        shutil.rmtree(path / CHUNKS, ignore_errors=True)
         metadata = json.loads(json.dumps(array.metadata.to_dict()))
         metadata["attributes"][CHECKSUM] = digest(metadata)
-        path.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path / METADATA) as file:
-            file.write(json.dumps(metadata, indent=2).encode())
-        return cls(zarr.open_array(LocalStore(path), mode="r+"), path, is_empty=True)
+        held = json.dumps(metadata, indent=2).encode()
+        # chunks without metadata are what an interrupted removal leaves: nobody knows what they were computed from
+        if isinstance(path, Path):
+            shutil.rmtree(path / CHUNKS, ignore_errors=True)
+            path.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path / METADATA) as file:
+                file.write(held)
+        else:
+            try:
+                create(path / METADATA, held)
+            except FileExistsError:  # another run has begun it in the meantime
+                return cls.resume(path, shape, shard_rows, identity, dtype)
+            except NotImplementedError:
+                put(path / METADATA, held)
+            else:
+                remove(path / CHUNKS)
+        return cls(_opened(path), path, is_empty=True)
 
     @classmethod
-    def open(cls, path: Path) -> "RowShards":
+    def open(cls, path: Place) -> "RowShards":
         """The array in a folder.
 
         Raises:
-            InputError: there is none, or its metadata are damaged or have no checksum.
+            DamagedArrayError: its metadata are damaged.
+            InputError: there is none, or its metadata have no checksum.
         """
         file = path / METADATA
-        if not file.exists():
+        if not exists(file):
             raise InputError(f"{path}: no stored array")
+        damaged = DamagedArrayError(
+            f"{file} is damaged (its checksum does not match): the run or the call that writes it begins the array anew"
+        )
         try:
-            metadata = json.loads(file.read_bytes())
+            metadata = json.loads(read_bytes(file))
+            if not isinstance(metadata, dict):
+                raise damaged
+        except (ValueError, RecursionError) as error:
+            raise damaged from error
+        try:
             checksum = metadata["attributes"].pop(CHECKSUM)
             if checksum != digest(metadata):
-                raise ValueError(CHECKSUM)
-            array = zarr.open_array(LocalStore(path), mode="r+")
+                raise damaged
+            array = _opened(path)
+        except (DamagedArrayError, StoreError):
+            raise
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
             raise InputError(
                 f"{file} is damaged, or was written by another version of suffice: remove {path} to compute it again"
@@ -138,6 +180,11 @@ class RowShards:
     def identity(self) -> dict[str, Any]:
         """What the values were computed from."""
         return {key: value for key, value in self._array.attrs.items() if key not in (CHECKSUM, SOFTWARE)}
+
+    @property
+    def bytes(self) -> int:
+        """What the values of all shards take."""
+        return int(self._array.nbytes)
 
     def shards(self) -> list[slice]:
         """The rows of each shard, in order."""
@@ -151,12 +198,16 @@ class RowShards:
         faults = self._faults()
         for rows, fault in faults:
             if fault != MISSING:
-                warnings.warn(f"{self._name(rows)} {fault}: it is computed again", InputWarning, stacklevel=2)
+                words = f"{self._name(rows)} {fault}: it is computed again"
+                warnings.warn(InputWarning(words, event="damaged"), stacklevel=2)
         return [rows for rows, _ in faults]
 
     def written(self) -> int:
         """How many shards have a file, whole or damaged."""
-        return sum(Path(self._name(rows)).exists() for rows in self.shards())
+        if self._folder is None or isinstance(self._folder, Path):
+            return sum(Path(self._name(rows)).exists() for rows in self.shards())
+        there = {str(file) for file in files_within(self._folder / CHUNKS, "0")}
+        return sum(self._name(rows) in there for rows in self.shards())
 
     def damaged(self) -> list[str]:
         """The files of shards that are damaged, and how; those that are not written yet are not."""
@@ -164,8 +215,12 @@ class RowShards:
 
     def _faults(self) -> list[tuple[slice, str]]:
         """The shards that are not whole, and what is wrong with each."""
-        found = ((rows, self._fault(rows)) for rows in self.shards())
-        return [(rows, fault) for rows, fault in found if fault is not None]
+        if self._folder is None or isinstance(self._folder, Path):
+            faults = [self._fault(rows) for rows in self.shards()]
+        else:
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                faults = list(pool.map(self._fault, self.shards()))
+        return [(rows, fault) for rows, fault in zip(self.shards(), faults, strict=True) if fault is not None]
 
     def read(self, rows: slice = slice(None)) -> Float[np.ndarray, "rows columns"]:
         """Some rows.
@@ -176,6 +231,8 @@ class RowShards:
         try:
             values = np.asarray(self._array[rows])
             is_whole = not np.isnan(values).any()
+        except StoreError:
+            raise
         except (ValueError, OSError):
             is_whole = False
         if not is_whole:
@@ -206,6 +263,8 @@ class RowShards:
         """What is wrong with a shard, if anything is."""
         try:
             return MISSING if np.isnan(self._array[rows]).any() else None
+        except StoreError:
+            raise
         except ValueError:
             return "is damaged (its checksum does not match)"
         except OSError as error:
@@ -216,3 +275,27 @@ class RowShards:
         if self._folder is None:
             return f"the shard of rows {rows.start} to {rows.stop - 1}"
         return str(self._folder / self._array.metadata.encode_chunk_key((rows.start // self._array.chunks[0], 0)))
+
+
+class _Objects(MemoryStore):
+    """A place in a store as Zarr sees it: chunks and metadata are read there, and chunks are put there once."""
+
+    def __init__(self, folder: UPath) -> None:
+        super().__init__()
+        self._objects = folder
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        try:
+            held = await asyncio.to_thread(read_bytes, self._objects / key)
+        except FileNotFoundError:
+            return None
+        return (prototype or default_buffer_prototype()).buffer.from_bytes(held)
+
+    async def set(self, key: str, value: Buffer, byte_range: tuple[int, int] | None = None) -> None:
+        await asyncio.to_thread(put, self._objects / key, value.to_bytes())
+
+
+def _opened(path: Place) -> "zarr.Array[Any]":
+    return zarr.open_array(LocalStore(path) if isinstance(path, Path) else _Objects(path), mode="r+")

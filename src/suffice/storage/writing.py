@@ -1,5 +1,6 @@
 """Files that are whole or absent."""
 
+import io
 import os
 import re
 import secrets
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from suffice.storage.places import Place, put
 
 PARTIAL = ".suffice-partial"
 """The suffix of a file while `atomic_write` writes it."""
@@ -16,8 +19,10 @@ LEFTOVER = re.compile(rf".*{re.escape(PARTIAL)}|.*\.[0-9a-f]{{32}}\.partial", re
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Place) -> Iterator[IO[bytes]]:
     """A file to write to, which takes the place of ``path`` when it is complete, and survives a power cut from then on.
+
+    In a store it is put once, see `suffice.storage.places.put`.
 
     Example:
         >>> import tempfile
@@ -27,6 +32,11 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         >>> file.read_bytes()
         b'{}'
     """
+    if not isinstance(path, Path):
+        held = io.BytesIO()
+        yield held
+        put(path, held.getvalue())
+        return
     partial = path.with_name(f".{path.name}-{secrets.token_hex(8)}{PARTIAL}")
     try:
         with partial.open("xb") as file:

@@ -4,7 +4,6 @@ import io
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from suffice.configuration import StudyConfig
 from suffice.problem import norm
 from suffice.results import Cell
-from suffice.storage import Pieces
+from suffice.storage import Pieces, Place
 from suffice.training import DivergedError, Learner, Parts, Predictions, Rows, Series, fine_tune, predict, training_of
 
 
@@ -28,7 +27,7 @@ class Cells:
         tasks: the names of all tasks.
     """
 
-    def __init__(self, folder: Path, identity: str, tasks: Sequence[str]) -> None:
+    def __init__(self, folder: Place, identity: str, tasks: Sequence[str]) -> None:
         self._pieces = Pieces(folder, identity)
         self._tasks = list(tasks)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from suffice.curvature import prefix_gradients
 from suffice.landscape import Convergence, Plane, Probes, record, root_mean_square, surface
 from suffice.problem import Problem, fastest_batch_size, norm, wide
 from suffice.results import Criterion, Retrained
+from suffice.storage import Place
 from suffice.training import Learner, Rows, Series
 
 CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
@@ -29,7 +29,7 @@ def measure_retrained(
     order: Rows,
     validation: Rows,
     minima: Mapping[int, Mapping[str, Tensor]],
-    store: Path,
+    store: Place,
     series: Series,
     with_surface: bool = False,
 ) -> Retrained:

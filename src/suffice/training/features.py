@@ -2,7 +2,6 @@
 
 import functools
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from suffice.checks import check_kept, check_outputs, check_samples
 from suffice.digest import digest, digest_of_samples
 from suffice.models import Split
 from suffice.problem import Problem, fastest_batch_size
-from suffice.storage import METADATA, RowShards
+from suffice.storage import METADATA, DamagedArrayError, Place, RowShards, exists
 
 SHARD_SAMPLES = 256
 """Samples of a shard, which is what a kill loses."""
@@ -27,20 +26,28 @@ class FrozenFeatures:
     size.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._folder = folder / "features.zarr"
 
     @property
     def is_planned(self) -> bool:
-        return (self._folder / METADATA).exists()
+        return exists(self._folder / METADATA)
+
+    @property
+    def bytes(self) -> int:
+        """What all shards take."""
+        return RowShards.open(self._folder).bytes
 
     def plan(self, problem: Problem, cut: Split) -> list[slice]:
         """Makes the array for the features of a problem's samples; returns the shards that `run` has to compute.
 
         Raises:
-            InputError: the folder holds the features of other samples or weights, or the array is damaged.
+            InputError: the folder holds the features of other samples or weights.
         """
-        layout = RowShards.open(self._folder).identity if self.is_planned else _layout(problem, cut)
+        try:
+            layout = RowShards.open(self._folder).identity if self.is_planned else _layout(problem, cut)
+        except DamagedArrayError:  # it is begun anew below
+            layout = _layout(problem, cut)
         shape = (len(problem), math.prod(layout["sample_shape"]))
         identity = layout | {
             "weights": digest(_frozen(problem)),

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,7 +16,7 @@ from suffice.checks import check_losses, check_unused
 from suffice.errors import InputError, InputWarning, reason
 from suffice.memory import has_run_out
 from suffice.problem import Problem
-from suffice.storage import read_sealed, write_sealed
+from suffice.storage import Place, StoreError, exists, read_sealed, write_sealed
 
 WARM_UP = 0.1
 """Share of the steps in which the learning rate rises; after that it falls to zero along a cosine."""
@@ -103,7 +102,7 @@ class FineTuning:
 def fine_tune(
     problem: Problem,
     settings: FineTuning,
-    checkpoint: Path | None = None,
+    checkpoint: Place | None = None,
     progress: Callable[[int], None] = lambda samples: None,
     validate: Callable[[], float] | None = None,
 ) -> list[float]:
@@ -140,7 +139,7 @@ def fine_tune(
     steps_per_epoch = math.ceil(len(problem) / settings.batch_size)
     steps = settings.steps_run(len(problem))
     history: list[float] = []
-    if checkpoint is not None and checkpoint.exists():
+    if checkpoint is not None and exists(checkpoint):
         history = _restore(checkpoint, problem, settings, optimizer)
         progress(len(history) * len(problem))
     best = None if validate is None else _Best(problem, validate, settings.patience, max(1, steps // CHECKS))
@@ -278,7 +277,7 @@ def training_mode(problem: Problem) -> Iterator[None]:
 
 
 def _save(
-    checkpoint: Path, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer, history: list[float]
+    checkpoint: Place, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer, history: list[float]
 ) -> None:
     content = {
         "settings": asdict(settings),
@@ -292,9 +291,13 @@ def _save(
     write_sealed(checkpoint, held.getvalue())
 
 
-def _restore(checkpoint: Path, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer) -> list[float]:
+def _restore(
+    checkpoint: Place, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer
+) -> list[float]:
     try:
         held = read_sealed(checkpoint)
+    except StoreError:
+        raise
     except InputError as error:
         warnings.warn(f"{error}: the training begins anew", InputWarning, stacklevel=3)
         return []

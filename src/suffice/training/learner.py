@@ -4,7 +4,6 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from suffice.models import (
     weights_of_imported,
 )
 from suffice.problem import Problem
+from suffice.storage import Place
 from suffice.training.features import FrozenFeatures
 from suffice.training.parts import ALL, Rows, Series, Task
 
@@ -75,12 +75,15 @@ class Learners:
         as_trained: the model has been trained for these classes, and its head is kept.
     """
 
-    def __init__(self, config: FineTunedConfig, tasks: Mapping[str, Task], out: Path, as_trained: bool = False) -> None:
+    def __init__(
+        self, config: FineTunedConfig, tasks: Mapping[str, Task], out: Place, as_trained: bool = False
+    ) -> None:
         self._config = config
         self._tasks = tasks
-        self._out = out
+        self._out: Place = out
         self._as_trained = as_trained
         self._files: dict[str, str] | None = None
+        self._moving_bytes: dict[str, int] = {}
         self.get = functools.lru_cache(maxsize=1)(self._make)
         self._frozen = functools.lru_cache(maxsize=1)(self._make_frozen)
         self.features = functools.lru_cache(maxsize=1)(self._open_features)
@@ -104,9 +107,16 @@ class Learners:
 
         return Learner(rest, from_features, _state(rest))
 
+    def keep_in(self, stored: Place) -> None:
+        """Keeps features elsewhere than in the run's folder from now on."""
+        if stored != self._out:
+            self._out = stored
+            self.features.cache_clear()
+            self.get.cache_clear()
+
     def check(self, method: str) -> None:
         """Finds a bad method; what is made here is not kept, as there may be no features yet to train from."""
-        self._adapted(self._tasks[ALL], method, self._config.seed)
+        self.moving_bytes(method)
 
     def contents(self) -> dict[str, str]:
         """Hashes of the data, and of the files of the model."""
@@ -123,6 +133,19 @@ class Learners:
         frozen = self._frozen(method)
         return [] if frozen is None else self.features(method).plan(*frozen)
 
+    def bytes_of_features(self, method: str) -> int:
+        """What the features take that `plan_features` has made room for."""
+        features = self.features(method)
+        return features.bytes if features.is_planned else 0
+
+    def moving_bytes(self, method: str) -> int:
+        """Bytes of the weights that a method moves."""
+        if method not in self._moving_bytes:
+            model = self._adapted(self._tasks[ALL], method, self._config.seed)[1]
+            moving = (weight for weight in model.parameters() if weight.requires_grad)
+            self._moving_bytes[method] = sum(weight.numel() * weight.element_size() for weight in moving)
+        return self._moving_bytes[method]
+
     def run_features(self, method: str, rows: slice) -> None:
         """Computes one shard of them."""
         frozen = self._frozen(method)
@@ -133,26 +156,32 @@ class Learners:
         """About what a sample takes in a forward pass through the part that a method moves."""
         if method == "head":
             return 0.0
-        seconds, layers = self._tried(threads)
+        seconds, layers, _ = self._tried(threads)
         return seconds * min(1.0, (last_layers(method) or layers) / layers)
 
-    def _try(self, threads: int) -> tuple[float, int]:
-        """Seconds that a sample takes in the whole model, and its layers."""
+    def load_seconds(self, threads: int) -> float:
+        """About how long it takes to load the model."""
+        return self._tried(threads)[2]
+
+    def _try(self, threads: int) -> tuple[float, int, float]:
+        """Seconds that a sample takes in the whole model, its layers, and the seconds to load it."""
         task = self._tasks[ALL]
+        start = time.perf_counter()
         classifier, model = self._adapted(task, "full", self._config.seed)
+        load = time.perf_counter() - start
         problem = _problem(classifier, model, task, task.parts.pool[:TRIED])
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
             with problem.measuring():
                 seconds = []
-                for _ in range(3):  # the first run is slower than the others, and other work may disturb one
+                for _ in range(3):  # the first run is slower, and other work may disturb one
                     start = time.perf_counter()
                     problem.losses(problem.batch(slice(None)))
                     seconds.append(time.perf_counter() - start)
         finally:
             torch.set_num_threads(before)
-        return min(seconds) / len(problem), max(1, len(layers_of(model)))
+        return float(np.median(seconds)) / len(problem), max(1, len(layers_of(model))), load
 
     def notes(self, methods: Sequence[str]) -> list[str]:
         """What a person should know of how model and samples were read for some methods."""

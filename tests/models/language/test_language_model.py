@@ -155,7 +155,7 @@ def test_chunks_change_nothing_and_bound_the_logits():
 
 
 @pytest.mark.parametrize("method", ["lora(2)", "last_layers(1)", "full"])
-@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+@pytest.mark.parametrize("kind", ["llama", pytest.param("gpt2", marks=pytest.mark.deep)])
 def test_gradients_and_curvature_against_finite_differences(kind, method, tmp_path, texts):
     language = moved(read(kind, tmp_path), method, seed=1)
     in_float64(language.model)
