@@ -4,6 +4,7 @@ The environment variable ``SUFFICE_TESTS`` is "quick", which `make test` runs, o
 tests that are marked so.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -252,4 +253,24 @@ def shared() -> pathlib.Path:
     folder = pathlib.Path(os.environ.get("SUFFICE_SHARED", pathlib.Path(__file__).parents[2] / "shared"))
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: set SUFFICE_SHARED to the folder with models/ and data/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def language_desk(tmp_path_factory):
+    """A folder with a small random language model and 460 sums for it."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
+
+    from suffice.models.source import locate  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("language")
+    torch.manual_seed(0)
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=1024, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+                    max_position_embeddings=64, bos_token_id=0, eos_token_id=0, pad_token_id=1)
+    ).save_pretrained(folder / "model")  # fmt: skip
+    AutoTokenizer.from_pretrained(locate("builtin:tiny-lm")).save_pretrained(folder / "model")
+    draw = np.random.default_rng(0)
+    rows = [{"prompt": f"{a} + {b}?", "completion": str(a + b)} for a, b in draw.integers(2, 99, (460, 2)).tolist()]
+    (folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder

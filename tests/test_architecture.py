@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "results": {"errors", "digest", "shown"},
     "storage": {"errors", "digest", "software"},
     "software": set(),
+    "language_configuration": {"errors", "configuration"},
     "file_digests": {"errors", "digest", "storage"},
     "memory": {"errors"},
     "problem": {"errors", "memory"},
@@ -33,12 +34,12 @@ MAY_IMPORT = {
     "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "forecasting", "checks"},
     "integrations": {"errors", "results", "storage"},
     "closed_form": {"errors", "results"},
-    "report": {"errors", "results", "storage", "configuration"},
+    "report": {"errors", "results", "storage", "configuration", "language_configuration"},
     "runs": VALUES
-    | {"software"}
+    | {"software", "language_configuration", "integrations"}
     | {"problem", "checks", "data", "models", "curvature", "landscape", "training", "forecasting", "studies"}
     | {"closed_form"},
-    "cli": VALUES | {"report", "runs"},
+    "cli": VALUES | {"language_configuration", "report", "runs"},
 }
 """Each room, and the rooms that it may know of. No computation imports what people read: `report`, `cli`."""
 

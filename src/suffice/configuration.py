@@ -58,6 +58,9 @@ class Config(BaseModel):
     OTHER_NAMES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Names that a key has besides its own, as a flag and in files."""
 
+    COMMAND: ClassVar[str | None] = None
+    """The command that it is for, where `COMMANDS` does not say so."""
+
     seed: int = Field(default=0, ge=0, description="random seed")
     fingerprint: str | None = Field(default=None, description="of the data; earlier versions wrote it, not read")
     contents: dict[str, str] | None = Field(
@@ -885,17 +888,18 @@ class _Short(reprlib.Repr):
 def _of_another_command(kind: type[Config], stored: Mapping[str, Any], file: Path | None) -> str:
     """What to say of a file with keys that this command does not have and another one has; empty for other files."""
     unknown = kind.renamed(stored).keys() - kind.model_fields.keys()
+    own = kind.COMMAND or COMMANDS[kind]
     others = dict.fromkeys(
         command
         for other, command in COMMANDS.items()
-        if command != COMMANDS[kind] and other.renamed(stored).keys() <= other.model_fields.keys()
+        if command != own and other.renamed(stored).keys() <= other.model_fields.keys()
     )
     if not unknown or not others:
         return ""
     first = ", ".join(_shown(key) for key in sorted(unknown)[:SHOWN])
     more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
     return (
-        f"this is a configuration of {' or '.join(others)}, not of {COMMANDS[kind]} (unknown "
+        f"this is a configuration of {' or '.join(others)}, not of {own} (unknown "
         f"key{'s' if len(unknown) > 1 else ''} {first}{more}): run {next(iter(others))} --config {file}"
     )
 

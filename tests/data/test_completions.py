@@ -67,7 +67,7 @@ def test_some_rows_keep_their_lines(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "columns", "said"),
     [
-        ([{"body": "A", "kind": "B"}], Columns(), r"or 'text'; there are 'body', 'kind'; give Columns\(prompt"),
+        ([{"body": "A", "kind": "B"}], Columns(), r"or 'text'; there are 'body', 'kind'; name them with --prompt"),
         (ROWS, Columns(prompt="query", completion="answer"), r"no column 'query'.*'question', 'answer'.*--prompt-col"),
         ([{"prompt": "A", "completion": " "}], Columns(), r"line 1: the completion \('completion'\) is empty; fill it"),
         ([{"text": ""}], Columns(), r"line 1: the text \('text'\) is empty"),
@@ -98,9 +98,9 @@ def test_a_rare_repetition_is_kept_and_said(tmp_path):
 
 
 def test_columns_that_do_not_go_together():
-    with pytest.raises(InputError, match=r"Columns\(prompt=...\) goes with completion="):
+    with pytest.raises(InputError, match=r"--prompt-column goes with --completion-column: give both"):
         Columns(prompt="ask")
-    with pytest.raises(InputError, match="text= and messages= exclude each other"):
+    with pytest.raises(InputError, match="--text-column and --messages-column exclude each other"):
         Columns(text="a", messages="b")
 
 

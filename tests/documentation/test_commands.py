@@ -114,6 +114,9 @@ def desk(tmp_path_factory, tiny_bert) -> Path:
     np.savez(folder / "looks.npz", sizes=100 * np.arange(1, 9), sample_scores=right)
     (folder / "losses.csv").write_text("size,score\n1000,2.61\n2000,2.48\n4000,2.36\n8000,2.27\n")
     (folder / "learning_curve.json").write_text(_recording().model_dump_json())
+    sums = [(a, b, a + b) for a, b in draw.integers(2, 99, (600, 2)).tolist()]
+    spoken = [json.dumps({"prompt": f"What is {a} + {b}?", "completion": f"{a} + {b} = {c}"}) for a, b, c in sums]
+    (folder / "sums.jsonl").write_text("\n".join(spoken))
     (folder / "detection.csv").write_text("images,mAP\n500,31\n1000,35.5\n2000,38.8\n4000,40.1\n")
     np.savez(folder / "curve.npz", train_sizes=sizes, test_scores=np.array([scores, scores]).T)
     for run, score in (("a", 0.81), ("b", 0.86)):

@@ -27,3 +27,17 @@ def test_demo_answers_on_real_digits(tmp_path):
     shown = " ".join(done.stdout.split())  # lines are broken to the width of the terminal
     assert f"About {rounded(answer['size']):,} samples reach 82% accuracy: " in shown
     assert (tmp_path / "demo" / "forecast" / "report.html").exists()
+
+
+@pytest.mark.deep
+def test_demo_of_a_language_model_says_what_a_doubling_brings(tmp_path):
+    command = [sys.executable, "-m", "suffice", "demo", "--task", "language", "--out", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "demo" / "result.json").read_text())
+    slope = result["one_run"]["slope"]
+    assert 0.1 < slope["low"] < slope["value"] < slope["high"] < 0.25
+    assert 2500 < result["answer"]["size"] < 7000
+    shown = " ".join(done.stdout.split())
+    assert f"Each doubling lowers the test loss by {slope['value']:.2g} (" in shown
+    assert (tmp_path / "demo" / "figures" / "score.png").exists()

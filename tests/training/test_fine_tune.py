@@ -290,7 +290,7 @@ def test_memory_that_runs_out_is_refused_as_other_batches_would_end_elsewhere(mo
     def run_out(*_):
         raise torch.OutOfMemoryError("tried to allocate 20 GiB")
 
-    monkeypatch.setattr(sys.modules["suffice.training.fine_tune"], "_set_gradients", run_out)
+    monkeypatch.setattr(sys.modules["suffice.training.fine_tune"], "set_gradients", run_out)
     with pytest.raises(InputError, match=r"batches of 8 samples.*20 GiB.*a smaller --train-batch-size") as refusal:
         fine_tune(problem, FineTuning(batch_size=8))
     assert "\n" not in str(refusal.value)

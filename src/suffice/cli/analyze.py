@@ -16,13 +16,15 @@ from suffice.cli.flags import (
     with_flags,
     with_terminal,
 )
+from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
-from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis
+from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis, read_configuration
 from suffice.errors import InputError
+from suffice.language_configuration import LanguageAnalyzeConfig
 
 
 @with_terminal
-@with_flags(AnalyzeConfig, WRITTEN)
+@with_flags(AnalyzeConfig, WRITTEN, also=LanguageAnalyzeConfig)
 def analyze(
     terminal: Terminal,
     out: Out = Path("runs/analyze"),
@@ -35,7 +37,7 @@ def analyze(
     dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
-    """Has the loss surface of an image or text classifier settled, and how many samples are enough?
+    """Has the loss surface of a classifier or language model settled, and how many samples are enough?
 
     Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted; the
     results do not depend on --workers and --engine.
@@ -58,6 +60,10 @@ def analyze(
 
         suffice analyze ./model ./fashion-mnist --method "last_layers(2)" --samples 2000 --tolerance 0.02
 
+    A language model, fine-tuned for one epoch on prompts and completions:
+
+        suffice analyze builtin:tiny-lm ./sums.jsonl --method "lora(4)" --samples 200 --probes 2
+
     The same run again:
 
         suffice analyze --config runs/analyze/config.yaml --out runs/again
@@ -67,7 +73,11 @@ def analyze(
         suffice analyze builtin:mlp --out runs/mlp
     """
     cluster = cluster_of(engine, address, gpus_per_task)
-    asked = read_analysis(flags, config)
+    asked: AnalyzeConfig | MLPConfig
+    if is_of_language(AnalyzeConfig, flags, config):
+        asked = read_configuration(LanguageAnalyzeConfig, flags, config)
+    else:
+        asked = read_analysis(flags, config)
     from suffice.cli.answer import finish
     from suffice.cli.check import end_with_summary
 

@@ -1,5 +1,6 @@
 """``suffice check DATA``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from suffice.cli.flags import Config, with_flags, with_terminal
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CheckConfig, DataConfig, HessianConfig, read_configuration
 from suffice.errors import shortened
+from suffice.language_configuration import LanguageMeasuredConfig
 from suffice.results import DataSummary
 
 
@@ -51,10 +53,21 @@ def show_summary(summary: DataSummary, terminal: Terminal) -> None:
 
 def end_with_summary(asked: DataConfig | HessianConfig, terminal: Terminal) -> None:
     """The summary of the data of a command, in place of its work."""
+    if isinstance(asked, LanguageMeasuredConfig):
+        from suffice.runs.texts import summary_in_words
+
+        print_sentences(summary_in_words(asked), terminal)
+        return
     from suffice.runs.summary import check as run
 
     same = {name: getattr(asked, name) for name in CheckConfig.model_fields if hasattr(asked, name)}
     show_summary(run(CheckConfig(**same)), terminal)
+
+
+def print_sentences(sentences: Sequence[str], terminal: Terminal) -> None:
+    """Each on a line, whatever the width."""
+    for sentence in sentences:
+        terminal.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_summary(summary: DataSummary, console: Console) -> None:

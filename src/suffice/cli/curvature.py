@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags, with_terminal
+from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CurvatureConfig, read_configuration
+from suffice.language_configuration import LanguageCurvatureConfig
 
 
 @with_terminal
-@with_flags(CurvatureConfig, WRITTEN)
+@with_flags(CurvatureConfig, WRITTEN, also=LanguageCurvatureConfig)
 def curvature(
     terminal: Terminal,
     out: Out = Path("runs/curvature"),
@@ -18,7 +20,7 @@ def curvature(
     dry_run: DryRun = False,
     **flags: Any,
 ) -> None:
-    """The curvature of a classifier's loss: top eigenvalues, their density, layers, and what one more sample changes.
+    """The curvature of a model's loss: top eigenvalues, their density, layers, and what one more sample changes.
 
     Writes OUT/report.html, OUT/result.json and OUT/figures. The same command resumes a run that was interrupted.
 
@@ -36,6 +38,10 @@ def curvature(
 
         suffice curvature ./minilm ./reviews.csv --label-column rating --threshold 0 --method "lora(4)" --samples 500
 
+    The low-rank adapter of a language model, fine-tuned on prompts and completions:
+
+        suffice curvature builtin:tiny-lm ./sums.jsonl --method "lora(2)" --samples 40 --count 3
+
     Some parameters only, with more eigenvalues:
 
         suffice curvature ./my-classifier ./images --parameters "classifier.*" --count 30
@@ -44,7 +50,8 @@ def curvature(
 
         suffice curvature ./my-classifier ./images --samples 500 --surface random --surface-points 21
     """
-    asked = read_configuration(CurvatureConfig, flags, config)
+    kind = LanguageCurvatureConfig if is_of_language(CurvatureConfig, flags, config) else CurvatureConfig
+    asked = read_configuration(kind, flags, config)
     from suffice.cli.answer import finish
     from suffice.cli.check import end_with_summary
     from suffice.runs.curvature import measure_curvature

@@ -29,10 +29,13 @@ Verbose = Annotated[
 ]
 
 
-def with_flags(configuration: type[Configuration], written: Set[str]) -> Callable[[Command], Command]:
+def with_flags(
+    configuration: type[Configuration], written: Set[str], also: type[Configuration] | None = None
+) -> Callable[[Command], Command]:
     """Gives a command of ``out``, ``config``, ``overwrite`` and ``**flags`` a flag for each key except ``written``.
 
-    A command that writes a run's folder has ``--wait`` as well. A flag that is not given is left out of ``flags``, so
+    It has flags for the further keys of ``also``, of which the command takes one or the other. A command that writes a
+    run's folder has ``--wait`` as well. A flag that is not given is left out of ``flags``, so
     that a configuration file decides.
     """
 
@@ -47,13 +50,12 @@ def with_flags(configuration: type[Configuration], written: Set[str]) -> Callabl
             configuration.model_fields,
             key=lambda name: next(depth for depth, own in enumerate(lineage) if name in own),
         )
+        further = {} if also is None else {key: also.model_fields[key] for key in also.model_fields if key not in keys}
         fields = [
             parameter
-            for name in keys
+            for name, field in {**{key: configuration.model_fields[key] for key in keys}, **further}.items()
             if name not in written
-            for parameter in _parameters(
-                name, configuration.model_fields[name], configuration.OTHER_NAMES.get(name, ())
-            )
+            for parameter in _parameters(name, field, configuration.OTHER_NAMES.get(name, ()))
         ]
         own = [
             parameter
@@ -86,13 +88,18 @@ def _parameters(name: str, field: FieldInfo, other_names: Sequence[str]) -> list
     default = "" if value in (None, "", {}) else f" (default: {value})"
     explained = {name: f"{field.description}{default}"} | dict.fromkeys(other_names, f"another name of {_flag(name)}")
     return [
-        _parameter(word, field, typer.Option(_flag(word), help=help_text, show_default=False))
+        _parameter(word, field, typer.Option(_flags(word, field), help=help_text, show_default=False))
         for word, help_text in explained.items()
     ]
 
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _flags(name: str, field: FieldInfo) -> str:
+    """A flag, and what turns it off if it is on by default."""
+    return f"{_flag(name)}/--no-{_flag(name)[2:]}" if field.default is True else _flag(name)
 
 
 def _parameter(name: str, field: FieldInfo, information: Any) -> inspect.Parameter:

@@ -19,9 +19,11 @@ from suffice.cli.flags import (
     with_flags,
     with_terminal,
 )
+from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CurveConfig, ForecastConfig, read_configuration
 from suffice.errors import InputError
+from suffice.language_configuration import LanguageForecastConfig
 
 Recorded = Annotated[
     Path | None,
@@ -36,7 +38,7 @@ OF_RECORDINGS = {"sizes": "sizes", "target_loss": "target", "assurance": "assura
 
 
 @with_terminal
-@with_flags(ForecastConfig, WRITTEN)
+@with_flags(ForecastConfig, WRITTEN, also=LanguageForecastConfig)
 def forecast(
     terminal: Terminal,
     out: Out = Path("runs/forecast"),
@@ -97,7 +99,15 @@ def forecast(
 
         suffice forecast ./minilm ./reviews.csv --json --fail-if "accuracy<0.85 at 2000" > result.json
 
-    What would more samples bring to the fine-tuning of a language model, by the run that was recorded?
+    What would more examples bring to the fine-tuning of a language model? Trains once, one epoch at a constant rate:
+
+        suffice forecast builtin:tiny-lm ./sums.jsonl --method "lora(8)" --train-batch-size 4 --target-loss 0.3
+
+    The same with the columns named, and all of the model trained:
+
+        suffice forecast builtin:tiny-lm ./tasks.csv --prompt-column task --completion-column solution --method full
+
+    The same by a run of your own, which was recorded:
 
         suffice forecast --from learning_curve.json --target-loss 2.1
     """
@@ -106,6 +116,12 @@ def forecast(
         raise InputError("--from trains nothing: leave out --workers and --engine")
     if recorded is not None:
         _from_recording(terminal, recorded, out, overwrite, fail_if, flags)
+        return
+    if is_of_language(ForecastConfig, flags, config):
+        if workers is not None or cluster is not None:
+            raise InputError("a language model is trained once, in one process: leave out --workers and --engine")
+        asked_of_language = read_configuration(LanguageForecastConfig, flags, config)
+        _of_language(terminal, asked_of_language, out, overwrite, dry_run, fail_if)
         return
     asked = read_configuration(ForecastConfig, flags, config)
     from suffice.cli.answer import finish
@@ -121,6 +137,29 @@ def forecast(
     made = (run if len(asked.methods) == 1 else forecast_methods)(asked, out, overwrite, terminal, workers, cluster)
     finish(made, out, terminal)
     judge(gates, predictions_of(made), terminal)
+
+
+def _of_language(
+    terminal: Terminal,
+    asked: LanguageForecastConfig,
+    out: Path,
+    overwrite: bool,
+    dry_run: bool,
+    fail_if: list[str] | None,
+) -> None:
+    from suffice.cli.answer import finish
+    from suffice.cli.check import print_sentences
+    from suffice.cli.gate import gates_of_language, judge, prediction_of_scores
+    from suffice.runs.language import estimate, forecast_language, prepare
+
+    if dry_run:
+        prepared = prepare(asked)
+        print_sentences([prepared.in_words, estimate(prepared, asked).in_words, *prepared.notes], terminal)
+        return
+    gates = gates_of_language(fail_if, asked)
+    there, result = forecast_language(asked, out, overwrite, terminal)
+    finish(result, out, terminal)
+    judge(gates, {asked.method: prediction_of_scores(there, result)}, terminal)
 
 
 def _from_recording(

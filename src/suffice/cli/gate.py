@@ -11,6 +11,7 @@ import typer
 from suffice.cli.terminal import Terminal
 from suffice.configuration import CurveConfig, ForecastConfig
 from suffice.errors import InputError, nearest
+from suffice.language_configuration import LanguageForecastConfig
 from suffice.numerals import number_of
 from suffice.report.answers.words import in_words
 from suffice.results import (
@@ -196,6 +197,20 @@ def gates_of_monitor(texts: Sequence[str] | None) -> list[Gate]:
             raise InputError(f'{where}: not a condition here; give one on {", ".join(OF_DECISION)}, as in "labels>0"')
         bound = _number(where, found["bound"] + found["percent"])
         gates.append(Gate(text.strip(), quantity, found["sign"], bound, None))
+    return gates
+
+
+def gates_of_language(texts: Sequence[str] | None, config: LanguageForecastConfig) -> list[Gate]:
+    """The conditions on the forecast of a language model, checked before anything is trained.
+
+    Raises:
+        InputError: not a condition, or one on what is not predicted.
+    """
+    has_target = config.target_loss is not None or config.cost_per_sample is not None
+    gates = [read_gate(text, ["loss"], has_target) for text in texts or []]
+    for gate in gates:
+        if gate.quantity == PROBABILITY and config.target_loss is None:
+            raise InputError(f'--fail-if "{gate.text}": the probability is to reach --target-loss; give it')
     return gates
 
 

@@ -1,8 +1,9 @@
 """Texts that a language model writes on with: plain texts, prompts with their completions, and conversations."""
 
+import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from suffice.data.columns import holds_table
 from suffice.data.dataset_folders import holds_dataset, is_hub_name, table_of_dataset
 from suffice.data.images import shown
+from suffice.data.questions import QUESTIONS, questions
 from suffice.data.tables import Table, open_table
 from suffice.digest import digest
 from suffice.errors import InputError
@@ -65,10 +67,11 @@ class Columns:
     def __post_init__(self) -> None:
         if (self.prompt is None) != (self.completion is None):
             given, lacks = ("prompt", "completion") if self.completion is None else ("completion", "prompt")
-            raise InputError(f"Columns({given}=...) goes with {lacks}=...: give both")
+            raise InputError(f"--{given}-column goes with --{lacks}-column: give both")
         kinds = [name for name in ("text", "prompt", "messages") if getattr(self, name) is not None]
         if len(kinds) > 1:
-            raise InputError(f"Columns(...): {' and '.join(f'{name}=' for name in kinds)} exclude each other: give one")
+            named = " and ".join(f"--{name}-column" for name in kinds)
+            raise InputError(f"{named} exclude each other: give one")
 
 
 BY_NAME = Columns()
@@ -109,6 +112,10 @@ class Texts:
         """A hash of all samples."""
         return digest(self.kind, [list(sample) if self.kind == "completion" else sample for sample in self._samples])
 
+    def contents(self) -> list[Hashable]:
+        """What tells each sample from others: copies have the same."""
+        return [json.dumps(sample) for sample in self._samples]
+
     def subset(self, rows: Sequence[int]) -> "Texts":
         """Some of the samples, in this order."""
         chosen = [int(row) for row in rows]
@@ -121,7 +128,7 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
 
     Args:
         source: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, a folder that ``save_to_disk`` of ``datasets``
-            wrote, or the name of a data set on the hub.
+            wrote, the name of a data set on the hub, or ``builtin:questions``.
         columns: by default "messages", "prompt" and "completion", "question" and "answer", or "text", the first that
             are there.
 
@@ -137,6 +144,9 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
         >>> sums.kind, sums[1], sums.describe(1)[-6:]
         ('completion', Completion(prompt='2 + 3?', completion='5'), 'line 2')
     """
+    if source == QUESTIONS:
+        made = [Completion(*pair) for pair in questions()]
+        return Texts("completion", made, range(1, len(made) + 1), source, "sample")
     table = _table(source, columns)
     kind, names = _chosen(table, columns)
     keys = [table.key(name, flag) for flag, name in names.items()]
@@ -159,6 +169,34 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
         raise InputError(f"{source}: holds no samples")
     texts = Texts(kind, samples, rows, source, table.unit, table.notes)
     return texts if kind != "completion" else _checked(texts)
+
+
+def are_completions(source: str, split: str | None = None) -> bool:
+    """Whether data are for a language model rather than a classifier: a table without a column "label".
+
+    Prompts with completions and conversations are for a language model whatever else there is.
+
+    Args:
+        source: as of `load_completions`, or data of classifiers.
+        split: of a data set with several.
+
+    Raises:
+        InputError: a table that cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "reviews.csv"
+        >>> _ = file.write_text("text,label\\nGood.,1\\n")
+        >>> are_completions(str(file)), are_completions("builtin:digits")
+        (False, False)
+    """
+    if source == QUESTIONS:
+        return True
+    path = Path(source)
+    if not (holds_table(path) or holds_dataset(path) or (not path.exists() and is_hub_name(source))):
+        return False
+    there = _table(source, Columns(split=split)).names or ()
+    return "messages" in there or any(set(pair) <= set(there) for pair in PAIRS) or "label" not in there
 
 
 def _table(source: str, columns: Columns) -> Table:
@@ -195,7 +233,7 @@ def _chosen(table: Table, columns: Columns) -> tuple[Kind, dict[str, str]]:
     listed = ", ".join(map(repr, there[:10])) or "none"
     raise InputError(
         f"{table.path}: has no columns 'prompt' and 'completion', 'question' and 'answer', 'messages' or 'text'; there "
-        f"are {listed}; give Columns(prompt=..., completion=...), Columns(messages=...) or Columns(text=...)"
+        f"are {listed}; name them with --prompt-column and --completion-column, --messages-column or --text-column"
     )
 
 

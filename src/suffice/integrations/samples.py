@@ -1,8 +1,8 @@
-"""The loss of each sample of a batch of a language model, from its logits."""
+"""The loss of each sample of a batch of a language model, from its logits; and what lifts it in training."""
 
 import torch
 from jaxtyping import Float, Float64, Int64
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 IGNORED = -100
@@ -27,3 +27,11 @@ def sample_losses(
         at = own != IGNORED
         found.append(functional.cross_entropy(scores[at].float(), own[at], reduction="sum").double() / at.sum())
     return torch.stack(found)
+
+
+def largest_dropout(model: nn.Module) -> float:
+    """The largest share that a module drops in training, as far as modules tell."""
+    shares = [float(module.p) for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
+    config = getattr(model, "config", None)
+    shares += [float(getattr(config, name, 0) or 0) for name in ("attention_dropout", "attn_pdrop", "resid_pdrop")]
+    return max(shares, default=0.0)

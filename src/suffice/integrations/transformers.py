@@ -15,7 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from suffice.errors import InputError
 from suffice.integrations.recorder import Recorder
-from suffice.integrations.samples import IGNORED, sample_losses
+from suffice.integrations.samples import IGNORED, largest_dropout, sample_losses
 
 FILE = "learning_curve.json"
 """In the output folder of the run, unless another file is given."""
@@ -72,7 +72,7 @@ class LearningCurveCallback(TrainerCallback):
         self._collate = train_dataloader.collate_fn
         path = self.path or Path(str(args.output_dir)) / FILE
         if state.is_world_process_zero:
-            self._recorder = Recorder(path, len(dataset), resume=state.global_step, dropout=_dropout(model))
+            self._recorder = Recorder(path, len(dataset), resume=state.global_step, dropout=largest_dropout(model))
             if self._baseline and state.global_step == 0:
                 losses, names = self._measured(model, dataset, args)
                 self._recorder.pretrained = dict(zip(names, losses.tolist(), strict=True))
@@ -194,14 +194,6 @@ def _names(given: Mapping[str, Any]) -> list[str]:
         mask = last < last[:, -1:]
     rows: Sequence[Tensor] = [row[at.bool()] for row, at in zip(ids.cpu(), mask.cpu(), strict=True)]
     return [hashlib.blake2b(row.long().numpy().tobytes(), digest_size=NAME).hexdigest() for row in rows]
-
-
-def _dropout(model: nn.Module) -> float:
-    """The largest share that a module drops in training, as far as modules tell."""
-    shares = [float(module.p) for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
-    config = getattr(model, "config", None)
-    shares += [float(getattr(config, name, 0) or 0) for name in ("attention_dropout", "attn_pdrop", "resid_pdrop")]
-    return max(shares, default=0.0)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -13,7 +14,6 @@ from torch import nn
 from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.file_digests import digests_of_files
-from suffice.models.classifier import Classifier
 from suffice.models.imported import is_import_path
 from suffice.models.source import adapter_and_base
 
@@ -63,8 +63,11 @@ def contents_of_model(source: str) -> dict[str, str]:
     return {kind: digest(files) for kind, files in sorted(found.items())}
 
 
-def read_unchanged(source: str, read: Callable[[], Classifier]) -> tuple[Classifier, dict[str, str]]:
-    """A classifier, and the hashes of the files that it was read from.
+Read = TypeVar("Read")
+
+
+def read_unchanged(source: str, read: Callable[[], Read]) -> tuple[Read, dict[str, str]]:
+    """A model, and the hashes of the files that it was read from.
 
     Args:
         source: as of `contents_of_model`.
@@ -74,11 +77,11 @@ def read_unchanged(source: str, read: Callable[[], Classifier]) -> tuple[Classif
         InputError: a file changed meanwhile.
     """
     before = _known(source)
-    classifier = read()
+    model = read()
     after = contents_of_model(source)
     if before is not None and before != after:
         raise InputError(f"{source} changed while it was read: run the same command again")
-    return classifier, after
+    return model, after
 
 
 def weights_of_imported(source: str, model: nn.Module) -> dict[str, str]:

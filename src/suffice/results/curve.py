@@ -63,6 +63,9 @@ class OneRunFound(Value):
     covariate: float | None = Field(
         description="coefficient of the pretrained model's losses; null where these were not measured"
     )
+    trained: str | None = Field(
+        default=None, description="the method and the model that suffice trained; null of a run made elsewhere"
+    )
 
 
 class CurveResult(Value, Shown):

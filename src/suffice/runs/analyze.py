@@ -14,12 +14,14 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from suffice.configuration import AnalyzeConfig, CurvatureConfig, MeasuredConfig
-from suffice.data import LabelledSamples, groups_of
+from suffice.data import groups_of
 from suffice.engine import RayCluster, Workers, lost_gpu
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, record_shard, root_mean_square
 from suffice.landscape.convergence import CRITERIA, bounded
+from suffice.language_configuration import LanguageCurvatureConfig, LanguageMeasuredConfig
 from suffice.models import Classifier
+from suffice.models.language import LanguageModel
 from suffice.problem import Batch, Problem, fastest_batch_size, norm
 from suffice.results import (
     AnalysisResult,
@@ -31,7 +33,7 @@ from suffice.results import (
     ProblemSummary,
     Settling,
 )
-from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
+from suffice.runs.classified import Model, Samples, labels_of, load, problem_of, read_all, taken_rows, train
 from suffice.runs.curvature import spectrum_and_gaps
 from suffice.runs.estimate import check_room, in_parallel
 from suffice.runs.folder import Opened, open_folder, refuse_changed, write_result
@@ -58,7 +60,7 @@ def analyze(
     workers: int | None = None,
     cluster: RayCluster | None = None,
 ) -> AnalysisResult:
-    """Measures how the loss surface settles around a classifier, and writes ``result.json``.
+    """Measures how the loss surface settles around a model, and writes ``result.json``.
 
     A run with the same settings in the same folder is resumed.
 
@@ -102,11 +104,13 @@ def analyze(
             held_out = _record(
                 problems.held_out, probes, run.stored / "held_out_ledger", config, contents, watch, shared
             )
-            if classifier.task == "classification":
+            if isinstance(classifier, Classifier) and classifier.task == "classification":
                 accuracy = _accuracy(problems.held_out, classifier, run.stored / "held_out_errors", config)
-            else:
-                metrics = held_out_metrics(problems.held_out, classifier, list(samples.classes))
+            elif isinstance(classifier, Classifier):
+                metrics = held_out_metrics(problems.held_out, classifier, labels_of(samples))
         curves = Convergence(ledger, held_out, seed=config.seed)
+        if held_out is not None and isinstance(classifier, LanguageModel):
+            metrics = {"perplexity": math.exp(curves.population.center_loss)}
         curvature = _curvature(config, problems.at_hand, classifier, curves, run, watch) if config.curvature else None
         result = _result(config, classifier, problems, curves, accuracy, metrics, curvature)
         write_result(result, run.path, indent=2)
@@ -123,9 +127,7 @@ class _Problems:
     notes: list[str]
 
 
-def _problems(
-    config: AnalyzeConfig, samples: LabelledSamples, classifier: Classifier, unseen: LabelledSamples | None
-) -> _Problems:
+def _problems(config: AnalyzeConfig, samples: Samples, classifier: Model, unseen: Samples | None) -> _Problems:
     """A test split of the data is what is held out, or else a share of the samples, of whole groups."""
     taken, notes = taken_rows(config, len(samples)), list(classifier.notes)
     if unseen is not None and config.held_out > 0:
@@ -207,7 +209,9 @@ def _record(
     with watch.progress("measuring", len(problem) * len(probes)) as progress:
 
         def elsewhere(shards: Sequence[slice]) -> None:
-            call = functools.partial(_measure_shard, config.model_dump_json(), tuple(contents.items()), str(store))
+            call = functools.partial(
+                _measure_shard, type(config), config.model_dump_json(), tuple(contents.items()), str(store)
+            )
 
             def done(shard: tuple[int, int]) -> None:
                 progress((shard[1] - shard[0]) * len(probes))
@@ -230,9 +234,9 @@ def _record(
 
 
 @functools.lru_cache(maxsize=1)
-def _there(config: str, contents: Contents, stored: str) -> tuple[_Problems, Probes]:
+def _there(kind: type[AnalyzeConfig], config: str, contents: Contents, stored: str) -> tuple[_Problems, Probes]:
     """The problems and probes of a run, as a worker has them, which keeps them from shard to shard."""
-    asked = AnalyzeConfig.model_validate_json(config)
+    asked = kind.model_validate_json(config)
     samples, classifier, unseen, now = load(asked, SILENT)
     refuse_changed(dict(contents), now)
     problems = _problems(asked, samples, classifier, unseen)
@@ -241,10 +245,12 @@ def _there(config: str, contents: Contents, stored: str) -> tuple[_Problems, Pro
     return problems, Probes.sphere(problems.at_hand, asked.radius, asked.probes, asked.seed)
 
 
-def _measure_shard(config: str, contents: Contents, store: str, shard: tuple[int, int]) -> None:
+def _measure_shard(
+    kind: type[AnalyzeConfig], config: str, contents: Contents, store: str, shard: tuple[int, int]
+) -> None:
     """One shard, in a worker."""
     folder = place(store)
-    problems, probes = _there(config, contents, str(folder.parent))
+    problems, probes = _there(kind, config, contents, str(folder.parent))
     problem = problems.at_hand if folder.name == "ledger" else problems.held_out
     if problem is not None:
         record_shard(problem, probes, folder, slice(*shard))
@@ -269,11 +275,12 @@ def _accuracy(problem: Problem, classifier: Classifier, store: Place, config: An
 
 
 def _curvature(
-    config: AnalyzeConfig, problem: Problem, classifier: Classifier, curves: Convergence, run: Opened, watch: Watch
+    config: AnalyzeConfig, problem: Problem, classifier: Model, curves: Convergence, run: Opened, watch: Watch
 ) -> CurvatureAtRadius:
     same = {name: getattr(config, name) for name in MeasuredConfig.model_fields}
     pieces = Pieces(run.stored / "curvature", run.identity)
-    spectrum, gaps = spectrum_and_gaps(CurvatureConfig(**same), problem, classifier, pieces, watch)
+    kind = LanguageCurvatureConfig if isinstance(config, LanguageMeasuredConfig) else CurvatureConfig
+    spectrum, gaps = spectrum_and_gaps(kind(**same), problem, classifier, pieces, watch)
     return CurvatureAtRadius(
         center_norm=norm(problem.center()),
         spectrum=spectrum,
@@ -284,7 +291,7 @@ def _curvature(
 
 def _result(
     config: AnalyzeConfig,
-    classifier: Classifier,
+    classifier: Model,
     problems: _Problems,
     curves: Convergence,
     accuracy: float | None,
@@ -296,7 +303,7 @@ def _result(
     problem = ProblemSummary(
         model=config.model,
         data=config.data,
-        classes=len(classifier.labels),
+        classes=0 if isinstance(classifier, LanguageModel) else len(classifier.labels),
         samples=sample.size,
         held_out_samples=0 if problems.held_out is None else population.size,
         fine_tuning=config.method,
@@ -324,9 +331,9 @@ def _result(
     )
 
 
-def _notes(config: AnalyzeConfig, classifier: Classifier, problems: _Problems) -> list[str]:
+def _notes(config: AnalyzeConfig, classifier: Model, problems: _Problems) -> list[str]:
     notes = list(problems.notes)
-    if config.method is None and not classifier.matched_by_name:
+    if config.method is None and isinstance(classifier, Classifier) and not classifier.matched_by_name:
         notes.append("The checkpoint does not name the classes of the data: they were matched in order.")
     return notes
 

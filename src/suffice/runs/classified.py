@@ -1,21 +1,30 @@
-"""A classifier and its samples, loaded and trained: where every measurement of one model begins."""
+"""A classifier or a language model and its samples, loaded and trained: where every measurement of one model begins."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Int64
 
 from suffice.configuration import MeasuredConfig
 from suffice.data import LabelledSamples, Reading, load_collection, task_of
+from suffice.data.completions import Texts, load_completions
 from suffice.engine import choose_device
 from suffice.errors import InputError
+from suffice.language_configuration import LanguageMeasuredConfig
 from suffice.models import Classifier, adapted, center_head, load_classifier, read_unchanged, weights_of_imported
+from suffice.models.language import LanguageModel, Tokens, moved
 from suffice.problem import Problem
 from suffice.runs.summary import summary_of, tell
+from suffice.runs.texts import columns_of, load_configured
 from suffice.runs.watch import SILENT, Watch
 from suffice.storage import Place
 from suffice.training import FineTuning, fine_tune
+
+Samples: TypeAlias = LabelledSamples | Texts
+"""Of a classifier, or of a language model."""
+
+Model: TypeAlias = Classifier | LanguageModel
 
 
 class Loaded(NamedTuple):
@@ -23,19 +32,19 @@ class Loaded(NamedTuple):
 
     Attributes:
         samples: to measure on.
-        classifier: ready to be trained.
+        model: ready to be trained.
         unseen: the split of unseen samples, if there is one.
         contents: hashes of the data and of the files of the model.
     """
 
-    samples: LabelledSamples
-    classifier: Classifier
-    unseen: LabelledSamples | None
+    samples: Samples
+    model: Model
+    unseen: Samples | None
     contents: dict[str, str]
 
 
 def load(config: MeasuredConfig, watch: Watch = SILENT) -> Loaded:
-    """The samples, and the classifier on the device, in which what is to be trained requires a gradient.
+    """The samples, and the model on the device, in which what is to be trained requires a gradient.
 
     Args:
         config: the settings.
@@ -45,6 +54,8 @@ def load(config: MeasuredConfig, watch: Watch = SILENT) -> Loaded:
         InputError: data or a model that cannot be read; a model without a head that is not to be trained either; a
             method that does not fit the model.
     """
+    if isinstance(config, LanguageMeasuredConfig):
+        return _load_language(config, watch)
     data = load_collection(config.data, Reading.of(config))
     samples = data.at_hand
     tell(summary_of(data), watch)
@@ -75,6 +86,16 @@ def load(config: MeasuredConfig, watch: Watch = SILENT) -> Loaded:
     return Loaded(samples, classifier, unseen, contents)
 
 
+def _load_language(config: LanguageMeasuredConfig, watch: Watch) -> Loaded:
+    texts = load_completions(config.data, columns_of(config, config.split))
+    language, files = load_configured(config, config.model, config.trust_remote_code)
+    watch.say(f"{config.data}: {len(texts):,} samples for a language model.")
+    if config.method is not None:
+        language = moved(language, config.method, config.lora_targets, config.seed)
+    language.model.to(choose_device(config.device))
+    return Loaded(texts, language, None, {"data": texts.fingerprint(), **files})
+
+
 def _labels_in_words(samples: LabelledSamples) -> str:
     words = {"classification": "classes", "multi-label": "labels"}
     kind = task_of(samples)
@@ -94,13 +115,19 @@ def taken_rows(config: MeasuredConfig, available: int) -> Int64[np.ndarray, " sa
 
 def problem_of(
     config: MeasuredConfig,
-    samples: LabelledSamples,
-    classifier: Classifier,
+    samples: Samples,
+    classifier: Model,
     rows: Int64[np.ndarray, " samples"],
     notes: list[str],
 ) -> Problem:
-    """The classifier on some samples; what there is to say of their inputs joins the notes."""
+    """The model on some samples; what there is to say of their inputs joins the notes."""
     # sorted, so that the data set's own order can be told from the shuffle
+    if isinstance(classifier, LanguageModel):
+        assert isinstance(samples, Texts)  # noqa: S101 - so they were read
+        tokens = classifier.tokens(samples.subset(np.sort(rows).tolist()))
+        notes.extend([*samples.notes, *tokens.notes])
+        return classifier.problem(tokens, config.parameters, seed=config.seed)
+    assert not isinstance(samples, Texts)  # noqa: S101 - so they were read
     inputs = classifier.inputs(samples, np.sort(rows))
     notes.extend(inputs.notes)
     return Problem(
@@ -114,7 +141,12 @@ def problem_of(
     )
 
 
-def read_all(samples: LabelledSamples, rows: Int64[np.ndarray, " samples"], watch: Watch) -> None:
+def labels_of(samples: Samples) -> list[str]:
+    """The names of classes or labels; none of numbers, and of texts for a language model."""
+    return [] if isinstance(samples, Texts) else list(samples.classes)
+
+
+def read_all(samples: Samples, rows: Int64[np.ndarray, " samples"], watch: Watch) -> None:
     """Opens every sample once, so that a broken one is found before hours of work."""
     with watch.progress("reading", len(rows)) as progress:
         for row in rows:
@@ -122,22 +154,26 @@ def read_all(samples: LabelledSamples, rows: Int64[np.ndarray, " samples"], watc
             progress(1)
 
 
-def train(config: MeasuredConfig, measured: Problem, classifier: Classifier, checkpoint: Place, watch: Watch) -> None:
+def train(config: MeasuredConfig, measured: Problem, classifier: Model, checkpoint: Place, watch: Watch) -> None:
     """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint.
 
     A new head for numbers begins at their mean.
     """
-    if classifier.task == "regression" and classifier.has_new_head:
-        center_head(measured.model, float(measured.all_targets().double().mean()))
     # what is measured may move other parameters than the training does: those that require a gradient
-    problem = Problem(
-        measured.model,
-        measured.dataset,
-        classifier.loss,
-        predict=measured.predict,
-        seed=config.seed,
-        collate=classifier.collate,
-    )
+    if isinstance(classifier, LanguageModel):
+        assert isinstance(measured.dataset, Tokens)  # noqa: S101 - so it was made
+        problem: Problem = classifier.problem(measured.dataset, seed=config.seed)
+    else:
+        if classifier.task == "regression" and classifier.has_new_head:
+            center_head(measured.model, float(measured.all_targets().double().mean()))
+        problem = Problem(
+            measured.model,
+            measured.dataset,
+            classifier.loss,
+            predict=measured.predict,
+            seed=config.seed,
+            collate=classifier.collate,
+        )
     settings = FineTuning(
         config.epochs, config.learning_rate, config.train_batch_size, config.weight_decay, config.seed
     )

@@ -29,7 +29,8 @@ from suffice.curvature import (
 from suffice.curvature.density import density_memory
 from suffice.curvature.eigenpairs import eigenpairs_memory
 from suffice.landscape import Plane, surface
-from suffice.models import Classifier, split
+from suffice.models import split
+from suffice.models.language import LanguageModel
 from suffice.problem import TOGETHER, Problem, fastest_batch_size, norm
 from suffice.results import (
     CurvatureResult,
@@ -41,7 +42,7 @@ from suffice.results import (
     SurfaceAlongK,
     WithError,
 )
-from suffice.runs.classified import load, problem_of, read_all, taken_rows, train
+from suffice.runs.classified import Model, labels_of, load, problem_of, read_all, taken_rows, train
 from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.log import logged
@@ -71,7 +72,7 @@ FREE = frozenset({"radius", "memory", "surface", "surface_points"})
 def measure_curvature(
     config: CurvatureConfig, out: Path, overwrite: bool = False, watch: Watch = SILENT
 ) -> CurvatureResult:
-    """Measures the Hessian of a classifier's mean loss, and writes ``result.json``.
+    """Measures the Hessian of a model's mean loss, and writes ``result.json``.
 
     A run with the same settings in the same folder is resumed: the parts that it has finished are taken as they are.
 
@@ -97,6 +98,7 @@ def measure_curvature(
     samples, classifier, _, contents = load(config, watch)
     rows = taken_rows(config, len(samples))
     notes = list(classifier.notes)
+    outcomes = classifier.vocabulary if isinstance(classifier, LanguageModel) else len(labels_of(samples))
     with open_folder(out, config, contents, overwrite, free=FREE) as run:
         if not run.resumed:
             read_all(samples, rows, watch)
@@ -120,7 +122,7 @@ def measure_curvature(
             model=config.model,
             data=config.data,
             samples=len(problem),
-            classes=len(samples.classes),
+            classes=len(labels_of(samples)),
             trained=config.method,
             moving_parameters=parameter_count(problem),
             center_norm=norm(problem.center()),
@@ -128,9 +130,7 @@ def measure_curvature(
             layers=pieces.get("layers", TypeAdapter(list[Layer]), lambda: _layers(hessian, blocks, config, watch)),
             density=pieces.get("density", TypeAdapter(Density), lambda: _density(hessian, config, watch)),
             gaps=pieces.get("gaps", TypeAdapter(GapsAlongK), lambda: _gaps(problem, hessian, config, watch)),
-            surface=_surface_or_none(
-                problem, hessian, config, len(samples.classes), run.stored / "curvature", pieces, watch
-            ),
+            surface=_surface_or_none(problem, hessian, config, outcomes, run.stored / "curvature", pieces, watch),
             radius=config.radius,
             notes=notes,
             configuration=config.asked(),
@@ -141,7 +141,7 @@ def measure_curvature(
 
 
 def spectrum_and_gaps(
-    config: CurvatureConfig, problem: Problem, classifier: Classifier, pieces: Pieces, watch: Watch
+    config: CurvatureConfig, problem: Problem, classifier: Model, pieces: Pieces, watch: Watch
 ) -> tuple[Spectrum, GapsAlongK]:
     """The two parts from which the bound on what one more sample changes follows.
 
@@ -162,11 +162,13 @@ def spectrum_and_gaps(
     )
 
 
-def _from_features(problem: Problem, classifier: Classifier, watch: Watch) -> tuple[Problem, dict[str, str]]:
+def _from_features(problem: Problem, classifier: Model, watch: Watch) -> tuple[Problem, dict[str, str]]:
     """The same losses from kept outputs of the frozen part, where the model can be split before what moves.
 
     Also the whole model's name of each parameter that moves.
     """
+    if isinstance(classifier, LanguageModel):
+        return problem, {name: name for name in problem.moving}
     moving = set(problem.moving.values())
     required = {parameter: parameter.requires_grad for parameter in problem.model.parameters()}
     try:
@@ -337,7 +339,7 @@ def _surface_or_none(
     problem: Problem,
     hessian: Hessian,
     config: CurvatureConfig,
-    classes: int,
+    outcomes: int,
     folder: Place,
     pieces: Pieces,
     watch: Watch,
@@ -349,7 +351,7 @@ def _surface_or_none(
     return pieces.get(
         name,
         TypeAdapter(SurfaceAlongK),
-        lambda: _surface(problem, hessian, config, directions, classes, folder / name, watch),
+        lambda: _surface(problem, hessian, config, directions, outcomes, folder / name, watch),
     )
 
 
@@ -358,7 +360,7 @@ def _surface(
     hessian: Hessian,
     config: CurvatureConfig,
     directions: Literal["random", "eigenvectors"],
-    classes: int,
+    outcomes: int,
     store: Place,
     watch: Watch,
 ) -> SurfaceAlongK:
@@ -369,7 +371,7 @@ def _surface(
         pairs = top_eigenpairs(hessian, 2, seed=config.seed)
         steepest = max(abs(float(pairs.values[0])), np.finfo(float).tiny)
         # by there the loss has risen to that of chance if it were quadratic
-        rise = math.sqrt(2 * math.log(max(classes, 2)) / steepest) / norm(problem.center())
+        rise = math.sqrt(2 * math.log(max(outcomes, 2)) / steepest) / norm(problem.center())
         first, second = pairs.vectors.T
         labels = ("first eigenvector", "second eigenvector")
         plane = Plane.spanned(problem, first, second, min(EXTENT, rise), points, labels)

@@ -35,6 +35,7 @@ CONTENTS = (
     "held_out_ledger",
     "held_out_errors",
     "fine_tuning.pt",
+    "recording.json",
     "moments",
     "curvature",
     "features",

@@ -1,11 +1,13 @@
 """``suffice forecast --from RECORDING``: what more samples would bring, from a run that was made anyway."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from suffice.configuration import CurveConfig
 from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.forecasting.one_run import OneRun, forecast_one_run
+from suffice.language_configuration import LanguageForecastConfig
 from suffice.results import Curve, CurveResult, OneRunFound, Training, read_recording
 from suffice.runs.curve import FREE, drawn_sizes, predictions
 from suffice.runs.folder import open_folder, write_result
@@ -38,20 +40,40 @@ def forecast_recording(
     recording = read_recording(path)
     with watch.progress("curve"):
         found = forecast_one_run(recording, config.seed)
-        result = _result(config, found)
+        result = result_of(found, config.scores, config)
     with open_folder(out, config, {"recording": digest(path.read_bytes())}, overwrite, free=FREE) as run:
         write_result(result, run.path, indent=1)
     return found.curve, result
 
 
-def _result(config: CurveConfig, found: OneRun) -> CurveResult:
-    k0 = found.samples
+def result_of(
+    found: OneRun,
+    sources: list[str],
+    config: CurveConfig | LanguageForecastConfig,
+    notes: Sequence[str] = (),
+    trained: str | None = None,
+) -> CurveResult:
+    """The curve of a run at the sizes that were asked for, and the answer.
+
+    Args:
+        found: by the run.
+        sources: its recording or its samples.
+        config: sizes, target, cost and so on.
+        notes: on the inputs.
+        trained: what was trained, in words; None of a run that was made elsewhere.
+    """
+    k0, curve = found.samples, found.curve
+    target = config.target if isinstance(config, CurveConfig) else config.target_loss
+    cost = None if isinstance(config, CurveConfig) else config.cost_per_sample
     sizes = sorted({k0, *([k0 * times for times in AHEAD] if config.sizes is None else config.sizes)})
-    curve = found.curve
-    answer = None if config.target is None else curve.sufficient_size(config.target, config.assurance, config.of)
+    answer = None
+    if target is not None:
+        answer = curve.sufficient_size(target, config.assurance, config.of)
+    elif cost is not None:
+        answer = curve.worth(cost, config.assurance)
     smallest = max(1, round(float(found.sizes.min())))
     return CurveResult(
-        sources=config.scores,
+        sources=sources,
         metric="loss",
         trainings=[
             Training(size=round(size), score=score, error=error)
@@ -59,13 +81,15 @@ def _result(config: CurveConfig, found: OneRun) -> CurveResult:
                 found.sizes.tolist(), found.scores.tolist(), found.errors.tolist(), strict=True
             )
         ],
-        predicted=predictions(curve, sizes, config.target),
-        drawn=predictions(curve, drawn_sizes(smallest, k0, sizes, answer), config.target),
+        predicted=predictions(curve, sizes, target),
+        drawn=predictions(curve, drawn_sizes(smallest, k0, sizes, answer), target),
         answer=answer,
         next_trainings=None,
         costs=None,
-        one_run=OneRunFound(samples=k0, steps=found.steps, slope=found.slope, covariate=found.covariate),
-        notes=list(found.doubts),
+        one_run=OneRunFound(
+            samples=k0, steps=found.steps, slope=found.slope, covariate=found.covariate, trained=trained
+        ),
+        notes=[*found.doubts, *notes],
         confidence=curve.confidence,
         configuration=config.asked(),
         versions=versions(),

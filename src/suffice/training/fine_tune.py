@@ -135,7 +135,7 @@ def fine_tune(
     check_losses(problem, settings.batch_size)
     check_unused(problem)
     parameters = list(problem.moving.values())
-    optimizer = _optimizer(parameters, settings)
+    optimizer = optimizer_of(parameters, settings)
     steps_per_epoch = math.ceil(len(problem) / settings.batch_size)
     steps = settings.steps_run(len(problem))
     history: list[float] = []
@@ -143,7 +143,7 @@ def fine_tune(
         history = _restore(checkpoint, problem, settings, optimizer)
         progress(len(history) * len(problem))
     best = None if validate is None else _Best(problem, validate, settings.patience, max(1, steps // CHECKS))
-    with _within_memory(settings), _training(problem):
+    with within_memory(settings), training_mode(problem):
         for epoch in range(len(history), math.ceil(steps / steps_per_epoch)):
             draw = np.random.default_rng([settings.seed, epoch])
             torch.manual_seed(int(draw.integers(2**63)))
@@ -155,7 +155,7 @@ def fine_tune(
                 some = order[start : start + settings.batch_size]
                 losses = problem.losses(problem.batch(some), len(some))
                 optimizer.param_groups[0]["lr"] = settings.learning_rate * _schedule(step, steps)
-                _set_gradients(parameters, losses.mean())
+                set_gradients(parameters, losses.mean())
                 optimizer.step()
                 total += float(losses.detach().sum())
                 done += len(losses)
@@ -179,7 +179,7 @@ def fine_tune(
 
 
 @contextmanager
-def _within_memory(settings: FineTuning) -> Iterator[None]:
+def within_memory(settings: FineTuning) -> Iterator[None]:
     """Refuses a batch for which there is no memory: the weights that training ends at depend on its size."""
     try:
         yield
@@ -226,7 +226,7 @@ class _Best:
                 parameter.copy_(self._weights[name])
 
 
-def _set_gradients(parameters: list[torch.nn.Parameter], loss: Tensor) -> None:
+def set_gradients(parameters: list[torch.nn.Parameter], loss: Tensor) -> None:
     """Dense gradients, as optimisers take them; none for a parameter that this loss does not depend on.
 
     By ``backward``, which unlike ``torch.autograd.grad`` runs through reentrant checkpointing.
@@ -240,7 +240,7 @@ def _set_gradients(parameters: list[torch.nn.Parameter], loss: Tensor) -> None:
             parameter.grad = parameter.grad.to_dense()
 
 
-def _optimizer(parameters: list[torch.nn.Parameter], settings: FineTuning) -> torch.optim.Optimizer:
+def optimizer_of(parameters: list[torch.nn.Parameter], settings: FineTuning) -> torch.optim.Optimizer:
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, rate, MOMENTUM, weight_decay=decay)
@@ -256,7 +256,7 @@ def _schedule(step: int, steps: int) -> float:
 
 
 @contextmanager
-def _training(problem: Problem) -> Iterator[None]:
+def training_mode(problem: Problem) -> Iterator[None]:
     """Training mode, gradients for what moves and nothing else, random numbers of its own; all put back at the end."""
     modes = {module: module.training for module in problem.model.modules()}
     required = {parameter: parameter.requires_grad for parameter in problem.model.parameters()}

@@ -274,7 +274,7 @@ def test_no_end_of_text_token(tmp_path):
     tokenizer = save("llama", tmp_path / "model")
     tokenizer.eos_token = None
     tokenizer.save_pretrained(tmp_path / "model")
-    with pytest.raises(InputError, match=r"names no end-of-text token: give one of its tokens as end="):
+    with pytest.raises(InputError, match=r"names no end-of-text token: give one of its tokens with --eos"):
         load_language_model(str(tmp_path / "model"))
     assert load_language_model(str(tmp_path / "model"), end="<|pad|>").encoding.end == 1
     with pytest.raises(InputError, match=r"has no token '<nothing>'"):
@@ -316,7 +316,7 @@ def test_an_encoder_is_refused(tmp_path):
     from transformers import ViTConfig, ViTModel  # noqa: PLC0415
 
     ViTModel(ViTConfig(**SIZES, image_size=8, patch_size=4)).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="holds no usable language"):
+    with pytest.raises(InputError, match="ViTModel is no causal language model: give one, or data with labels"):
         load_language_model(str(tmp_path))
 
 

@@ -1,7 +1,17 @@
 """Language models: from a checkpoint and texts to the loss of each sample on its answer's tokens."""
 
+from suffice.models.language.kind import is_causal
 from suffice.models.language.losses import LanguageProblem, Writer
 from suffice.models.language.model import LanguageModel, load_language_model, moved
 from suffice.models.language.tokens import Encoding, Tokens
 
-__all__ = ["Encoding", "LanguageModel", "LanguageProblem", "Tokens", "Writer", "load_language_model", "moved"]
+__all__ = [
+    "Encoding",
+    "LanguageModel",
+    "LanguageProblem",
+    "Tokens",
+    "Writer",
+    "is_causal",
+    "load_language_model",
+    "moved",
+]

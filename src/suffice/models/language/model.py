@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from suffice.data.completions import Texts
 from suffice.errors import InputError, reason
 from suffice.models.checkpoint import reading
+from suffice.models.language.kind import architectures_of, is_causal
 from suffice.models.language.losses import LanguageProblem, Writer, writer_of
 from suffice.models.language.tokens import Encoding, Tokens
 from suffice.models.moving import adapted, mark_head
@@ -92,6 +93,12 @@ def load_language_model(
         (1024, 512)
     """
     adapter, base = adapter_and_base(source)
+    classes = architectures_of(base)
+    if classes and not is_causal(source):
+        raise InputError(
+            f"{source}: {classes[0]} is no causal language model: give one, or data with labels (--label-column) for a "
+            "classifier"
+        )
     with reading(source, KIND):
         config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
         read: Any = AutoModelForCausalLM.from_pretrained(
@@ -185,11 +192,11 @@ def _end(source: str, tokenizer: Any, asked: str | None) -> int:
     if asked is not None:
         found = tokenizer.convert_tokens_to_ids(asked)
         if found is None or found == tokenizer.unk_token_id:
-            raise InputError(f"{source}: the tokenizer has no token {asked!r}: give one of its tokens as end=")
+            raise InputError(f"{source}: the tokenizer has no token {asked!r}: give one of its tokens with --eos")
         return int(found)
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"{source}: the tokenizer names no end-of-text token: give one of its tokens as end=, or add "
+            f"{source}: the tokenizer names no end-of-text token: give one of its tokens with --eos, or add "
             "eos_token to tokenizer_config.json"
         )
     return int(tokenizer.eos_token_id)

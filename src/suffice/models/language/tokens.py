@@ -151,7 +151,7 @@ class Tokens:
             raise InputError(
                 f"{texts.describe(gone[0])}: nothing of the answer is left within {longest:,} tokens, as in "
                 f"{len(gone):,} of {len(texts):,} samples: shorten these prompts, remove them, or give a larger "
-                "max_length="
+                "--max-length"
             )
         if empty:
             raise InputError(

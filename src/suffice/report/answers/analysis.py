@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from suffice.configuration import ForecastConfig, ModelConfig
+from suffice.configuration import Config, ForecastConfig, ModelConfig
+from suffice.language_configuration import LanguageForecastConfig, LanguageTexts
 from suffice.report.answers.answer import MOST_STEPS, Answer, lowered
 from suffice.report.answers.commands import in_shell
 from suffice.report.answers.words import rounded
@@ -135,8 +136,11 @@ def _next_steps(result: AnalysisResult) -> Iterator[str]:
             "still is "
             "from its end."
         )
-    read = ModelConfig.model_fields.keys() - {"seed", "samples"}
+    is_of_language = "prompt_column" in result.configuration
+    kind: type[Config] = LanguageForecastConfig if is_of_language else ForecastConfig
+    texts = LanguageTexts.model_fields.keys() if is_of_language else set()
+    read = ((ModelConfig.model_fields.keys() | texts) & kind.model_fields.keys()) - {"seed", "samples"}
     same = {"model": result.problem.model, "data": result.problem.data}
     same |= {name: value for name, value in result.configuration.items() if name in read}
-    command = in_shell("forecast", same, ForecastConfig)
+    command = in_shell("forecast", same, kind)
     yield f"To learn whether more training data would make a better model, run `{command}`."

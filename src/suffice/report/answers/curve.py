@@ -69,7 +69,9 @@ def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
             f": {more - run.samples:,} samples more should bring the perplexity from {before:.3g} to {after:.3g}"
         )
     sentences = []
-    if answer is not None:
+    if answer is not None and answer.criterion == "cost_per_sample":
+        sentences = [answer.explanation]
+    elif answer is not None:
         if answer.size is None or answer.low is None:
             sentences = list(_out_of_reach(result, answer))
         else:
@@ -80,7 +82,19 @@ def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
     elif result.notes or slope.high > 2 * slope.low:
         word = "low" if slope.high > 4 * slope.low else "medium" if word == "high" else word
         reason = f"the slope is {slope.low:.2g} to {slope.high:.2g} per doubling"
-    return Answer(f"{sentence}.", word, reason, sentences, [])
+    return Answer(f"{sentence}.", word, reason, sentences, list(_next_of_one_run(result, run)))
+
+
+def _next_of_one_run(result: CurveResult, run: OneRunFound) -> Iterator[str]:
+    answer = result.answer
+    if answer is None:
+        yield "Name the loss that you need (`--target-loss`), and the answer is a number of samples."
+    elif answer.size is None:
+        yield "Do not collect for this target: change the model, its samples or how it is trained."
+    elif answer.size <= run.samples:
+        yield f"Stop collecting: the {run.samples:,} samples at hand are enough."
+    else:
+        yield f"Collect {rounded(answer.size - run.samples):,} samples more, drawn as those at hand."
 
 
 def trust_of(result: CurveResult) -> Trust:

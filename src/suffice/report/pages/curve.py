@@ -13,7 +13,7 @@ def curve_page(result: CurveResult) -> Page:
     given, predicted = _given(result), _predicted(result)
     sources = ", ".join(result.sources)
     return Page(
-        command="curve",
+        command="curve" if result.one_run is None else "forecast",
         subject=(sources, result.metric, _trained(result)),
         question=f"How many samples are enough? {result.metric} in {sources}",
         answer=curve_answer(result),
@@ -33,7 +33,9 @@ def curve_page(result: CurveResult) -> Page:
 
 def _trained(result: CurveResult) -> str:
     if result.one_run is not None:
-        return f"one run on {result.one_run.samples:,} samples, {result.one_run.steps:,} updates an epoch"
+        run = result.one_run
+        what = "one run" if run.trained is None else f"one run of {run.trained}"
+        return f"{what} on {run.samples:,} samples, {run.steps:,} updates an epoch"
     return f"{len(result.trainings)} trainings on {len({training.size for training in result.trainings})} sizes"
 
 
@@ -46,7 +48,7 @@ def _predicted(result: CurveResult) -> Table:
         shares = [] if predicted.reached is None else [predicted.reached.mean[index], predicted.reached.next[index]]
         rows.append([f"{size:,}", mean, f"{low} to {high}", *map(share_in_words, shares)])
     columns = ["samples", result.metric, f"{result.confidence:.0%} interval"]
-    if result.answer is not None:
+    if result.answer is not None and predicted.reached is not None:
         columns += [f"P({target_in_words(result.metric, result.answer.tolerance)})", "P, next model"]
     cost = ""
     if result.costs is not None:

@@ -18,6 +18,7 @@ from suffice.configuration import (
     MonitorConfig,
     StudyConfig,
 )
+from suffice.language_configuration import LANGUAGE, LanguageForecastConfig
 from suffice.report.answers.commands import differing, in_shell
 from suffice.report.pages.page import Block, Bullets, Page, Section, Table, Words
 from suffice.results import Result
@@ -36,9 +37,18 @@ ASKED: Mapping[str, tuple[str, type[Config]]] = {
 """For each kind of result the command that makes it, and the settings of that command."""
 
 
+def asked_of(result: Result) -> tuple[str, type[Config]]:
+    """The command that makes a result, and the settings of that command."""
+    if "prompt_column" in result.configuration:  # of a language model
+        if result.command == "curve":
+            return "forecast", LanguageForecastConfig
+        return result.command, LANGUAGE[ASKED[result.command][1]]
+    return ASKED[result.command]
+
+
 def command_of(result: Result) -> str | None:
     """The command that repeats a run; None where some of its settings are not flags."""
-    command, config = ASKED[result.command]
+    command, config = asked_of(result)
     if not differing(result.configuration, config).keys() <= config.model_fields.keys() - NO_FLAGS:
         return None
     return in_shell(command, result.configuration, config)
@@ -52,14 +62,15 @@ def endings(page: Page, folder: Path | None) -> list[Section]:
 
 def settings(result: Result, folder: Path | None) -> Section:
     """The settings that differ from their defaults, the software, and the command."""
-    command, changed = command_of(result), differing(result.configuration, ASKED[result.command][1])
-    again = f"`suffice {ASKED[result.command][0]} --config config.yaml --out FOLDER`"
+    name, config = asked_of(result)
+    command, changed = command_of(result), differing(result.configuration, config)
+    again = f"`suffice {name} --config config.yaml --out FOLDER`"
     words = f"To repeat this run, with the file in this folder: {again}."
     blocks: list[Block] = [Words(words)]
     if command is not None and changed:
         blocks.append(Words(f"Or: `{command}`"))
     if changed:
-        rows = [[name, _shown(value)] for name, value in changed.items()]
+        rows = [[key, _shown(value)] for key, value in changed.items()]
         same = len(result.configuration) - len(changed)
         caption = f"The other {same} settings have their defaults; config.yaml has all of them." if same > 0 else ""
         blocks.append(Table("settings", ["setting", "value"], rows, caption))

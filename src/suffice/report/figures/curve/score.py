@@ -14,8 +14,9 @@ def score_figure(result: CurveResult) -> Figure:
     given = [(training.size, factor * training.score) for training in result.trainings]
     marks = []
     if result.answer is not None:
-        target = result.answer.tolerance
-        marks.append(Mark("y", factor * target, f"target {target_in_words(result.metric, target)}", ORANGE))
+        if result.answer.criterion != "cost_per_sample":
+            target = result.answer.tolerance
+            marks.append(Mark("y", factor * target, f"target {target_in_words(result.metric, target)}", ORANGE))
         if result.answer.size is not None and result.answer.size <= drawn.sizes[-1]:
             marks.append(Mark("x", result.answer.size, f"about {rounded(result.answer.size):,}", ORANGE))
     return Figure(

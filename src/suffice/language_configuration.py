@@ -1,0 +1,175 @@
+"""The settings of commands where the model is a language model."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from suffice.configuration import WRITTEN, AnalyzeConfig, Config, CurvatureConfig, ForecastConfig, MeasuredConfig
+from suffice.errors import InputError
+
+OF_CLASSIFIERS = frozenset(
+    {"image_column", "label_column", "group_column", "split_column", "threshold", "classes", "task", "label_delimiter"}
+    | {"exclude", "min_per_class", "drop_missing", "delimiter", "encoding", "image_size", "label_map"}
+)
+"""Settings of samples with labels, and of the models that classify them."""
+
+
+class LanguageTexts(Config):
+    """What the texts are, and which of their tokens count."""
+
+    text_column: str | None = Field(default=None, description="column of the texts in a table")
+    prompt_column: str | None = Field(
+        default=None,
+        description='column of prompts, for a language model; "prompt" and "question" are found by themselves',
+    )
+    completion_column: str | None = Field(
+        default=None, description='column of what is to be written after the prompts; likewise "completion", "answer"'
+    )
+    messages_column: str | None = Field(
+        default=None, description='column of conversations, lists of objects with "role" and "content"'
+    )
+    whole_text: bool = Field(
+        default=False, description="the loss of a language model counts on prompts too, not on answers only"
+    )
+    max_length: int | None = Field(
+        default=None, ge=2, description="tokens of a text at most; by default what the language model takes"
+    )
+    eos: str | None = Field(default=None, description="end-of-text token, where the tokenizer names none")
+
+
+class LanguageForecastConfig(LanguageTexts):
+    """The configuration of ``suffice forecast`` for a language model.
+
+    Example:
+        >>> LanguageForecastConfig(model="builtin:tiny-lm", data="sums.jsonl", method="all").method
+        'full'
+    """
+
+    COMMAND = "suffice forecast"
+
+    model: str = Field(description="folder or hub name of a causal language model or its PEFT adapter")
+    data: str = Field(
+        description="table (.jsonl, .csv, .parquet and others), folder or hub name of datasets, with prompts and "
+        "completions, questions and answers, conversations, or texts"
+    )
+    split: str | None = Field(default=None, description="use this split only; by default train")
+    method: str = Field(default="lora(8)", description="what is trained: last_layers(n), lora(r) or full")
+    lora_targets: list[str] | None = Field(
+        default=None, description="linear layers that lora(r) adapts; queries and values by default"
+    )
+    samples: int | None = Field(
+        default=None, ge=4, description="use this many samples, drawn at random; all by default"
+    )
+    test: str | None = Field(default=None, description="unseen data for the test loss; by default a share of DATA")
+    held_out: float = Field(
+        default=0.1, gt=0, lt=1, description="share of the samples that a language model is tested on, without --test"
+    )
+    test_samples: int = Field(
+        default=400, ge=3, description="a language model is tested on this many unseen samples at most"
+    )
+    baseline: bool = Field(
+        default=True,
+        description="measure the pretrained language model on the training samples, which makes the slope more "
+        "accurate and takes a third of an epoch",
+    )
+    train_batch_size: int = Field(default=8, ge=1, description="samples of a training step")
+    learning_rate: float | None = Field(default=None, gt=0, description="learning rate; by default that of the method")
+    warm_up: int = Field(
+        default=10, ge=0, description="steps in which a language model's learning rate rises; then it is constant"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of the training")
+    sizes: list[Annotated[int, Field(ge=2)]] | None = Field(
+        default=None, description="sizes to predict, such as 1000,2000; by default up to 8 times the samples at hand"
+    )
+    target_loss: float | None = Field(default=None, gt=0, description="test loss to reach")
+    cost_per_sample: float | None = Field(
+        default=None, gt=0, description="test loss by which one sample must lower it to be worth it"
+    )
+    assurance: float | None = Field(
+        default=None, gt=0, lt=1, description="probability with which a size is to be enough, such as 0.8"
+    )
+    of: Literal["mean", "next"] = Field(default="mean", description="what is to reach the target: mean or next")
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto", description="number of samples in a forward pass"
+    )
+    device: str = Field(default="auto", description="auto, cpu or cuda")
+    trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
+
+    @field_validator("sizes", "lora_targets", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",")]
+        return [value] if isinstance(value, int) else value
+
+    @field_validator("method")
+    @classmethod
+    def _in_one_spelling(cls, value: str) -> str:
+        plain = "".join(value.split())
+        return "full" if plain == "all" else plain
+
+
+class LanguageMeasuredConfig(LanguageTexts, MeasuredConfig):
+    """What the commands that measure one language model have in common."""
+
+    text_column: str | None = Field(default=None, description="column of the texts in a table")  # type: ignore[assignment]
+    train_batch_size: int = Field(default=8, ge=1, description="samples of a training step")
+    epochs: int = Field(default=1, ge=1, description="passes over the training samples")
+
+    def asked(self) -> dict[str, Any]:
+        """What decides the result: no settings of classifiers."""
+        return self.model_dump(mode="json", exclude=WRITTEN | OF_CLASSIFIERS)
+
+
+class LanguageAnalyzeConfig(LanguageMeasuredConfig, AnalyzeConfig):
+    """The configuration of ``suffice analyze`` for a language model."""
+
+    COMMAND = "suffice analyze"
+
+
+class LanguageCurvatureConfig(LanguageMeasuredConfig, CurvatureConfig):
+    """The configuration of ``suffice curvature`` for a language model."""
+
+    COMMAND = "suffice curvature"
+
+
+LANGUAGE: Mapping[type[Config], type[LanguageTexts]] = {
+    ForecastConfig: LanguageForecastConfig,
+    AnalyzeConfig: LanguageAnalyzeConfig,
+    CurvatureConfig: LanguageCurvatureConfig,
+}
+"""The settings for a language model, by those of the same command for a classifier."""
+
+
+def said_to_be_of_language(kind: type[Config], given: Mapping[str, Any]) -> bool | None:
+    """Whether settings are those of a language model, by their names; None where they go with both.
+
+    Args:
+        kind: of the settings for a classifier.
+        given: by name, from a file and flags.
+
+    Raises:
+        InputError: some are for language models and some for classifiers.
+
+    Example:
+        >>> said_to_be_of_language(ForecastConfig, {"model": "m", "data": "d", "prompt_column": "question"})
+        True
+        >>> said_to_be_of_language(ForecastConfig, {"model": "m", "data": "d", "metrics": ["macro F1"]})
+        False
+        >>> print(said_to_be_of_language(ForecastConfig, {"model": "m", "data": "d", "seed": 1}))
+        None
+    """
+    ours, theirs = LANGUAGE[kind].model_fields.keys(), kind.model_fields.keys()
+    of_language = sorted(given.keys() & (ours - theirs))
+    of_classifiers = sorted(given.keys() & (OF_CLASSIFIERS | (theirs - ours)))
+    if of_language and of_classifiers:
+        raise InputError(
+            f"{_flag(of_classifiers[0])} is for classifiers and {_flag(of_language[0])} for language models: leave one "
+            "of them out"
+        )
+    return True if of_language else False if of_classifiers else None
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

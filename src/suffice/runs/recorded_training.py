@@ -1,0 +1,226 @@
+"""One epoch of a language model's fine-tuning at a constant rate, recorded as it goes; it resumes where it was."""
+
+import io
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+
+from suffice.checks import check_losses, check_unused
+from suffice.errors import InputError, InputWarning
+from suffice.integrations.recorder import Recorder
+from suffice.integrations.samples import largest_dropout
+from suffice.models.language import LanguageProblem, Tokens
+from suffice.problem import TOGETHER
+from suffice.results import Recording, read_recording
+from suffice.storage import RowShards, read_sealed, write_sealed
+from suffice.training import FineTuning
+from suffice.training.fine_tune import optimizer_of, set_gradients, training_mode, within_memory
+
+RECORDING, CHECKPOINT, PRETRAINED = "recording.json", "fine_tuning.pt", "evidence/pretrained"
+
+EVALUATED = 16
+"""Samples of a forward pass where nothing is trained: of similar lengths, so that little is padding."""
+
+PATIENCE = 60.0
+"""Seconds between checkpoints."""
+
+SLOWER = "a smaller --learning-rate"
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class OneEpoch:
+    """How to train.
+
+    Attributes:
+        training: batch size, learning rate, weight decay and seed.
+        warm_up: steps in which the rate rises; then it is constant.
+        baseline: give the pretrained model's losses of the samples too.
+        evaluated: samples of a forward pass where nothing is trained.
+    """
+
+    training: FineTuning
+    warm_up: int
+    baseline: bool
+    evaluated: int = EVALUATED
+
+
+def record_training(
+    problem: LanguageProblem,
+    held: LanguageProblem,
+    asked: OneEpoch,
+    folder: Path,
+    identity: str,
+    measuring: Progress = lambda samples: None,
+    training: Progress = lambda samples: None,
+) -> Recording:
+    """Trains the moving parameters in place, and returns the record of the run, which is also in ``recording.json``.
+
+    The samples are drawn in an order that follows from the seed. A run that was interrupted goes on from its last
+    checkpoint, and its record is the same.
+
+    Args:
+        problem: the training samples, in the order of their source.
+        held: the same model on the hold-out.
+        asked: how to train.
+        folder: of the run.
+        identity: of the run's settings and contents.
+        measuring: called with the number of samples whose pretrained loss is known since the last call.
+        training: called with the number of samples trained on since the last call.
+
+    Raises:
+        InputError: a loss is not finite, or memory runs out.
+    """
+    settings, file = asked.training, folder / RECORDING
+    if file.exists() and (done := read_recording(file)).holdouts and done.holdouts[-1].seen >= len(problem):
+        return done
+    check_losses(problem, settings.batch_size)
+    check_unused(problem)
+    before = _pretrained(problem, asked.evaluated, folder, identity, measuring) if asked.baseline else None
+    parameters = list(problem.moving.values())
+    optimizer = optimizer_of(parameters, settings)
+    checkpoint = _Checkpoint(folder / CHECKPOINT, problem, settings, optimizer)
+    begun = checkpoint.restore()
+    recorder = Recorder(file, len(problem), resume=begun, dropout=largest_dropout(problem.model))
+    if not begun:
+        recorder.holdout(losses_of(held, asked.evaluated))
+    training(min(begun * settings.batch_size, len(problem)))
+    batches = list(_batches(len(problem), settings))
+    tokens = _answer_tokens(problem)
+    with within_memory(settings), training_mode(problem):
+        for step in range(begun, len(batches)):
+            rows = batches[step]
+            torch.manual_seed(int(np.random.default_rng([settings.seed, 1, step]).integers(2**63)))
+            rate = settings.learning_rate * min(1.0, (step + 1) / (asked.warm_up + 1))
+            optimizer.param_groups[0]["lr"] = rate
+            losses = problem.losses(problem.batch(rows), len(rows))
+            _check_finite(
+                losses.detach().cpu().numpy(), problem, rows, f"update {step + 1}", "a smaller --learning-rate"
+            )
+            set_gradients(parameters, losses.mean())
+            optimizer.step()
+            own = None if before is None else before[rows]
+            recorder.batch(losses, tokens=int(tokens[rows].sum()), rate=rate, before=own)
+            if recorder.is_due:
+                problem.model.eval()  # measuring a model in training mode would be warned of
+                recorder.holdout(losses_of(held, asked.evaluated))
+                problem.model.train()
+                checkpoint.write(step + 1, recorder)
+            elif checkpoint.is_due:
+                checkpoint.write(step + 1, recorder)
+            training(len(rows))
+    recorder.save()
+    return recorder.recording
+
+
+def losses_of(problem: LanguageProblem, batch_size: int) -> Float64[np.ndarray, " samples"]:
+    """The loss of each sample, in the order of the problem; samples of similar lengths are measured together."""
+    order = _by_length(problem)
+    found = np.empty(len(problem))
+    found[order] = problem.all_losses(batch_size, order).numpy()
+    return found
+
+
+def _pretrained(
+    problem: LanguageProblem, batch_size: int, folder: Path, identity: str, progress: Progress
+) -> Float64[np.ndarray, " samples"]:
+    """The losses before the training, in the order of the problem; kept in shards."""
+    order = _by_length(problem)
+    shards = RowShards.resume(folder / PRETRAINED, (len(order), 1), TOGETHER, {"run": identity, "batch": batch_size})
+    missing = shards.missing()
+    progress(len(order) - sum(rows.stop - rows.start for rows in missing))
+    for rows in missing:
+        some = order[rows]
+        losses = problem.all_losses(batch_size, some).numpy()
+        _check_finite(losses, problem, some, "the pretrained model", "another checkpoint")
+        shards.write(rows, losses[:, None])
+        progress(len(some))
+    found = np.empty(len(order))
+    found[order] = shards.read()[:, 0]
+    return found
+
+
+def _by_length(problem: LanguageProblem) -> Int64[np.ndarray, " samples"]:
+    samples = problem.dataset
+    lengths = [len(samples[row]["input_ids"]) for row in problem.index.tolist()]
+    order: Int64[np.ndarray, " samples"] = np.argsort(lengths, kind="stable")
+    return order
+
+
+def _answer_tokens(problem: LanguageProblem) -> Int64[np.ndarray, " samples"]:
+    assert isinstance(problem.dataset, Tokens)  # noqa: S101 - so it was made
+    counts: Int64[np.ndarray, " samples"] = np.array(problem.dataset.answer_tokens)[problem.index]
+    return counts
+
+
+def _batches(samples: int, settings: FineTuning) -> Iterator[Int64[np.ndarray, " batch"]]:
+    order = np.random.default_rng([settings.seed, 0]).permutation(samples)
+    yield from np.split(order, range(settings.batch_size, samples, settings.batch_size))
+
+
+def _check_finite(
+    losses: Float64[np.ndarray, " batch"],
+    problem: LanguageProblem,
+    rows: Int64[np.ndarray, " batch"],
+    when: str,
+    remedy: str,
+) -> None:
+    bad = np.flatnonzero(~np.isfinite(losses))
+    if len(bad):
+        raise InputError(
+            f"{when}: the loss of {problem.describe(int(rows[bad[0]]))} is not finite: take {remedy}, or look at that "
+            "sample"
+        )
+
+
+class _Checkpoint:
+    """Weights and optimiser after so many updates, in a file."""
+
+    def __init__(
+        self, file: Path, problem: LanguageProblem, settings: FineTuning, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self._file, self._problem, self._settings, self._optimizer = file, problem, settings, optimizer
+        self._written = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._written > PATIENCE
+
+    def write(self, updates: int, recorder: Recorder) -> None:
+        """Also the record, which must not be behind."""
+        recorder.save()
+        held = io.BytesIO()
+        content = {
+            "settings": asdict(self._settings),
+            "updates": updates,
+            "moving": {name: parameter.detach() for name, parameter in self._problem.moving.items()},
+            "optimizer": self._optimizer.state_dict(),
+        }
+        torch.save(content, held)
+        write_sealed(self._file, held.getvalue())
+        self._written = time.monotonic()
+
+    def restore(self) -> int:
+        """The number of updates that were made, whose weights the problem has then; 0 without a file."""
+        if not self._file.exists():
+            return 0
+        try:
+            held = read_sealed(self._file)
+        except InputError as error:
+            warnings.warn(f"{error}: the training begins anew", InputWarning, stacklevel=3)
+            return 0
+        stored = torch.load(io.BytesIO(held), map_location=self._problem.device, weights_only=True)
+        if stored["moving"].keys() != self._problem.moving.keys() or stored["settings"] != asdict(self._settings):
+            raise InputError(f"{self._file} belongs to a training with other settings: remove it")
+        with torch.no_grad():
+            for name, parameter in self._problem.moving.items():
+                parameter.copy_(stored["moving"][name])
+        self._optimizer.load_state_dict(stored["optimizer"])
+        return int(stored["updates"])
