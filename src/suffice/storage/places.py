@@ -28,6 +28,9 @@ PATIENCE, SLOWEST = 30.0, 1e6
 EXTRAS = {"s3": "suffice[s3]", "s3a": "suffice[s3]"}
 """What to install for some protocols."""
 
+READ_ONLY = frozenset({"http", "https", "data", "reference", "zip", "tar", "libarchive", "git", "github", "hf"})
+"""Protocols of which nothing can be a store."""
+
 WITHOUT_FOLDERS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")
 """Protocols of stores whose outermost folder, the bucket, is never made by suffice."""
 
@@ -44,7 +47,9 @@ def place(where: str | Place) -> Place:
             from the environment and the files that the protocol's own tools read.
 
     Raises:
-        InputError: a URL of an unknown protocol, of one whose package is not installed, or with a password.
+        InputError: a URL of an unknown protocol, of one whose package is not installed or that cannot be a store, or
+            with a password.
+        StoreError: a server that is asked at once does not answer.
 
     Example:
         >>> place("runs/store").as_posix(), place("file:///data/store").as_posix()
@@ -63,6 +68,11 @@ def place(where: str | Place) -> Place:
         return Path(where)
     if protocol in ("file", "local"):
         return Path(rest)
+    if protocol in READ_ONLY or "::" in where:
+        raise InputError(
+            f"{where}: nothing can be written there as to a store: give a folder, s3://BUCKET/FOLDER, or another URL of "
+            "fsspec"
+        )
     if ":" in rest.partition("/")[0].rpartition("@")[0]:
         raise InputError(
             f"{protocol}://…: a password in the URL of a store would be written to config.yaml: give credentials by "
@@ -81,6 +91,8 @@ def place(where: str | Place) -> Place:
         raise InputError(
             f'{where}: no protocol "{protocol}" is known: give a folder, s3://BUCKET/FOLDER, or another URL of fsspec'
         ) from error
+    except Exception as error:  # each file system has its own, and some ask a server at once
+        raise StoreError(f"{where} {_refusal(error)}") from error
     return found
 
 
