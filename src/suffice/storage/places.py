@@ -70,8 +70,8 @@ def place(where: str | Place) -> Place:
         return Path(rest)
     if protocol in READ_ONLY or "::" in where:
         raise InputError(
-            f"{where}: nothing can be written there as to a store: give a folder, s3://BUCKET/FOLDER, or another URL of "
-            "fsspec"
+            f"{where}: nothing can be written there as to a store: give a folder, s3://BUCKET/FOLDER, or another of "
+            "fsspec's URLs"
         )
     if ":" in rest.partition("/")[0].rpartition("@")[0]:
         raise InputError(
