@@ -131,7 +131,7 @@ def main() -> None:
             "same_results": True,
             "driver_seconds_of_a_task": dispatch,
             "bytes_of_a_task_to_a_worker": there,
-            "bytes_of_a_task_back": len(pickle.dumps([])),
+            "bytes_of_a_task_back": len(pickle.dumps(_call(1, nothing, 0))),
         },
     )
 

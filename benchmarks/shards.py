@@ -22,10 +22,14 @@ import numpy as np
 from environment import save
 
 from suffice.engine import Workers
+from suffice.engine.processes import Ended
 from suffice.storage import RowShards
 
 PROBES = 9
 """Columns of a ledger: the centre and eight probes."""
+
+ENDED = Ended("machine:1", 1.0, [])
+"""What a worker tells of a task."""
 
 
 class Immediate(Executor):
@@ -39,12 +43,12 @@ class Immediate(Executor):
         future: Future[Any] = Future()
         self._held.append(future)
         if len(self._held) >= self._workers:
-            self._held.popleft().set_result([])
+            self._held.popleft().set_result(ENDED)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         while self._held:
-            self._held.popleft().set_result([])
+            self._held.popleft().set_result(ENDED)
 
 
 class Draining(Immediate):

@@ -3,6 +3,7 @@
 import importlib
 import io
 import json
+import shutil
 import time
 from datetime import datetime, timedelta
 
@@ -226,3 +227,19 @@ def test_a_damaged_order_of_samples_is_found(tmp_path):
     index.write_bytes(held)
     (found,) = status_of(tmp_path / "run", verify=True).damaged
     assert found.startswith(f"{index} is damaged")
+
+
+def test_what_a_finished_run_has_lost_is_said(finished):
+    picture, result = finished / "moments" / "epoch_0.npy", finished / "result.json"
+    result.rename(finished.parent / "elsewhere.json")
+    assert status_of(finished).damaged == [f"{result} is missing: the same command writes it again"]
+    (finished.parent / "elsewhere.json").rename(result)
+    count = len(list((finished / "moments").iterdir()))
+    picture.unlink()
+    expected = f"{finished / 'moments'}: 1 of {count} files are missing: the same command computes them again"
+    assert expected in status_of(finished).damaged
+    shutil.rmtree(finished / "moments")
+    expected = f"{finished / 'moments'}: {count} of {count} files are missing: the same command computes them again"
+    assert status_of(finished).damaged == [expected]
+    measure_hessian(SMALL, finished)
+    assert status_of(finished, verify=True).damaged == []

@@ -17,7 +17,7 @@ from suffice.errors import InputError, InputWarning
 from suffice.results import RESULT, Result, result_as_json
 from suffice.runs.log import LOG, OLDER, keep_log
 from suffice.runs.replacement import complete, finish, folder_to_write
-from suffice.runs.state import STATE, track
+from suffice.runs.state import STATE, keep_count, track
 from suffice.software import DECIDING, deciding, versions
 from suffice.storage import MANIFEST, Place, atomic_write, differences, locked, place
 
@@ -121,6 +121,7 @@ def open_folder(
         with track(path), keep_log(path):
             _write(path / CONFIGURATION, config, contents, stored)
             yield Opened(path, resumed, identity, stored)
+            keep_count(path, stored)
         if overwrite:
             complete(folder, CONTENTS)
 

@@ -12,9 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from suffice.errors import InputError, reason
-from suffice.storage import atomic_write
+from suffice.storage import Place, atomic_write, count_files
 
 STATE = ".suffice-state.json"
+
+OF_OTHERS = frozenset({"figures", "methods"})
+"""Folders that are checked in another way: parts of the report, and runs in this one."""
 
 
 class State(TypedDict, total=False):
@@ -27,6 +30,7 @@ class State(TypedDict, total=False):
     host: str
     why: str
     planned: dict[str, int]
+    files: dict[str, int]
 
 
 _STATE = TypeAdapter(State)
@@ -69,6 +73,17 @@ def plan(folder: Path, pieces: Mapping[str, int]) -> None:
         pieces: by the name of their folder.
     """
     _write(folder, read_state(folder) | {"planned": dict(pieces)})
+
+
+def keep_count(folder: Path, stored: Place) -> None:
+    """Adds how many files a run has stored, so that it is noticed when some are gone.
+
+    Args:
+        folder: of the run.
+        stored: where its arrays and pieces are.
+    """
+    found = {name: count for name, count in count_files(stored).items() if name not in OF_OTHERS}
+    _write(folder, read_state(folder) | {"files": found})
 
 
 def read_state(folder: Path) -> State:

@@ -20,6 +20,7 @@ from suffice.storage import (
     METADATA,
     Place,
     RowShards,
+    count_files,
     exists,
     faults_of_files,
     faults_of_piece,
@@ -102,6 +103,8 @@ def status_of(folder: Path, verify: bool = False) -> RunStatus:
         owner = owner_of(stored)  # the run may have gone on elsewhere
     parts, damaged = _parts(stored, state.get("planned", {}), verify)
     how, why = _state(state, owner)
+    if how == "finished":
+        damaged += _gone(folder, stored, state)
     return RunStatus(
         folder=str(folder),
         state=how,
@@ -183,6 +186,16 @@ def _damaged_files(folder: Path, stored: Place, verify: bool) -> Iterator[str]:
     if verify:
         for fault in faults_of_files(folder):
             yield f"{fault}: suffice report {shlex.quote(str(folder))} writes the report again"
+
+
+def _gone(folder: Path, stored: Place, state: State) -> Iterator[str]:
+    """What a finished run had and has no more."""
+    if not (folder / RESULT).exists():
+        yield f"{folder / RESULT} is missing: the same command writes it again"
+    now = count_files(stored)
+    for name, count in state.get("files", {}).items():
+        if (gone := count - now.get(name, 0)) > 0:
+            yield f"{stored / name}: {gone} of {count} files are missing: the same command computes them again"
 
 
 def _parts(stored: Place, planned: dict[str, int], verify: bool) -> tuple[list[Part], list[str]]:

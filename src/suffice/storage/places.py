@@ -1,6 +1,8 @@
 """Where things are kept: a local folder, or a place in an object store that a URL names."""
 
+import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -65,6 +67,8 @@ def place(where: str | Place) -> Place:
         return where
     protocol, is_url, rest = where.partition("://")
     if not is_url:
+        if slip := re.match(r"([a-z][a-z0-9]+):/*(?=\w)", where):
+            raise InputError(f"{where}: write the URL of a store as {slip[1]}://{where[slip.end() :]}")
         return Path(where)
     if protocol in ("file", "local"):
         return Path(rest)
@@ -153,6 +157,33 @@ def files_within(folder: Place, name: str) -> list[Place]:
             return []
     inner = [str(path)[len(folder.path.rstrip("/")) + 1 :] for path in listed]
     return [folder / path for path in sorted(inner) if path.rpartition("/")[2] == name]
+
+
+def count_files(place: Place) -> dict[str, int]:
+    """How many files the folders in a place hold, at any depth; hidden ones do not count, nor files beside folders.
+
+    Raises:
+        StoreError: the store does not list them.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "ledger").mkdir()
+        >>> _ = (folder / "ledger" / "index.npy").write_bytes(b"")
+        >>> count_files(folder)
+        {'ledger': 1}
+    """
+    if isinstance(place, Path):
+        paths = [path.relative_to(place).as_posix() for path in place.glob("*/**/*") if path.is_file()]
+    else:
+        with _answers(place):
+            try:
+                found = place.fs.find(place.path)
+            except FileNotFoundError:
+                return {}
+        paths = [str(path)[len(place.path.rstrip("/")) + 1 :] for path in found]
+    parts = [path.split("/") for path in paths]
+    return dict(Counter(path[0] for path in parts if len(path) > 1 and not any(part.startswith(".") for part in path)))
 
 
 def create(file: UPath, held: bytes) -> None:
