@@ -176,7 +176,13 @@ def other_part(problem):
     return Hessian, {"part": "outer"}
 
 
+def other_forward(problem):
+    problem.model[2] = nn.ReLU()
+    return Hessian, {}
+
+
 DIFFERENCES = {
+    other_forward: "rank 1 has other losses of the same samples than rank 0",
     other_weights: "rank 1 has other weights than rank 0",
     other_frozen_weights: "rank 1 has other weights than rank 0",
     other_samples: "rank 1 has other samples than rank 0",

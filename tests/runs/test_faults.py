@@ -57,7 +57,7 @@ def test_a_disk_without_room_is_said_before_the_work(tmp_path, monkeypatch, kind
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 1000, 1000))
     with pytest.raises(
-        InputError, match=r"not enough disk: .* needs about .* GB more, and 0\.0 GB are free: free"
+        InputError, match=r"not enough disk: .* needs about \d+ MB more, and 0 MB are free: free"
     ) as told:
         RUNS[kind](tmp_path / "run")
     assert "another disk with --out or --store" in str(told.value)

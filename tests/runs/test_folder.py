@@ -10,6 +10,7 @@ from suffice.digest import digest
 from suffice.errors import InputWarning
 from suffice.runs.folder import open_folder
 from suffice.runs.replacement import REPLACEMENT
+from suffice.runs.status import status_of
 from suffice.software import versions
 
 ASKED = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 300, "radius": 0.1}
@@ -108,7 +109,9 @@ def test_a_replacement_that_was_killed_while_it_took_its_place_is_finished(tmp_p
         patch.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             replace()
+    assert (status_of(tmp_path).state, status_of(tmp_path).why[:18]) == ("killed", "--overwrite ended ")
     assert opened(tmp_path, ASKED | {"samples": 9}) is True
+    assert status_of(tmp_path).state != "killed"
     assert [(tmp_path / name).read_text() for name in ("result.json", "report.md")] == ["new", "new"]
     assert not (tmp_path / "cells.csv").exists()
 

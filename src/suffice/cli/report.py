@@ -37,7 +37,11 @@ def report(
     from suffice.cli.answer import print_page, publish, say_where
     from suffice.report import write_comparison
     from suffice.results import read_result
+    from suffice.runs.replacement import is_half_in_place
 
+    for run in runs:
+        if is_half_in_place(run):
+            raise InputError(f"{run} holds parts of two runs: repeat the command with --overwrite, which finishes it")
     if len(runs) == 1:
         publish(read_result(runs[0]), runs[0], terminal)
         return

@@ -16,6 +16,10 @@ _SAMPLES: weakref.WeakKeyDictionary[Problem, str] = weakref.WeakKeyDictionary()
 """Hashes of the samples of problems, which are read for them once."""
 
 
+FIRST = 4
+"""Samples whose losses are compared."""
+
+
 def agreed(
     ranks: Ranks | None,
     problem: Problem,
@@ -71,12 +75,15 @@ def _same(problem: Problem, positions: Int64[np.ndarray, " chosen"], settings: M
     """Hashes of the weights and the samples, and what else decides the bits."""
     if problem not in _SAMPLES:
         _SAMPLES[problem] = digest_of_samples(problem.dataset)
+    with problem.measuring(), torch.no_grad():
+        first = problem.losses(problem.batch(positions[:FIRST]))
     weights = dict(problem.model.named_parameters()) | dict(problem.model.named_buffers())
     return {
         "weights": digest(weights),
         "moving parameters": digest(list(problem.moving)),
         "samples": digest(_SAMPLES[problem], problem.index, positions),
         "loss": digest(problem.loss) if callable(problem.loss) else problem.loss,
+        "losses of the same samples": digest(first),  # tells apart what forward and loss compute
         **{what: str(value) for what, value in settings.items()},
         "device": problem.device.type,
         "number of threads": str(torch.get_num_threads()),

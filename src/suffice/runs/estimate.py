@@ -58,7 +58,7 @@ def check_room(folder: Place, stored: float) -> None:
         >>> check_room(Path("runs/study"), 1e18)
         Traceback (most recent call last):
         ...
-        suffice.errors.InputError: not enough disk: ... needs about 1,000,000,000.0 GB more, and ... GB are free: ...
+        suffice.errors.InputError: not enough disk: ... needs about 1,000,000,000,020 MB more, and ... MB are free: ...
     """
     if not isinstance(folder, Path):
         return
@@ -68,6 +68,6 @@ def check_room(folder: Place, stored: float) -> None:
     free = shutil.disk_usage(place).free
     if needed > free:
         raise InputError(
-            f"not enough disk: {folder} needs about {needed / 1e9:,.1f} GB more, and {free / 1e9:,.1f} GB are free: "
+            f"not enough disk: {folder} needs about {needed / 1e6:,.0f} MB more, and {free / 1e6:,.0f} MB are free: "
             "free some space, or give another disk with --out or --store"
         )

@@ -67,6 +67,11 @@ def finish(out: Path, contents: Sequence[str]) -> None:
     shutil.rmtree(built)
 
 
+def is_half_in_place(out: Path) -> bool:
+    """Whether a replacement was interrupted while it took its place, so that a folder holds parts of two runs."""
+    return (out / REPLACEMENT / COMPLETE).exists()
+
+
 def remove(path: Path) -> None:
     """A file, or a folder with all that is in it, if it is there."""
     if path.is_dir() and not path.is_symlink():

@@ -14,7 +14,7 @@ from suffice.results import RESULT, read_result
 from suffice.results.value import Value
 from suffice.runs.folder import CONFIGURATION, METHODS, read_configuration_of
 from suffice.runs.log import ENDS, read_log
-from suffice.runs.replacement import REPLACEMENT
+from suffice.runs.replacement import REPLACEMENT, is_half_in_place
 from suffice.runs.state import State, read_state
 from suffice.storage import (
     METADATA,
@@ -103,6 +103,8 @@ def status_of(folder: Path, verify: bool = False) -> RunStatus:
         owner = owner_of(stored)  # the run may have gone on elsewhere
     parts, damaged = _parts(stored, state.get("planned", {}), verify)
     how, why = _state(state, owner)
+    if how != "running" and is_half_in_place(folder):
+        how, why = "killed", "--overwrite ended while the new run took its place; the same command finishes it"
     if how == "finished":
         damaged += _gone(folder, stored, state)
     return RunStatus(
