@@ -141,12 +141,13 @@ def test_a_reader_who_has_left_changes_no_exit_status(scores, tmp_path):
         assert said.splitlines()[-1].startswith("suffice: --fail-if")
 
 
-def test_a_request_to_terminate_ends_a_run_as_ctrl_c_does(tmp_path):
+@pytest.mark.parametrize("request_to_end", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.deep)])
+def test_a_request_to_terminate_ends_a_run_as_ctrl_c_does(tmp_path, request_to_end):
     running = process("demo", "--out", tmp_path / "run")
     while not (tmp_path / "run" / "fine_tuning.pt").exists():
         assert running.poll() is None
         time.sleep(0.01)
-    running.send_signal(signal.SIGTERM)
+    running.send_signal(request_to_end)
     _, said = running.communicate()
     assert running.returncode == 130
     assert said.splitlines()[-1] == "suffice: stopped; finished work is kept, and the same command resumes the run"

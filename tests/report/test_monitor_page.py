@@ -119,7 +119,8 @@ def test_the_figure_has_looks_and_the_forecast_from_the_last_one_on():
     assert list(measured.x) == [100, 200, 300, 400]
     assert measured.low[0] == pytest.approx(60)
     assert ahead.x[0] == 400
-    assert [(mark.axis, mark.value) for mark in monitor_figure(result()).marks] == [("x", 400), ("x", 500)]
+    marks = monitor_figure(result()).marks
+    assert [(mark.axis, mark.value, mark.label) for mark in marks] == [("x", 400, "400 now, next 500")]
     alone = monitor_figure(result(drawn=None, known=False))
     assert len(alone.curves) == 1
     assert alone.curves[0].low is None

@@ -72,17 +72,25 @@ def app() -> None:
     sys.exit(status)
 
 
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that end a run; Windows has one of them."""
+
+
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """A request to terminate, as schedulers send it, ends a run as Ctrl-C does."""
+    """A request to terminate, as schedulers send it, and a closed terminal end a run as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {one: signal.getsignal(one) for one in ENDING}
+    for one, handler in before.items():
+        if handler != signal.SIG_IGN:  # as nohup has it
+            signal.signal(one, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextlib.contextmanager

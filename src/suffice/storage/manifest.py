@@ -50,10 +50,12 @@ def faults_of_files(folder: Path) -> list[str]:
     found = []
     for name, expected in hashes.items():
         try:
-            if digest((folder / name).read_bytes()) != expected:
+            if not (folder / name).is_file():
+                found.append(f"{folder / name} is missing")
+            elif folder.resolve() not in (folder / name).resolve().parents:
+                found.append(f"{file} lists {name!r}, which is not in the folder")
+            elif digest((folder / name).read_bytes()) != expected:
                 found.append(f"{folder / name} is damaged, or was edited (its checksum does not match)")
-        except FileNotFoundError:
-            found.append(f"{folder / name} is missing")
         except OSError as error:
             found.append(f"{folder / name} cannot be read ({error.strerror})")
     return found

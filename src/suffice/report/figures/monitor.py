@@ -5,6 +5,9 @@ from suffice.report.figures.curve.axis import sizes_on_axis
 from suffice.report.figures.figure import BLACK, BLUE, GREY, ORANGE, Curve, Figure, Mark
 from suffice.results import MonitorResult
 
+CLOSE = 1.4
+"""Sizes within this factor are drawn close to each other."""
+
 
 def monitor_figure(result: MonitorResult) -> Figure:
     """The score against the labels: looks with their intervals, and the curve from the last one on."""
@@ -33,9 +36,12 @@ def monitor_figure(result: MonitorResult) -> Figure:
         after = [result.drawn.sizes[index] for index in ahead]
         curves.append(Curve(f"forecast, {result.confidence:.0%} band", after, mean, BLUE, "solid", low, high))
         end = after[-1]
-    marks = [Mark("x", now, f"{now:,} now", GREY)]
     total = now + result.decision.labels
-    if result.decision.action == "label" and total <= end:
+    is_next = result.decision.action == "label" and total <= end
+    # marks that are close to each other have one label, which says both
+    is_close = is_next and total < CLOSE * now
+    marks = [Mark("x", now, f"{now:,} now, next {total:,}" if is_close else f"{now:,} now", GREY)]
+    if is_next and not is_close:
         marks.append(Mark("x", total, f"next: {total:,}", ORANGE))
     if result.target is not None:
         target = target_in_words(result.metric, result.target)
