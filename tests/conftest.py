@@ -258,7 +258,7 @@ def shared() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def language_desk(tmp_path_factory):
-    """A folder with a small random language model and 460 sums for it."""
+    """A folder with a small random language model and 460 different sums for it."""
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
 
     from suffice.models.source import locate  # noqa: PLC0415
@@ -270,7 +270,7 @@ def language_desk(tmp_path_factory):
                     max_position_embeddings=64, bos_token_id=0, eos_token_id=0, pad_token_id=1)
     ).save_pretrained(folder / "model")  # fmt: skip
     AutoTokenizer.from_pretrained(locate("builtin:tiny-lm")).save_pretrained(folder / "model")
-    draw = np.random.default_rng(0)
-    rows = [{"prompt": f"{a} + {b}?", "completion": str(a + b)} for a, b in draw.integers(2, 99, (460, 2)).tolist()]
+    pairs = [divmod(number, 97) for number in np.random.default_rng(0).permutation(97 * 97)[:460].tolist()]
+    rows = [{"prompt": f"{a + 2} + {b + 2}?", "completion": str(a + b + 4)} for a, b in pairs]
     (folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder

@@ -46,6 +46,17 @@ def test_columns_by_name(tmp_path):
     assert load_completions(source, Columns(text="ask"))[0] == "B"
 
 
+ANSWER = {"role": "assistant", "content": "B"}
+
+
+def test_the_text_of_a_message_may_come_in_parts(tmp_path):
+    parts = [{"type": "text", "text": "A "}, {"type": "text", "text": "or B?"}]
+    rows = {"messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": [parts[0]]}]}
+    (tmp_path / "parts.jsonl").write_text(json.dumps(rows))
+    found = load_completions(str(tmp_path / "parts.jsonl"))
+    assert [message["content"] for message in found[0]] == ["A or B?", "A "]
+
+
 def test_messages(tmp_path):
     says = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]
     Dataset.from_list([{"messages": says, "text": "not this"}]).save_to_disk(tmp_path / "set")
@@ -77,6 +88,11 @@ def test_some_rows_keep_their_lines(tmp_path):
          r"line 1: the prompt ends with its completion, as in 2 more samples: give the prompt and the completion ap"),
         ([{"prompt": "What is 2 + 3?", "completion": "What is 2 + 3? 5"}], Columns(),
          r"line 1: the completion begins with its prompt: give"),
+        (
+            [{"messages": [{"role": "user", "content": [{"type": "image", "url": "a.png"}]}, ANSWER]}],
+            Columns(),
+            r"line 1: the content of a message is .*image.*; it is a text, or a list of",
+        ),
         ([{"messages": []}], Columns(), r"line 1: messages are a list of objects"),
         ([{"messages": [{"role": "user", "content": "A"}]}], Columns(), r'line 1: no message has the role "assistant"'),
         ([{"messages": [{"role": "assistant", "content": ""}]}], Columns(), r"a message of the assistant is empty"),

@@ -146,6 +146,8 @@ def test_another_target_needs_no_training_and_another_rate_is_refused(language_d
     dear = forecast_language(asked(language_desk, cost_per_sample=10.0), out)[1].answer
     assert (dear.criterion, dear.status) == ("cost_per_sample", "reached")
     assert costly.size > dear.size
+    with pytest.raises(InputError, match=r"sizes = 3: the run tells of \d+ samples and more"):
+        forecast_language(asked(language_desk, sizes="3,900"), out)
     with pytest.raises(InputError, match=r"holds a run with other settings \(learning_rate"):
         forecast_language(asked(language_desk, learning_rate=1e-3), out)
 
@@ -178,7 +180,8 @@ def test_copies_are_not_trained_on_and_tested_on(language_desk, tmp_path):
     held = [found.held.dataset._texts[row] for row in range(len(found.held))]
     assert len(held) == 30
     assert not own & set(held)
-    assert any("copies of those to test on: they are not trained on" in note for note in found.notes)
+    assert len(own) == len(found.problem) == SAMPLES - 30
+    assert f"{SAMPLES} of {2 * SAMPLES} samples are copies of others: sizes count different ones." in found.notes
     write(tmp_path / "test.jsonl", rows[:10] + [{"prompt": f"{n} + 0?", "completion": str(n)} for n in range(40)])
     found = prepare(asked(language_desk, test=str(tmp_path / "test.jsonl")))
     assert len(found.held) == 40
@@ -190,9 +193,9 @@ def test_copies_are_not_trained_on_and_tested_on(language_desk, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"train_batch_size": 8}, r"410 samples in batches of 8 are 52 updates, .*: take --train-batch-size 4$"),
+        ({"train_batch_size": 8}, r"414 samples in batches of 8 are 52 updates, .*: take --train-batch-size 4$"),
         ({"samples": 60}, r"60 updates|60 samples in batches of 4 are 15 updates, .*: give at least 100 samples"),
-        ({"samples": 450}, r"samples = 450: .*sums.jsonl has 410 to train on"),
+        ({"samples": 450}, r"samples = 450: .*sums.jsonl has 414 to train on"),
         ({"held_out": 0.01}, "5 samples to test on, and at least 20 are needed: .* a larger --held-out"),
         ({"method": "head"}, r"--method head: a language model takes last_layers\(n\), lora\(r\) or full"),
         ({"target_loss": 1.0, "cost_per_sample": 1e-6}, "--target-loss and --cost-per-sample: give one of them"),
@@ -201,6 +204,7 @@ def test_copies_are_not_trained_on_and_tested_on(language_desk, tmp_path):
         ({"prompt_column": "task", "completion_column": "completion"}, "task.*there are.*prompt.*completion"),
         ({"messages_column": "prompt"}, 'line 1: messages are a list of objects with "role" and "content"'),
         ({"eos": "<nothing>"}, "the tokenizer has no token '<nothing>': give one of its tokens with --eos"),
+        ({"max_length": 10**6}, r"max_length = 1000000: the model takes \d+ tokens at most; give no more"),
         ({"max_length": 4}, r"nothing of the answer is left within 4 tokens, as in .* give a larger --max-length"),
         ({"learning_rate": 1e30}, r"update \d+: the loss of .*, line \d+ is not finite: take a smaller --lear"),
     ],
@@ -224,7 +228,7 @@ def test_a_pretrained_model_without_finite_losses_names_the_sample(language_desk
 def test_texts_that_are_cut_are_counted(language_desk):
     notes = prepare(asked(language_desk, max_length=10)).notes
     assert any(
-        re.match(r"\d+ of 410 samples are longer than 10 tokens: cut there; \d+ lose a part", note) for note in notes
+        re.match(r"\d+ of 414 samples are longer than 10 tokens: cut there; \d+ lose a part", note) for note in notes
     )
 
 
@@ -271,7 +275,7 @@ def test_the_command_answers_and_judges(language_desk, tmp_path, capsys):
     command("forecast", model, sums, *flags, "--out", str(out), "--dry-run")
     said = capsys.readouterr().out
     assert re.search(
-        r"^410 samples to train on, with [\d.]+ tokens in an answer, and 46 to test on\.$", said, re.MULTILINE
+        r"^414 samples to train on, with [\d.]+ tokens in an answer, and 46 to test on\.$", said, re.MULTILINE
     )
     assert re.search(
         r"^About \d+ s: the pretrained model's losses \d+ s, training \d+ s, the hold-out", said, re.MULTILINE

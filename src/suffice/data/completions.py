@@ -15,7 +15,7 @@ from suffice.data.images import shown
 from suffice.data.questions import QUESTIONS, questions
 from suffice.data.tables import Table, open_table
 from suffice.digest import digest
-from suffice.errors import InputError
+from suffice.errors import InputError, shortened
 
 Message: TypeAlias = Mapping[str, str]
 """With "role" and "content"."""
@@ -254,13 +254,29 @@ def _conversation(where: str, value: Any) -> list[dict[str, str]]:
         isinstance(message, Mapping) and {"role", "content"} <= set(message) for message in value
     ):
         raise InputError(f'{where}: messages are a list of objects with "role" and "content"')
-    messages = [{"role": str(message["role"]), "content": str(message["content"] or "")} for message in value]
+    messages = [{"role": str(message["role"]), "content": _content(where, message["content"])} for message in value]
     answers = [message["content"] for message in messages if message["role"] == "assistant"]
     if not answers:
         raise InputError(f'{where}: no message has the role "assistant", so there is nothing to learn')
     if not all(answer.strip() for answer in answers):
         raise InputError(f"{where}: a message of the assistant is empty; fill it in or remove it")
     return messages
+
+
+def _content(where: str, content: Any) -> str:
+    """The text of a message, which may come in parts."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    is_list = isinstance(content, Sequence) and len(content) > 0
+    if not is_list or not all(
+        isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+        for part in content
+    ):
+        raise InputError(
+            f"{where}: the content of a message is {shortened(repr(content), 60)}; it is a text, or a list of "
+            '{"type": "text", "text": …}'
+        )
+    return "".join(part["text"] for part in content)
 
 
 def _checked(texts: Texts) -> Texts:

@@ -2,11 +2,13 @@
 
 import math
 import time
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
 from suffice.data.completions import Texts, load_completions
 from suffice.engine import choose_device
@@ -143,37 +145,42 @@ def _check(config: LanguageForecastConfig) -> None:
 
 def _parts(config: LanguageForecastConfig, texts: Texts, test: Texts | None) -> tuple[Texts, Texts, list[str]]:
     """The samples to train on, those to test on, and what there is to say of copies."""
-    draw, names = np.random.default_rng([config.seed, 2]), texts.contents()
-    notes = []
-    order = draw.permutation(len(texts))
+    draw, names, notes = np.random.default_rng([config.seed, 2]), texts.contents(), []
+    order = _first_of_each(draw.permutation(len(texts)), names)
+    if len(order) < len(texts):
+        notes.append(
+            f"{len(texts) - len(order):,} of {len(texts):,} samples are copies of others: sizes count different ones."
+        )
     if test is None:
-        wanted = min(round(config.held_out * len(texts)), config.test_samples)
-        chosen = {names[row] for row in order[:wanted]}
-        held = [int(row) for row in order[:wanted]]
-        rest = [int(row) for row in order[wanted:] if names[row] not in chosen]
-        copies = len(texts) - wanted - len(rest)
-        if copies:
-            notes.append(f"{copies:,} samples are copies of those to test on: they are not trained on.")
-        unseen = texts
+        wanted = min(round(config.held_out * len(order)), config.test_samples)
+        held, rest, unseen = order[:wanted], order[wanted:], texts
     else:
-        known, held = set(names), [int(row) for row in draw.permutation(len(test))]
-        rest, there = [int(row) for row in order], test.contents()
-        apart = [row for row in held if there[row] not in known]
-        if len(apart) < len(held):
+        known, there, rest, unseen = set(names), test.contents(), order, test
+        apart = [row for row in _first_of_each(draw.permutation(len(test)), there) if there[row] not in known]
+        if len(apart) < len(test):
             notes.append(
-                f"{len(held) - len(apart):,} of {len(held):,} samples of {config.test} are in {config.data} too: they "
-                "are not tested on."
+                f"{len(test) - len(apart):,} of {len(test):,} samples of {config.test} are in {config.data} too, or "
+                "copies of others: they are not tested on."
             )
-        held, unseen = apart[: config.test_samples], test
+        held = apart[: config.test_samples]
     if len(held) < FEWEST_HELD_OUT:
         more = "a larger --held-out" if test is None else "other ones"
+        found = f" ({notes[-1].rstrip('.')})" if notes else ""
         raise InputError(
-            f"{len(held)} samples to test on, and at least {FEWEST_HELD_OUT} are needed: give more samples, {more}, or "
-            "unseen data with --test"
+            f"{len(held)} samples to test on{found}, and at least {FEWEST_HELD_OUT} are needed: give more samples, "
+            f"{more}, or unseen data with --test"
         )
     if config.samples is not None and config.samples > len(rest):
         raise InputError(f"samples = {config.samples}: {config.data} has {len(rest):,} to train on")
     return texts.subset(sorted(rest[: config.samples])), unseen.subset(sorted(held)), notes
+
+
+def _first_of_each(rows: Int64[np.ndarray, " rows"], names: Sequence[Hashable]) -> list[int]:
+    """The rows without those that repeat an earlier one."""
+    first: dict[Hashable, int] = {}
+    for row in rows:
+        first.setdefault(names[row], int(row))
+    return list(first.values())
 
 
 def _check_steps(samples: int, config: LanguageForecastConfig) -> None:

@@ -61,17 +61,25 @@ def result_of(
         config: sizes, target, cost and so on.
         notes: on the inputs.
         trained: what was trained, in words; None of a run that was made elsewhere.
+
+    Raises:
+        InputError: a size below those that the run tells of.
     """
     k0, curve = found.samples, found.curve
     target = config.target if isinstance(config, CurveConfig) else config.target_loss
     cost = None if isinstance(config, CurveConfig) else config.cost_per_sample
     sizes = sorted({k0, *([k0 * times for times in AHEAD] if config.sizes is None else config.sizes)})
+    smallest = max(1, round(float(found.sizes.min())))
+    if sizes[0] < smallest:
+        raise InputError(
+            f"sizes = {sizes[0]:,}: the run tells of {smallest:,} samples and more, before which the format of the "
+            "answers was learnt; give larger ones"
+        )
     answer = None
     if target is not None:
         answer = curve.sufficient_size(target, config.assurance, config.of)
     elif cost is not None:
         answer = curve.worth(cost, config.assurance)
-    smallest = max(1, round(float(found.sizes.min())))
     return CurveResult(
         sources=sources,
         metric="loss",

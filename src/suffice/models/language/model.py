@@ -131,7 +131,9 @@ def load_language_model(
     if max_length is not None:
         if max_length < 2:
             raise InputError(f"max_length = {max_length}: must be at least 2")
-        longest = min(max_length, longest or max_length)
+        if longest is not None and max_length > longest:
+            raise InputError(f"max_length = {max_length}: the model takes {longest:,} tokens at most; give no more")
+        longest = max_length
     return LanguageModel(wrapped.eval(), Encoding(tokenizer, ending, longest, whole), writer, vocabulary, notes)
 
 
