@@ -107,7 +107,7 @@ def _of_scores(config: MonitorConfig) -> _Given:
         target=config.target,
         metric=config.metric,
         errors=errors,
-        holdout=config.holdout,
+        holdout=config.holdout if values.ndim == 1 else None,
         batch=config.batch,
         pool=config.pool,
         assurance=config.assurance,
@@ -148,7 +148,7 @@ def _of_recording(config: MonitorConfig) -> _Given:
     sizes = np.array([float(look.seen) for look in at])
     looks = measured(sizes, samples.mean(1), "loss", samples=samples)
     batch = config.batch or looks[-1].size
-    wanted = Wanted(config.gain, config.target, batch, config.pool, config.assurance)
+    wanted = Wanted(config.gain, config.target, batch, config.pool, config.assurance, "loss")
     curve: Curve | None = None
     why, notes = "", ["the scores are losses of the hold-out of one run, by the samples seen in its first epoch"]
     try:
