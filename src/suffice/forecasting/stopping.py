@@ -384,7 +384,9 @@ def _checked(sizes: Any, scores: Any, metric: Metric, errors: Any, holdout: int 
             raise InputError(f"errors of shape {known.shape}: give a standard error, above 0, for each score")
         if not known.all():
             instead = "give its size instead (holdout)" if metric in ("accuracy", "error") else "leave the errors out"
-            raise InputError(f"errors[{int(known.argmin())}] is 0, and no hold-out measures without an error: {instead}")
+            raise InputError(
+                f"errors[{int(known.argmin())}] is 0, and no hold-out measures without an error: {instead}"
+            )
     elif holdout is not None:
         if metric not in ("accuracy", "error"):
             raise InputError(f"holdout: tells the errors of accuracies and errors only; give those of a {metric}")
