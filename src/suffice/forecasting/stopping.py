@@ -26,7 +26,6 @@ from suffice.forecasting.labelling import gains_ahead, labelling_curve, share_er
 from suffice.forecasting.looks import Measured, measured
 from suffice.forecasting.scores import FAMILY, refuse_out_of_range
 from suffice.forecasting.shapes import shape_prior
-from suffice.results import CONFIDENCE as OF_FORECAST
 from suffice.results import (
     BOUNDS,
     HORIZON,
@@ -40,6 +39,7 @@ from suffice.results import (
     refuse_target,
     sample_counts,
 )
+from suffice.results import CONFIDENCE as OF_FORECAST
 
 ASSURANCE = 0.95
 """Probability that is enough to stop, by default; chosen on the development tasks of ``benchmarks/stopping.py``."""

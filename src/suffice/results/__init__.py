@@ -156,7 +156,7 @@ __all__ = [
     "is_recording",
     "read_recording",
     "read_result",
-    "result_as_json",
     "refuse_target",
+    "result_as_json",
     "sample_counts",
 ]

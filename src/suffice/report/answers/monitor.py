@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from suffice.report.answers.answer import MOST_STEPS, Answer
-from suffice.report.answers.words import goal_in_words, in_words, rounded, share_in_words, target_in_words
+from suffice.report.answers.words import ended, goal_in_words, in_words, rounded, share_in_words, target_in_words
 from suffice.results import RISES, Decision, Estimate, Look, Metric, MonitorResult, Word
 
 WORDS: tuple[Word, ...] = ("high", "medium", "low")
@@ -57,9 +57,8 @@ def _sentence(result: MonitorResult) -> str:  # noqa: PLR0911 - one for each rea
             total, chance = now + decision.labels, share_in_words(decision.probability or 0.0)
             whole = ", the rest of the pool" if result.pool == total else ""
             if (decision.probability or 0.0) < result.assurance:
-                return (
-                    f"{more}{whole}: with {total:,} labels {_goal(result)} is reached with probability {chance} only."
-                )
+                chance += "" if chance.startswith("below") else " only"
+                return f"{more}{whole}: with {total:,} labels {_goal(result)} is reached with probability {chance}."
             return f"{more}{whole}: {_goal(result)} should be reached with {total:,} labels, with probability {chance}."
         case "out of reach":
             whole = f"all {result.pool:,} samples of the pool reach" if result.pool else "any number of labels reaches"
@@ -67,10 +66,8 @@ def _sentence(result: MonitorResult) -> str:  # noqa: PLR0911 - one for each rea
         case "pool":
             return f"Stop: all {result.pool:,} samples of the pool are labelled."
         case "few looks" | "no curve":
-            why = decision.explanation.rstrip(".")
-            end = "" if why.endswith("?") else "."
             # a score that is measured to fall is no reason to label more
-            return f"Cannot tell yet: {why}{end}" + ("" if _gets_worse(result) else f" {more}.")
+            return f"Cannot tell yet: {ended(decision.explanation)}" + ("" if _gets_worse(result) else f" {more}.")
 
 
 def _goal(result: MonitorResult) -> str:
