@@ -53,7 +53,7 @@ TARGET = {"gain": None, "target": 0.9}
         (
             decision("target ahead", labels=100, probability=0.001),
             TARGET | {"pool": None},
-            "Label 100 more: with 500 labels 90% accuracy is reached with probability below 1% only.",
+            "Label 100 more: with 500 labels 90% accuracy is reached with probability below 1%.",
             "low",
         ),
         (
@@ -149,6 +149,7 @@ def test_a_score_that_falls_is_said_to_and_no_more_labels_are_asked_for():
     falls = decision("no curve", **UNTOLD, explanation='is it rather the metric "error"?')
     answer = monitor_answer(result(falls, looks=with_gain(-0.2, -0.05)))
     assert answer.sentence == 'Cannot tell yet: is it rather the metric "error"?'
+    assert answer.trust.endswith('"error"?')
     assert answer.more[1] == "Measured: the score with 400 labels is worse than with 200, beyond its error."
     assert answer.next_steps[0].startswith("Find out why more labels made the score worse")
     assert "Or stop here" not in " ".join(answer.next_steps)
