@@ -84,6 +84,19 @@ def test_without_a_curve_it_cannot_tell_but_what_was_measured_still_counts():
     assert reached.reason == "target measured"
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "error", "loss", "score"])
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_a_target_lies_in_the_direction_of_its_metric_with_a_curve_or_without_one(metric, count):
+    falling = 0.1 + 2 / np.sqrt(T[:count])
+    rises = metric in ("accuracy", "score")
+    scores = 1 - falling if rises else falling
+    last, better = scores[-1], 1 if rises else -1
+    for apart, reason in ((-0.05, "target measured"), (0.05, "few looks" if count < 4 else "target ahead")):
+        target = float(last + better * apart)
+        found = monitor_scores(T[:count], scores, target=target, metric=metric, errors=np.full(count, 0.004))
+        assert found.decision.reason == reason, (metric, apart)
+
+
 def test_few_looks_and_scores_without_a_curve_are_told():
     few = monitor_scores([100, 200], [0.7, 0.75], gain=0.01)
     assert (few.decision.reason, few.decision.labels, few.curve) == ("few looks", 200, None)
@@ -141,6 +154,19 @@ def test_scores_of_one_size_are_averaged_and_sizes_sorted():
         ({"scores": ["a"] * 10}, "must be numbers"),
         ({"scores": np.ones((10, 1))}, "one sample tells nothing"),
         ({"sizes": [0.5] * 10}, "number"),
+        ({"gain": 2}, "gain = 2: must be below 1 for metric accuracy; in percent. Then give 0.02"),
+        ({"gain": 2, "metric": "error"}, "Then give 0.02"),
+        ({"gain": 200}, "gain = 200: must be below 1 for metric accuracy$"),
+        ({"pool": 300}, "pool = 300: less than the 1,000 labels at hand"),
+        ({"kind": "foo"}, 'kind "foo": for this metric it must be one of any'),
+        ({"kind": "language model", "sizes": [100], "scores": [0.7]}, 'kind "language model"'),
+        ({"gain": None, "target": 90, "sizes": [100], "scores": [0.7]}, "is it 0.9, in percent"),
+        ({"errors": [0.01] * 10, "holdout": 100}, "errors and holdout: give one of them"),
+        ({"scores": np.ones((10, 4)), "holdout": 4}, "holdout and the score of each sample: give one of them"),
+        ({"errors": [0.01] * 9 + [0]}, r"errors\[9\] is 0, .*give its size instead"),
+        ({"errors": [0.0] * 10, "metric": "loss"}, r"errors\[0\] is 0, .*leave the errors out"),
+        ({"scores": [0.5] * 9 + [np.nan]}, r"scores\[9\] is nan, and has to be a finite number"),
+        ({"scores": [[0, 1]] * 9 + [[1, np.inf]]}, r"scores\[9, 1\] is inf"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(changes, said):

@@ -28,7 +28,7 @@ TARGET = {"gain": None, "target": 0.9}
         (
             decision("target measured", probability=None, **STOP),
             TARGET,
-            "Stop: 90% accuracy is measured with 400 labels.",
+            "Stop: an accuracy of at least 90% is reached with 400 labels, as measured.",
             "high",
         ),
         (
@@ -46,9 +46,21 @@ TARGET = {"gain": None, "target": 0.9}
         (
             decision("target ahead", labels=1600, probability=0.6),
             TARGET,
-            "Label 1,600 more, the rest of the pool: 90% accuracy should be reached with 2,000 labels, with "
-            "probability 60%.",
+            "Label 1,600 more, the rest of the pool: with 2,000 labels 90% accuracy is reached with probability 60% "
+            "only.",
             "low",
+        ),
+        (
+            decision("target ahead", labels=100, probability=0.001),
+            TARGET | {"pool": None},
+            "Label 100 more: with 500 labels 90% accuracy is reached with probability below 1%.",
+            "low",
+        ),
+        (
+            decision("target measured", probability=None, **STOP),
+            {"gain": None, "target": 5.0, "metric": "loss"},
+            "Stop: a loss of at most 5 is reached with 400 labels, as measured.",
+            "high",
         ),
         (
             decision("out of reach", probability=0.01, **STOP),
@@ -102,6 +114,60 @@ def test_without_the_error_of_the_hold_out_the_confidence_is_one_step_less():
     assert answer.confidence == "medium"
     assert answer.more[0].endswith("without the size of the hold-out there is no interval.")
     assert "--holdout" in answer.next_steps[1]
+
+
+@pytest.mark.parametrize("metric", ["loss", "score"])
+def test_of_a_loss_no_hold_out_is_asked_for_as_it_would_be_refused(metric):
+    answer = monitor_answer(result(known=False, metric=metric))
+    assert "--holdout" not in " ".join([*answer.next_steps, *answer.more])
+    assert "column `error`" in answer.next_steps[1]
+    assert answer.more[0].endswith("without standard errors there is no interval.")
+
+
+def with_gain(low, high):
+    """Looks of which the last has measured a gain."""
+    made = result()
+    gain = {"value": (low + high) / 2, "low": low, "high": high}
+    last = made.looks[-1].model_dump() | {"gain": gain}
+    return [*(look.model_dump() for look in made.looks[:-1]), last]
+
+
+UNTOLD = {"action": "cannot tell", "probability": None, "next": None, "doubling": None, "rest": None, "total": None}
+
+
+def test_a_gain_measured_below_the_one_asked_for_is_said_where_no_curve_tells():
+    flat = decision("no curve", **UNTOLD, explanation="all 6 scores are 1: they say nothing about more labels")
+    answer = monitor_answer(result(flat, looks=with_gain(-0.014, 0.014)))
+    assert answer.more[1] == "Measured: from 200 to 400 labels the gain was below the 2.0 points asked for."
+    assert answer.next_steps[1].startswith("Or stop here: the last doubling brought less than asked for.")
+    open_ = monitor_answer(result(flat, looks=with_gain(-0.014, 0.03)))
+    assert "Or stop here" not in " ".join(open_.next_steps)
+    assert len(open_.more) == 1
+
+
+def test_a_score_that_falls_is_said_to_and_no_more_labels_are_asked_for():
+    falls = decision("no curve", **UNTOLD, explanation='is it rather the metric "error"?')
+    answer = monitor_answer(result(falls, looks=with_gain(-0.2, -0.05)))
+    assert answer.sentence == 'Cannot tell yet: is it rather the metric "error"?'
+    assert answer.trust.endswith('"error"?')
+    assert answer.more[1] == "Measured: the score with 400 labels is worse than with 200, beyond its error."
+    assert answer.next_steps[0].startswith("Find out why more labels made the score worse")
+    assert "Or stop here" not in " ".join(answer.next_steps)
+
+
+@pytest.mark.parametrize(
+    ("total", "said"),
+    [
+        (
+            (350, 200, 600),
+            "Forecast: the target is probably reached already; another look or a larger hold-out can tell.",
+        ),
+        ((990, 350, 1200), "Forecast: the target is reached with about 990 labels in all (those at hand to 1,200)."),
+    ],
+)
+def test_no_end_of_labelling_lies_before_the_labels_at_hand(total, said):
+    ends = dict(zip(("size", "low", "high"), total, strict=True))
+    assert monitor_answer(result(decision("target ahead", total=ends), **TARGET)).more[2] == said
 
 
 def test_a_hold_out_that_is_too_small_is_the_next_step():

@@ -135,6 +135,91 @@ def test_arrays_and_recordings_of_another_kind_are_refused(tmp_path):
         monitored(tmp_path, [str(file), table(tmp_path)], gain=0.02)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"holdout": 3}, "--holdout 3: not for a recording"),
+        ({"kind": "trees"}, "--kind trees: not for a recording"),
+        ({"metric": "error"}, "--metric error: a recording holds losses"),
+        ({"score_column": "accuracy"}, "--score-column accuracy: not for a recording"),
+        ({"size_of": ["run=3"]}, "--size-of run=3: not for a recording"),
+    ],
+)
+def test_settings_that_a_recording_has_no_use_for_are_refused(tmp_path, changes, said):
+    file = tmp_path / "learning_curve.json"
+    file.write_text(recording().model_dump_json())
+    with pytest.raises(InputError, match=said):
+        monitored(tmp_path, str(file), gain=0.01, **changes)
+    first = monitored(tmp_path, str(file), gain=0.01)
+    again = read_configuration(MonitorConfig, {}, tmp_path / "run" / "config.yaml")  # which holds defaults, too
+    assert monitor(again, tmp_path / "again").decision == first.decision
+
+
+def test_the_metric_of_a_recording_is_no_accuracy(tmp_path):
+    from suffice.cli.main import commands  # noqa: PLC0415
+
+    file = tmp_path / "learning_curve.json"
+    file.write_text(recording().model_dump_json())
+    with pytest.raises(InputError, match="--metric accuracy: a recording holds losses"):
+        commands(["monitor", str(file), "--gain", "0.01", "--metric", "accuracy"], standalone_mode=False)
+
+
+def test_errors_given_twice_and_columns_of_arrays_are_refused(tmp_path):
+    with pytest.raises(InputError, match="--holdout 50: the scores come with errors, in the column error"):
+        monitored(tmp_path, table(tmp_path, error=[0.02] * 6), gain=0.02, holdout=50)
+    np.savez(tmp_path / "looks.npz", sizes=SIZES, sample_scores=np.ones((6, 5)))
+    with pytest.raises(InputError, match="--size-column n: not for an NPZ"):
+        monitored(tmp_path, str(tmp_path / "looks.npz"), gain=0.02, size_column="n")
+    assert monitored(tmp_path, str(tmp_path / "looks.npz"), gain=0.02, holdout=5).holdout == 5
+
+
+def test_what_a_note_tells_to_give_is_taken(tmp_path):
+    losses = [1.0, 0.9, 0.85, 0.82, 0.8, 0.79]
+    unknown = monitored(tmp_path, table(tmp_path, scores=losses), gain=0.02, metric="loss")
+    assert "--holdout" not in unknown.notes[0]
+    assert "give a column error" in unknown.notes[0]
+    known = monitored(tmp_path, table(tmp_path, scores=losses, error=[0.01] * 6), gain=0.02, metric="loss")
+    assert known.looks[0].low is not None
+
+
+def test_half_of_a_run_is_rounded_up_to_a_batch(tmp_path):
+    whole = recording()
+    seen = [0, 304, 608, 1207, 2400]  # updates of 8 samples
+    moved = [at.model_copy(update={"seen": n}) for at, n in zip(whole.holdouts, seen, strict=True)]
+    file = tmp_path / "learning_curve.json"
+    file.write_text(whole.model_copy(update={"holdouts": moved}).model_dump_json())
+    looks = monitored(tmp_path, str(file), gain=0.01).looks
+    assert [look.since for look in looks] == [None, 304, 608, 1207]
+    far = [at.model_copy(update={"seen": n}) for at, n in zip(whole.holdouts, [0, 304, 608, 1208, 2400], strict=True)]
+    file.write_text(whole.model_copy(update={"holdouts": far}).model_dump_json())
+    assert monitored(tmp_path, str(file), gain=0.01).looks[-1].since == 608
+
+
+def test_a_hold_out_of_one_sample_is_refused(tmp_path):
+    whole = recording()
+    one = [at.model_copy(update={"losses": at.losses[:1]}) for at in whole.holdouts]
+    file = tmp_path / "learning_curve.json"
+    file.write_text(whole.model_copy(update={"holdouts": one}).model_dump_json())
+    with pytest.raises(InputError, match="its hold-out has one sample"):
+        monitored(tmp_path, str(file), gain=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"size": [1], "scores": [[1, 0]]}, "has size, scores; it needs sizes and sample_scores.*or train_sizes and"),
+        ({"sizes": [1, 2], "sample_scores": [[1, 0], [1, np.nan]]}, r"sample_scores\[1, 1\] is nan"),
+        ({"sizes": [1, np.inf], "sample_scores": [[1, 0], [1, 1]]}, r"sizes\[1\] is inf"),
+        ({"sizes": [1, 2], "sample_scores": [[1, 0], [1, 1j]]}, "sample_scores complex128.*give numbers"),
+    ],
+)
+def test_an_npz_that_is_wrong_says_what_and_where(tmp_path, arrays, said):
+    np.savez(tmp_path / "looks.npz", **arrays)
+    with pytest.raises(InputError, match=said) as refusal:
+        monitored(tmp_path, str(tmp_path / "looks.npz"), gain=0.02)
+    assert "\n" not in str(refusal.value)
+
+
 def test_it_looks_again_until_it_says_stop(tmp_path, monkeypatch, capsys):
     from suffice.cli.main import commands  # noqa: PLC0415
 

@@ -10,6 +10,7 @@ from suffice.cli.flags import Config, FailIf, Out, Overwrite, with_flags, with_t
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, MonitorConfig, read_configuration
 from suffice.errors import InputError
+from suffice.results import is_recording
 
 ReportEvery = Annotated[
     float | None,
@@ -59,6 +60,8 @@ def monitor(
         suffice monitor labels.csv --gain 0.02 --holdout 500 --quiet --fail-if "labels<1"
     """
     asked = read_configuration(MonitorConfig, flags, config)
+    if flags.get("metric") not in (None, "loss") and any(is_recording(Path(source)) for source in asked.scores):
+        raise InputError(f"--metric {flags['metric']}: a recording holds losses; leave it out")
     if report_every is not None and not 0 < report_every < float("inf"):
         raise InputError(f"--report-every {report_every:g}: give seconds, above 0")
     from suffice.cli.answer import finish

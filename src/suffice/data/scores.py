@@ -137,7 +137,7 @@ def load_looks(
     """Sizes, and the score of each sample of one hold-out at each of them; None where a file is no NPZ of these.
 
     Raises:
-        InputError: arrays that do not go together, or no numbers.
+        InputError: an NPZ of other names, arrays that do not go together, or no finite numbers.
 
     Example:
         >>> import tempfile
@@ -151,14 +151,26 @@ def load_looks(
         return None
     held = _arrays_in(path)
     if not set(LOOKS) <= held.keys():
+        if not any(set(names) <= held.keys() for names in ARRAYS):
+            raise InputError(
+                f"{path}: has {', '.join(held) or 'nothing'}; it needs sizes and sample_scores, the score of each "
+                "sample, or train_sizes and test_scores"
+            )
         return None
     sizes, scores = (held[name] for name in LOOKS)
-    numeric = all(np.issubdtype(of.dtype, np.number) or of.dtype == bool for of in (sizes, scores))
+    real = (np.integer, np.floating, np.bool_)
+    numeric = all(any(np.issubdtype(of.dtype, kind) for kind in real) for of in (sizes, scores))
     if not numeric or sizes.ndim != 1 or scores.ndim != 2 or len(sizes) != len(scores) or not scores.size:
         raise InputError(
             f"{path}: sizes is {sizes.dtype} {sizes.shape} and sample_scores {scores.dtype} {scores.shape}: give "
             "numbers, (looks,) and (looks, holdout)"
         )
+    for name, values in zip(LOOKS, (sizes, scores), strict=True):
+        if not np.isfinite(values).all():
+            at = tuple(np.argwhere(~np.isfinite(values))[0])
+            raise InputError(
+                f"{path}: {name}[{', '.join(map(str, at))}] is {values[at]:g}, and has to be a finite number"
+            )
     return sizes.astype(np.float64), scores.astype(np.float64)
 
 

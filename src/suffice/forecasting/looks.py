@@ -106,7 +106,8 @@ class Measured:
         size: labels that the model was trained on.
         score: on the hold-out.
         low, high: ends of its interval, at all looks together; None where the hold-out's size is not known.
-        since: labels of the last look at half as many labels, or fewer; None before there is one.
+        since: labels of the last look at half as many labels, or fewer; None before there is one. In the recording of
+            a run, at most a batch above half.
         gain: how much better the score is than there, with its interval at all looks together.
     """
 
@@ -125,6 +126,7 @@ def measured(
     errors: Float64[np.ndarray, " looks"] | None = None,
     samples: Float64[np.ndarray, "looks holdout"] | None = None,
     confidence: float = CONFIDENCE,
+    slack: float = 0.0,
 ) -> list[Measured]:
     """The score of each look and its gain since half the labels, with intervals that hold at all looks together.
 
@@ -138,6 +140,7 @@ def measured(
         errors: their standard errors for the hold-out; the intervals are then normal.
         samples: the score of each sample of the hold-out instead.
         confidence: that all intervals hold.
+        slack: samples above half at which a look still counts as half; those of a run lie at ends of its batches.
 
     Example:
         >>> right = np.repeat([[0.0, 1.0]], 3, axis=0).repeat([60, 340], axis=1)
@@ -160,7 +163,7 @@ def measured(
             error = _error(samples[look]) if samples is not None else errors[look]  # type: ignore[index]
             low, high = _normal(float(scores[look]), float(error), alpha)
             low, high = max(low, low_end), min(high, high_end)
-        before = np.flatnonzero(sizes <= sizes[look] / 2)
+        before = np.flatnonzero(sizes[:look] <= sizes[look] / 2 + slack)
         then = int(before[-1]) if len(before) else None
         if then is not None:
             value = sign * float(scores[look] - scores[then])

@@ -24,9 +24,22 @@ from jaxtyping import Float64
 from suffice.errors import InputError
 from suffice.forecasting.labelling import gains_ahead, labelling_curve, share_errors
 from suffice.forecasting.looks import Measured, measured
-from suffice.forecasting.scores import refuse_out_of_range
+from suffice.forecasting.scores import FAMILY, refuse_out_of_range
+from suffice.forecasting.shapes import shape_prior
+from suffice.results import (
+    BOUNDS,
+    HORIZON,
+    RISES,
+    Curve,
+    Decision,
+    Estimate,
+    Metric,
+    Reason,
+    Total,
+    refuse_target,
+    sample_counts,
+)
 from suffice.results import CONFIDENCE as OF_FORECAST
-from suffice.results import HORIZON, Curve, Decision, Estimate, Metric, Reason, Total, sample_counts
 
 ASSURANCE = 0.95
 """Probability that is enough to stop, by default; chosen on the development tasks of ``benchmarks/stopping.py``."""
@@ -63,6 +76,7 @@ class Wanted:
         batch: labels of a batch.
         pool: how many samples could be labelled at all; None where that is not known.
         assurance: probability that is enough to stop.
+        metric: of the scores, which says in which direction the target lies.
 
     Raises:
         InputError: not one of gain and target, or a number out of range.
@@ -73,6 +87,7 @@ class Wanted:
     batch: int = 1
     pool: int | None = None
     assurance: float = ASSURANCE
+    metric: Metric = "accuracy"
 
     def __post_init__(self) -> None:
         if (self.gain is None) == (self.target is None):
@@ -81,6 +96,11 @@ class Wanted:
             )
         if self.gain is not None and not 0 < self.gain < math.inf:
             raise InputError(f"gain = {self.gain:g}: must be above 0, such as 0.01 for a point of accuracy")
+        if self.gain is not None and BOUNDS[self.metric][1] == 1 and self.gain >= 1:
+            percent = f"; in percent? Then give {self.gain / 100:g}" if self.gain <= 100 else ""
+            raise InputError(f"gain = {self.gain:g}: must be below 1 for metric {self.metric}{percent}")
+        if self.target is not None:
+            refuse_target(self.target, self.metric)
         if self.batch < 1 or (self.pool is not None and self.pool < 1):
             raise InputError(f"batch = {self.batch}, pool = {self.pool}: must be at least 1")
         if not 0.5 <= self.assurance < 1:
@@ -131,7 +151,8 @@ def monitor_scores(
         kind: of learner whose curves are the prior.
 
     Raises:
-        InputError: scores or sizes that are none, or a gain, target, pool or assurance out of range.
+        InputError: scores or sizes that are none, an error of 0, what is given twice, a gain, target, pool or assurance
+            out of range, or a kind that the metric has not.
 
     Example:
         >>> t = np.arange(1, 13) * 100
@@ -142,10 +163,11 @@ def monitor_scores(
         >>> rising.decision.action, rising.decision.labels, round(rising.decision.doubling.value, 2)
         ('label', 100, 0.03)
     """
+    shape_prior(FAMILY[metric], kind)  # a kind that is none is told before there are looks enough for a curve
     given = _checked(sizes, scores, metric, errors, holdout)
     counts = given.sizes
     step = int(counts[-1] - counts[-2]) if len(counts) > 1 else int(counts[-1])
-    wanted = Wanted(gain, target, batch or step, pool, assurance)
+    wanted = Wanted(gain, target, batch or step, pool, assurance, metric)
     looks = measured(counts, given.scores, metric, given.errors, given.samples)
     curve, why = None, ""
     if len(counts) < FEWEST_LOOKS:
@@ -176,14 +198,17 @@ def decide(
         seed: of the ratios between gains.
 
     Raises:
-        InputError: a target out of range.
+        InputError: a pool smaller than the labels at hand.
     """
     last = looks[-1]
-    left = None if wanted.pool is None else max(0, wanted.pool - last.size)
+    if wanted.pool is not None and wanted.pool < last.size:
+        raise InputError(
+            f"pool = {wanted.pool:,}: less than the {last.size:,} labels at hand; count all samples that could be "
+            "labelled, those with labels too"
+        )
+    left = None if wanted.pool is None else wanted.pool - last.size
     ahead = _ahead(curve, last.size, wanted.batch, left, seed)
-    if wanted.target is not None and curve is not None:
-        curve.as_upper_end(wanted.target)
-    if wanted.target is not None and _is_reached(last, curve, wanted.target):
+    if wanted.target is not None and _is_reached(last, wanted.metric, wanted.target):
         return Decision(
             action="stop",
             labels=0,
@@ -325,11 +350,10 @@ def _estimate(gains: Float64[np.ndarray, " draws"]) -> Estimate:
     return Estimate(value=float(middle), low=float(low), high=float(high))
 
 
-def _is_reached(last: Measured, curve: Curve | None, target: float) -> bool:
+def _is_reached(last: Measured, metric: Metric, target: float) -> bool:
     if last.low is None or last.high is None:
         return False
-    rises = curve is None or curve.metric in ("accuracy", "score")
-    return last.low >= target if rises else last.high <= target
+    return last.low >= target if RISES[metric] else last.high <= target
 
 
 def _checked(sizes: Any, scores: Any, metric: Metric, errors: Any, holdout: int | None) -> _Looks:
@@ -338,19 +362,31 @@ def _checked(sizes: Any, scores: Any, metric: Metric, errors: Any, holdout: int 
         values = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError("scores: must be numbers, (looks,) or (looks, holdout)") from None
-    if values.ndim not in (1, 2) or len(values) != len(counts) or not values.size or not np.isfinite(values).all():
+    if values.ndim not in (1, 2) or len(values) != len(counts) or not values.size:
         raise InputError(
             f"scores of shape {values.shape} for {len(counts)} sizes: give (looks,) or (looks, holdout), finite numbers"
         )
+    if not np.isfinite(values).all():
+        at = tuple(np.argwhere(~np.isfinite(values))[0])
+        raise InputError(f"scores[{', '.join(map(str, at))}] is {values[at]:g}, and has to be a finite number")
     refuse_out_of_range(values.ravel(), metric)
     known = None
+    given = [name for name, of in (("errors", errors), ("holdout", holdout)) if of is not None]
+    if len(given) + (values.ndim == 2) > 1:
+        names = [*given, *["the score of each sample"] * (values.ndim == 2)]
+        raise InputError(f"{' and '.join(names)}: give one of them, as each tells the errors of the scores")
     if values.ndim == 2:
         if values.shape[1] < 2:
             raise InputError("scores: a hold-out of one sample tells nothing; give (looks, holdout)")
     elif errors is not None:
         known = np.asarray(errors, dtype=np.float64)
         if known.shape != values.shape or not (known >= 0).all():
-            raise InputError(f"errors of shape {known.shape}: give a standard error, at least 0, for each score")
+            raise InputError(f"errors of shape {known.shape}: give a standard error, above 0, for each score")
+        if not known.all():
+            instead = "give its size instead (holdout)" if metric in ("accuracy", "error") else "leave the errors out"
+            raise InputError(
+                f"errors[{int(known.argmin())}] is 0, and no hold-out measures without an error: {instead}"
+            )
     elif holdout is not None:
         if metric not in ("accuracy", "error"):
             raise InputError(f"holdout: tells the errors of accuracies and errors only; give those of a {metric}")

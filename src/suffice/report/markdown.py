@@ -37,7 +37,7 @@ def _lines(page: Page, folder: Path | None) -> Iterator[str]:
     yield f"# {escaped(answer.sentence)}\n"
     for sentence in answer.more[:1]:
         yield f"{escaped(sentence)}\n"
-    yield f"**Confidence: {answer.confidence}** – {escaped(answer.why.rstrip('.'))}.\n"
+    yield f"**Confidence: {answer.confidence}** – {escaped(answer.reason)}\n"
     if page.picture is not None:
         yield from _block(page.picture)
     if answer.next_steps:

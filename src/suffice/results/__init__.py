@@ -43,7 +43,17 @@ from suffice.results.learning_curve import LearningCurve, Recipe
 from suffice.results.methods import Chances, Comparison, Fewest, MethodsResult, OfMethod, Stretch, Takeover
 from suffice.results.mlp import MLPResult, Network, Surrounding
 from suffice.results.monitor import Action, Decision, Look, MonitorResult, Reason, Total
-from suffice.results.predicted import BOUNDS, CONFIDENCE, HORIZON, RISES, Curve, Metric, Of, sample_counts
+from suffice.results.predicted import (
+    BOUNDS,
+    CONFIDENCE,
+    HORIZON,
+    RISES,
+    Curve,
+    Metric,
+    Of,
+    refuse_target,
+    sample_counts,
+)
 from suffice.results.recording import Holdout, OnlineBatch, Recording, is_recording, read_recording
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
 from suffice.results.sufficient_size import Criterion, SufficientSize, Target, interval_in_words
@@ -146,6 +156,7 @@ __all__ = [
     "is_recording",
     "read_recording",
     "read_result",
+    "refuse_target",
     "result_as_json",
     "sample_counts",
 ]

@@ -221,11 +221,7 @@ class Curve(Value, Shown):
         Raises:
             InputError: a target out of range.
         """
-        low, high = BOUNDS[self.metric]
-        if not (low < target < high):
-            percent = f"; is it {target / 100:g}, in percent?" if high == 1 and 1 < target <= 100 else ""
-            span = "finite" if low == -math.inf else "above 0" + " and below 1" * (high == 1)
-            raise InputError(f"target = {target:g}: must be {span} for metric {self.metric}{percent}")
+        refuse_target(target, self.metric)
         if not RISES[self.metric]:
             return target
         return 1 - target if self.metric == "accuracy" else -target
@@ -354,3 +350,22 @@ def _crossing(
     part = (share - below) / (above - below)
     size = float(sizes[first - 1] * (sizes[first] / sizes[first - 1]) ** part)
     return math.ceil(size * (1 - 1e-9))
+
+
+def refuse_target(target: float, metric: Metric) -> None:
+    """Whether a target can be a score of the metric, with a curve or without one.
+
+    Raises:
+        InputError: a target out of range.
+
+    Example:
+        >>> refuse_target(0.9, "accuracy")
+        >>> refuse_target(90, "accuracy")
+        Traceback (most recent call last):
+        suffice.errors.InputError: target = 90: must be above 0 and below 1 for metric accuracy; is it 0.9, in percent?
+    """
+    low, high = BOUNDS[metric]
+    if not (low < target < high):
+        percent = f"; is it {target / 100:g}, in percent?" if high == 1 and 1 < target <= 100 else ""
+        span = "finite" if low == -math.inf else "above 0" + " and below 1" * (high == 1)
+        raise InputError(f"target = {target:g}: must be {span} for metric {metric}{percent}")

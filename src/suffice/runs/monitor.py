@@ -1,5 +1,6 @@
 """Scores that come with each batch of labels: stop, or label more. Nothing is trained, and torch is not needed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,12 @@ DRAWN = 60
 
 BEYOND = 4
 """Times the labels at hand to which the curve is drawn at most, where that is not the pool."""
+
+OF_COLUMNS = ("size_column", "score_column", "size_of")
+"""Settings that say where the scores stand in tables and runs."""
+
+OF_TABLES = ("holdout", "kind", *OF_COLUMNS)
+"""Settings that a recording has no use for; its metric is the loss."""
 
 ONE_EPOCH = 1.05
 """Looks of a recording after more than so many epochs are those of repeated samples."""
@@ -107,7 +114,7 @@ def _of_scores(config: MonitorConfig) -> _Given:
         target=config.target,
         metric=config.metric,
         errors=errors,
-        holdout=config.holdout,
+        holdout=config.holdout if values.ndim == 1 else None,
         batch=config.batch,
         pool=config.pool,
         assurance=config.assurance,
@@ -116,11 +123,20 @@ def _of_scores(config: MonitorConfig) -> _Given:
     )
     holdout = values.shape[1] if values.ndim == 2 else config.holdout
     if holdout is None and errors is None:
-        notes.append(
-            "the size of the hold-out is not known, so what was measured has no interval: give --holdout N, or a "
-            "column error, or the score of each sample (an NPZ with sizes and sample_scores)"
-        )
+        notes.append(f"{_unknown(config.metric)}, or the score of each sample (an NPZ with sizes and sample_scores)")
     return _Given(monitored, config.metric, _batch(config, monitored.looks), holdout, notes)
+
+
+def _unknown(metric: Metric) -> str:
+    if metric in ("accuracy", "error"):
+        return (
+            "the size of the hold-out is not known, so what was measured has no interval: give --holdout N, or a "
+            "column error"
+        )
+    return (
+        f"the errors of the {metric}{'es' if metric == 'loss' else 's'} are not known, so what was measured has no "
+        "interval: give a column error, with the standard error of each"
+    )
 
 
 def _scores(config: MonitorConfig) -> tuple[Any, Any, Any, list[str]]:
@@ -129,14 +145,31 @@ def _scores(config: MonitorConfig) -> tuple[Any, Any, Any, list[str]]:
         if config.holdout is not None and config.holdout != looks[1].shape[1]:
             held = looks[1].shape[1]
             raise InputError(f"--holdout {config.holdout}: {config.scores[0]} has {held} samples; leave it out")
+        _refuse_other_than_default(config, OF_COLUMNS, "an NPZ with sizes and sample_scores")
         return *looks, None, []
     scores = load_scores(config.scores, config.score_column, config.size_column, config.sizes_of())
+    if scores.errors is not None and config.holdout is not None:
+        raise InputError(
+            f"--holdout {config.holdout}: the scores come with errors, in the column error; leave one of them out"
+        )
     return scores.sizes, scores.scores, scores.errors, list(scores.notes)
+
+
+def _refuse_other_than_default(config: MonitorConfig, settings: Sequence[str], source: str) -> None:
+    """Whether a setting is given that the source does not need; a run's config.yaml holds all, so defaults are fine."""
+    for name in settings:
+        value = getattr(config, name)
+        if value != MonitorConfig.model_fields[name].default:
+            shown = value[0] if isinstance(value, list) else value
+            raise InputError(f"--{name.replace('_', '-')} {shown}: not for {source}; leave it out")
 
 
 def _of_recording(config: MonitorConfig) -> _Given:
     """The hold-out of a run, and the curve behind its batches."""
     path = Path(config.scores[0])
+    _refuse_other_than_default(config, OF_TABLES, "a recording, which holds the losses of its own hold-out")
+    if config.metric in ("error", "score"):
+        raise InputError(f"--metric {config.metric}: a recording holds losses; leave it out")
     recording = read_recording(path)
     at = [look for look in recording.holdouts if 0 < look.seen <= ONE_EPOCH * recording.samples]
     if not at:
@@ -144,11 +177,14 @@ def _of_recording(config: MonitorConfig) -> _Given:
             f"{path}: holds no loss of a hold-out yet; give one to the recorder (holdout=...), and look again after an "
             "eighth of the samples"
         )
+    if len(at[0].losses) < 2:
+        raise InputError(f"{path}: its hold-out has one sample, which tells nothing; record more")
     samples = np.stack([look.losses for look in at])
     sizes = np.array([float(look.seen) for look in at])
-    looks = measured(sizes, samples.mean(1), "loss", samples=samples)
+    slack = max((one.samples for one in recording.batches), default=1) - 1  # half the samples, rounded up to a batch
+    looks = measured(sizes, samples.mean(1), "loss", samples=samples, slack=slack)
     batch = config.batch or looks[-1].size
-    wanted = Wanted(config.gain, config.target, batch, config.pool, config.assurance)
+    wanted = Wanted(config.gain, config.target, batch, config.pool, config.assurance, "loss")
     curve: Curve | None = None
     why, notes = "", ["the scores are losses of the hold-out of one run, by the samples seen in its first epoch"]
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from suffice.report.answers.words import capitalized
+from suffice.report.answers.words import capitalized, ended
 from suffice.results import FindingValue, Word
 
 MOST_STEPS = 3
@@ -40,12 +40,17 @@ class Answer:
     @property
     def trust(self) -> str:
         """The confidence and its reason."""
-        return f"Confidence: {self.confidence} – {self.why.rstrip('.')}."
+        return f"Confidence: {self.confidence} – {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """Why the confidence is what it is, with its full stop."""
+        return ended(self.why)
 
 
 def finding_in_words(finding: FindingValue) -> str:
     """What was found, and what to do, on one line."""
-    return f"{finding.code} ({finding.severity}): {_ended(finding.what)} {_ended(finding.remedy)}"
+    return f"{finding.code} ({finding.severity}): {ended(finding.what)} {ended(finding.remedy)}"
 
 
 def remedies(findings: Sequence[FindingValue]) -> list[str]:
@@ -59,15 +64,6 @@ def remedies(findings: Sequence[FindingValue]) -> list[str]:
         f"{capitalized(finding.what).rstrip('.')} ({finding.code}): {lowered(finding.remedy).rstrip('.')}."
         for finding in bad
     ]
-
-
-def _ended(sentence: str) -> str:
-    """
-    Example:
-        >>> _ended("few samples"), _ended("Label more.")
-        ('few samples.', 'Label more.')
-    """
-    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
 
 
 def lowered(sentence: str) -> str:

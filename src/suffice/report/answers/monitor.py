@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from suffice.report.answers.answer import MOST_STEPS, Answer
-from suffice.report.answers.words import goal_in_words, in_words, rounded, share_in_words
-from suffice.results import Decision, Estimate, Look, Metric, MonitorResult, Word
+from suffice.report.answers.words import ended, goal_in_words, in_words, rounded, share_in_words, target_in_words
+from suffice.results import RISES, Decision, Estimate, Look, Metric, MonitorResult, Word
 
 WORDS: tuple[Word, ...] = ("high", "medium", "low")
 
@@ -18,7 +18,7 @@ FAR = 4
 def monitor_answer(result: MonitorResult) -> Answer:
     """The decision in one sentence, then what was measured, apart from what is forecast."""
     word, why = _trust(result)
-    more = [measured_in_words(result), *_forecast(result)]
+    more = [measured_in_words(result), *_against_the_gain(result), *_forecast(result)]
     return Answer(_sentence(result), word, why, more, list(_next_steps(result))[:MOST_STEPS])
 
 
@@ -49,13 +49,16 @@ def _sentence(result: MonitorResult) -> str:  # noqa: PLR0911 - one for each rea
         case "gain":
             return f"{more}: they should bring {_brought(metric, decision.next)}."
         case "target measured":
-            return f"Stop: {_goal(result)} is measured with {now:,} labels."
+            return f"Stop: {_goal_with_direction(result)} is reached with {now:,} labels, as measured."
         case "target by curve":
             chance = share_in_words(decision.probability or 0.0)
             return f"Stop: {_goal(result)} is reached with {now:,} labels, with probability {chance} by the curve."
         case "target ahead":
             total, chance = now + decision.labels, share_in_words(decision.probability or 0.0)
             whole = ", the rest of the pool" if result.pool == total else ""
+            if (decision.probability or 0.0) < result.assurance:
+                chance += "" if chance.startswith("below") else " only"
+                return f"{more}{whole}: with {total:,} labels {_goal(result)} is reached with probability {chance}."
             return f"{more}{whole}: {_goal(result)} should be reached with {total:,} labels, with probability {chance}."
         case "out of reach":
             whole = f"all {result.pool:,} samples of the pool reach" if result.pool else "any number of labels reaches"
@@ -63,11 +66,25 @@ def _sentence(result: MonitorResult) -> str:  # noqa: PLR0911 - one for each rea
         case "pool":
             return f"Stop: all {result.pool:,} samples of the pool are labelled."
         case "few looks" | "no curve":
-            return f"Cannot tell yet: {decision.explanation.rstrip('.')}. {more}."
+            # a score that is measured to fall is no reason to label more
+            return f"Cannot tell yet: {ended(decision.explanation)}" + ("" if _gets_worse(result) else f" {more}.")
 
 
 def _goal(result: MonitorResult) -> str:
     return goal_in_words(result.metric, result.target or 0.0)
+
+
+def _goal_with_direction(result: MonitorResult) -> str:
+    most = "at least" if RISES[result.metric] else "at most"
+    target = target_in_words(result.metric, result.target or 0.0)
+    article = "an" if result.metric in ("accuracy", "error") else "a"
+    return f"{article} {result.metric} of {most} {target}"
+
+
+def _gets_worse(result: MonitorResult) -> bool:
+    """Whether the score is measured to be worse than with half the labels."""
+    gain = result.looks[-1].gain
+    return gain is not None and gain.high < 0
 
 
 def _brought(metric: Metric, gain: Estimate | None) -> str:
@@ -111,11 +128,24 @@ def measured_in_words(result: MonitorResult) -> str:
     name = "" if metric == "score" else f"{metric} "
     said = f"Measured: {in_words(metric, last.score)} {name}with {last.size:,} labels"
     if last.low is None or last.high is None:
-        return f"{said}; without the size of the hold-out there is no interval."
+        what = "the size of the hold-out" if metric in ("accuracy", "error") else "standard errors"
+        return f"{said}; without {what} there is no interval."
     said += f" ({in_words(metric, last.low)} to {in_words(metric, last.high)})"
     if last.gain is not None and last.since is not None:
         said += f", {_gained(metric, last)}"
     return f"{said}. With probability {result.measured_confidence:.0%} these intervals hold at all looks, however many."
+
+
+def _against_the_gain(result: MonitorResult) -> Iterator[str]:
+    """What the interval of the measured gain rules out; the rule to stop does not know of it."""
+    last = result.looks[-1]
+    if last.gain is None or last.since is None:
+        return
+    if _gets_worse(result):
+        yield f"Measured: the score with {last.size:,} labels is worse than with {last.since:,}, beyond its error."
+    elif result.gain is not None and last.gain.high < result.gain:
+        wanted = gain_in_words(result.metric, result.gain)
+        yield f"Measured: from {last.since:,} to {last.size:,} labels the gain was below the {wanted} asked for."
 
 
 def _gained(metric: Metric, look: Look) -> str:
@@ -146,19 +176,25 @@ def _end(result: MonitorResult, decision: Decision) -> Iterator[str]:
     if total.size is None:
         yield "Forecast: no number of labels is told after which to stop."
         return
-    if result.target is None and total.size <= result.looks[-1].size:
+    now = result.looks[-1].size
+    if total.size <= now and result.target is not None:
+        yield "Forecast: the target is probably reached already; another look or a larger hold-out can tell."
+        return
+    if total.size <= now:
         yield "Forecast: twice the labels probably bring less already; another look or a larger hold-out can tell."
         return
-    low = "" if total.low is None else f"{rounded(total.low):,}"
+    low = "" if total.low is None else "those at hand" if total.low <= now else f"{max(now, rounded(total.low)):,}"
     high = "no upper end" if total.high is None else f"{rounded(total.high):,}"
     beyond = " That is more than the pool." if result.pool is not None and total.size > result.pool else ""
     what = "the target is reached with" if result.target is not None else "it is time to stop at"
-    yield f"Forecast: {what} about {rounded(total.size):,} labels in all ({low} to {high}).{beyond}"
+    yield f"Forecast: {what} about {max(now, rounded(total.size)):,} labels in all ({low} to {high}).{beyond}"
 
 
 def _next_steps(result: MonitorResult) -> Iterator[str]:
     decision, last = result.decision, result.looks[-1]
-    if decision.action != "stop":
+    if decision.action == "cannot tell" and _gets_worse(result):
+        yield "Find out why more labels made the score worse: the metric, the labels of the last batches, the training."
+    elif decision.action != "stop":
         total = last.size + decision.labels
         yield f"Label {decision.labels:,} more, train on all {total:,}, add the score on the same hold-out, ask again."
     elif decision.reason == "out of reach":
@@ -167,7 +203,19 @@ def _next_steps(result: MonitorResult) -> Iterator[str]:
         yield "Find more samples, or stay with this model."
     else:
         yield "Stop labelling. To get further, change the model, its inputs or how it is trained."
-    if last.low is None:
+    if (
+        decision.action == "cannot tell"
+        and result.gain is not None
+        and last.gain is not None
+        and 0 <= last.gain.high < result.gain
+    ):
+        yield "Or stop here: the last doubling brought less than asked for. That the next one does too is not forecast."
+    if last.low is None and result.metric not in ("accuracy", "error"):
+        yield (
+            "Give the standard error of each score (column `error`), or the score of each sample of the hold-out: what "
+            "was measured then has an interval."
+        )
+    elif last.low is None:
         yield "Say how large the hold-out is (`--holdout 500`): what was measured then has an interval."
     elif decision.action != "stop" and result.gain is not None and last.gain is not None:
         half = (last.gain.high - last.gain.low) / 2

@@ -48,6 +48,16 @@ def goal_in_words(metric: Metric, target: float) -> str:
     return f"a {metric} of {target_words}" if metric in ("loss", "score") else f"{target_words} {metric}"
 
 
+def ended(sentence: str) -> str:
+    """A sentence with its full stop, where it has no end.
+
+    Example:
+        >>> ended("few samples"), ended("Label more."), ended("is it rather a loss?")
+        ('few samples.', 'Label more.', 'is it rather a loss?')
+    """
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
+
+
 def share_in_words(share: float) -> str:
     """A probability for people.
 
