@@ -8,7 +8,7 @@ import pytest
 
 from suffice import InputError
 from suffice.forecasting.one_run import forecast_one_run
-from suffice.results import Holdout, OnlineBatch, Recording
+from suffice.results import Holdout, OnlineBatch, Recording, read_recording
 
 K0, SIZE, PER_DOUBLING = 3200, 8, 0.15
 
@@ -125,3 +125,39 @@ def test_the_command_says_what_a_doubling_brings(tmp_path, capsys):
     assert (tmp_path / "out" / "report.html").exists()
     with pytest.raises(InputError, match="--from goes with .*: leave --l2 out"):
         commands([*asked, "--l2", "0.1"], standalone_mode=False)
+
+
+def changed(recording, kind, number, **values):
+    many = list(getattr(recording, kind))
+    many[number] = many[number].model_copy(update=values)
+    return recording.model_copy(update={kind: many})
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "values", "said"),
+    [
+        ("batches", 50, {"loss": float("nan")}, "update 51: its loss is nan"),
+        ("batches", 50, {"rate": -1.0}, r"update 51: its learning rate is -1\.0"),
+        ("batches", 50, {"seen": 0}, "update 51: it has 8 samples after 0, and the one before came after 392"),
+        ("batches", 50, {"samples": 0}, "update 51: it has 0 samples"),
+        ("holdouts", 2, {"losses": np.ones(5)}, "the hold-out after 1600 samples: it has 5 losses, and the first"),
+        ("holdouts", 0, {"losses": np.ones(1)}, "the hold-out after 400 samples: it has 1 losses"),
+        ("holdouts", 1, {"losses": np.full(300, np.nan)}, "the hold-out after 800 samples: a loss is not finite"),
+        ("holdouts", 1, {"seen": 400}, "the hold-out after 400 samples: another was measured after 400"),
+    ],
+)  # fmt: skip
+def test_what_no_run_can_have_recorded_is_refused_by_its_place(tmp_path, kind, number, values, said):
+    recording = changed(recorded(), kind, number, **values)
+    with pytest.raises(InputError, match=f"^{said}"):
+        forecast_one_run(recording)
+    file = tmp_path / "run.json"
+    file.write_text(recording.model_dump_json())
+    with pytest.raises(InputError, match=f"^{file}: "):
+        read_recording(file)
+
+
+def test_a_run_that_is_not_finished_is_told_from_a_rate_that_falls():
+    half = recorded()
+    half = half.model_copy(update={"batches": half.batches[:200], "holdouts": half.holdouts[:3]})
+    (said,) = [doubt for doubt in forecast_one_run(half).doubts if "1,600" in doubt]
+    assert said == "The recording ends after 1,600 of 3,200 samples: the run goes on still, or was stopped."

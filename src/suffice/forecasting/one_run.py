@@ -23,7 +23,7 @@ from jaxtyping import Float64
 
 from suffice.errors import InputError
 from suffice.forecasting.scores import forecast_scores
-from suffice.results import CONFIDENCE, Curve, Estimate, Holdout, OnlineBatch, Recording
+from suffice.results import CONFIDENCE, Curve, Estimate, Holdout, OnlineBatch, Recording, check_recording
 
 FEWEST_STEPS = 100
 """Updates in the first epoch: within fewer a language model still learns the format of the answers."""
@@ -49,6 +49,9 @@ DRIFT = 4.0
 
 APART = 3.0
 """Standard errors between the slopes of the batches and of the hold-out."""
+
+BENT = 0.25
+"""Share of the slope by which slopes of clean runs differ, as the sizes are not the same and the curve is bent."""
 
 UNSURE = 0.5
 """Half-width of the slope's interval over the slope, from which on the slope is in doubt."""
@@ -96,7 +99,8 @@ def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
         seed: of the draws.
 
     Raises:
-        InputError: fewer than 100 updates in the first epoch, or a constant part that is too short.
+        InputError: fewer than 100 updates in the first epoch, a constant part that is too short, or a recording that
+            no run can have made.
 
     Example:
         >>> draw = np.random.default_rng(0)
@@ -110,6 +114,7 @@ def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
         >>> abs(found.slope.value - 0.15) < 0.01, abs(found.covariate - 1) < 0.01
         (True, True)
     """
+    check_recording(recording)
     k0 = recording.samples
     first = [batch for batch in recording.batches if batch.seen < k0]
     steps = len(first) + sum(step <= len(first) + len(recording.skipped) for step in recording.skipped)
@@ -262,7 +267,9 @@ def _doubts(
     k0 = recording.samples
     if len(first) < FEW_STEPS:
         yield f"The first epoch has {len(first)} updates only: a part of the fall is the learning of the format."
-    if end < 0.9 * k0:
+    if end < 0.9 * k0 and steady[-1] is first[-1]:
+        yield f"The recording ends after {end:,} of {k0:,} samples: the run goes on still, or was stopped."
+    elif end < 0.9 * k0:
         yield (
             f"The learning rate falls from {end:,} samples on: the slope is that before, and a decayed rate hides what "
             "more samples bring."
@@ -287,7 +294,7 @@ def _doubts(
         yield "There is no hold-out on the way: level and slope are those of the batches alone."
     else:
         (one, its), (other, error) = online.slope(), measured.slope()
-        if abs(one - other) > APART * math.hypot(its, error):
+        if abs(one - other) > max(APART * math.hypot(its, error), BENT * (abs(one) + abs(other)) / 2):
             yield (
                 f"Batches and hold-out disagree: {one:.3g} and {other:.3g} per doubling. Are the hold-out's samples "
                 "drawn as those of training?"

@@ -54,7 +54,7 @@ from suffice.results.predicted import (
     refuse_target,
     sample_counts,
 )
-from suffice.results.recording import Holdout, OnlineBatch, Recording, is_recording, read_recording
+from suffice.results.recording import Holdout, OnlineBatch, Recording, check_recording, is_recording, read_recording
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
 from suffice.results.sufficient_size import Criterion, SufficientSize, Target, interval_in_words
 
@@ -150,6 +150,7 @@ __all__ = [
     "Trust",
     "WithError",
     "Word",
+    "check_recording",
     "fall",
     "heat_map_file",
     "interval_in_words",

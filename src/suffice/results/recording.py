@@ -1,8 +1,10 @@
 """What a training run tells of its own learning curve while it goes on."""
 
+import math
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 
 from suffice.errors import InputError
@@ -66,7 +68,7 @@ def read_recording(path: Path) -> Recording:
         InputError: it cannot be read, or is none.
     """
     try:
-        return Recording.model_validate_json(path.read_bytes())
+        recording = Recording.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the file that a recorder wrote") from error
     except ValidationError as error:
@@ -74,3 +76,50 @@ def read_recording(path: Path) -> Recording:
             f"{path}: no recording of this version of suffice (fields that differ: {error.error_count()}); give the "
             "file that suffice.integrations.Recorder or LearningCurveCallback wrote"
         ) from error
+    try:
+        check_recording(recording)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return recording
+
+
+def check_recording(recording: Recording) -> None:
+    """Refuses what no run can have recorded.
+
+    Raises:
+        InputError: names the update or the hold-out.
+
+    Example:
+        >>> batches = [OnlineBatch(step=1, seen=0, samples=4, loss=float("nan"))]
+        >>> check_recording(Recording(samples=100, batches=batches))
+        Traceback (most recent call last):
+        ...
+        suffice.errors.InputError: update 1: its loss is nan; leave it out, as a recorder does
+    """
+    seen = -1
+    for batch in recording.batches:
+        where = f"update {batch.step}"
+        for what, value in (("loss", batch.loss), ("pretrained loss", batch.before), ("learning rate", batch.rate)):
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"{where}: its {what} is {value}; leave it out, as a recorder does")
+        if batch.rate is not None and batch.rate < 0:
+            raise InputError(f"{where}: its learning rate is {batch.rate}; give one of at least 0")
+        if batch.samples < 1 or batch.seen <= seen:
+            raise InputError(
+                f"{where}: it has {batch.samples} samples after {batch.seen}, and the one before came after {seen}; "
+                "give the updates in their order"
+            )
+        seen = batch.seen
+    seen = -1
+    for holdout in recording.holdouts:
+        where = f"the hold-out after {holdout.seen} samples"
+        if holdout.seen <= seen:
+            raise InputError(f"{where}: another was measured after {seen}; give each once, in their order")
+        if len(holdout.losses) != len(recording.holdouts[0].losses) or len(holdout.losses) < 2:
+            raise InputError(
+                f"{where}: it has {len(holdout.losses)} losses, and the first one {len(recording.holdouts[0].losses)}; "
+                "give those of the same samples each time, two at least"
+            )
+        if not np.isfinite(holdout.losses).all():
+            raise InputError(f"{where}: a loss is not finite; leave it out, or train at a smaller rate")
+        seen = holdout.seen

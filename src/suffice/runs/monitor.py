@@ -177,8 +177,6 @@ def _of_recording(config: MonitorConfig) -> _Given:
             f"{path}: holds no loss of a hold-out yet; give one to the recorder (holdout=...), and look again after an "
             "eighth of the samples"
         )
-    if len(at[0].losses) < 2:
-        raise InputError(f"{path}: its hold-out has one sample, which tells nothing; record more")
     samples = np.stack([look.losses for look in at])
     sizes = np.array([float(look.seen) for look in at])
     slack = max((one.samples for one in recording.batches), default=1) - 1  # half the samples, rounded up to a batch

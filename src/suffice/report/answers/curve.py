@@ -87,7 +87,9 @@ def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
 
 def _next_of_one_run(result: CurveResult, run: OneRunFound) -> Iterator[str]:
     answer = result.answer
-    if answer is None:
+    if run.slope.low <= 0:
+        yield "Measure more before you collect: a run on more samples, or one with a larger hold-out."
+    elif answer is None:
         yield "Name the loss that you need (`--target-loss`), and the answer is a number of samples."
     elif answer.size is None:
         yield "Do not collect for this target: change the model, its samples or how it is trained."
