@@ -12,6 +12,7 @@ import yaml
 
 from suffice import InputError
 from suffice.cli.main import commands
+from suffice.errors import InputWarning
 from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import load_language_model
 from suffice.report.pages import page_of
@@ -60,9 +61,9 @@ def test_one_run_says_what_a_doubling_brings(language_desk, ran):
         f"Each doubling lowers the test loss by {run.slope.value:.2g} ({low:.2g} to {high:.2g}) from {run.samples:,} "
     )
     assert f"{3 * run.samples:,} samples more should bring the perplexity from" in answer.sentence
-    assert answer.next_steps == [
-        "Name the loss that you need (`--target-loss`), and the answer is a number of samples."
-    ]
+    flat = "Measure more before you collect: a run on more samples, or one with a larger hold-out."
+    named = "Name the loss that you need (`--target-loss`), and the answer is a number of samples."
+    assert answer.next_steps == [flat if low <= 0 else named]
 
 
 def test_the_record_holds_what_a_loop_of_its_own_would(language_desk, ran):
@@ -135,6 +136,20 @@ def test_a_damaged_checkpoint_begins_the_training_anew(language_desk, ran, tmp_p
     assert stored(tmp_path / "run") == stored(ran[0])
 
 
+def test_a_record_that_was_changed_is_made_anew(language_desk, ran, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(ran[0], out)
+    file = out / "recording.json"
+    whole = file.read_bytes()
+    stored = json.loads(whole)
+    stored["holdouts"][-1]["losses"] = [loss / 2 for loss in stored["holdouts"][-1]["losses"]]
+    file.write_text(json.dumps(stored))
+    with pytest.warns(InputWarning, match=r"recording\.json is missing or was changed: the training begins anew"):
+        result = forecast_language(asked(language_desk), out)[1]
+    assert file.read_bytes() == whole
+    assert result.predicted.model_dump_json() == ran[1].predicted.model_dump_json()
+
+
 def test_another_target_needs_no_training_and_another_rate_is_refused(language_desk, ran, tmp_path, monkeypatch):
     out, first = tmp_path / "run", ran[1]
     shutil.copytree(ran[0], out)
@@ -167,7 +182,7 @@ def test_without_the_baseline_the_pretrained_model_is_not_measured(language_desk
     config = asked(language_desk, baseline=False, method="lora(2)")
     result = forecast_language(config, tmp_path / "run")[1]
     assert result.one_run.covariate is None
-    assert not (tmp_path / "run" / "evidence").exists()
+    assert not (tmp_path / "run" / "evidence" / "pretrained").exists()
     assert any("pretrained model was not measured" in note for note in result.notes)
     assert "--no-baseline" in command_of(result)
 

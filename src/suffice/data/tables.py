@@ -459,6 +459,8 @@ def _parquet(path: Path, columns: Sequence[str]) -> Table:
                     for place, value in zip(places, values, strict=True):
                         row[place] = value
                     yield number, row
+        except InputError:
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{path}, row {number + 1:,}: cannot be read ({_short(error)})") from error
 

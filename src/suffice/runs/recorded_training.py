@@ -12,17 +12,19 @@ import torch
 from jaxtyping import Float64, Int64
 
 from suffice.checks import check_losses, check_unused
+from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.integrations.recorder import Recorder
 from suffice.integrations.samples import largest_dropout
 from suffice.models.language import LanguageProblem, Tokens
 from suffice.problem import TOGETHER
 from suffice.results import Recording, read_recording
-from suffice.storage import RowShards, read_sealed, write_sealed
+from suffice.storage import Pieces, RowShards, read_sealed, write_sealed
 from suffice.training import FineTuning
 from suffice.training.fine_tune import optimizer_of, set_gradients, training_mode, within_memory
 
-RECORDING, CHECKPOINT, PRETRAINED = "recording.json", "fine_tuning.pt", "evidence/pretrained"
+RECORDING, CHECKPOINT, EVIDENCE = "recording.json", "fine_tuning.pt", "evidence"
+PRETRAINED = f"{EVIDENCE}/pretrained"
 
 EVALUATED = 16
 """Samples of a forward pass where nothing is trained: of similar lengths, so that little is padding."""
@@ -79,8 +81,14 @@ def record_training(
         InputError: a loss is not finite, or memory runs out.
     """
     settings, file = asked.training, folder / RECORDING
-    if file.exists() and (done := read_recording(file)).holdouts and done.holdouts[-1].seen >= len(problem):
-        return done
+    kept = Pieces(folder / EVIDENCE, identity)
+    if kept.has("recording"):
+        if file.exists() and kept.read("recording") == digest(file.read_bytes()):
+            return read_recording(file)
+        warnings.warn(
+            InputWarning(f"{file} is missing or was changed: the training begins anew", event="damaged"), stacklevel=2
+        )
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     check_losses(problem, settings.batch_size)
     check_unused(problem)
     before = _pretrained(problem, asked.evaluated, folder, identity, measuring) if asked.baseline else None
@@ -117,6 +125,7 @@ def record_training(
                 checkpoint.write(step + 1, recorder)
             training(len(rows))
     recorder.save()
+    kept.write("recording", digest(file.read_bytes()))
     return recorder.recording
 
 
