@@ -62,7 +62,9 @@ def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
         f"{run.samples:,} samples on"
     )
     ahead = [size for size in predicted.sizes if size > run.samples]
-    if ahead:
+    if slope.low <= 0:
+        sentence = f"This run cannot tell what more samples bring: e{sentence[1:]}"
+    elif ahead:
         more = ahead[min(1, len(ahead) - 1)]
         before, after = math.exp(loss[run.samples]), math.exp(loss[more])
         sentence += (
@@ -82,6 +84,8 @@ def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
     elif result.notes or slope.high > 2 * slope.low:
         word = "low" if slope.high > 4 * slope.low else "medium" if word == "high" else word
         reason = f"the slope is {slope.low:.2g} to {slope.high:.2g} per doubling"
+    if word == "high":  # no interval knows how far apart runs of the same size end
+        word, reason = "medium", f"{reason}, from one run; others of its size may end some percent apart"
     return Answer(f"{sentence}.", word, reason, sentences, list(_next_of_one_run(result, run)))
 
 
