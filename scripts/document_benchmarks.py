@@ -418,6 +418,69 @@ def _stopped(of: dict[str, Any]) -> list[str]:
     ]
 
 
+# trust.md
+
+
+def damages() -> str:
+    """What becomes of a run whose files are damaged."""
+    found = read("trust_damage")
+    rows = [
+        [kind, *(str(of.get(outcome, 0)) for outcome in ("equal", "error", "different", "traceback"))]
+        for kind, of in {**found["by_kind"], "all": found["outcomes"]}.items()
+    ]
+    return table(["damage", "equal result", "one line", "another result", "traceback"], rows)
+
+
+def changes() -> str:
+    """What becomes of a run whose inputs change."""
+    found = read("trust_changes")
+    rows = [
+        [what, *(str(of.get(end, 0)) for end in ("noticed", "new", "missed"))] for what, of in found["changes"].items()
+    ]
+    return table(["one changed", "noticed", "result of the new input alone", "missed"], rows)
+
+
+def workers() -> str:
+    """Tasks in a loop, by one worker and by two."""
+    found = read("engine")
+    plain = min(found["seconds"]["plain loop"])
+    rows = [[name, f"{min(of):.1f}", f"{plain / min(of):.2f}"] for name, of in found["seconds"].items()]
+    return table([f"{found['tasks']} tasks on one thread each", "seconds", "times as fast as the loop"], rows)
+
+
+def hashes() -> str:
+    """Hashes of contents against the first pass over the samples."""
+    rows = [
+        [
+            name,
+            f"{of['samples']:,}",
+            f"{of['seconds of first pass']:.1f}",
+            percent(of["share of the first pass"]),
+            percent(of["share when repeated"]),
+        ]
+        for name, of in read("hashing").items()
+        if name != "environment"
+    ]
+    return table(["model and data", "samples", "first pass, seconds", "hashes", "hashes when repeated"], rows)
+
+
+def head_scale() -> str:
+    """Forecasts of heads of large problems."""
+    rows = [
+        [
+            of["case"],
+            f"{of['samples']:,} × {of['columns']}, K = {of['classes']:,}",
+            *(_cost(of[side]) for side in ("this", "other")),
+        ]
+        for of in read("forecast_head_scale")["cases"]
+    ]
+    return table(["case", "size", "processor seconds, GB above the features", "before"], rows)
+
+
+def _cost(of: dict[str, float] | None) -> str:
+    return "more than 600 s" if of is None else f"{of['processor_s']:.0f} s, {of['above_gb']:.1f} GB"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     make.__name__: make
     for make in (
@@ -445,6 +508,11 @@ TABLES: dict[str, Callable[[], str]] = {
         head_seconds,
         stopping,
         stopping_by_gain,
+        damages,
+        changes,
+        workers,
+        hashes,
+        head_scale,
     )
 }
 
