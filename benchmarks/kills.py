@@ -197,7 +197,7 @@ def main() -> None:
             "partial_files_left": sum(kill.leftovers for kill in kills),
             "each": [asdict(kill) for kill in kills],
         }
-    save("kills", found)
+        save("kills", found)  # each kind takes long
     failed = sum(
         not kill["same_result"] or kill["written_again"] > 0 or kill["outlived"] or kill["leftovers"]
         for kind in found.values()

@@ -80,7 +80,9 @@ def test_an_object_is_put_once_and_another_is_replaced_with_a_word(store, monkey
     with monkeypatch.context() as patch:
         patch.setattr("suffice.storage.places.replace", lambda *_: pytest.fail("an equal object was written again"))
         put(file, b"losses")
-    with pytest.warns(InputWarning, match=rf"{file} was damaged, or of another computer: it is replaced"):
+    with pytest.warns(
+        InputWarning, match=rf"{file} was damaged, or written by another kind of machine: it is replaced"
+    ):
         put(file, b"others")
     assert read_bytes(file) == b"others"
     assert exists(file)

@@ -237,7 +237,9 @@ def put(file: UPath, held: bytes) -> None:
         pass
     if read_bytes(file) != held:
         replace(file, held)
-        warnings.warn(f"{file} was damaged, or of another computer: it is replaced", InputWarning, stacklevel=2)
+        warnings.warn(
+            f"{file} was damaged, or written by another kind of machine: it is replaced", InputWarning, stacklevel=2
+        )
 
 
 def remove(file: UPath) -> None:
