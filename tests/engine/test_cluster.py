@@ -261,7 +261,7 @@ def test_what_tasks_do_there_is_told_as_here(two_machines, tmp_path, capfd):
     done = []
     with warnings.catch_warnings(record=True) as caught, Workers(1, 1, begin) as workers:
         warnings.simplefilter("always", InputWarning)
-        workers.run(call, ["dies once"], done.append)
+        workers.run(call, ["dies once"], took=lambda task, *_: done.append(task))
         with pytest.raises(OSError, match="No space left") as full:
             workers.run(call, ["full"])
         with pytest.raises(InputError, match=r"^bad sample$"):

@@ -20,6 +20,11 @@ from suffice.engine import Workers, processes
 from suffice.errors import InputError, InputWarning
 
 
+def into(names):
+    """Notes the tasks that are finished."""
+    return lambda task, seconds, worker: names.append(task)
+
+
 def write(folder, task):
     """Leaves a result, and who made it on how many threads."""
     torch.manual_seed(task)
@@ -73,8 +78,8 @@ def test_results_do_not_depend_on_the_number_of_processes(tmp_path):
         folder.mkdir()
         done = []
         with Workers(count, threads=1) as workers:
-            workers.run(functools.partial(write, str(folder)), range(4), done.append)
-            workers.run(functools.partial(write, str(folder)), range(4, 8), done.append)
+            workers.run(functools.partial(write, str(folder)), range(4), took=into(done))
+            workers.run(functools.partial(write, str(folder)), range(4, 8), took=into(done))
         assert sorted(done) == list(range(8))
         found.append(results(folder))
         processes = {file.read_text() for file in folder.glob("*.process")}
@@ -119,7 +124,7 @@ def test_a_task_that_loses_its_worker_each_time_is_said_in_one_line(tmp_path):
 def test_a_task_that_loses_its_worker_once_is_done_on_another(tmp_path):
     done = []
     with pytest.warns(InputWarning, match="begun again"), Workers(2, threads=1) as workers:
-        workers.run(functools.partial(kill_itself, str(tmp_path), 1), range(4), done.append)
+        workers.run(functools.partial(kill_itself, str(tmp_path), 1), range(4), took=into(done))
     assert sorted(done) == [0, 1, 2, 3]
     assert len(list(tmp_path.glob("1.try-*"))) == 2
     assert {file.read_text() for file in tmp_path.glob("*.finished")} == {"0", "1", "2", "3"}
@@ -141,7 +146,7 @@ class Counting(ThreadPoolExecutor):
 def test_tasks_run_in_any_executor_and_no_more_are_handed_out_than_it_has_workers():
     executor, seen, done = Counting(3), [], []
     with Workers(3, torch.get_num_threads(), lambda: executor) as workers:
-        workers.run(seen.append, range(50), done.append)
+        workers.run(seen.append, range(50), took=into(done))
     assert sorted(seen) == sorted(done) == list(range(50))
     assert 1 < executor.most <= 3
     with pytest.raises(RuntimeError, match="after shutdown"):
@@ -179,6 +184,27 @@ def test_a_slow_task_is_told_once(monkeypatch):
     assert [task for task, *_ in told] == [4]
     assert told[0][1] > max(0.2, 4 * told[0][2])
     assert told[0][2] >= 0.05
+
+
+def test_a_task_under_way_counts_in_part_and_all_of_the_cost_is_told_once(monkeypatch):
+    monkeypatch.setattr(processes, "LOOK", 0.02)
+    told = []
+    costs = {0: 10, 1: 1000}
+    with Workers(2, torch.get_num_threads(), functools.partial(ThreadPoolExecutor, 2)) as workers:
+        workers.run(lambda task: time.sleep(costs[task] / 1000), range(2), cost=costs.get, progress=told.append)
+    assert sum(told) == sum(costs.values())
+    assert min(told) > 0
+    assert len(told) > 5  # not only when the two end
+
+
+def test_a_task_that_takes_longer_than_others_did_is_not_counted_as_done(monkeypatch):
+    monkeypatch.setattr(processes, "LOOK", 0.02)
+    told = []
+    seconds = {0: 0.01, 1: 0.5}
+    with Workers(2, torch.get_num_threads(), functools.partial(ThreadPoolExecutor, 2)) as workers:
+        workers.run(lambda task: time.sleep(seconds[task]), range(2), cost=lambda task: 100, progress=told.append)
+    assert sum(told) == 200
+    assert sum(told[:-1]) <= 100 + 0.95 * 100
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
@@ -239,7 +265,9 @@ def test_no_tasks_begin_no_process():
 def test_what_is_done_is_told_after_each_task_here():
     events = []
     with Workers(1, threads=1) as workers:
-        workers.run(lambda task: events.append(f"call {task}"), [0, 1], lambda task: events.append(f"done {task}"))
+        workers.run(
+            lambda task: events.append(f"call {task}"), [0, 1], took=lambda task, *_: events.append(f"done {task}")
+        )
     assert events == ["call 0", "done 0", "call 1", "done 1"]
 
 
@@ -270,7 +298,7 @@ def test_a_task_that_loses_its_gpu_is_done_by_another_process(tmp_path):
     done = []
     lost = pytest.warns(InputWarning, match=r"lost its GPU \(.*:\d+: AcceleratorError: CUDA error: unspecified launch")
     with lost as told, Workers(2, threads=1) as workers:
-        workers.run(functools.partial(lose_gpu, str(tmp_path), 1), range(4), done.append)
+        workers.run(functools.partial(lose_gpu, str(tmp_path), 1), range(4), took=into(done))
     assert sorted(done) == [0, 1, 2, 3]
     assert {file.read_text() for file in tmp_path.glob("*.finished")} == {"0", "1", "2", "3"}
     assert told[0].message.event == "lost GPU"

@@ -45,6 +45,9 @@ SLOW, LONG = 4.0, 30.0
 ENOUGH = 3
 """Finished tasks from which it is known how long others should take."""
 
+ALMOST = 0.95
+"""Share of its cost that a task under way counts at most."""
+
 
 class LostWorkerError(Exception):
     """The process that had a task is gone, and the executor goes on without it."""
@@ -100,10 +103,10 @@ class Workers:
         self,
         call: Callable[[T], None],
         tasks: Sequence[T],
-        done: Callable[[T], None] = lambda task: None,
         slow: Callable[[T, float, float], None] = lambda task, seconds, expected: None,
-        cost: Callable[[T], float] = lambda task: 1.0,
+        cost: Callable[[T], int] = lambda task: 1,
         took: Callable[[T, float, str], None] = lambda task, seconds, worker: None,
+        progress: Callable[[int], None] = lambda cost: None,
     ) -> None:
         """Calls ``call(task)`` for each task, in any order; a call leaves its result on disk.
 
@@ -112,23 +115,24 @@ class Workers:
         Args:
             call: a function of a module, or a ``functools.partial`` of one; it and the tasks must be picklable.
             tasks: what to call it with.
-            done: called in this process when a task is finished.
             slow: called once in this process for a task that runs much longer than the others did, with its seconds
                 until now and those expected.
             cost: of a task, in any unit.
             took: called in this process when a task is finished, with its seconds and the host and process that had it.
+            progress: called in this process with the cost that was done since the last call. A task under way counts
+                in part, by its time and that of finished ones.
 
         Raises:
             InputError: a task lost its worker `TRIES` times, as happens where memory is short. What a call raises comes
                 through, and what the calls warn of is warned of here, each once.
         """
         if (self._begin is None and self.count == 1) or not tasks:
-            self._run_here(call, tasks, done, took)
+            self._run_here(call, tasks, cost, took, progress)
             return
         waiting, tries, told = deque(range(len(tasks))), Counter[int](), set[tuple[str, type[Warning], str, int]]()
         running: dict[Future[Ended], int] = {}
         ended: SimpleQueue[Future[Ended]] = SimpleQueue()
-        clock = _Clock(lambda index: cost(tasks[index]), lambda index, *seconds: slow(tasks[index], *seconds))
+        clock = _Clock(lambda index: cost(tasks[index]), lambda index, *seconds: slow(tasks[index], *seconds), progress)
         while waiting or running:
             while waiting and len(running) < self.count:
                 index = waiting.popleft()
@@ -160,7 +164,6 @@ class Workers:
             index = running.pop(future)
             clock.stop(index)
             took(tasks[index], answer.seconds, answer.worker)
-            done(tasks[index])
 
     def _lost_with(self, ended: "Future[Ended]", running: Iterable["Future[Ended]"]) -> "list[Future[Ended]]":
         """Tasks that have lost their worker: none, this one, or all that ran in an executor that has to end."""
@@ -194,8 +197,9 @@ class Workers:
         self,
         call: Callable[[T], None],
         tasks: Sequence[T],
-        done: Callable[[T], None],
+        cost: Callable[[T], int],
         took: Callable[[T, float, str], None],
+        progress: Callable[[int], None],
     ) -> None:
         before = torch.get_num_threads()
         torch.set_num_threads(self._threads)
@@ -204,17 +208,24 @@ class Workers:
                 began = time.monotonic()
                 call(task)
                 took(task, time.monotonic() - began, _worker())
-                done(task)
+                progress(cost(task))
         finally:
             torch.set_num_threads(before)
 
 
 class _Clock:
-    """How long tasks take for their cost, and which one takes much longer."""
+    """How long tasks take for their cost, how much of it is done, and which one takes much longer."""
 
-    def __init__(self, cost: Callable[[int], float], slow: Callable[[int, float, float], None]) -> None:
+    def __init__(
+        self,
+        cost: Callable[[int], int],
+        slow: Callable[[int, float, float], None],
+        progress: Callable[[int], None],
+    ) -> None:
         self._cost = cost
         self._slow = slow
+        self._progress = progress
+        self._finished = self._credited = 0
         self._began: dict[int, float] = {}
         self._rates: list[float] = []
         self._told: set[int] = set()
@@ -227,19 +238,35 @@ class _Clock:
     def stop(self, index: int) -> None:
         """A task is done."""
         self._rates.append((time.monotonic() - self._began.pop(index)) / self._cost(index))
+        self._finished += self._cost(index)
+        self._credit(time.monotonic())
 
     def look(self) -> None:
-        """Tells of each slow task once, and looks from time to time only."""
+        """Tells of what is under way and of each slow task once, and looks from time to time only."""
         now = time.monotonic()
-        if now < self._looked + LOOK or len(self._rates) < ENOUGH:
+        if now < self._looked + LOOK:
             return
         self._looked = now
+        self._credit(now)
+        if len(self._rates) < ENOUGH:
+            return
         rate = statistics.median(self._rates)
         for index in self._began.keys() - self._told:
             seconds, expected = now - self._began[index], rate * self._cost(index)
             if seconds > max(LONG, SLOW * expected):
                 self._told.add(index)
                 self._slow(index, seconds, expected)
+
+    def _credit(self, now: float) -> None:
+        """Tells the cost that was done since the last time; less than nothing, after a loss, is nothing."""
+        done = self._finished
+        rate = statistics.median(self._rates) if self._rates else 0.0
+        if rate > 0:
+            for index, began in self._began.items():
+                done += int(min((now - began) / rate, ALMOST * self._cost(index)))
+        if done > self._credited:
+            self._progress(done - self._credited)
+            self._credited = done
 
 
 def _check_tries(tries: int, error: BaseException | None) -> None:

@@ -213,8 +213,8 @@ def _record(
                 _measure_shard, type(config), config.model_dump_json(), tuple(contents.items()), str(store)
             )
 
-            def done(shard: tuple[int, int]) -> None:
-                progress((shard[1] - shard[0]) * len(probes))
+            def cost(shard: tuple[int, int]) -> int:
+                return (shard[1] - shard[0]) * len(probes)
 
             def slow(shard: tuple[int, int], seconds: float, expected: float) -> None:
                 watch.say(
@@ -226,7 +226,8 @@ def _record(
                 note("task", f"{store.name}: samples {shard[0]:,} to {shard[1] - 1:,}", seconds=seconds, worker=worker)
 
             if workers is not None:
-                workers.run(call, [(rows.start, rows.stop) for rows in shards], done, slow, took=took)
+                pairs = [(rows.start, rows.stop) for rows in shards]
+                workers.run(call, pairs, slow=slow, cost=cost, took=took, progress=progress)
 
         ledger = record(problem, probes, store, config.batch_size, progress, None if workers is None else elsewhere)
     note("measured", store.name, batch_size=ledger.batch_size, samples=len(problem), probes=len(probes))

@@ -180,7 +180,7 @@ class _Trainings:
             def took(positions: Positions, seconds: float, worker: str) -> None:
                 note("task", f"training on {len(positions):,} samples", seconds=seconds, worker=worker)
 
-            workers.run(there, missing, lambda positions: progress(cost(positions)), slow, cost, took)
+            workers.run(there, missing, slow=slow, cost=cost, took=took, progress=progress)
 
     def of(self, positions: Positions) -> dict[str, Tensor]:
         """The weights that moved, and the buffers."""

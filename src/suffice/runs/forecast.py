@@ -159,7 +159,7 @@ def forecast_and_evidence(
                 else:
                     call = functools.partial(_run_features_there, *there)
                     pairs = [(rows.start, rows.stop) for rows in shards]
-                    workers.run(call, pairs, lambda rows: progress(rows[1] - rows[0]))
+                    workers.run(call, pairs, cost=lambda rows: rows[1] - rows[0], progress=progress)
         features, unit = None, 1.0
         if config.task == "regression":
             evidence, features, unit = _measure_regression(config, learners, task, watch)

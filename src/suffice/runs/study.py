@@ -4,7 +4,7 @@ import csv
 import functools
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -209,10 +209,10 @@ class _Work:
                         processes.run(
                             call,
                             steps,
-                            functools.partial(self._advance, progress),
-                            functools.partial(_tell_slow, watch),
-                            self._seconds,
-                            _note_task,
+                            slow=functools.partial(_tell_slow, watch),
+                            cost=self._milliseconds,
+                            took=_note_task,
+                            progress=progress,
                         )
 
     def _bytes(self) -> float:
@@ -366,9 +366,6 @@ class _Work:
     def _milliseconds(self, step: _Step) -> int:
         """What a step counts on a display, which tells the time that is left from what the others took."""
         return max(1, round(1000 * self._seconds(step)))
-
-    def _advance(self, progress: Callable[[int], None], step: _Step) -> None:
-        progress(self._milliseconds(step))
 
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
