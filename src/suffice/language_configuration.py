@@ -73,6 +73,11 @@ class LanguageForecastConfig(LanguageTexts):
         description="measure the pretrained language model on the training samples, which makes the slope more "
         "accurate and takes a third of an epoch",
     )
+    short_runs: bool = Field(
+        default=False,
+        description="train a language model on a half and a quarter of the samples too, for another three quarters of "
+        "the time: what differs between runs by chance is averaged",
+    )
     train_batch_size: int = Field(default=8, ge=1, description="samples of a training step")
     learning_rate: float | None = Field(default=None, gt=0, description="learning rate; by default that of the method")
     warm_up: int = Field(

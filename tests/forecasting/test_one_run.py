@@ -14,15 +14,24 @@ K0, SIZE, PER_DOUBLING = 3200, 8, 0.15
 
 
 def recorded(
-    seed=0, samples=K0, noise=0.1, rates=None, holdout=300, before=True, drift=0.0, slope=PER_DOUBLING, **more
+    seed=0,
+    samples=K0,
+    noise=0.1,
+    rates=None,
+    holdout=300,
+    before=True,
+    drift=0.0,
+    slope=PER_DOUBLING,
+    level=0.0,
+    **more,
 ):
-    """A run on samples whose hardness the pretrained model knows up to noise."""
+    """A run on samples whose hardness the pretrained model knows up to noise; level is that at the end, in slopes."""
     draw = np.random.default_rng(seed)
     hard = draw.normal(3.5, 0.6, samples) + drift * np.arange(samples) / samples
     held = draw.normal(3.5, 0.6, holdout)
 
     def curve(seen):
-        return -1.0 - slope * np.log2(max(seen, SIZE) / samples)
+        return -1.0 + slope * (level - np.log2(max(seen, SIZE) / samples))
 
     batches = []
     for step, seen in enumerate(range(0, samples, SIZE)):
@@ -161,3 +170,56 @@ def test_a_run_that_is_not_finished_is_told_from_a_rate_that_falls():
     half = half.model_copy(update={"batches": half.batches[:200], "holdouts": half.holdouts[:3]})
     (said,) = [doubt for doubt in forecast_one_run(half).doubts if "1,600" in doubt]
     assert said == "The recording ends after 1,600 of 3,200 samples: the run goes on still, or was stopped."
+
+
+def beginnings(seed=1):
+    """Runs on a half and a quarter of the samples, of another seed."""
+    return [recorded(seed + part, samples=K0 // part, slope=PER_DOUBLING, level=np.log2(part)) for part in (2, 4)]
+
+
+def test_shorter_runs_narrow_the_slope_about_as_foreseen():
+    alone, beside = forecast_one_run(recorded()), forecast_one_run(recorded(), shorter=beginnings())
+    widths = [(found.slope.high - found.slope.low) / 2 for found in (alone, beside)]
+    assert widths[1] < 0.95 * widths[0]
+    assert alone.narrowed == pytest.approx(widths[1], rel=0.25)
+    assert (beside.narrowed, beside.shorter, alone.shorter) == (None, (800, 1600), ())
+    assert beside.slope.low < PER_DOUBLING < beside.slope.high
+
+
+def test_the_order_of_shorter_runs_does_not_matter():
+    one, two = (forecast_one_run(recorded(), shorter=runs).slope for runs in (beginnings(), beginnings()[::-1]))
+    assert one.value == pytest.approx(two.value, rel=1e-9)
+
+
+def with_first(recording, losses):
+    """With the hold-out measured before the training."""
+    return recording.model_copy(update={"holdouts": [Holdout(seen=0, losses=losses), *recording.holdouts]})
+
+
+def test_shorter_runs_that_do_not_go_with_the_long_one_are_refused():
+    with pytest.raises(InputError, match="3,200 samples beside one on 3,200: give shorter runs, of at least 640 "):
+        forecast_one_run(recorded(), shorter=[recorded(1)])
+    with pytest.raises(InputError, match="a run on 400 samples beside"):
+        forecast_one_run(recorded(), shorter=[recorded(1, samples=400)])
+    with pytest.raises(InputError, match="3,200 and 1,600 samples do not test on the same samples"):
+        forecast_one_run(recorded(), shorter=[recorded(1, samples=1600, holdout=200)])
+    first, then = np.linspace(3, 4, 300), np.linspace(4, 3, 300)
+    assert forecast_one_run(
+        with_first(recorded(), first), shorter=[with_first(run, first) for run in beginnings()]
+    ).shorter == (800, 1600)
+    with pytest.raises(InputError, match="do not test on the same samples: give both the same hold-out"):
+        forecast_one_run(with_first(recorded(), first), shorter=[with_first(beginnings()[0], then)])
+
+
+def test_the_command_takes_shorter_runs(tmp_path, capsys):
+    from suffice.cli.main import commands  # noqa: PLC0415
+
+    runs = [recorded(), *beginnings()]
+    for row, run in enumerate(runs):
+        (tmp_path / f"{row}.json").write_text(run.model_dump_json())
+    asked = [part for row in (1, 0, 2) for part in ("--from", str(tmp_path / f"{row}.json"))]
+    commands(["forecast", *asked, "--out", str(tmp_path / "out")], standalone_mode=False)
+    assert "Each doubling lowers" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "result.json").read_text())["one_run"]
+    assert (found["samples"], found["shorter"], found["narrowed"]) == (K0, [800, 1600], None)
+    assert found["slope"]["value"] == forecast_one_run(recorded(), shorter=beginnings()).slope.value

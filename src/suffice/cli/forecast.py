@@ -26,10 +26,11 @@ from suffice.errors import InputError
 from suffice.language_configuration import LanguageForecastConfig
 
 Recorded = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--from",
-        help="A recording of a training run (suffice.integrations), in place of MODEL and DATA: nothing is trained.",
+        help="A recording of a training run (suffice.integrations), in place of MODEL and DATA: nothing is trained. "
+        "Again for each shorter run of the same training, with the same hold-out.",
     ),
 ]
 
@@ -110,11 +111,15 @@ def forecast(
     The same by a run of your own, which was recorded:
 
         suffice forecast --from learning_curve.json --target-loss 2.1
+
+    The same with two shorter runs, which make the interval narrower:
+
+        suffice forecast --from all.json --from half.json --from quarter.json
     """
     cluster = cluster_of(engine, address, gpus_per_task)
-    if recorded is not None and (workers is not None or cluster is not None):
+    if recorded and (workers is not None or cluster is not None):
         raise InputError("--from trains nothing: leave out --workers and --engine")
-    if recorded is not None:
+    if recorded:
         _from_recording(terminal, recorded, out, overwrite, fail_if, flags)
         return
     if is_of_language(ForecastConfig, flags, config):
@@ -163,14 +168,19 @@ def _of_language(
 
 
 def _from_recording(
-    terminal: Terminal, recorded: Path, out: Path, overwrite: bool, fail_if: list[str] | None, flags: dict[str, Any]
+    terminal: Terminal,
+    recorded: list[Path],
+    out: Path,
+    overwrite: bool,
+    fail_if: list[str] | None,
+    flags: dict[str, Any],
 ) -> None:
     others = [f"--{name.replace('_', '-')}" for name in flags if name not in OF_RECORDINGS]
     if others:
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in OF_RECORDINGS)
         raise InputError(f"--from goes with {allowed}: leave {', '.join(others)} out")
     given = {OF_RECORDINGS[name]: value for name, value in flags.items()}
-    fixed = {"scores": [str(recorded)], "metric": "loss", "kind": "language model"}
+    fixed = {"scores": [str(path) for path in recorded], "metric": "loss", "kind": "language model"}
     asked = read_configuration(CurveConfig, {**given, **fixed}, None)
     from suffice.cli.answer import finish
     from suffice.cli.gate import gates_of_curve, judge, prediction_of_scores

@@ -15,7 +15,7 @@ fine-tuned language models as the prior.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,9 @@ WOBBLE = 0.004
 DRIFT = 4.0
 """Standard errors by which the pretrained losses may change along the run before the samples count as sorted."""
 
+SHORTEST = 0.2
+"""Of k0, the size of a shorter run at least: before it the format of the answers is learnt."""
+
 APART = 3.0
 """Standard errors between the slopes of the batches and of the hold-out."""
 
@@ -74,6 +77,9 @@ class OneRun:
         covariate: c; None where the pretrained model was not measured.
         steps: updates in the first epoch.
         doubts: reasons not to trust it, a sentence each.
+        shorter: k0 of the shorter runs beside it.
+        narrowed: half-width of the slope's interval that runs at a half and a quarter of k0 should leave, where there
+            are none yet.
     """
 
     samples: int
@@ -85,22 +91,26 @@ class OneRun:
     covariate: float | None
     steps: int
     doubts: tuple[str, ...]
+    shorter: tuple[int, ...] = ()
+    narrowed: float | None = None
 
     def gain(self, size: int) -> Estimate:
         """By how much the loss falls from k0 to another size, with its interval."""
         return _fall(self.curve, self.samples, size)
 
 
-def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
-    """The learning curve behind one recorded run.
+def forecast_one_run(recording: Recording, seed: int = 0, shorter: Sequence[Recording] = ()) -> OneRun:
+    """The learning curve behind one recorded run, and perhaps shorter ones.
 
     Args:
         recording: of a run whose rate is constant over a part of the first epoch; later epochs tell nothing of it.
         seed: of the draws.
+        shorter: runs of the same training on fewer samples, with the same hold-out. What differs between runs by chance
+            is averaged over them.
 
     Raises:
-        InputError: fewer than 100 updates in the first epoch, a constant part that is too short, or a recording that
-            no run can have made.
+        InputError: fewer than 100 updates in the first epoch, a constant part that is too short, a recording that no
+            run can have made, or shorter runs that do not go with it.
 
     Example:
         >>> draw = np.random.default_rng(0)
@@ -116,25 +126,47 @@ def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
     """
     check_recording(recording)
     k0 = recording.samples
-    first = [batch for batch in recording.batches if batch.seen < k0]
+    first = _first_epoch(recording)
     steps = len(first) + sum(step <= len(first) + len(recording.skipped) for step in recording.skipped)
     if steps < FEWEST_STEPS:
         raise InputError(
             f"cannot tell: the run has {steps} updates in its first epoch, and with fewer than {FEWEST_STEPS} a "
             "language model still learns the format of the answers: take smaller batches, or more samples"
         )
-    steady = _steady(first)
-    end = steady[-1].seen + steady[-1].samples
-    online, covariate = _by_halves(steady, end)
-    if len(online.sizes) < 2 or math.log2(online.sizes.max() / online.sizes.min()) < FEWEST_DOUBLINGS:
+    read = _read(recording)
+    if len(read.online.sizes) < 2 or math.log2(read.online.sizes.max() / read.online.sizes.min()) < FEWEST_DOUBLINGS:
         raise InputError(
-            f"cannot tell: the learning rate is within {1 - HIGH:.0%} of its largest from {steady[0].seen:,} to "
-            f"{end:,} samples, which is too short for a slope: take a constant rate for the first epoch"
+            f"cannot tell: the learning rate is within {1 - HIGH:.0%} of its largest from {read.steady[0].seen:,} to "
+            f"{read.end:,} samples, which is too short for a slope: take a constant rate for the first epoch"
         )
-    holdouts = [at for at in recording.holdouts if end / 2**DOUBLINGS * 0.9 <= at.seen <= end and at.seen <= 1.05 * k0]
-    measured = _of_holdouts(holdouts)
-    scores = online if measured is None else _joined(online, measured)
-    curve = forecast_scores(
+    scores = read.scores
+    if shorter:
+        scores = _merged([scores, *(_beside(recording, other, read.end) for other in shorter)])
+    curve = _continued(scores, k0, seed)
+    last = next((at for at in reversed(recording.holdouts) if at.seen >= min(k0, read.end)), None)
+    curve = _levelled(curve, k0, last, seed)
+    slope = _fall(curve, k0, 2 * k0)
+    return OneRun(
+        samples=k0,
+        curve=curve,
+        sizes=scores.sizes,
+        scores=scores.scores,
+        errors=scores.errors,
+        slope=slope,
+        covariate=read.covariate,
+        steps=steps,
+        doubts=tuple(_doubts(recording, first, read, slope)),
+        shorter=tuple(sorted(other.samples for other in shorter)),
+        narrowed=None if shorter else _narrowed(scores, curve, k0, seed),
+    )
+
+
+def _first_epoch(recording: Recording) -> list[OnlineBatch]:
+    return [batch for batch in recording.batches if batch.seen < recording.samples]
+
+
+def _continued(scores: "_Scores", k0: int, seed: int) -> Curve:
+    return forecast_scores(
         np.round(scores.sizes),
         scores.scores,
         [k0],
@@ -143,11 +175,6 @@ def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
         kind="language model",
         seed=seed,
     )
-    last = next((at for at in reversed(recording.holdouts) if at.seen >= min(k0, end)), None)
-    curve = _levelled(curve, k0, last, seed)
-    slope = _fall(curve, k0, 2 * k0)
-    doubts = _doubts(recording, first, steady, end, online, measured, slope)
-    return OneRun(k0, curve, scores.sizes, scores.scores, scores.errors, slope, covariate, steps, tuple(doubts))
 
 
 @dataclass(frozen=True)
@@ -164,6 +191,83 @@ class _Scores:
         return -float((weights * x * self.scores).sum()) / information, 1 / math.sqrt(information)
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What a recording holds: batches at the high rate, where they end, and losses at sizes from both sources."""
+
+    steady: list[OnlineBatch]
+    end: int
+    online: _Scores
+    measured: _Scores | None
+    covariate: float | None
+
+    @property
+    def scores(self) -> _Scores:
+        return self.online if self.measured is None else _joined(self.online, self.measured)
+
+
+def _read(recording: Recording, doublings: float = DOUBLINGS) -> _Read:
+    steady = _steady(_first_epoch(recording))
+    end = steady[-1].seen + steady[-1].samples
+    least = end / 2**doublings
+    online, covariate = _by_halves(steady, end, least)
+    holdouts = [at for at in recording.holdouts if 0.9 * least <= at.seen <= min(end, 1.05 * recording.samples)]
+    return _Read(steady, end, online, _of_holdouts(holdouts), covariate)
+
+
+def _beside(recording: Recording, other: Recording, end: int) -> _Scores:
+    """The scores of a shorter run, from the size on at which the long one is looked at.
+
+    Raises:
+        InputError: it is not shorter, or not of the same samples to test on.
+    """
+    check_recording(other)
+    if not SHORTEST * recording.samples <= other.samples < recording.samples:
+        raise InputError(
+            f"a run on {other.samples:,} samples beside one on {recording.samples:,}: give shorter runs, of at least "
+            f"{math.ceil(SHORTEST * recording.samples):,} samples"
+        )
+    first, then = ([at for at in run.holdouts if at.seen == 0] for run in (recording, other))
+    sizes = [{len(at.losses) for at in run.holdouts} for run in (recording, other)]
+    same = sizes[0] == sizes[1] and all(
+        np.allclose(one.losses, two.losses, rtol=1e-3, atol=1e-3) for one, two in zip(first, then, strict=False)
+    )
+    if not same or not sizes[0]:
+        raise InputError(
+            f"the runs on {recording.samples:,} and {other.samples:,} samples do not test on the same samples: give "
+            "both the same hold-out"
+        )
+    read = _read(other, math.log2(other.samples / (end / 2**DOUBLINGS)))
+    if read.measured is None:
+        raise InputError(
+            f"the run on {other.samples:,} samples measures its hold-out once: measure it at a half and at its end too"
+        )
+    return read.scores if len(read.online.sizes) else read.measured
+
+
+def _merged(parts: Sequence[_Scores]) -> _Scores:
+    """One score for each size, from independent ones."""
+    sizes, scores, errors = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("sizes", "scores", "errors")
+    )
+    different, which = np.unique(np.round(sizes), return_inverse=True)
+    weights = np.bincount(which, errors**-2)
+    return _Scores(different, np.bincount(which, scores * errors**-2) / weights, weights**-0.5)
+
+
+def _narrowed(scores: _Scores, curve: Curve, k0: int, seed: int) -> float | None:
+    """The half-width of the slope's interval with runs at a half and a quarter of k0 that come out as foreseen."""
+    sizes = np.array([k0 / 4, k0 / 2])
+    inside = sizes >= scores.sizes.min()
+    if not inside.any():
+        return None
+    sizes = sizes[inside]
+    means = curve.draws.means(sizes).mean(0)
+    foreseen = _merged([scores, _Scores(sizes, means, WOBBLE * means)])
+    slope = _fall(_continued(foreseen, k0, seed), k0, 2 * k0)
+    return (slope.high - slope.low) / 2
+
+
 def _steady(first: list[OnlineBatch]) -> list[OnlineBatch]:
     """The batches of the first epoch from when the rate is up to when it falls."""
     rates = np.array([math.nan if batch.rate is None else batch.rate for batch in first])
@@ -175,9 +279,9 @@ def _steady(first: list[OnlineBatch]) -> list[OnlineBatch]:
     return first[start:stop]
 
 
-def _by_halves(steady: list[OnlineBatch], end: int) -> tuple[_Scores, float | None]:
-    """The curve within each half of a doubling, and the covariate's coefficient."""
-    batches = [batch for batch in steady if batch.seen >= max(1.0, end / 2**DOUBLINGS)]
+def _by_halves(steady: list[OnlineBatch], end: int, least: float) -> tuple[_Scores, float | None]:
+    """The curve within each half of a doubling from the least size on, and the covariate's coefficient."""
+    batches = [batch for batch in steady if batch.seen >= max(1.0, least)]
     part = np.floor(2 * np.log2(end / np.array([batch.seen for batch in batches]))).astype(int)
     counts = np.bincount(part, minlength=1)
     kept = [row for row in range(len(batches)) if counts[part[row]] >= LEAST]
@@ -255,16 +359,8 @@ def _fall(curve: Curve, first: int, then: int) -> Estimate:
     return Estimate(value=float(middle), low=float(low), high=float(high))
 
 
-def _doubts(
-    recording: Recording,
-    first: list[OnlineBatch],
-    steady: list[OnlineBatch],
-    end: int,
-    online: _Scores,
-    measured: _Scores | None,
-    slope: Estimate,
-) -> Iterator[str]:
-    k0 = recording.samples
+def _doubts(recording: Recording, first: list[OnlineBatch], read: _Read, slope: Estimate) -> Iterator[str]:
+    k0, steady, end, online, measured = recording.samples, read.steady, read.end, read.online, read.measured
     if len(first) < FEW_STEPS:
         yield f"The first epoch has {len(first)} updates only: a part of the fall is the learning of the format."
     if end < 0.9 * k0 and steady[-1] is first[-1]:

@@ -66,6 +66,12 @@ class OneRunFound(Value):
     trained: str | None = Field(
         default=None, description="the method and the model that suffice trained; null of a run made elsewhere"
     )
+    shorter: list[int] = Field(default=[], description="training samples of the shorter runs beside it")
+    narrowed: float | None = Field(
+        default=None,
+        description="half-width of the slope's interval that runs at a half and a quarter of the samples should leave; "
+        "null where there are some, or of files of earlier versions",
+    )
 
 
 class CurveResult(Value, Shown):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,12 +18,12 @@ from suffice.forecasting.one_run import FEWEST_STEPS, forecast_one_run
 from suffice.integrations.recorder import SHARES
 from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import LanguageProblem, moved
-from suffice.results import Curve, CurveResult
+from suffice.results import Curve, CurveResult, Recording
 from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.log import logged
 from suffice.runs.recorded import result_of
-from suffice.runs.recorded_training import EVALUATED, OneEpoch, record_training
+from suffice.runs.recorded_training import EVALUATED, OneEpoch, pretrained_losses, record_training
 from suffice.runs.texts import columns_of, load_configured
 from suffice.runs.watch import SILENT, Watch, duration
 from suffice.training import FineTuning
@@ -33,6 +34,9 @@ FREE = frozenset({"sizes", "target_loss", "cost_per_sample", "assurance", "of"})
 
 FEWEST_HELD_OUT = 20
 """Samples to test on: with fewer the level of the curve is hardly known."""
+
+SHORT = "short-"
+"""Begins the folders of short runs, which their numbers of samples end."""
 
 STEP = 3
 """Times as long as a forward pass takes one with its backward pass, about."""
@@ -65,19 +69,43 @@ def forecast_language(
         check_room(run.path, 3 * sum(weight.numel() * weight.element_size() for weight in moving))
         if not run.resumed:
             watch.say(estimate(prepared, config).in_words)
-        samples = len(prepared.problem)
-        with (
-            watch.progress("pretrained losses", samples if config.baseline else 0) as measuring,
-            watch.progress("training", samples) as training,
-        ):
-            recording = record_training(
-                prepared.problem, prepared.held, epoch_of(config), run.path, run.identity, measuring, training
-            )
+        recording, shorter = _recordings(prepared, config, run.path, run.identity, watch)
         with watch.progress("curve"):
-            found = forecast_one_run(recording, config.seed)
+            found = forecast_one_run(recording, config.seed, shorter)
             result = result_of(found, [config.data], config, prepared.notes, f"{config.model} ({config.method})")
         write_result(result, run.path, indent=1)
     return found.curve, result
+
+
+def _recordings(
+    prepared: "Prepared", config: LanguageForecastConfig, folder: Path, identity: str, watch: Watch
+) -> tuple[Recording, list[Recording]]:
+    """The run on all samples, and the short ones, each from the pretrained weights."""
+    problem, asked = prepared.problem, epoch_of(config)
+    before = None
+    if config.baseline:
+        with watch.progress("pretrained losses", len(problem)) as progress:
+            before = pretrained_losses(problem, asked.evaluated, folder, identity, progress)
+    start = {name: weight.detach().clone() for name, weight in problem.moving.items()}
+    with watch.progress("training", prepared.samples) as progress:
+        recording = record_training(problem, prepared.held, asked, before, folder, identity, progress)
+        shorter = []
+        for short in prepared.shorter:
+            with torch.no_grad():
+                for name, weight in problem.moving.items():
+                    weight.copy_(start[name])
+            own = None if before is None else before[short.rows]
+            place = folder / f"{SHORT}{len(short.rows)}"
+            place.mkdir(exist_ok=True)
+            shorter.append(record_training(short.problem, prepared.held, asked, own, place, identity, progress))
+    return recording, shorter
+
+
+class ShortRun(NamedTuple):
+    """A part of the training samples, for a run of its own: their positions, and the same model on them."""
+
+    rows: Int64[np.ndarray, " rows"]
+    problem: LanguageProblem
 
 
 @dataclass(frozen=True)
@@ -87,6 +115,7 @@ class Prepared:
     Attributes:
         problem: the model on the training samples.
         held: the same model on unseen samples.
+        shorter: the short runs.
         contents: hashes of the data and of the model's files.
         notes: what was found in reading, a sentence each.
         in_words: how many samples there are for what.
@@ -94,9 +123,15 @@ class Prepared:
 
     problem: LanguageProblem
     held: LanguageProblem
+    shorter: list[ShortRun]
     contents: dict[str, str]
     notes: list[str]
     in_words: str
+
+    @property
+    def samples(self) -> int:
+        """How many samples all runs train on together."""
+        return len(self.problem) + sum(len(short.rows) for short in self.shorter)
 
 
 def prepare(config: LanguageForecastConfig) -> Prepared:
@@ -121,6 +156,10 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
     return Prepared(
         problem=language.problem(tokens, order="source"),
         held=language.problem(held, order="source"),
+        shorter=[
+            ShortRun(rows, language.problem(language.tokens(own.subset(rows.tolist())), order="source"))
+            for rows in _short_rows(len(own), config)
+        ],
         contents=contents,
         notes=[*texts.notes, *language.notes, *notes, *tokens.notes, *cut],
         in_words=(
@@ -128,6 +167,12 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
             f"{len(unseen):,} to test on."
         ),
     )
+
+
+def _short_rows(samples: int, config: LanguageForecastConfig) -> list[Int64[np.ndarray, " rows"]]:
+    draw = np.random.default_rng([config.seed, 3])
+    parts = (2, 4) if config.short_runs else ()
+    return [np.sort(draw.permutation(samples)[: samples // part]) for part in parts]
 
 
 def _mean(counts: list[int]) -> str:
@@ -207,7 +252,6 @@ def epoch_of(config: LanguageForecastConfig) -> OneEpoch:
             seed=config.seed,
         ),
         config.warm_up,
-        config.baseline,
         EVALUATED if config.batch_size == "auto" else config.batch_size,
     )
 
@@ -244,8 +288,9 @@ def estimate(prepared: Prepared, config: LanguageForecastConfig) -> Times:
     start = time.perf_counter()
     problem.all_losses(size, rows[size:])
     forward = (time.perf_counter() - start) / max(1, len(rows) - size)
+    runs = 1 + len(prepared.shorter)
     return Times(
         pretrained=forward * len(problem) if config.baseline else 0.0,
-        training=STEP * forward * len(problem),
-        holdouts=forward * len(prepared.held) * (len(SHARES) + 1),
+        training=STEP * forward * prepared.samples,
+        holdouts=forward * len(prepared.held) * (len(SHARES) + 1) * runs,
     )

@@ -24,7 +24,7 @@ def forecast_recording(
     """The learning curve behind a recording, and the size that reaches a target; writes ``result.json``.
 
     Args:
-        config: the recording as its only scores, and the target.
+        config: the recording as its scores, perhaps with those of shorter runs, and the target.
         out: the run's folder.
         overwrite: replace a run of another recording.
         watch: told what is done; silent by default.
@@ -32,16 +32,15 @@ def forecast_recording(
     Raises:
         InputError: bad input of any kind, or a run that tells nothing.
     """
-    if len(config.scores) != 1:
-        raise InputError(f"{len(config.scores)} recordings: give one")
     if config.assurance is not None and config.target is None:
         raise InputError("--assurance is the probability to reach a target: give --target-loss as well")
-    path = Path(config.scores[0])
-    recording = read_recording(path)
+    paths = [Path(source) for source in config.scores]
+    *shorter, recording = sorted(map(read_recording, paths), key=lambda one: one.samples)
     with watch.progress("curve"):
-        found = forecast_one_run(recording, config.seed)
+        found = forecast_one_run(recording, config.seed, shorter)
         result = result_of(found, config.scores, config)
-    with open_folder(out, config, {"recording": digest(path.read_bytes())}, overwrite, free=FREE) as run:
+    contents = {"recording": digest(*(path.read_bytes() for path in paths))}
+    with open_folder(out, config, contents, overwrite, free=FREE) as run:
         write_result(result, run.path, indent=1)
     return found.curve, result
 
@@ -95,7 +94,13 @@ def result_of(
         next_trainings=None,
         costs=None,
         one_run=OneRunFound(
-            samples=k0, steps=found.steps, slope=found.slope, covariate=found.covariate, trained=trained
+            samples=k0,
+            steps=found.steps,
+            slope=found.slope,
+            covariate=found.covariate,
+            trained=trained,
+            shorter=list(found.shorter),
+            narrowed=found.narrowed,
         ),
         notes=[*found.doubts, *notes],
         confidence=curve.confidence,

@@ -44,13 +44,11 @@ class OneEpoch:
     Attributes:
         training: batch size, learning rate, weight decay and seed.
         warm_up: steps in which the rate rises; then it is constant.
-        baseline: give the pretrained model's losses of the samples too.
         evaluated: samples of a forward pass where nothing is trained.
     """
 
     training: FineTuning
     warm_up: int
-    baseline: bool
     evaluated: int = EVALUATED
 
 
@@ -58,10 +56,10 @@ def record_training(
     problem: LanguageProblem,
     held: LanguageProblem,
     asked: OneEpoch,
+    before: Float64[np.ndarray, " samples"] | None,
     folder: Path,
     identity: str,
-    measuring: Progress = lambda samples: None,
-    training: Progress = lambda samples: None,
+    progress: Progress = lambda samples: None,
 ) -> Recording:
     """Trains the moving parameters in place, and returns the record of the run, which is also in ``recording.json``.
 
@@ -72,10 +70,10 @@ def record_training(
         problem: the training samples, in the order of their source.
         held: the same model on the hold-out.
         asked: how to train.
+        before: the pretrained model's losses of the training samples, where they are known.
         folder: of the run.
         identity: of the run's settings and contents.
-        measuring: called with the number of samples whose pretrained loss is known since the last call.
-        training: called with the number of samples trained on since the last call.
+        progress: called with the number of samples trained on since the last call.
 
     Raises:
         InputError: a loss is not finite, or memory runs out.
@@ -84,6 +82,7 @@ def record_training(
     kept = Pieces(folder / EVIDENCE, identity)
     if kept.has("recording"):
         if file.exists() and kept.read("recording") == digest(file.read_bytes()):
+            progress(len(problem))
             return read_recording(file)
         warnings.warn(
             InputWarning(f"{file} is missing or was changed: the training begins anew", event="damaged"), stacklevel=2
@@ -91,7 +90,6 @@ def record_training(
         (folder / CHECKPOINT).unlink(missing_ok=True)
     check_losses(problem, settings.batch_size)
     check_unused(problem)
-    before = _pretrained(problem, asked.evaluated, folder, identity, measuring) if asked.baseline else None
     parameters = list(problem.moving.values())
     optimizer = optimizer_of(parameters, settings)
     checkpoint = _Checkpoint(folder / CHECKPOINT, problem, settings, optimizer)
@@ -99,7 +97,7 @@ def record_training(
     recorder = Recorder(file, len(problem), resume=begun, dropout=largest_dropout(problem.model))
     if not begun:
         recorder.holdout(losses_of(held, asked.evaluated))
-    training(min(begun * settings.batch_size, len(problem)))
+    progress(min(begun * settings.batch_size, len(problem)))
     batches = list(_batches(len(problem), settings))
     tokens = _answer_tokens(problem)
     with within_memory(settings), training_mode(problem):
@@ -123,7 +121,7 @@ def record_training(
                 checkpoint.write(step + 1, recorder)
             elif checkpoint.is_due:
                 checkpoint.write(step + 1, recorder)
-            training(len(rows))
+            progress(len(rows))
     recorder.save()
     kept.write("recording", digest(file.read_bytes()))
     return recorder.recording
@@ -137,10 +135,21 @@ def losses_of(problem: LanguageProblem, batch_size: int) -> Float64[np.ndarray, 
     return found
 
 
-def _pretrained(
-    problem: LanguageProblem, batch_size: int, folder: Path, identity: str, progress: Progress
+def pretrained_losses(
+    problem: LanguageProblem, batch_size: int, folder: Path, identity: str, progress: Progress = lambda samples: None
 ) -> Float64[np.ndarray, " samples"]:
-    """The losses before the training, in the order of the problem; kept in shards."""
+    """The losses before the training, in the order of the problem; kept in shards.
+
+    Args:
+        problem: the training samples.
+        batch_size: samples of a forward pass.
+        folder: of the run.
+        identity: of the run's settings and contents.
+        progress: called with the number of samples whose loss is known since the last call.
+
+    Raises:
+        InputError: a loss is not finite.
+    """
     order = _by_length(problem)
     shards = RowShards.resume(folder / PRETRAINED, (len(order), 1), TOGETHER, {"run": identity, "batch": batch_size})
     missing = shards.missing()

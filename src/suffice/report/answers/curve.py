@@ -35,6 +35,9 @@ UNLIKELY, DOUBTFUL = 0.05, 0.2
 FEW = 3
 """Measured sizes below which the shape of the curve is that of other people's curves."""
 
+WORTH_RUNS = 0.9
+"""Of the half-width of the slope's interval, what short runs must leave at most to be worth their time."""
+
 WORDS: tuple[Word, ...] = ("high", "medium", "low")
 
 
@@ -101,6 +104,14 @@ def _next_of_one_run(result: CurveResult, run: OneRunFound) -> Iterator[str]:
         yield f"Stop collecting: the {run.samples:,} samples at hand are enough."
     else:
         yield f"Collect {rounded(answer.size - run.samples):,} samples more, drawn as those at hand."
+    half = (run.slope.high - run.slope.low) / 2
+    if run.narrowed is not None and run.narrowed < WORTH_RUNS * half:
+        low, high = run.slope.value - run.narrowed, run.slope.value + run.narrowed
+        how = "--from" if run.trained is None else "--short-runs"
+        yield (
+            f"Two short runs on {run.samples // 2:,} and {run.samples // 4:,} samples (`{how}`) should narrow the "
+            f"slope to about {low:.2g} to {high:.2g}."
+        )
 
 
 def trust_of(result: CurveResult) -> Trust:

@@ -35,7 +35,8 @@ def _trained(result: CurveResult) -> str:
     if result.one_run is not None:
         run = result.one_run
         what = "one run" if run.trained is None else f"one run of {run.trained}"
-        return f"{what} on {run.samples:,} samples, {run.steps:,} updates an epoch"
+        beside = f", and runs on {' and '.join(f'{size:,}' for size in run.shorter)}" if run.shorter else ""
+        return f"{what} on {run.samples:,} samples, {run.steps:,} updates an epoch{beside}"
     return f"{len(result.trainings)} trainings on {len({training.size for training in result.trainings})} sizes"
 
 
@@ -95,6 +96,8 @@ def _computed_of_one_run(run: OneRunFound) -> list[str]:
             "The pretrained model's losses of the same samples tell hard samples from easy ones (coefficient "
             f"{run.covariate:.2f})."
         )
+    if run.shorter:
+        found.append("Those of the shorter runs are used in the same way: what differs between runs is averaged.")
     return found
 
 
