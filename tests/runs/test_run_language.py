@@ -170,6 +170,30 @@ def test_another_target_needs_no_training_and_another_rate_is_refused(language_d
         forecast_language(asked(language_desk, learning_rate=1e-3), out)
 
 
+def test_short_runs_begin_anew_and_are_added_to_a_run_that_is_there(language_desk, ran, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(ran[0], out)
+    with pytest.raises(InterruptedRunError):
+        forecast_language(asked(language_desk, short_runs=True), out, watch=Impatient(414 + 250))
+    result = forecast_language(asked(language_desk, short_runs=True), out)[1]
+    assert stored(out) == stored(ran[0])
+    assert result.one_run.shorter == [103, 207]
+    assert result.one_run.narrowed is None
+    assert result.one_run.slope != ran[1].one_run.slope
+    long = read_recording(out / "recording.json")
+    for size in (103, 207):
+        short = read_recording(out / f"short-{size}" / "recording.json")
+        # from the pretrained weights, and tested on the same samples
+        assert short.holdouts[0].losses == pytest.approx(long.holdouts[0].losses, rel=1e-6)
+        assert (short.samples, short.batches[-1].seen) == (size, 4 * ((size - 1) // 4))
+        first = short.batches[0]
+        assert first.loss == pytest.approx(first.before, rel=1e-5)
+    assert "--short-runs" in command_of(result)
+    whole = tmp_path / "whole"
+    again = forecast_language(asked(language_desk, short_runs=True), whole)[1]
+    assert again.predicted.model_dump_json() == result.predicted.model_dump_json()
+
+
 def test_the_folder_says_how_it_is_repeated(language_desk, ran):
     out, result = ran
     written = yaml.safe_load((out / "config.yaml").read_text())

@@ -29,8 +29,8 @@ from suffice.runs.watch import SILENT, Watch, duration
 from suffice.training import FineTuning
 from suffice.training.settings import RATES
 
-FREE = frozenset({"sizes", "target_loss", "cost_per_sample", "assurance", "of"})
-"""Settings that may change without a new training."""
+FREE = frozenset({"sizes", "target_loss", "cost_per_sample", "assurance", "of", "short_runs"})
+"""Settings that may change without a new training on all samples."""
 
 FEWEST_HELD_OUT = 20
 """Samples to test on: with fewer the level of the curve is hardly known."""
