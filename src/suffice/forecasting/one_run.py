@@ -10,19 +10,21 @@ pretrained model's losses of the same samples are a covariate:
 with :math:`l_b` the mean loss of batch b before its update, :math:`p_b` that of the same samples by the pretrained
 model, and :math:`\theta_j` the curve within half a doubling of t, by least squares with weights :math:`n_b`. (The
 finished model's losses would not do: it remembers recent samples better.) The :math:`\theta_j` and the losses of a
-hold-out on the way, with their errors, are scores at sizes; `suffice.forecasting.forecast_scores` continues them, with
-fine-tuned language models as the prior.
+hold-out on the way, with their errors, are scores at sizes; the posterior of `suffice.forecasting.forecast_scores`
+continues them, with fine-tuned language models as the prior.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 
 from suffice.errors import InputError
-from suffice.forecasting.scores import forecast_scores
+from suffice.forecasting.posterior import units
+from suffice.forecasting.scores import curves_given, refuse_worse
+from suffice.forecasting.shapes import shape_prior
 from suffice.results import CONFIDENCE, Curve, Estimate, Holdout, OnlineBatch, Recording, check_recording
 
 FEWEST_STEPS = 100
@@ -33,16 +35,16 @@ FEW_STEPS = 200
 HIGH = 0.9
 """Share of the largest learning rate above which the rate counts as constant."""
 
-DOUBLINGS = 3
+DOUBLINGS = 2
 """Before the end of the constant part that are looked at: what comes before is the learning of the format."""
 
-FEWEST_DOUBLINGS = 1.5
+FEWEST_DOUBLINGS = 1.0
 
 LEAST = 4
 """Batches in half a doubling, below which it is left out."""
 
-WOBBLE = 0.004
-"""Of the level: how much the weights along one run differ by chance from the mean of many runs."""
+WOBBLE = 0.005
+"""Of the level: how much the weights along one run differ by chance from the mean of many runs, at least."""
 
 DRIFT = 4.0
 """Standard errors by which the pretrained losses may change along the run before the samples count as sorted."""
@@ -166,15 +168,13 @@ def _first_epoch(recording: Recording) -> list[OnlineBatch]:
 
 
 def _continued(scores: "_Scores", k0: int, seed: int) -> Curve:
-    return forecast_scores(
-        np.round(scores.sizes),
-        scores.scores,
-        [k0],
-        errors=scores.errors,
-        metric="loss",
-        kind="language model",
-        seed=seed,
-    )
+    """As `forecast_scores`, and runs may differ by more than the errors say: as the scores and other curves have it."""
+    prior, sizes = shape_prior("loss", "language model"), np.round(scores.sizes)
+    given = units(sizes, scores.scores, scores.errors, "loss", prior.grid.noise_exponent)
+    noisy = replace(given, unknown=np.ones(len(sizes)))
+    curve = Curve(metric="loss", sizes=np.array([float(k0)]), draws=curves_given(noisy, prior, seed))
+    refuse_worse(curve, sizes, scores.scores)
+    return curve
 
 
 @dataclass(frozen=True)
@@ -206,10 +206,10 @@ class _Read:
         return self.online if self.measured is None else _joined(self.online, self.measured)
 
 
-def _read(recording: Recording, doublings: float = DOUBLINGS) -> _Read:
+def _read(recording: Recording, least: float | None = None) -> _Read:
     steady = _steady(_first_epoch(recording))
     end = steady[-1].seen + steady[-1].samples
-    least = end / 2**doublings
+    least = end / 2**DOUBLINGS if least is None else least
     online, covariate = _by_halves(steady, end, least)
     holdouts = [at for at in recording.holdouts if 0.9 * least <= at.seen <= min(end, 1.05 * recording.samples)]
     return _Read(steady, end, online, _of_holdouts(holdouts), covariate)
@@ -237,11 +237,11 @@ def _beside(recording: Recording, other: Recording, end: int) -> _Scores:
             f"the runs on {recording.samples:,} and {other.samples:,} samples do not test on the same samples: give "
             "both the same hold-out"
         )
-    read = _read(other, math.log2(other.samples / (end / 2**DOUBLINGS)))
-    if read.measured is None:
-        raise InputError(
-            f"the run on {other.samples:,} samples measures its hold-out once: measure it at a half and at its end too"
-        )
+    read = _read(other, end / 2**DOUBLINGS)
+    if read.measured is None:  # once, at its end: the error is that of the long run's
+        last, own = other.holdouts[-1], _of_holdouts(recording.holdouts)
+        error = WOBBLE * float(last.losses.mean()) if own is None else float(own.errors.max())
+        return _Scores(np.array([float(last.seen)]), np.array([last.losses.mean()]), np.array([error]))
     return read.scores if len(read.online.sizes) else read.measured
 
 
@@ -342,13 +342,14 @@ def _joined(online: _Scores, measured: _Scores) -> _Scores:
 
 
 def _levelled(curve: Curve, k0: int, last: Holdout | None, seed: int) -> Curve:
-    """The curve with the level of the hold-out at the end, and the error that the hold-out's samples give it."""
+    """The curve with the level of the hold-out at the end, and the error that its samples and this run give it."""
     if last is None:
         return curve
-    draws = curve.draws
+    draws, level = curve.draws, float(last.losses.mean())
     error = float(last.losses.std(ddof=1)) / math.sqrt(len(last.losses)) if len(last.losses) > 1 else 0.0
-    shift = float(last.losses.mean()) - float(curve.at([k0]).mean[0])
-    chance = np.random.default_rng([seed, 1]).normal(size=len(draws.level)) * error / draws.unit
+    spread = np.sqrt(error**2 + (WOBBLE * level) ** 2 + draws.noise**2)
+    shift = level - float(curve.at([k0]).mean[0])
+    chance = np.random.default_rng([seed, 1]).normal(size=len(draws.level)) * spread / draws.unit
     moved = draws.model_copy(update={"offset": draws.offset + shift, "level": draws.level + chance})
     return Curve(metric=curve.metric, sizes=curve.sizes, draws=moved)
 
