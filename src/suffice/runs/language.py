@@ -205,8 +205,9 @@ def epoch_of(config: LanguageForecastConfig) -> OneEpoch:
             batch_size=config.train_batch_size,
             weight_decay=config.weight_decay,
             seed=config.seed,
+            schedule="constant",
+            warm_up=config.warm_up,
         ),
-        config.warm_up,
         config.baseline,
         EVALUATED if config.batch_size == "auto" else config.batch_size,
     )

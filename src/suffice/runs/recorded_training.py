@@ -42,14 +42,12 @@ class OneEpoch:
     """How to train.
 
     Attributes:
-        training: batch size, learning rate, weight decay and seed.
-        warm_up: steps in which the rate rises; then it is constant.
+        training: batch size, learning rate and its schedule, weight decay and seed.
         baseline: give the pretrained model's losses of the samples too.
         evaluated: samples of a forward pass where nothing is trained.
     """
 
     training: FineTuning
-    warm_up: int
     baseline: bool
     evaluated: int = EVALUATED
 
@@ -106,7 +104,7 @@ def record_training(
         for step in range(begun, len(batches)):
             rows = batches[step]
             torch.manual_seed(int(np.random.default_rng([settings.seed, 1, step]).integers(2**63)))
-            rate = settings.learning_rate * min(1.0, (step + 1) / (asked.warm_up + 1))
+            rate = settings.rate(step, len(batches))
             optimizer.param_groups[0]["lr"] = rate
             losses = problem.losses(problem.batch(rows), len(rows))
             _check_finite(
