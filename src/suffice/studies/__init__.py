@@ -2,7 +2,7 @@
 
 from suffice.studies.cell import Cells, train_cell
 from suffice.studies.check import agreement_of, check_of
-from suffice.studies.curves import CONFIDENCE, Tested, last_gain, learning_curve
+from suffice.studies.curves import CONFIDENCE, Tested, band_over_seeds, by_last_step, last_gain, learning_curve
 from suffice.studies.retrained import measure_retrained
 from suffice.studies.samples import StudySamples
 
@@ -12,6 +12,8 @@ __all__ = [
     "StudySamples",
     "Tested",
     "agreement_of",
+    "band_over_seeds",
+    "by_last_step",
     "check_of",
     "last_gain",
     "learning_curve",
