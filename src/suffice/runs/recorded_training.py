@@ -16,7 +16,7 @@ from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.integrations.recorder import Recorder
 from suffice.integrations.samples import largest_dropout
-from suffice.models.language import LanguageProblem, Tokens
+from suffice.models.language import EVALUATED, LanguageProblem, Tokens, by_length, losses_of
 from suffice.problem import TOGETHER
 from suffice.results import Recording, read_recording
 from suffice.storage import Pieces, RowShards, read_sealed, write_sealed
@@ -25,9 +25,6 @@ from suffice.training.fine_tune import optimizer_of, set_gradients, training_mod
 
 RECORDING, CHECKPOINT, EVIDENCE = "recording.json", "fine_tuning.pt", "evidence"
 PRETRAINED = f"{EVIDENCE}/pretrained"
-
-EVALUATED = 16
-"""Samples of a forward pass where nothing is trained: of similar lengths, so that little is padding."""
 
 PATIENCE = 60.0
 """Seconds between checkpoints."""
@@ -127,19 +124,11 @@ def record_training(
     return recorder.recording
 
 
-def losses_of(problem: LanguageProblem, batch_size: int) -> Float64[np.ndarray, " samples"]:
-    """The loss of each sample, in the order of the problem; samples of similar lengths are measured together."""
-    order = _by_length(problem)
-    found = np.empty(len(problem))
-    found[order] = problem.all_losses(batch_size, order).numpy()
-    return found
-
-
 def _pretrained(
     problem: LanguageProblem, batch_size: int, folder: Path, identity: str, progress: Progress
 ) -> Float64[np.ndarray, " samples"]:
     """The losses before the training, in the order of the problem; kept in shards."""
-    order = _by_length(problem)
+    order = by_length(problem)
     shards = RowShards.resume(folder / PRETRAINED, (len(order), 1), TOGETHER, {"run": identity, "batch": batch_size})
     missing = shards.missing()
     progress(len(order) - sum(rows.stop - rows.start for rows in missing))
@@ -152,13 +141,6 @@ def _pretrained(
     found = np.empty(len(order))
     found[order] = shards.read()[:, 0]
     return found
-
-
-def _by_length(problem: LanguageProblem) -> Int64[np.ndarray, " samples"]:
-    samples = problem.dataset
-    lengths = [len(samples[row]["input_ids"]) for row in problem.index.tolist()]
-    order: Int64[np.ndarray, " samples"] = np.argsort(lengths, kind="stable")
-    return order
 
 
 def _answer_tokens(problem: LanguageProblem) -> Int64[np.ndarray, " samples"]:
