@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from suffice.results import Cell
+from suffice.results import Cell, LanguageCell
 from suffice.results.value import Value
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -46,7 +46,7 @@ def with_six_digits(result: Of) -> Of:
     return type(result).model_validate(short(result.model_dump(mode="json")))
 
 
-def diverged_in_words(cells: Sequence[Cell]) -> list[str]:
+def diverged_in_words(cells: Sequence[Cell | LanguageCell]) -> list[str]:
     """Which trainings diverged, in a sentence; nothing where none did."""
     names = [f"{cell.method} on {cell.size:,} with seed {cell.seed}" for cell in cells if cell.status == "diverged"]
     if not names:
