@@ -68,8 +68,8 @@ def study(
 
         suffice study ./dinov2-small ./train --store s3://my-bucket/suffice
 
-    A language model on questions with answers, in one epoch of 8 at a time, LoRA by default; no loss surface and no k*
-    is measured of it, and its learning curve is continued:
+    A language model on questions with answers, in one epoch of 8 at a time, LoRA by default; its loss surface is
+    not measured, and its learning curve is continued:
 
         suffice study builtin:tiny-lm ./sums.jsonl --methods "lora(8),full" --sizes 100,200,400,800
     """

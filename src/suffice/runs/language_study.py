@@ -304,15 +304,16 @@ class _Work:
         return self._evidence.has(PRETRAINED) if step.kind == PRETRAINED else self.cells.has(step.series, step.size)
 
     def _still_rising(self) -> list[str]:
-        """Trainings that end before their rate is at its peak."""
+        """Trainings that end before their rate is at its peak, a sentence for each method."""
         found = []
         for method in self._config.methods:
             settings = self._training_of(Series(ALL, method, self._config.seed))
-            steps = settings.steps_run(self.sizes[0])
-            if settings.warm_up is not None and steps <= settings.warm_up:
+            warm_up = settings.warm_up or 0
+            rising = [size for size in self.sizes if settings.steps_run(size) <= warm_up]
+            if rising:
                 found.append(
-                    f"{method} on {self.sizes[0]:,} samples has {counted(steps, 'step')}, and the learning rate rises "
-                    f"for {settings.warm_up}: such trainings end before its peak. A smaller --warm-up ends this."
+                    f"{method}: with up to {rising[-1]:,} samples a training ends while its learning rate rises, which "
+                    f"takes {counted(warm_up, 'step')}: leave these sizes out, or take a smaller --warm-up."
                 )
         return found
 

@@ -69,7 +69,7 @@ def _predicted(result: LanguageStudyResult) -> list[Table]:
             loss = " to ".join(in_words("loss", end) for end in (low, high))
             perplexity = " to ".join(map(perplexity_in_words, (low, high)))
             rows.append([f"{size:,}", in_words("loss", mean), loss, perplexity_in_words(mean), perplexity])
-        columns = ["samples", "test loss", "its interval", "perplexity", "its interval "]
+        columns = ["samples", "test loss", "its interval", "perplexity", "that of the perplexity"]
         caption = f"Forecast of {method.method}, from its trainings: the mean over training sets and seeds."
         tables.append(Table(f"predicted-{method.method}", columns, rows, caption))
     return tables
@@ -113,5 +113,6 @@ def _untold(result: LanguageStudyResult) -> list[str]:
         "was measured, not in that of the forecast.",
         "Whether the answers are right. The loss and the perplexity are of the tokens of the given answers; nothing is "
         "generated.",
-        "k*: no loss surface is measured. `suffice analyze` measures that of one fine-tuned model.",
+        "How far the loss surface has settled: it is not measured here. `suffice analyze` measures that of one "
+        "fine-tuned model.",
     ]
