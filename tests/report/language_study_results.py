@@ -15,6 +15,7 @@ def loss_of(limit, sizes):
 
 
 def band(values, half=0.02):
+    values = np.asarray(values, dtype=float)
     return {"mean": values, "low": values - half, "high": values + half}
 
 

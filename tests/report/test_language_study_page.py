@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from language_study_results import cells, method, of_one, result
+from language_study_results import band, cells, method, of_one, result
 
 from suffice.report import write_report
 from suffice.report.answers.compare import compare_runs
@@ -57,7 +57,9 @@ def test_the_confidence_follows_what_was_trained(changes, word, why):
 
 
 def test_a_leader_that_is_close_to_another_is_not_sure():
-    made = result(methods=[method("lora(8)", 1.01), method("full", 1.0)])
+    near = {"lora(8)": 1.01, "full": 1.0}
+    trained = [cell for name, limit in near.items() for cell in cells(name, limit)]
+    made = result(methods=[method(name, limit) for name, limit in near.items()], cells=trained)
     assert language_study_answer(made).confidence == "medium"
 
 
@@ -70,8 +72,9 @@ def test_what_is_next_depends_on_what_is_at_hand():
 
 
 def test_without_a_training_there_is_nothing_to_draw():
-    made = of_one(sizes=[])
-    made = made.model_copy(update={"cells": result(cells=cells("full", 1.0, status="diverged")).cells})
+    nothing = {"sizes": [], "loss": band([]), "perplexity": band([]), "predicted": None, "drawn": None}
+    lost = method("full", 1.0) | nothing | {"last_fall": None, "unpredicted": "no training finished"}
+    made = result(methods=[lost], cells=cells("full", 1.0, status="diverged"))
     assert language_study_answer(made).confidence == "cannot tell"
     assert language_study_figures(made) == []
 

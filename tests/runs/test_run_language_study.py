@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from suffice import InputError
-from suffice.cli.main import app
+from suffice.cli.main import commands
 from suffice.configuration import read_configuration
 from suffice.language_configuration import LanguageStudyConfig
 from suffice.models.language import load_language_model
@@ -119,7 +118,9 @@ def test_samples_are_nested_in_a_seed_and_shared_by_methods(language_desk, tmp_p
 
 def test_no_sample_is_both_trained_and_tested_on(language_desk):
     work = run._Work(asked(language_desk), Path())
-    trained = {tuple(work._tokens[row]["input_ids"].tolist()) for order in work.orders.values() for row in order}
+    trained = {
+        tuple(work._tokens[row]["input_ids"].tolist()) for order in work.orders.values() for row in order.tolist()
+    }
     tested = {tuple(item["input_ids"].tolist()) for item in work._held}
     assert len(tested) == 30
     assert not trained & tested
@@ -274,12 +275,14 @@ def test_what_ends_while_the_rate_rises_is_said(language_desk, ran):
         ({"test_samples": 10}, "10 samples to test on, and at least 20 are needed"),
         ({"schedule": "linear"}, "should be 'constant', 'warmup-stable-decay' or 'cosine'"),
         ({"by_method": {"lora(3)": {"steps": 2}}}, "which is not among the methods"),
-        ({"methods": ["last_layers(9)"], "sizes": [12]}, "last_layers"),
+        ({"methods": ["full", "last_layers(9)"]}, r"last_layers\(9\): this model has 1 layers"),
+        ({"methods": ["full", "lora(x)"]}, r"'lora\(x\)' is not a way to fine-tune"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(language_desk, tmp_path, settings, message):
     with pytest.raises(InputError, match=message):
         study_language(asked(language_desk, **settings), tmp_path / "run", workers=1)
+    assert not (tmp_path / "run").exists()
 
 
 def test_sizes_by_default_double_up_to_the_pool(language_desk):
@@ -287,33 +290,34 @@ def test_sizes_by_default_double_up_to_the_pool(language_desk):
     assert work.sizes == [13, 27, 54, 108, 215, 430]
 
 
-def told(*words):
-    return CliRunner().invoke(app, ["study", *map(str, words)])
+def command(*words):
+    return commands(["study", *map(str, words)], standalone_mode=False)
 
 
-def test_the_command_writes_a_page_and_repeats_itself(language_desk, tmp_path):
+def test_the_command_writes_a_page_and_repeats_itself(language_desk, tmp_path, capsys):
     out = tmp_path / "run"
     words = [language_desk / "model", language_desk / "sums.jsonl", "--out", out, "--workers", "1", "--seeds", "1"]
     words += ["--sizes", "12,24", "--methods", "full", "--train-batch-size", "4", "--learning-rate", "0.003"]
-    looked = told(*words, "--dry-run")
-    assert looked.exit_code == 0, looked.output
-    assert "of which the trainings take up to 24" in looked.output
-    assert "2 trainings, in 1 process: about" in looked.output
+    command(*words, "--dry-run")
+    said = capsys.readouterr().out
+    assert "of which the trainings take up to 24, with" in said
+    assert "2 trainings, in 1 process: about" in said
     assert not out.exists()
-    done = told(*words)
-    assert done.exit_code == 0, done.output
-    page = (out / "report.md").read_text()
-    assert page_of(read_result(out)).answer.sentence in page.replace("\\", "")
+    command(*words)
+    sentence = page_of(read_result(out)).answer.sentence
+    assert sentence in " ".join(capsys.readouterr().out.split())
     assert {file.name for file in (out / "figures").iterdir()} >= {"loss.png", "perplexity.png"}
     again = command_of(read_result(out))
     assert again.startswith(f"suffice study {language_desk / 'model'} {language_desk / 'sums.jsonl'}")
     assert "--sizes 12,24" in again
 
 
-def test_flags_of_classifiers_do_not_go_with_those_of_language_models(language_desk):
-    found = told(language_desk / "model", language_desk / "sums.jsonl", "--schedule", "cosine", "--patience", "3")
-    assert found.exit_code != 0
-    assert "--patience is for classifiers and --schedule for language models" in " ".join(found.output.split())
+def test_flags_of_classifiers_do_not_go_with_language_models(language_desk):
+    about = language_desk / "model", language_desk / "sums.jsonl"
+    with pytest.raises(InputError, match="--patience is for classifiers and --schedule for language models"):
+        command(*about, "--schedule", "cosine", "--patience", "3")
+    with pytest.raises(InputError, match="there are 'prompt', 'completion'"):
+        command(*about, "--surface")
 
 
 def cells_of(losses):
@@ -325,7 +329,7 @@ def test_a_curve_goes_on_as_it_went():
     law = {size: 1 + 5 * size**-0.3 for size in (100, 200, 400, 800, 1600)}
     predicted, drawn, why = continued(cells_of(law), 0)
     assert (predicted.sizes, why) == ([1600, 3200, 6400, 12800], "")
-    assert predicted.score.mean == pytest.approx([1 + 5 * size**-0.3 for size in predicted.sizes], rel=0.03)
+    assert predicted.score.mean == pytest.approx([1 + 5 * size**-0.3 for size in predicted.sizes], rel=0.06)
     assert (drawn.sizes[0], drawn.sizes[-1]) == (100, 12800)
 
 

@@ -92,6 +92,7 @@ def study_language(
     processes = processes_of(workers, config.threads, config.device, cluster)
     work = _work(config.model_dump_json(), str(folder_to_write(out, overwrite)))
     try:
+        work.check()
         watch.say(work.in_words)
         with open_folder(out, config, work.contents, overwrite) as run:
             work.begin(run.identity, work.contents)
@@ -112,6 +113,7 @@ def look_at(config: LanguageStudyConfig, workers: int | None, cluster: RayCluste
         InputError: bad input of any kind.
     """
     work = _Work(config, Path())
+    work.check()
     seconds = sum(map(work.seconds, work.steps))
     processes = processes_of(workers, config.threads, config.device, cluster)
     told = f"{counted(len(work.trainings), 'training')}, {time_in_words(seconds, processes, config.threads, cluster)}"
@@ -137,7 +139,6 @@ class _Work:
     def __init__(self, config: LanguageStudyConfig, out: Path) -> None:
         self._config, self._out = config, out
         self.identity = ""
-        _check_methods(config)
         columns = columns_of(config, config.split)
         texts = load_completions(config.data, columns)
         test = None if config.test is None else load_completions(config.test, replace(columns, split=None))
@@ -178,6 +179,20 @@ class _Work:
         ]
         self.steps = [_Step(PRETRAINED, Series(ALL, config.methods[0], config.seed)), *self.trainings]
         self._learner = functools.lru_cache(maxsize=1)(self._make)
+
+    def check(self) -> None:
+        """Finds bad methods before any work.
+
+        Raises:
+            InputError: one that is not for language models, or not for this one.
+        """
+        for method in self._config.methods:
+            if method.partition("(")[0] not in RATES or method == "head":
+                raise InputError(f"--methods {method}: a language model takes last_layers(n), lora(r) or full")
+        for method in self._config.methods:
+            # LoRA adds to the model, and the others say what of it moves
+            model = self._load() if method.startswith("lora") else self._read or self._load()
+            self._moved(model, method, self._config.seed)
 
     def begin(self, identity: str, contents: Mapping[str, str]) -> None:
         """Learns what decides the stored work, once.
@@ -267,11 +282,14 @@ class _Work:
         """A model that is ready to be trained, and the same model on the samples to test on."""
         config = self._config
         read, self._read = self._read or self._load(), None
-        with torch.random.fork_rng(devices=[]):  # PEFT draws, and leaves others' numbers as they are
-            language = moved(read, method, config.lora_targets, seed)
+        language = self._moved(read, method, seed)
         language.model.to(choose_device(config.device))  # what LoRA adds
         learner = Learner(language.model, functools.partial(self._problem, language), {})
         return replace(learner, initial=learner.state()), language.problem(self._held, order="source")
+
+    def _moved(self, language: LanguageModel, method: str, seed: int) -> LanguageModel:
+        with torch.random.fork_rng(devices=[]):  # PEFT draws, and leaves others' numbers as they are
+            return moved(language, method, self._config.lora_targets, seed)
 
     def _load(self) -> LanguageModel:
         """The model anew."""
@@ -379,12 +397,6 @@ def continued(cells: list[LanguageCell], seed: int) -> tuple[Predictions | None,
     ahead = [largest * times for times in AHEAD]
     drawn = drawn_sizes(round(sizes.min()), largest, ahead, None)
     return predictions(curve, ahead, None), predictions(curve, drawn, None), ""
-
-
-def _check_methods(config: LanguageStudyConfig) -> None:
-    for method in config.methods:
-        if method.partition("(")[0] not in RATES or method == "head":
-            raise InputError(f"--methods {method}: a language model takes last_layers(n), lora(r) or full")
 
 
 def _sizes(config: LanguageStudyConfig, pool: int) -> list[int]:
