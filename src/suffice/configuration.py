@@ -211,7 +211,7 @@ class ModelConfig(DataConfig):
     @field_validator("lora_targets", mode="before")
     @classmethod
     def _split_targets(cls, value: Any) -> Any:
-        return _split(value)
+        return at_commas(value)
 
 
 class CheckConfig(DataConfig):
@@ -249,7 +249,7 @@ class MeasuredConfig(ModelConfig):
     @field_validator("method")
     @classmethod
     def _in_one_spelling(cls, value: str | None) -> str | None:
-        return None if value is None else _method(value)
+        return None if value is None else in_one_spelling(value)
 
 
 class AnalyzeConfig(MeasuredConfig):
@@ -326,10 +326,10 @@ class FineTunedConfig(ModelConfig):
     optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="adamw, adam or sgd")
 
 
-class StudyConfig(MethodConfig, FineTunedConfig):
-    """The configuration of ``suffice study``."""
+class StudiedConfig(Config):
+    """What a study trains: methods at sizes with seeds."""
 
-    methods: list[str] = Field(default=["head"], description="what is trained: head, last_layers(n), lora(r), full")
+    methods: list[str] = Field(description="what is trained")
     sizes: list[int] | None = Field(
         default=None,
         description="numbers of training samples, such as 50,100,200; by default 6 sizes on a log scale up to all",
@@ -337,6 +337,62 @@ class StudyConfig(MethodConfig, FineTunedConfig):
     seeds: int = Field(
         default=3, ge=1, description="number of trainings of each size, with different samples and starts"
     )
+    by_method: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="steps, batch sizes, rates, decays or landscape seeds of single methods; only in a file",
+    )
+    threads: int = Field(default=1, ge=1, description="threads of each worker; the last digits depend on it")
+
+    @field_validator("methods", "sizes", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        return at_commas(value)
+
+    @field_validator("sizes")
+    @classmethod
+    def _sizes_are_positive(cls, values: list[int] | None) -> list[int] | None:
+        return _positive(values)
+
+    def of_method(self, method: str) -> BaseModel:
+        """How a method is trained; without a learning rate it takes its own."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _methods_are_known(self) -> "StudiedConfig":
+        strange = sorted(self.by_method.keys() - set(self.methods))
+        if strange:
+            raise ValueError(f"by_method has {', '.join(strange)}, which is not among the methods")
+        for method in self.methods:
+            self.of_method(method)
+        return self
+
+    @field_validator("methods")
+    @classmethod
+    def _in_one_spelling(cls, values: list[str]) -> list[str]:
+        plain = [in_one_spelling(value) for value in values]
+        if not plain or len(set(plain)) < len(plain):
+            raise ValueError("give at least one method, each once")
+        return plain
+
+    @field_validator("by_method")
+    @classmethod
+    def _by_the_same(cls, values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {in_one_spelling(name): own for name, own in values.items()}
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _positive(values: list[Number] | None) -> list[Number] | None:
+    if values is not None and (not values or min(values) <= 0):
+        raise ValueError("give positive numbers")
+    return values
+
+
+class StudyConfig(StudiedConfig, MethodConfig, FineTunedConfig):
+    """The configuration of ``suffice study``."""
+
+    methods: list[str] = Field(default=["head"], description="what is trained: head, last_layers(n), lora(r), full")
     class_subsets: list[str] = Field(
         default=[], description="classes to study separately as well, such as 0,1,2; repeat the flag for each subset"
     )
@@ -355,10 +411,6 @@ class StudyConfig(MethodConfig, FineTunedConfig):
     )
     patience: int | None = Field(
         default=None, ge=1, description="stop early after this many evaluations without a lower validation loss"
-    )
-    by_method: dict[str, dict[str, Any]] = Field(
-        default={},
-        description="steps, batch sizes, rates, decays or landscape seeds of single methods; only in a file",
     )
     metrics: list[Literal["f1", "auroc"]] = Field(default=[], description="further metrics on the test part: f1, auroc")
     landscape_sizes: list[int] | None = Field(
@@ -379,19 +431,16 @@ class StudyConfig(MethodConfig, FineTunedConfig):
     surface_points: int = Field(
         default=21, ge=5, le=81, description="points of that surface on each axis; time goes with the square"
     )
-    threads: int = Field(default=1, ge=1, description="threads of each worker; the last digits depend on it")
 
-    @field_validator("methods", "sizes", "metrics", "landscape_sizes", "tolerances", mode="before")
+    @field_validator("metrics", "landscape_sizes", "tolerances", mode="before")
     @classmethod
-    def _split_at_commas(cls, value: Any) -> Any:
-        return _split(value)
+    def _more_at_commas(cls, value: Any) -> Any:
+        return at_commas(value)
 
-    @field_validator("tolerances", "sizes", "landscape_sizes")
+    @field_validator("tolerances", "landscape_sizes")
     @classmethod
     def _are_positive(cls, values: list[float] | None) -> list[float] | None:
-        if values is not None and (not values or min(values) <= 0):
-            raise ValueError("give positive numbers")
-        return values
+        return _positive(values)
 
     def of_method(self, method: str) -> MethodConfig:
         """How a method is studied; without a learning rate it takes its own."""
@@ -401,41 +450,30 @@ class StudyConfig(MethodConfig, FineTunedConfig):
             common["epochs"] = None
         return MethodConfig.model_validate(common | own)
 
-    @model_validator(mode="after")
-    def _methods_are_known(self) -> "StudyConfig":
-        strange = sorted(self.by_method.keys() - set(self.methods))
-        if strange:
-            raise ValueError(f"by_method has {', '.join(strange)}, which is not among the methods")
-        for method in self.methods:
-            self.of_method(method)
-        return self
 
-    @field_validator("methods")
-    @classmethod
-    def _in_one_spelling(cls, values: list[str]) -> list[str]:
-        plain = [_method(value) for value in values]
-        if not plain or len(set(plain)) < len(plain):
-            raise ValueError("give at least one method, each once")
-        return plain
+def in_one_spelling(name: str) -> str:
+    """A method without blanks; full is also called all.
 
-    @field_validator("by_method")
-    @classmethod
-    def _by_the_same(cls, values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {_method(name): own for name, own in values.items()}
-
-
-def _method(name: str) -> str:
+    Example:
+        >>> in_one_spelling("lora( 4 )"), in_one_spelling("all")
+        ('lora(4)', 'full')
+    """
     plain = "".join(name.split())
     return "full" if plain == "all" else plain
 
 
 def _methods(names: str) -> list[str]:
     """Methods between which commas stand; those within parentheses belong to a method."""
-    return [_method(name) for name in re.split(r",(?![^()]*\))", names)]
+    return [in_one_spelling(name) for name in re.split(r",(?![^()]*\))", names)]
 
 
-def _split(value: Any) -> Any:
-    """A list from one value, or from words with commas between them."""
+def at_commas(value: Any) -> Any:
+    """A list from one value, or from words with commas between them.
+
+    Example:
+        >>> at_commas("100, 200"), at_commas(["a,b", "c"]), at_commas(3)
+        (['100', '200'], ['a', 'b', 'c'], [3])
+    """
     values = [value] if isinstance(value, (str, int, float)) else value
     if not isinstance(values, list):
         return value
@@ -511,7 +549,7 @@ class ForecastConfig(TrainingConfig, FineTunedConfig):
     @field_validator("sizes", "metrics", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
-        return _split(value)
+        return at_commas(value)
 
     @field_validator("method")
     @classmethod
@@ -617,7 +655,7 @@ class CurveConfig(ScoresConfig):
     @field_validator("sizes", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
-        return _split(value)
+        return at_commas(value)
 
 
 class MonitorConfig(ScoresConfig):

@@ -3,9 +3,20 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from suffice.configuration import WRITTEN, AnalyzeConfig, Config, CurvatureConfig, ForecastConfig, MeasuredConfig
+from suffice.configuration import (
+    WRITTEN,
+    AnalyzeConfig,
+    Config,
+    CurvatureConfig,
+    ForecastConfig,
+    MeasuredConfig,
+    StudiedConfig,
+    StudyConfig,
+    at_commas,
+    in_one_spelling,
+)
 from suffice.errors import InputError
 
 OF_CLASSIFIERS = frozenset(
@@ -38,7 +49,43 @@ class LanguageTexts(Config):
     eos: str | None = Field(default=None, description="end-of-text token, where the tokenizer names none")
 
 
-class LanguageForecastConfig(LanguageTexts):
+class LanguageTrained(LanguageTexts):
+    """What the commands have in common that fine-tune a language model and test it on unseen samples."""
+
+    model: str = Field(description="folder or hub name of a causal language model or its PEFT adapter")
+    data: str = Field(
+        description="table (.jsonl, .csv, .parquet and others), folder or hub name of datasets, with prompts and "
+        "completions, questions and answers, conversations, or texts"
+    )
+    split: str | None = Field(default=None, description="use this split only; by default train")
+    lora_targets: list[str] | None = Field(
+        default=None, description="linear layers that lora(r) adapts; queries and values by default"
+    )
+    test: str | None = Field(default=None, description="unseen data for the test loss; by default a share of DATA")
+    held_out: float = Field(
+        default=0.1, gt=0, lt=1, description="share of the samples that a language model is tested on, without --test"
+    )
+    test_samples: int = Field(
+        default=400, ge=3, description="a language model is tested on this many unseen samples at most"
+    )
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto", description="number of samples in a forward pass"
+    )
+    device: str = Field(default="auto", description="auto, cpu or cuda")
+    trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
+
+    @field_validator("lora_targets", mode="before")
+    @classmethod
+    def _targets_at_commas(cls, value: Any) -> Any:
+        return at_commas(value)
+
+    @property
+    def evaluated(self) -> int | None:
+        """Samples of a forward pass where nothing is trained, if they were asked for."""
+        return None if self.batch_size == "auto" else self.batch_size
+
+
+class LanguageForecastConfig(LanguageTrained):
     """The configuration of ``suffice forecast`` for a language model.
 
     Example:
@@ -48,25 +95,9 @@ class LanguageForecastConfig(LanguageTexts):
 
     COMMAND = "suffice forecast"
 
-    model: str = Field(description="folder or hub name of a causal language model or its PEFT adapter")
-    data: str = Field(
-        description="table (.jsonl, .csv, .parquet and others), folder or hub name of datasets, with prompts and "
-        "completions, questions and answers, conversations, or texts"
-    )
-    split: str | None = Field(default=None, description="use this split only; by default train")
     method: str = Field(default="lora(8)", description="what is trained: last_layers(n), lora(r) or full")
-    lora_targets: list[str] | None = Field(
-        default=None, description="linear layers that lora(r) adapts; queries and values by default"
-    )
     samples: int | None = Field(
         default=None, ge=4, description="use this many samples, drawn at random; all by default"
-    )
-    test: str | None = Field(default=None, description="unseen data for the test loss; by default a share of DATA")
-    held_out: float = Field(
-        default=0.1, gt=0, lt=1, description="share of the samples that a language model is tested on, without --test"
-    )
-    test_samples: int = Field(
-        default=400, ge=3, description="a language model is tested on this many unseen samples at most"
     )
     baseline: bool = Field(
         default=True,
@@ -95,24 +126,66 @@ class LanguageForecastConfig(LanguageTexts):
         default=None, gt=0, lt=1, description="probability with which a size is to be enough, such as 0.8"
     )
     of: Literal["mean", "next"] = Field(default="mean", description="what is to reach the target: mean or next")
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default="auto", description="number of samples in a forward pass"
-    )
-    device: str = Field(default="auto", description="auto, cpu or cuda")
-    trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
 
-    @field_validator("sizes", "lora_targets", mode="before")
+    @field_validator("sizes", mode="before")
     @classmethod
-    def _split_at_commas(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return [part.strip() for part in value.split(",")]
-        return [value] if isinstance(value, int) else value
+    def _sizes_at_commas(cls, value: Any) -> Any:
+        return at_commas(value)
 
     @field_validator("method")
     @classmethod
     def _in_one_spelling(cls, value: str) -> str:
-        plain = "".join(value.split())
-        return "full" if plain == "all" else plain
+        return in_one_spelling(value)
+
+
+class LanguageTraining(BaseModel):
+    """How a language model is trained in a study."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    epochs: int | None = Field(default=None, ge=1, description="passes over the training samples; 1 by default")
+    steps: int | None = Field(
+        default=None, ge=1, description="number of training steps, the same for all sizes, in place of epochs"
+    )
+    train_batch_size: int = Field(default=8, ge=1, description="samples of a training step")
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="peak learning rate; by default that of the method"
+    )
+    schedule: Literal["constant", "warmup-stable-decay", "cosine"] = Field(
+        default="constant",
+        description="learning rate of a language model after its rise: constant, warmup-stable-decay (which falls in "
+        "the last fifth of the steps), or cosine",
+    )
+    warm_up: int = Field(default=10, ge=0, description="steps in which a language model's learning rate rises")
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of the training")
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "LanguageTraining":
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps are two budgets: give one of them")
+        return self
+
+
+class LanguageStudyConfig(StudiedConfig, LanguageTraining, LanguageTrained):
+    """The configuration of ``suffice study`` for a language model.
+
+    Example:
+        >>> asked = LanguageStudyConfig(model="m", data="d", methods="lora(8),full", by_method={"full": {"steps": 50}})
+        >>> asked.of_method("full").steps, asked.of_method("lora(8)").steps
+        (50, None)
+    """
+
+    COMMAND = "suffice study"
+
+    methods: list[str] = Field(default=["lora(8)"], description="what is trained: last_layers(n), lora(r), full")
+
+    def of_method(self, method: str) -> LanguageTraining:
+        """How a method is trained; without a learning rate it takes its own."""
+        common = {name: getattr(self, name) for name in LanguageTraining.model_fields}
+        own = self.by_method.get(method, {})
+        if own.keys() & {"steps", "epochs"}:  # its own budget, in place of that for all
+            common |= {"steps": None, "epochs": None}
+        return LanguageTraining.model_validate(common | own)
 
 
 class LanguageMeasuredConfig(LanguageTexts, MeasuredConfig):
@@ -143,6 +216,7 @@ LANGUAGE: Mapping[type[Config], type[LanguageTexts]] = {
     ForecastConfig: LanguageForecastConfig,
     AnalyzeConfig: LanguageAnalyzeConfig,
     CurvatureConfig: LanguageCurvatureConfig,
+    StudyConfig: LanguageStudyConfig,
 }
 """The settings for a language model, by those of the same command for a classifier."""
 

@@ -9,6 +9,7 @@ from curve_results import answer
 from curve_results import result as curve_result
 from forecast_results import THREE
 from forecast_results import result as forecast_result
+from language_study_results import result as language_study_result
 from methods_results import CROSSING
 from methods_results import result as methods_result
 from monitor_results import result as monitor_result
@@ -28,6 +29,7 @@ RESULTS = {
     "monitor": monitor_result,
     "methods": lambda: methods_result(CROSSING, [("target_accuracy", 0.82)]),
     "study": lambda: StudyResult.model_validate(values()),
+    "study of a language model": language_study_result,
     "curvature": lambda: result_of().model_copy(update={"surface": surface_of(9)}),
     "hessian": lambda: read_result(EXPERIMENTS / "vit-block"),
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 import analysis_results
 import curve_results
 import forecast_results
+import language_study_results
 import matplotlib as mpl
 import methods_results
 import monitor_results
@@ -68,6 +69,7 @@ ALL = {
     "looks without their errors": lambda: monitor_results.result(known=False),
     "methods": lambda: methods_results.result(methods_results.CROSSING | {"full": DIVERGED}),
     "study": study,
+    "study of a language model": language_study_results.result,
     "hessian": lambda: results.read_result(EXPERIMENTS / "vit-block"),
     "mlp": lambda: results.read_result(EXPERIMENTS / "mlp"),
     "pairs": pairs,

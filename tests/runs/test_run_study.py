@@ -19,6 +19,7 @@ from suffice.configuration import StudyConfig, read_configuration
 from suffice.errors import InputError
 from suffice.results import Cell, read_result
 from suffice.runs import study as run
+from suffice.runs.cells import table_of
 from suffice.runs.study import study
 
 SMALL = {
@@ -145,7 +146,7 @@ def test_a_table_of_all_trainings_reads_back(small_study):
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
 def test_names_in_the_table_are_no_formulas_of_a_spreadsheet(begins):
     about = {"method": "head", "size": 9, "seed": 0, "status": "finished", "moving_parameters": 1, "test_loss": -0.5}
-    table = run._table([Cell(task=f"{begins}1+HYPERLINK(1)", **about)])
+    table = table_of([Cell(task=f"{begins}1+HYPERLINK(1)", **about)])
     (row,) = csv.DictReader(io.StringIO(table, newline=""))
     assert row["task"] == f"'{begins}1+HYPERLINK(1)"
     assert row["test_loss"] == "-0.5"

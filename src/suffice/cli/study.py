@@ -1,7 +1,7 @@
 """``suffice study MODEL DATA``."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from suffice.cli.flags import (
     Address,
@@ -16,12 +16,17 @@ from suffice.cli.flags import (
     with_flags,
     with_terminal,
 )
+from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import NO_FLAGS, StudyConfig, read_configuration
+from suffice.language_configuration import LanguageStudyConfig
+
+if TYPE_CHECKING:
+    from suffice.engine import RayCluster
 
 
 @with_terminal
-@with_flags(StudyConfig, NO_FLAGS)
+@with_flags(StudyConfig, NO_FLAGS, also=LanguageStudyConfig)
 def study(
     terminal: Terminal,
     out: Out = Path("runs/study"),
@@ -62,8 +67,18 @@ def study(
     Trainings and surfaces in a bucket, where the same command on another machine takes them up:
 
         suffice study ./dinov2-small ./train --store s3://my-bucket/suffice
+
+    A language model on questions with answers, in one epoch of 8 at a time, LoRA by default; its loss surface is
+    not measured, and its learning curve is continued:
+
+        suffice study builtin:tiny-lm ./sums.jsonl --methods "lora(8),full" --sizes 100,200,400,800
     """
     cluster = cluster_of(engine, address, gpus_per_task)
+    if is_of_language(StudyConfig, flags, config):
+        _of_language(
+            terminal, read_configuration(LanguageStudyConfig, flags, config), out, workers, cluster, overwrite, dry_run
+        )
+        return
     asked = read_configuration(StudyConfig, flags, config)
     from suffice.cli.answer import finish
     from suffice.cli.check import end_with_summary
@@ -73,3 +88,22 @@ def study(
         end_with_summary(asked, terminal)
         return
     finish(run(asked, out, workers, overwrite, terminal, cluster), out, terminal)
+
+
+def _of_language(
+    terminal: Terminal,
+    asked: LanguageStudyConfig,
+    out: Path,
+    workers: int | None,
+    cluster: "RayCluster | None",
+    overwrite: bool,
+    dry_run: bool,
+) -> None:
+    from suffice.cli.answer import finish
+    from suffice.cli.check import print_sentences
+    from suffice.runs.language_study import look_at, study_language
+
+    if dry_run:
+        print_sentences(look_at(asked, workers, cluster), terminal)
+        return
+    finish(study_language(asked, out, workers, overwrite, terminal, cluster), out, terminal)

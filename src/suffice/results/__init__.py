@@ -39,6 +39,7 @@ from suffice.results.finding import FindingValue, Severity, Trust, Word
 from suffice.results.forecast import ClassGain, ForecastResult, Gain, Measured
 from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Moment, NormBounds, PartName
 from suffice.results.interval import Band, Estimate, Limit, Numbers
+from suffice.results.language_study import LanguageCell, LanguageMethod, LanguageStudyResult
 from suffice.results.learning_curve import LearningCurve, Recipe
 from suffice.results.methods import Chances, Comparison, Fewest, MethodsResult, OfMethod, Stretch, Takeover
 from suffice.results.mlp import MLPResult, Network, Surrounding
@@ -102,6 +103,9 @@ __all__ = [
     "ImageKinds",
     "LabelRange",
     "Landscape",
+    "LanguageCell",
+    "LanguageMethod",
+    "LanguageStudyResult",
     "Layer",
     "LearningCurve",
     "LeftOut",

@@ -13,6 +13,7 @@ from suffice.results.curvature import CurvatureResult
 from suffice.results.curve import CurveResult
 from suffice.results.forecast import ForecastResult
 from suffice.results.hessian import HessianResult
+from suffice.results.language_study import LanguageStudyResult
 from suffice.results.methods import MethodsResult
 from suffice.results.mlp import MLPResult
 from suffice.results.monitor import MonitorResult
@@ -32,6 +33,7 @@ Result: TypeAlias = (
     | CurveResult
     | ForecastResult
     | HessianResult
+    | LanguageStudyResult
     | MethodsResult
     | MLPResult
     | MonitorResult
@@ -53,6 +55,7 @@ _READER: TypeAdapter[Result] = TypeAdapter(
         | Annotated[CurveResult, Tag("curve")]
         | Annotated[ForecastResult, Tag("forecast")]
         | Annotated[HessianResult, Tag("hessian")]
+        | Annotated[LanguageStudyResult, Tag("language_study")]
         | Annotated[MethodsResult, Tag("methods")]
         | Annotated[MLPResult, Tag("mlp")]
         | Annotated[MonitorResult, Tag("monitor")]

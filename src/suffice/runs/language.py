@@ -2,38 +2,33 @@
 
 import math
 import time
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 
-from suffice.data.completions import Texts, load_completions
+from suffice.data.completions import load_completions
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.forecasting.one_run import FEWEST_STEPS, forecast_one_run
 from suffice.integrations.recorder import SHARES
 from suffice.language_configuration import LanguageForecastConfig
-from suffice.models.language import LanguageProblem, moved
+from suffice.models.language import EVALUATED, LanguageProblem, moved
 from suffice.results import Curve, CurveResult, Recording
 from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.log import logged
 from suffice.runs.recorded import result_of
-from suffice.runs.recorded_training import EVALUATED, OneEpoch, pretrained_losses, record_training
-from suffice.runs.texts import columns_of, load_configured
+from suffice.runs.recorded_training import OneEpoch, pretrained_losses, record_training
+from suffice.runs.texts import columns_of, divided, load_configured
 from suffice.runs.watch import SILENT, Watch, duration
 from suffice.training import FineTuning
 from suffice.training.settings import RATES
 
 FREE = frozenset({"sizes", "target_loss", "cost_per_sample", "assurance", "of", "short_runs"})
 """Settings that may change without a new training on all samples."""
-
-FEWEST_HELD_OUT = 20
-"""Samples to test on: with fewer the level of the curve is hardly known."""
 
 SHORT = "short-"
 """Begins the folders of short runs, which their numbers of samples end."""
@@ -146,7 +141,10 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
     language, files = load_configured(config, config.model, config.trust_remote_code)
     language = moved(language, config.method, config.lora_targets, config.seed)
     language.model.to(choose_device(config.device))
-    own, unseen, notes = _parts(config, texts, test)
+    parts = divided(config, texts, test)
+    if config.samples is not None and config.samples > len(parts.pool):
+        raise InputError(f"samples = {config.samples}: {config.data} has {len(parts.pool):,} to train on")
+    own, unseen = texts.subset(sorted(parts.pool[: config.samples])), parts.unseen
     _check_steps(len(own), config)
     tokens, held = language.tokens(own), language.tokens(unseen)
     contents = {"data": texts.fingerprint(), **files}
@@ -161,7 +159,7 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
             for rows in _short_rows(len(own), config)
         ],
         contents=contents,
-        notes=[*texts.notes, *language.notes, *notes, *tokens.notes, *cut],
+        notes=[*texts.notes, *language.notes, *parts.notes, *tokens.notes, *cut],
         in_words=(
             f"{len(own):,} samples to train on, with {_mean(tokens.answer_tokens)} tokens in an answer, and "
             f"{len(unseen):,} to test on."
@@ -188,46 +186,6 @@ def _check(config: LanguageForecastConfig) -> None:
         raise InputError(f"--method {config.method}: a language model takes last_layers(n), lora(r) or full")
 
 
-def _parts(config: LanguageForecastConfig, texts: Texts, test: Texts | None) -> tuple[Texts, Texts, list[str]]:
-    """The samples to train on, those to test on, and what there is to say of copies."""
-    draw, names, notes = np.random.default_rng([config.seed, 2]), texts.contents(), []
-    order = _first_of_each(draw.permutation(len(texts)), names)
-    if len(order) < len(texts):
-        notes.append(
-            f"{len(texts) - len(order):,} of {len(texts):,} samples are copies of others: sizes count different ones."
-        )
-    if test is None:
-        wanted = min(round(config.held_out * len(order)), config.test_samples)
-        held, rest, unseen = order[:wanted], order[wanted:], texts
-    else:
-        known, there, rest, unseen = set(names), test.contents(), order, test
-        apart = [row for row in _first_of_each(draw.permutation(len(test)), there) if there[row] not in known]
-        if len(apart) < len(test):
-            notes.append(
-                f"{len(test) - len(apart):,} of {len(test):,} samples of {config.test} are in {config.data} too, or "
-                "copies of others: they are not tested on."
-            )
-        held = apart[: config.test_samples]
-    if len(held) < FEWEST_HELD_OUT:
-        more = "a larger --held-out" if test is None else "other ones"
-        found = f" ({notes[-1].rstrip('.')})" if notes else ""
-        raise InputError(
-            f"{len(held)} samples to test on{found}, and at least {FEWEST_HELD_OUT} are needed: give more samples, "
-            f"{more}, or unseen data with --test"
-        )
-    if config.samples is not None and config.samples > len(rest):
-        raise InputError(f"samples = {config.samples}: {config.data} has {len(rest):,} to train on")
-    return texts.subset(sorted(rest[: config.samples])), unseen.subset(sorted(held)), notes
-
-
-def _first_of_each(rows: Int64[np.ndarray, " rows"], names: Sequence[Hashable]) -> list[int]:
-    """The rows without those that repeat an earlier one."""
-    first: dict[Hashable, int] = {}
-    for row in rows:
-        first.setdefault(names[row], int(row))
-    return list(first.values())
-
-
 def _check_steps(samples: int, config: LanguageForecastConfig) -> None:
     steps = math.ceil(samples / config.train_batch_size)
     if steps < FEWEST_STEPS:
@@ -250,9 +208,10 @@ def epoch_of(config: LanguageForecastConfig) -> OneEpoch:
             batch_size=config.train_batch_size,
             weight_decay=config.weight_decay,
             seed=config.seed,
+            schedule="constant",
+            warm_up=config.warm_up,
         ),
-        config.warm_up,
-        EVALUATED if config.batch_size == "auto" else config.batch_size,
+        config.evaluated or EVALUATED,
     )
 
 

@@ -16,7 +16,7 @@ from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.integrations.recorder import Recorder
 from suffice.integrations.samples import largest_dropout
-from suffice.models.language import LanguageProblem, Tokens
+from suffice.models.language import EVALUATED, LanguageProblem, Tokens, by_length, losses_of
 from suffice.problem import TOGETHER
 from suffice.results import Recording, read_recording
 from suffice.storage import Pieces, RowShards, read_sealed, write_sealed
@@ -25,9 +25,6 @@ from suffice.training.fine_tune import optimizer_of, set_gradients, training_mod
 
 RECORDING, CHECKPOINT, EVIDENCE = "recording.json", "fine_tuning.pt", "evidence"
 PRETRAINED = f"{EVIDENCE}/pretrained"
-
-EVALUATED = 16
-"""Samples of a forward pass where nothing is trained: of similar lengths, so that little is padding."""
 
 PATIENCE = 60.0
 """Seconds between checkpoints."""
@@ -42,13 +39,11 @@ class OneEpoch:
     """How to train.
 
     Attributes:
-        training: batch size, learning rate, weight decay and seed.
-        warm_up: steps in which the rate rises; then it is constant.
+        training: batch size, learning rate and its schedule, weight decay and seed.
         evaluated: samples of a forward pass where nothing is trained.
     """
 
     training: FineTuning
-    warm_up: int
     evaluated: int = EVALUATED
 
 
@@ -104,7 +99,7 @@ def record_training(
         for step in range(begun, len(batches)):
             rows = batches[step]
             torch.manual_seed(int(np.random.default_rng([settings.seed, 1, step]).integers(2**63)))
-            rate = settings.learning_rate * min(1.0, (step + 1) / (asked.warm_up + 1))
+            rate = settings.rate(step, len(batches))
             optimizer.param_groups[0]["lr"] = rate
             losses = problem.losses(problem.batch(rows), len(rows))
             _check_finite(
@@ -127,14 +122,6 @@ def record_training(
     return recorder.recording
 
 
-def losses_of(problem: LanguageProblem, batch_size: int) -> Float64[np.ndarray, " samples"]:
-    """The loss of each sample, in the order of the problem; samples of similar lengths are measured together."""
-    order = _by_length(problem)
-    found = np.empty(len(problem))
-    found[order] = problem.all_losses(batch_size, order).numpy()
-    return found
-
-
 def pretrained_losses(
     problem: LanguageProblem, batch_size: int, folder: Path, identity: str, progress: Progress = lambda samples: None
 ) -> Float64[np.ndarray, " samples"]:
@@ -150,7 +137,7 @@ def pretrained_losses(
     Raises:
         InputError: a loss is not finite.
     """
-    order = _by_length(problem)
+    order = by_length(problem)
     shards = RowShards.resume(folder / PRETRAINED, (len(order), 1), TOGETHER, {"run": identity, "batch": batch_size})
     missing = shards.missing()
     progress(len(order) - sum(rows.stop - rows.start for rows in missing))
@@ -163,13 +150,6 @@ def pretrained_losses(
     found = np.empty(len(order))
     found[order] = shards.read()[:, 0]
     return found
-
-
-def _by_length(problem: LanguageProblem) -> Int64[np.ndarray, " samples"]:
-    samples = problem.dataset
-    lengths = [len(samples[row]["input_ids"]) for row in problem.index.tolist()]
-    order: Int64[np.ndarray, " samples"] = np.argsort(lengths, kind="stable")
-    return order
 
 
 def _answer_tokens(problem: LanguageProblem) -> Int64[np.ndarray, " samples"]:

@@ -1,24 +1,25 @@
 """The ground truth: training at each size and seed, the loss surface at the trained weights, and the check of k*."""
 
-import csv
 import functools
-import io
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
+
+import numpy as np
 
 from suffice.configuration import StudyConfig
-from suffice.engine import RayCluster, Workers, choose_device
+from suffice.engine import RayCluster
 from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
-from suffice.runs.estimate import check_room, in_parallel
+from suffice.runs.cells import diverged_in_words, table_of, with_six_digits
+from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, refuse_changed, stored_at, write_result
-from suffice.runs.log import logged, note
+from suffice.runs.log import logged
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.state import plan
+from suffice.runs.steps import processes_of, run_steps, time_in_words
 from suffice.runs.summary import summary_of, tell
-from suffice.runs.watch import SILENT, Watch, counted, duration
+from suffice.runs.watch import SILENT, Watch, counted
 from suffice.software import versions
 from suffice.storage import Pieces, atomic_write
 from suffice.studies import (
@@ -76,30 +77,21 @@ def study(
         (2, ['head'], [20, 100])
     """
     watch = logged(watch)
-    if workers is not None and workers < 1:
-        raise InputError(f"workers = {workers}: must be at least 1")
-    room = _room(config, cluster)
+    processes = processes_of(workers, config.threads, config.device, cluster)
     work = _work(config.model_dump_json(), str(folder_to_write(out, overwrite)))
     try:
         tell(summary_of(work.samples.data), watch)
         work.check()
         with open_folder(out, config, work.contents, overwrite) as run:
             work.begin(run.identity, work.contents)
-            work.run(workers or room, watch, cluster)
-            result = _short(work.result())
+            work.run(processes, watch, cluster)
+            result = with_six_digits(work.result())
             write_result(result, run.path)
             with atomic_write(run.path / "cells.csv") as file:
-                file.write(_table(result.study.cells).encode())
+                file.write(table_of(result.study.cells).encode())
     finally:
         _work.cache_clear()
     return result
-
-
-def _room(config: StudyConfig, cluster: RayCluster | None) -> int:
-    """For how many processes there is room."""
-    if cluster is not None:
-        return cluster.capacity(config.threads)
-    return 1 if choose_device(config.device).type == "cuda" else max(1, (os.cpu_count() or 1) // config.threads)
 
 
 class _Step(NamedTuple):
@@ -154,7 +146,7 @@ class _Work:
         self.identity = identity
         self.stored = stored_at(self.config, self.out, identity)
         self.learners.keep_in(self.stored)
-        self.cells = Cells(self.stored / "cells", identity, list(self.samples.tasks))
+        self.cells = Cells(self.stored / "cells", identity, Cell, list(self.samples.tasks))
         self.surfaces = Pieces(self.stored / "surfaces", identity)
 
     def check(self) -> None:
@@ -167,7 +159,7 @@ class _Work:
         for method in self.config.methods:
             self.learners.check(method)
 
-    def run(self, workers: int, watch: Watch, cluster: RayCluster | None) -> None:
+    def run(self, processes: int, watch: Watch, cluster: RayCluster | None) -> None:
         """Does the missing steps, one kind after the other."""
         shards = [
             _Step("features", Series(ALL, method, self.config.seed), rows=(rows.start, rows.stop))
@@ -191,29 +183,22 @@ class _Work:
                 "surfaces": len(self._measured()),
             },
         )
-        steps = [*shards, *cells, *surfaces]
-        self._workers = workers
-        alone = sum(map(self._seconds, steps))
-        seconds = in_parallel(alone, workers, self.config.threads, is_here=cluster is None) if steps else alone
+        self._workers = processes
         at_most = "" if self.config.patience is None else "at most "
+        seconds = sum(map(self._seconds, [*shards, *cells, *surfaces]))
         watch.say(
-            f"{counted(len(cells), 'training')} and {counted(len(surfaces), 'loss surface')} to measure, in "
-            f"{counted(workers, 'process', 'processes')}: {at_most}about {duration(seconds)}."
+            f"{counted(len(cells), 'training')} and {counted(len(surfaces), 'loss surface')} to measure, "
+            f"{time_in_words(seconds, processes, self.config.threads, cluster, at_most)}"
         )
-        call = functools.partial(_do, self.config.model_dump_json(), str(self.out), self.identity, self.contents)
-        begin = None if cluster is None else functools.partial(cluster.executor, self.config.threads)
-        with Workers(workers, self.config.threads, begin) as processes:
-            for what, steps in (("frozen features", shards), ("training", cells), ("loss surfaces", surfaces)):
-                if steps:
-                    with watch.progress(what, sum(map(self._milliseconds, steps))) as progress:
-                        processes.run(
-                            call,
-                            steps,
-                            slow=functools.partial(_tell_slow, watch),
-                            cost=self._milliseconds,
-                            took=_note_task,
-                            progress=progress,
-                        )
+        run_steps(
+            {"frozen features": shards, "training": cells, "loss surfaces": surfaces},
+            functools.partial(_do, self.config.model_dump_json(), str(self.out), self.identity, self.contents),
+            self._seconds,
+            processes,
+            self.config.threads,
+            watch,
+            cluster,
+        )
 
     def _bytes(self) -> float:
         """What is stored: features, the weights at whose minima surfaces are measured, and losses."""
@@ -244,7 +229,8 @@ class _Work:
         parts, order = self.samples.tasks[series.task].parts, self.samples.order(series.task, series.seed)
         cell, tested = train_cell(self.config, learner, parts, order, series, size)
         keep = tested is not None and size in self._surface_sizes(series.task)
-        self.cells.write(cell, tested, learner.state() if keep else None)
+        kept = None if tested is None else np.stack([tested.losses, tested.right])
+        self.cells.write(series, size, cell, kept, learner.state() if keep else None)
 
     def _measure(self, series: Series) -> None:
         sizes = [
@@ -317,7 +303,7 @@ class _Work:
                 check=checks,
                 agreement=agreement_of(checks, self.config.seed),
             ),
-            notes=[*self.learners.notes(self.config.methods), *_diverged(every)],
+            notes=[*self.learners.notes(self.config.methods), *diverged_in_words(every)],
             confidence=CONFIDENCE,
             configuration=self.config.asked(),
             versions=versions(),
@@ -362,58 +348,6 @@ class _Work:
         if self._has_plane(step.series):
             measured += config.surface_points**2 * sizes[-1]
         return load + forward * (measured + 3 * (sizes[-1] + sum(sizes))) + STEP
-
-    def _milliseconds(self, step: _Step) -> int:
-        """What a step counts on a display, which tells the time that is left from what the others took."""
-        return max(1, round(1000 * self._seconds(step)))
-
-
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What begins a formula."""
-
-
-def _table(cells: Sequence[Cell]) -> str:
-    """A row for each training as CSV; missing values are empty."""
-    table = io.StringIO()
-    # quoted, as a carriage return in a name would end the row
-    writer = csv.DictWriter(table, list(Cell.model_fields), lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writeheader()
-    writer.writerows({name: _as_cell(value) for name, value in cell.model_dump().items()} for cell in cells)
-    return table.getvalue()
-
-
-def _as_cell(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula has a quote before it, as OWASP recommends."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
-
-
-def _short(result: StudyResult) -> StudyResult:
-    """The result with numbers of six digits, since it has thousands of numbers."""
-
-    def short(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: short(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [short(item) for item in value]
-        return float(f"{value:.6g}") if isinstance(value, float) else value
-
-    return StudyResult.model_validate(short(result.model_dump(mode="json")))
-
-
-def _tell_slow(watch: Watch, step: _Step, seconds: float, expected: float) -> None:
-    watch.say(f"Slow: the {step} has run for {duration(seconds)}; others like it took about {duration(expected)}.")
-
-
-def _note_task(step: _Step, seconds: float, worker: str) -> None:
-    note("task", str(step), seconds=seconds, worker=worker)
-
-
-def _diverged(cells: Sequence[Cell]) -> list[str]:
-    names = [f"{cell.method} on {cell.size:,} with seed {cell.seed}" for cell in cells if cell.status == "diverged"]
-    if not names:
-        return []
-    shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-    return [f"{len(names)} of {len(cells)} trainings diverged and are left out of all averages: {shown}."]
 
 
 @functools.lru_cache(maxsize=1)

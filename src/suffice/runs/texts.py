@@ -1,9 +1,19 @@
 """A language model and its texts, as a configuration has them."""
 
-from suffice.data.completions import Columns, are_completions, load_completions
-from suffice.language_configuration import LanguageMeasuredConfig, LanguageTexts
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from suffice.data.completions import Columns, Texts, are_completions, load_completions
+from suffice.errors import InputError
+from suffice.language_configuration import LanguageMeasuredConfig, LanguageTexts, LanguageTrained
 from suffice.models import read_unchanged
 from suffice.models.language import LanguageModel, is_causal, load_language_model
+
+FEWEST_HELD_OUT = 20
+"""Samples to test on: with fewer the level of the curve is hardly known."""
 
 
 def is_of_language(model: str, data: str, split: str | None = None) -> bool:
@@ -35,6 +45,68 @@ def load_configured(
         return load_language_model(source, config.max_length, config.whole_text, config.eos, trust_remote_code)
 
     return read_unchanged(source, read)
+
+
+@dataclass(frozen=True)
+class Divided:
+    """Samples to train on and samples to test on.
+
+    Attributes:
+        pool: rows to train on, in random order; none is a copy of another.
+        unseen: to test on, in the order of their source.
+        notes: what there is to say of copies, a sentence each.
+    """
+
+    pool: list[int]
+    unseen: Texts
+    notes: list[str]
+
+
+def divided(config: LanguageTrained, texts: Texts, test: Texts | None) -> Divided:
+    """The samples to train on and those to test on, drawn by the seed of the configuration.
+
+    Args:
+        config: how many to test on.
+        texts: those at hand.
+        test: unseen ones; by default a share of those at hand.
+
+    Raises:
+        InputError: too few to test on.
+    """
+    draw, names, notes = np.random.default_rng([config.seed, 2]), texts.contents(), []
+    order = _first_of_each(draw.permutation(len(texts)), names)
+    if len(order) < len(texts):
+        notes.append(
+            f"{len(texts) - len(order):,} of {len(texts):,} samples are copies of others: sizes count different ones."
+        )
+    if test is None:
+        wanted = min(round(config.held_out * len(order)), config.test_samples)
+        held, pool, unseen = order[:wanted], order[wanted:], texts
+    else:
+        known, there, pool, unseen = set(names), test.contents(), order, test
+        apart = [row for row in _first_of_each(draw.permutation(len(test)), there) if there[row] not in known]
+        if len(apart) < len(test):
+            notes.append(
+                f"{len(test) - len(apart):,} of {len(test):,} samples of {config.test} are in {config.data} too, or "
+                "copies of others: they are not tested on."
+            )
+        held = apart[: config.test_samples]
+    if len(held) < FEWEST_HELD_OUT:
+        more = "a larger --held-out" if test is None else "other ones"
+        found = f" ({notes[-1].rstrip('.')})" if notes else ""
+        raise InputError(
+            f"{len(held)} samples to test on{found}, and at least {FEWEST_HELD_OUT} are needed: give more samples, "
+            f"{more}, or unseen data with --test"
+        )
+    return Divided(pool, unseen.subset(sorted(held)), notes)
+
+
+def _first_of_each(rows: Int64[np.ndarray, " rows"], names: Sequence[Hashable]) -> list[int]:
+    """The rows without those that repeat an earlier one."""
+    first: dict[Hashable, int] = {}
+    for row in rows:
+        first.setdefault(names[row], int(row))
+    return list(first.values())
 
 
 def summary_in_words(config: LanguageMeasuredConfig) -> list[str]:

@@ -4,6 +4,7 @@ import io
 import math
 import time
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -14,50 +15,61 @@ from sklearn.metrics import f1_score, roc_auc_score
 from suffice.configuration import StudyConfig
 from suffice.problem import norm
 from suffice.results import Cell
+from suffice.results.value import Value
 from suffice.storage import Pieces, Place
 from suffice.training import DivergedError, Learner, Parts, Predictions, Rows, Series, fine_tune, predict, training_of
 
+Kind = TypeVar("Kind", bound=Value)
 
-class Cells:
+
+class Cells(Generic[Kind]):
     """The cells of a study in a folder: each is stored whole, or not at all.
 
     Args:
         folder: of the cells.
         identity: hash of all that decides them.
+        kind: their type.
         tasks: the names of all tasks.
     """
 
-    def __init__(self, folder: Place, identity: str, tasks: Sequence[str]) -> None:
+    def __init__(self, folder: Place, identity: str, kind: type[Kind], tasks: Sequence[str]) -> None:
         self._pieces = Pieces(folder, identity)
+        self._kind = kind
         self._tasks = list(tasks)
 
     def has(self, series: Series, size: int) -> bool:
         return self._pieces.has(self._name(series, size))
 
-    def read(self, series: Series, size: int) -> Cell:
-        return Cell.model_validate(self._pieces.read(self._name(series, size)))
+    def read(self, series: Series, size: int) -> Kind:
+        return self._kind.model_validate(self._pieces.read(self._name(series, size)))
 
-    def tested(self, series: Series, size: int) -> Float64[np.ndarray, "2 samples"]:
-        """Loss and correctness (1 or 0) of each test sample."""
+    def tested(self, series: Series, size: int) -> Float64[np.ndarray, "quantities samples"]:
+        """What was measured of each test sample: the loss and, of a classifier, whether it is right (1 or 0)."""
         held = io.BytesIO(self._pieces.file(self._name(series, size), ".npy"))
-        values: Float64[np.ndarray, "2 samples"] = np.load(held, allow_pickle=False)
+        values: Float64[np.ndarray, "quantities samples"] = np.load(held, allow_pickle=False)
         return values
 
     def weights(self, series: Series, size: int) -> dict[str, torch.Tensor]:
         """The weights that moved, and the buffers."""
         return load(self._pieces.file(self._name(series, size), ".safetensors"))
 
-    def write(self, cell: Cell, tested: Predictions | None, weights: dict[str, torch.Tensor] | None) -> None:
+    def write(
+        self,
+        series: Series,
+        size: int,
+        cell: Kind,
+        tested: Float64[np.ndarray, "quantities samples"] | None,
+        weights: dict[str, torch.Tensor] | None = None,
+    ) -> None:
         """Stores a cell."""
         files = {}
         if tested is not None:
             held = io.BytesIO()
-            np.save(held, np.stack([tested.losses, tested.right]), allow_pickle=False)
+            np.save(held, tested, allow_pickle=False)
             files[".npy"] = held.getvalue()
         if weights is not None:
             files[".safetensors"] = save({name: value.contiguous() for name, value in weights.items()})
-        name = self._name(Series(cell.task, cell.method, cell.seed), cell.size)
-        self._pieces.write(name, cell.model_dump(mode="json"), files)
+        self._pieces.write(self._name(series, size), cell.model_dump(mode="json"), files)
 
     def _name(self, series: Series, size: int) -> str:
         return f"{self._tasks.index(series.task)}-{series.method}-{size}-{series.seed}"

@@ -19,8 +19,8 @@ NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 Groups = Int64[np.ndarray, " samples"]
 """Of the test samples, such as patients."""
 
-Tested = Mapping[tuple[int, int], Float64[np.ndarray, "2 samples"]]
-"""By size and seed of finished trainings: loss, and 1 where right, of each test sample."""
+Tested = Mapping[tuple[int, int], Float64[np.ndarray, "quantities samples"]]
+"""By size and seed of finished trainings: loss and, of a classifier, 1 where right, of each test sample."""
 
 
 def learning_curve(cells: Sequence[Cell], tested: Tested, groups: Groups | None = None) -> LearningCurve:
@@ -35,14 +35,28 @@ def learning_curve(cells: Sequence[Cell], tested: Tested, groups: Groups | None 
     sizes = sorted({cell.size for cell in finished})
 
     def band(quantity: int) -> Band:
-        found = []
-        for size in sizes:
-            values = np.stack([tested[cell.size, cell.seed][quantity] for cell in finished if cell.size == size])
-            found.append(over_seeds(values, groups, is_share=quantity == 1))
-        mean, low, high = (np.array([getattr(one, end) for one in found]) for end in ("value", "low", "high"))
-        return Band(mean=mean, low=low, high=high)
+        values = [
+            np.stack([tested[cell.size, cell.seed][quantity] for cell in finished if cell.size == size])
+            for size in sizes
+        ]
+        return band_over_seeds(values, groups, is_share=quantity == 1)
 
     return LearningCurve(sizes=sizes, loss=band(0), accuracy=band(1))
+
+
+def band_over_seeds(
+    values: Sequence[Float64[np.ndarray, "seeds samples"]], groups: Groups | None = None, is_share: bool = False
+) -> Band:
+    """The mean at each size with its interval, see `over_seeds`.
+
+    Args:
+        values: of each size.
+        groups: of the test samples.
+        is_share: they are 0 or 1.
+    """
+    found = [over_seeds(of_size, groups, is_share) for of_size in values]
+    mean, low, high = (np.array([getattr(one, end) for one in found]) for end in ("value", "low", "high"))
+    return Band(mean=mean, low=low, high=high)
 
 
 def last_gain(cells: Sequence[Cell], tested: Tested, groups: Groups | None = None) -> Estimate | None:
@@ -56,14 +70,21 @@ def last_gain(cells: Sequence[Cell], tested: Tested, groups: Groups | None = Non
         groups: of the test samples.
     """
     finished = {(cell.size, cell.seed) for cell in cells if cell.status == "finished"}
-    sizes = sorted({size for size, _ in finished})
+    return by_last_step({key: values for key, values in tested.items() if key in finished}, 1, groups)
+
+
+def by_last_step(tested: Tested, quantity: int, groups: Groups | None = None) -> Estimate | None:
+    """How much the last step of size raised a quantity, over the seeds that have both sizes; None where none has."""
+    sizes = sorted({size for size, _ in tested})
     if len(sizes) < 2:
         return None
     before, largest = sizes[-2:]
-    seeds = sorted(seed for size, seed in finished if size == largest and (before, seed) in finished)
+    seeds = sorted(seed for size, seed in tested if size == largest and (before, seed) in tested)
     if not seeds:
         return None
-    return over_seeds(np.stack([tested[largest, seed][1] - tested[before, seed][1] for seed in seeds]), groups)
+    return over_seeds(
+        np.stack([tested[largest, seed][quantity] - tested[before, seed][quantity] for seed in seeds]), groups
+    )
 
 
 def over_seeds(

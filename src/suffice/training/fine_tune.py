@@ -17,10 +17,10 @@ from suffice.errors import InputError, InputWarning, reason
 from suffice.memory import has_run_out
 from suffice.problem import Problem
 from suffice.storage import Place, StoreError, exists, read_sealed, write_sealed
+from suffice.training.schedule import Schedule, share_of_peak
 
 WARM_UP = 0.1
-"""Share of the steps in which the learning rate rises; after that it falls to zero along a cosine."""
-
+"""Share of the steps in which the learning rate rises, where no number of steps is given."""
 
 CHECKS = 20
 """Early stopping looks at the validation loss so many times in the whole budget of steps."""
@@ -38,7 +38,7 @@ OptimizerName = Literal["adamw", "adam", "sgd"]
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How to train: an optimiser with a warm-up and a cosine schedule.
+    """How to train: an optimiser, and the schedule of its learning rate, see `share_of_peak`.
 
     AdamW decouples the weight decay (I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019,
     algorithm 2); for Adam and SGD it is half the squared norm, added to the loss.
@@ -47,6 +47,8 @@ class FineTuning:
         epochs: passes over the samples.
         steps: a budget of steps in place of the epochs.
         patience: with a validation loss, stop after so many checks without a better one; there are `CHECKS` of them.
+        schedule: how the learning rate goes on after its rise.
+        warm_up: steps before the learning rate is at its peak; by default a tenth of all.
 
     Raises:
         InputError: a number below 1, or another optimiser.
@@ -60,6 +62,8 @@ class FineTuning:
     optimizer: OptimizerName = "adamw"
     steps: int | None = None
     patience: int | None = None
+    schedule: Schedule = "cosine"
+    warm_up: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps", "batch_size", "patience"):
@@ -83,6 +87,16 @@ class FineTuning:
     def steps_run(self, samples: int) -> int:
         """How many steps a training on so many samples takes."""
         return self.steps or self.epochs * math.ceil(samples / self.batch_size)
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step, from 0 on, of so many.
+
+        Example:
+            >>> FineTuning(learning_rate=0.1, schedule="constant", warm_up=4).rate(1, 100)
+            0.04
+        """
+        warm_up = max(1, round(WARM_UP * steps)) - 1 if self.warm_up is None else self.warm_up
+        return self.learning_rate * share_of_peak(self.schedule, step, steps, warm_up)
 
     def samples_run(self, samples: int) -> int:
         """How many samples all steps of a training on so many take together.
@@ -154,7 +168,7 @@ def fine_tune(
                     break
                 some = order[start : start + settings.batch_size]
                 losses = problem.losses(problem.batch(some), len(some))
-                optimizer.param_groups[0]["lr"] = settings.learning_rate * _schedule(step, steps)
+                optimizer.param_groups[0]["lr"] = settings.rate(step, steps)
                 set_gradients(parameters, losses.mean())
                 optimizer.step()
                 total += float(losses.detach().sum())
@@ -246,13 +260,6 @@ def optimizer_of(parameters: list[torch.nn.Parameter], settings: FineTuning) -> 
         return torch.optim.SGD(parameters, rate, MOMENTUM, weight_decay=decay)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, rate, weight_decay=decay)
-
-
-def _schedule(step: int, steps: int) -> float:
-    warm_up = max(1, round(WARM_UP * steps))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """From texts to token ids, with a mask of the tokens whose loss counts."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -177,6 +178,14 @@ class Tokens:
     def describe(self, row: int) -> str:
         """Where a sample is, for messages."""
         return self._texts.describe(row)
+
+    def subset(self, rows: Sequence[int]) -> "Tokens":
+        """Some of the samples, in this order; they are not tokenised again."""
+        chosen = copy.copy(self)
+        chosen._texts = self._texts.subset(rows)
+        chosen._items = [self._items[row] for row in rows]
+        chosen.answer_tokens = [self.answer_tokens[row] for row in rows]
+        return chosen
 
     def fingerprint(self) -> str:
         """A hash of all tokens and masks."""

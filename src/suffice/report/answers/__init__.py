@@ -6,6 +6,7 @@ from suffice.report.answers.curvature import curvature_answer
 from suffice.report.answers.curve import curve_answer
 from suffice.report.answers.forecast import forecast_answer
 from suffice.report.answers.hessian import hessian_answer
+from suffice.report.answers.language_study import language_study_answer
 from suffice.report.answers.methods import methods_answer
 from suffice.report.answers.mlp import mlp_answer
 from suffice.report.answers.monitor import monitor_answer
@@ -19,6 +20,7 @@ __all__ = [
     "finding_in_words",
     "forecast_answer",
     "hessian_answer",
+    "language_study_answer",
     "methods_answer",
     "mlp_answer",
     "monitor_answer",

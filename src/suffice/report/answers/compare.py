@@ -19,6 +19,7 @@ from suffice.results import (
     Curve,
     CurveResult,
     ForecastResult,
+    LanguageStudyResult,
     MethodsResult,
     Metric,
     Result,
@@ -296,6 +297,11 @@ def _lines(result: Result, metric: Metric, folder: Path) -> Iterator[Line]:
             band = {"accuracy": curve.accuracy, "loss": curve.loss}.get(metric)
             if band is not None and len(curve.sizes) > 1:
                 yield _line((method, result.model, result.data, name), curve.sizes, band, result.confidence, True)
+    elif isinstance(result, LanguageStudyResult) and metric == "loss":
+        for measured in result.methods:
+            if len(measured.sizes) > 1:
+                about = (measured.method, result.model, result.data, name)
+                yield _line(about, measured.sizes, measured.loss, result.confidence, True)
     elif isinstance(result, CurveResult) and result.metric == metric:
         stems = ", ".join(Path(source).stem for source in result.sources)
         about = (f"scores of {stems}", ", ".join(result.sources), UNKNOWN, name)

@@ -11,6 +11,7 @@ from suffice.report.pages.curvature import curvature_page
 from suffice.report.pages.curve import curve_page
 from suffice.report.pages.forecast import forecast_page
 from suffice.report.pages.hessian import hessian_page
+from suffice.report.pages.language_study import language_study_page
 from suffice.report.pages.methods import methods_page
 from suffice.report.pages.mlp import mlp_page
 from suffice.report.pages.monitor import monitor_page
@@ -22,6 +23,7 @@ from suffice.results import (
     CurveResult,
     ForecastResult,
     HessianResult,
+    LanguageStudyResult,
     MethodsResult,
     MLPResult,
     MonitorResult,
@@ -51,6 +53,8 @@ def page_of(result: Result, folder: Path | None = None) -> Page:
             page = forecast_page(result)
         case HessianResult():
             page = hessian_page(result, _heat_map_cells(result, folder))
+        case LanguageStudyResult():
+            page = language_study_page(result)
         case MethodsResult():
             page = methods_page(result)
         case MLPResult():

@@ -29,6 +29,7 @@ ASKED: Mapping[str, tuple[str, type[Config]]] = {
     "curve": ("curve", CurveConfig),
     "forecast": ("forecast", ForecastConfig),
     "hessian": ("hessian", HessianConfig),
+    "language_study": ("study", StudyConfig),
     "methods": ("forecast", ForecastConfig),
     "mlp": ("analyze", MLPConfig),
     "monitor": ("monitor", MonitorConfig),
@@ -42,7 +43,8 @@ def asked_of(result: Result) -> tuple[str, type[Config]]:
     if "prompt_column" in result.configuration:  # of a language model
         if result.command == "curve":
             return "forecast", LanguageForecastConfig
-        return result.command, LANGUAGE[ASKED[result.command][1]]
+        command, config = ASKED[result.command]
+        return command, LANGUAGE[config]
     return ASKED[result.command]
 
 

@@ -25,7 +25,14 @@ from suffice.report.views.learning import (
     monitor_view,
     size_view,
 )
-from suffice.report.views.measured import analysis_view, convergence_view, hessian_view, mlp_view, study_view
+from suffice.report.views.measured import (
+    analysis_view,
+    convergence_view,
+    hessian_view,
+    language_study_view,
+    mlp_view,
+    study_view,
+)
 from suffice.report.views.view import View
 
 Viewable: TypeAlias = (
@@ -67,6 +74,8 @@ def view_of(result: Viewable) -> View:  # noqa: PLR0911, PLR0912 - one for each 
             return gaps_view(result)
         case results.HessianResult():
             return hessian_view(result)
+        case results.LanguageStudyResult():
+            return language_study_view(result)
         case results.LearningCurve():
             return learning_curve_view(result)
         case results.MethodsResult():

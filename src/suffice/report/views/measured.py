@@ -1,9 +1,10 @@
 """Views of what was measured: analyses, studies, the Hessian of a block, and the MLP experiment."""
 
-from suffice.report.answers import analysis_answer, hessian_answer, mlp_answer, study_answer
+from suffice.report.answers import analysis_answer, hessian_answer, language_study_answer, mlp_answer, study_answer
 from suffice.report.figures.analysis import analysis_figures
 from suffice.report.figures.convergence import convergence_figure
 from suffice.report.figures.hessian import PARTS, hessian_figures
+from suffice.report.figures.language_study import language_study_figures
 from suffice.report.figures.mlp import mlp_figures
 from suffice.report.figures.study import study_figures
 from suffice.report.views import sentences
@@ -12,6 +13,7 @@ from suffice.results import (
     AnalysisResult,
     HessianResult,
     Landscape,
+    LanguageStudyResult,
     MLPResult,
     SettlingCurves,
     StudyResult,
@@ -69,6 +71,26 @@ def study_view(result: StudyResult) -> View:
         ),
     ]
     return View(sentences.of_answer(study_answer(result)), columns, lambda: study_figures(result), result.notes)
+
+
+def language_study_view(result: LanguageStudyResult) -> View:
+    """A row for each method and size: means over seeds with their intervals."""
+    rows = [(method, index) for method in result.methods for index in range(len(method.sizes))]
+
+    def column(name: str) -> Column:
+        mean, low, high = (
+            [float(getattr(getattr(of, name), end)[at]) for of, at in rows] for end in ("mean", "low", "high")
+        )
+        return Column({"loss": "test loss"}.get(name, name), mean, low, high)
+
+    columns = [
+        Column("method", [method.method for method, _ in rows]),
+        Column("training samples", [method.sizes[index] for method, index in rows]),
+        column("loss"),
+        column("perplexity"),
+    ]
+    answer = sentences.of_answer(language_study_answer(result))
+    return View(answer, columns, lambda: language_study_figures(result), result.notes)
 
 
 def hessian_view(result: HessianResult) -> View:
