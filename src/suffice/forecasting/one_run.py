@@ -23,7 +23,17 @@ from jaxtyping import Float64
 
 from suffice.errors import InputError
 from suffice.forecasting.scores import forecast_scores
-from suffice.results import CONFIDENCE, Curve, Estimate, Holdout, OnlineBatch, Recording, check_recording
+from suffice.results import (
+    CONFIDENCE,
+    Curve,
+    Estimate,
+    Holdout,
+    OnlineBatch,
+    Recording,
+    Unit,
+    check_recording,
+    in_tokens,
+)
 
 FEWEST_STEPS = 100
 """Updates in the first epoch: within fewer a language model still learns the format of the answers."""
@@ -91,12 +101,13 @@ class OneRun:
         return _fall(self.curve, self.samples, size)
 
 
-def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
+def forecast_one_run(recording: Recording, seed: int = 0, unit: Unit = "sample") -> OneRun:
     """The learning curve behind one recorded run.
 
     Args:
         recording: of a run whose rate is constant over a part of the first epoch; later epochs tell nothing of it.
         seed: of the draws.
+        unit: what counts alike in a mean loss: samples or tokens.
 
     Raises:
         InputError: fewer than 100 updates in the first epoch, a constant part that is too short, or a recording that
@@ -115,6 +126,8 @@ def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
         (True, True)
     """
     check_recording(recording)
+    if unit == "token":
+        recording = in_tokens(recording)
     k0 = recording.samples
     first = [batch for batch in recording.batches if batch.seen < k0]
     steps = len(first) + sum(step <= len(first) + len(recording.skipped) for step in recording.skipped)
@@ -125,7 +138,7 @@ def forecast_one_run(recording: Recording, seed: int = 0) -> OneRun:
         )
     steady = _steady(first)
     end = steady[-1].seen + steady[-1].samples
-    online, covariate = _by_halves(steady, end)
+    online, covariate = _by_halves(steady, end, unit)
     if len(online.sizes) < 2 or math.log2(online.sizes.max() / online.sizes.min()) < FEWEST_DOUBLINGS:
         raise InputError(
             f"cannot tell: the learning rate is within {1 - HIGH:.0%} of its largest from {steady[0].seen:,} to "
@@ -175,7 +188,7 @@ def _steady(first: list[OnlineBatch]) -> list[OnlineBatch]:
     return first[start:stop]
 
 
-def _by_halves(steady: list[OnlineBatch], end: int) -> tuple[_Scores, float | None]:
+def _by_halves(steady: list[OnlineBatch], end: int, unit: Unit) -> tuple[_Scores, float | None]:
     """The curve within each half of a doubling, and the covariate's coefficient."""
     batches = [batch for batch in steady if batch.seen >= max(1.0, end / 2**DOUBLINGS)]
     part = np.floor(2 * np.log2(end / np.array([batch.seen for batch in batches]))).astype(int)
@@ -186,7 +199,8 @@ def _by_halves(steady: list[OnlineBatch], end: int) -> tuple[_Scores, float | No
     if len(batches) <= len(present) + 2:
         return _Scores(*np.empty((3, 0))), None
     losses = np.array([batch.loss for batch in batches])
-    weights = np.array([float(batch.samples) for batch in batches])
+    counts_alike = [batch.samples if unit == "sample" else batch.tokens for batch in batches]
+    weights = np.array(counts_alike, dtype=np.float64)
     design = (cell[:, None] == np.arange(len(present))).astype(np.float64)
     covariate = None
     if all(batch.before is not None for batch in batches):
