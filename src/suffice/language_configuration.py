@@ -38,7 +38,17 @@ class LanguageTexts(Config):
     eos: str | None = Field(default=None, description="end-of-text token, where the tokenizer names none")
 
 
-class LanguageForecastConfig(LanguageTexts):
+class LanguageLosses(LanguageTexts):
+    """How the losses of samples make a mean."""
+
+    unit: Literal["sample", "token"] = Field(
+        default="sample",
+        description="what counts alike in the mean loss of a language model: sample, each with the mean over its "
+        "tokens, or token",
+    )
+
+
+class LanguageForecastConfig(LanguageLosses):
     """The configuration of ``suffice forecast`` for a language model.
 
     Example:
@@ -110,7 +120,7 @@ class LanguageForecastConfig(LanguageTexts):
         return "full" if plain == "all" else plain
 
 
-class LanguageMeasuredConfig(LanguageTexts, MeasuredConfig):
+class LanguageMeasuredConfig(LanguageLosses, MeasuredConfig):
     """What the commands that measure one language model have in common."""
 
     text_column: str | None = Field(default=None, description="column of the texts in a table")  # type: ignore[assignment]

@@ -94,11 +94,8 @@ class Convergence(Shown):
         self._is_weighted = _has_weights(ledger)
         if held_out is not None and _has_weights(held_out) != self._is_weighted:
             raise InputError("samples of one ledger have weights and those of the other none: measure both alike")
-        if self._is_weighted and len(ledger.index) <= LEAST_WEIGHTED:
-            raise InputError(
-                f"{len(ledger.index)} samples with weights: curves begin at {LEAST_WEIGHTED}, as the formulas hold to "
-                "first order; give more samples, or leave the weights out (--unit sample)"
-            )
+        if self._is_weighted:
+            check_enough(len(ledger.index))
         self.ledger = ledger
         self.confidence = confidence
         self.seed = seed
@@ -252,7 +249,7 @@ class Convergence(Shown):
 
         Of samples with weights they begin at 20.
         """
-        return np.unique(np.geomspace(self._least, self.sample.size - 1, count).round().astype(np.int64))
+        return np.unique(np.geomspace(self.least, self.sample.size - 1, count).round().astype(np.int64))
 
     def source_order(self) -> Int64[np.ndarray, " samples"]:
         """The permutation of the ledger's rows that restores the order of the data set, for `in_order`."""
@@ -315,7 +312,7 @@ class Convergence(Shown):
         asked = {"criterion": criterion, "tolerance": tolerance, "relative": relative, "confidence": self.confidence}
         reason = spread.unusable_scale(self.confidence) if relative else None
         sizes = None if reason else self._sizes(spread, criterion, tolerance, relative)
-        if sizes is not None and sizes[1] < self._least:
+        if sizes is not None and sizes[1] < self.least:
             sizes = None
             reason = (
                 f"fewer than {LEAST_WEIGHTED} by the formula, which holds from there on for samples with weights; give "
@@ -371,12 +368,12 @@ class Convergence(Shown):
         return f"{start}, {what}; you have {self.sample.size:,}{held_out}{beyond}."
 
     @property
-    def _least(self) -> int:
-        """The smallest size of the curves."""
+    def least(self) -> int:
+        """The smallest size of the curves: 1, or 20 for samples with weights."""
         return LEAST_WEIGHTED if self._is_weighted else 1
 
     def _checked(self, sizes: ArrayLike, least: int | None = None) -> Int64[np.ndarray, " sizes"]:
-        least = self._least if least is None else least
+        least = self.least if least is None else least
         k = np.atleast_1d(np.asarray(sizes))
         if k.ndim != 1 or k.size == 0 or not np.issubdtype(k.dtype, np.integer):
             raise InputError("sizes must be a list of integers")
@@ -386,6 +383,19 @@ class Convergence(Shown):
                 f"sizes must be {least} to {self.sample.size - 1}, less than the {self.sample.size} samples{why}"
             )
         return k.astype(np.int64)
+
+
+def check_enough(samples: int) -> None:
+    """Refuses samples with weights that are too few for curves.
+
+    Raises:
+        InputError: there are not more than 20.
+    """
+    if samples <= LEAST_WEIGHTED:
+        raise InputError(
+            f"{samples} samples with weights: curves begin at {LEAST_WEIGHTED}, as the formulas hold to first order; "
+            "give more samples, or leave the weights out (--unit sample)"
+        )
 
 
 def bounded(interval: Float64[np.ndarray, "2 sizes"]) -> tuple[list[float], list[float]] | None:

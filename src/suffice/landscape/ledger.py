@@ -1,7 +1,7 @@
 """The loss of every sample at every probe: measured once, kept on disk, resumed."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal
 
@@ -76,12 +76,7 @@ class Ledger:
                 f"{store}: this ledger is not complete: {len(missing)} of {len(shards.shards())} shards are missing or "
                 "damaged; run record again with this store to finish it"
             )
-        weights = shards.identity.get(OF_SAMPLES)
-        return cls(
-            shards,
-            read_index(place(store) / INDEX, shards.identity["order"]),
-            None if weights is None else _read_array(place(store) / WEIGHTS, weights),
-        )
+        return cls(shards, *read_rows(place(store), shards.identity))
 
     @property
     def losses(self) -> Float64[np.ndarray, "samples probes"]:
@@ -333,8 +328,17 @@ def _weights(problem: Problem) -> str:
     return digest(dict(problem.model.named_buffers()) | problem.model.state_dict())
 
 
-def read_index(file: Place, order: str) -> Int64[np.ndarray, " samples"]:
-    return _read_array(file, order)
+def read_rows(
+    store: Place, identity: Mapping[str, Any]
+) -> tuple[Int64[np.ndarray, " samples"], Float64[np.ndarray, " samples"] | None]:
+    """The data set row of each row of a store, and the weights of these samples if they have any.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    weights = identity.get(OF_SAMPLES)
+    index = _read_array(store / INDEX, identity["order"])
+    return index, None if weights is None else _read_array(store / WEIGHTS, weights)
 
 
 def _read_array(file: Place, expected: str) -> np.ndarray:

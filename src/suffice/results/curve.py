@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from suffice.results.interval import Band, Estimate, Numbers
 from suffice.results.predicted import Metric
+from suffice.results.recording import Unit
 from suffice.results.sufficient_size import SufficientSize
 from suffice.results.value import Value
 from suffice.shown import Shown
@@ -65,6 +66,10 @@ class OneRunFound(Value):
     )
     trained: str | None = Field(
         default=None, description="the method and the model that suffice trained; null of a run made elsewhere"
+    )
+    unit: Unit = Field(
+        default="sample",
+        description="what counts alike in the losses: sample, each with its mean over tokens, or token",
     )
 
 

@@ -74,8 +74,9 @@ def forecast_language(
                 prepared.problem, prepared.held, epoch_of(config), run.path, run.identity, measuring, training
             )
         with watch.progress("curve"):
-            found = forecast_one_run(recording, config.seed)
-            result = result_of(found, [config.data], config, prepared.notes, f"{config.model} ({config.method})")
+            found = forecast_one_run(recording, config.seed, config.unit)
+            trained = f"{config.model} ({config.method})"
+            result = result_of(found, [config.data], config, prepared.notes, trained, config.unit)
         write_result(result, run.path, indent=1)
     return found.curve, result
 
@@ -119,8 +120,8 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
         contents["test data"] = test.fingerprint()
     cut = [f"Of those to test on: {note}" for note in held.notes]
     return Prepared(
-        problem=language.problem(tokens, order="source"),
-        held=language.problem(held, order="source"),
+        problem=language.problem(tokens, order="source", unit=config.unit),
+        held=language.problem(held, order="source", unit=config.unit),
         contents=contents,
         notes=[*texts.notes, *language.notes, *notes, *tokens.notes, *cut],
         in_words=(

@@ -8,7 +8,7 @@ from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.forecasting.one_run import OneRun, forecast_one_run
 from suffice.language_configuration import LanguageForecastConfig
-from suffice.results import Curve, CurveResult, OneRunFound, Training, read_recording
+from suffice.results import Curve, CurveResult, OneRunFound, Training, Unit, read_recording
 from suffice.runs.curve import FREE, drawn_sizes, predictions
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.watch import SILENT, Watch
@@ -19,7 +19,11 @@ AHEAD = (1, 2, 4, 8)
 
 
 def forecast_recording(
-    config: CurveConfig, out: Path = Path("runs/forecast"), overwrite: bool = False, watch: Watch = SILENT
+    config: CurveConfig,
+    out: Path = Path("runs/forecast"),
+    overwrite: bool = False,
+    watch: Watch = SILENT,
+    unit: Unit = "sample",
 ) -> tuple[Curve, CurveResult]:
     """The learning curve behind a recording, and the size that reaches a target; writes ``result.json``.
 
@@ -28,6 +32,7 @@ def forecast_recording(
         out: the run's folder.
         overwrite: replace a run of another recording.
         watch: told what is done; silent by default.
+        unit: what counts alike in a mean loss: samples or tokens.
 
     Raises:
         InputError: bad input of any kind, or a run that tells nothing.
@@ -39,8 +44,8 @@ def forecast_recording(
     path = Path(config.scores[0])
     recording = read_recording(path)
     with watch.progress("curve"):
-        found = forecast_one_run(recording, config.seed)
-        result = result_of(found, config.scores, config)
+        found = forecast_one_run(recording, config.seed, unit)
+        result = result_of(found, config.scores, config, unit=unit)
     with open_folder(out, config, {"recording": digest(path.read_bytes())}, overwrite, free=FREE) as run:
         write_result(result, run.path, indent=1)
     return found.curve, result
@@ -52,6 +57,7 @@ def result_of(
     config: CurveConfig | LanguageForecastConfig,
     notes: Sequence[str] = (),
     trained: str | None = None,
+    unit: Unit = "sample",
 ) -> CurveResult:
     """The curve of a run at the sizes that were asked for, and the answer.
 
@@ -61,6 +67,7 @@ def result_of(
         config: sizes, target, cost and so on.
         notes: on the inputs.
         trained: what was trained, in words; None of a run that was made elsewhere.
+        unit: what counts alike in the losses.
 
     Raises:
         InputError: a size below those that the run tells of.
@@ -95,7 +102,7 @@ def result_of(
         next_trainings=None,
         costs=None,
         one_run=OneRunFound(
-            samples=k0, steps=found.steps, slope=found.slope, covariate=found.covariate, trained=trained
+            samples=k0, steps=found.steps, slope=found.slope, covariate=found.covariate, trained=trained, unit=unit
         ),
         notes=[*found.doubts, *notes],
         confidence=curve.confidence,
