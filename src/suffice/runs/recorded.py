@@ -9,6 +9,7 @@ from suffice.errors import InputError
 from suffice.forecasting.one_run import OneRun, forecast_one_run
 from suffice.language_configuration import LanguageForecastConfig
 from suffice.results import Curve, CurveResult, OneRunFound, Training, Unit, read_recording
+from suffice.runs.classified import WEIGHED
 from suffice.runs.curve import FREE, drawn_sizes, predictions
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.watch import SILENT, Watch
@@ -104,7 +105,7 @@ def result_of(
         one_run=OneRunFound(
             samples=k0, steps=found.steps, slope=found.slope, covariate=found.covariate, trained=trained, unit=unit
         ),
-        notes=[*found.doubts, *notes],
+        notes=[*found.doubts, *notes, *([WEIGHED] if unit == "token" else [])],
         confidence=curve.confidence,
         configuration=config.asked(),
         versions=versions(),
