@@ -49,6 +49,16 @@ class LanguageTexts(Config):
     eos: str | None = Field(default=None, description="end-of-text token, where the tokenizer names none")
 
 
+class LanguageLosses(LanguageTexts):
+    """How the losses of samples make a mean."""
+
+    unit: Literal["sample", "token"] = Field(
+        default="sample",
+        description="what counts alike in the mean loss of a language model: sample, each with the mean over its "
+        "tokens, or token",
+    )
+
+
 class LanguageTrained(LanguageTexts):
     """What the commands have in common that fine-tune a language model and test it on unseen samples."""
 
@@ -85,7 +95,7 @@ class LanguageTrained(LanguageTexts):
         return None if self.batch_size == "auto" else self.batch_size
 
 
-class LanguageForecastConfig(LanguageTrained):
+class LanguageForecastConfig(LanguageLosses, LanguageTrained):
     """The configuration of ``suffice forecast`` for a language model.
 
     Example:
@@ -188,7 +198,7 @@ class LanguageStudyConfig(StudiedConfig, LanguageTraining, LanguageTrained):
         return LanguageTraining.model_validate(common | own)
 
 
-class LanguageMeasuredConfig(LanguageTexts, MeasuredConfig):
+class LanguageMeasuredConfig(LanguageLosses, MeasuredConfig):
     """What the commands that measure one language model have in common."""
 
     text_column: str | None = Field(default=None, description="column of the texts in a table")  # type: ignore[assignment]

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast, runtime_che
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset, default_collate
@@ -72,10 +73,17 @@ class Problem:
         seed: random seed of the shuffle.
         collate: replaces ``torch.utils.data.default_collate``.
         checks: check the model once, at the first measurement; False skips that.
+        sample_weights: n_i > 0 of the samples, in the order of the data set: means over samples are
+            :math:`L_k = \sum_{i \le k} n_i l_i / \sum_{i \le k} n_i`, as with n_i the tokens of an answer and l_i their
+            mean loss. By default all are 1.
+
+    Attributes:
+        sample_weights: n_i in the order that k counts, (m,).
+        is_weighted: some of them are not 1.
 
     Raises:
-        InputError: fewer than 3 samples, no parameter that moves, a glob that matches nothing, or parameters
-            that are not finite.
+        InputError: fewer than 3 samples, no parameter that moves, a glob that matches nothing, parameters
+            that are not finite, or weights of samples that are not positive.
 
     Example:
         >>> import torch, suffice
@@ -96,6 +104,7 @@ class Problem:
         seed: int = 0,
         collate: Callable[[list[Any]], Batch] | None = None,
         checks: bool = True,
+        sample_weights: ArrayLike | None = None,
     ) -> None:
         if not callable(loss) and loss not in ("cross_entropy", "mse"):
             raise InputError(f"loss is 'cross_entropy', 'mse' or a callable, not {loss!r}")
@@ -117,6 +126,9 @@ class Problem:
         self.index: Int64[np.ndarray, " samples"] = (
             rows if order == "source" else np.random.default_rng(seed).permutation(rows)
         )
+        weights = np.ones(count) if sample_weights is None else _checked_weights(sample_weights, count)
+        self.sample_weights: Float64[np.ndarray, " samples"] = weights[self.index]
+        self.is_weighted = bool((weights != 1).any())
         self.predict = default_predict if predict is None else predict
         self._collate = default_collate if collate is None else collate
         plain = self._collate is default_collate
@@ -290,7 +302,12 @@ class Problem:
         return torch.cat([self.targets(batch).cpu() for _, batch in self.batches(TOGETHER)])
 
     def elsewhere(self, samples: Samples) -> "Problem":
-        """The same model and loss on other samples, in the order of these."""
+        """The same model and loss on other samples, in the order of these.
+
+        Raises:
+            InputError: samples with weights, as those of the others are not known.
+        """
+        self.need_equal_weights("other samples")
         moving = [glob.escape(name) for name in self.moving]
         return Problem(
             self.model, samples, self.loss, self.predict, moving, "source", collate=self._collate, checks=self.checks
@@ -362,6 +379,57 @@ class Problem:
                 f"the loss fails ({reason(error)}): it is called as loss(outputs, batch), with the whole batch, and "
                 "returns one loss per sample"
             ) from error
+
+    def weighted_sum(
+        self, losses: Float[Tensor, " batch"], positions: slice | Int64[np.ndarray, " batch"]
+    ) -> Float[Tensor, ""]:
+        r""":math:`\sum_i n_i l_i` of a batch, to be added up and divided once by the `total_weight` of all.
+
+        Args:
+            losses: of the samples, or their rows of anything else.
+            positions: of the samples in the problem's order.
+
+        Example:
+            >>> data = TensorDataset(torch.randn(3, 5), torch.randint(3, (3,)))
+            >>> problem = Problem(nn.Linear(5, 3), data, order="source", sample_weights=[1, 2, 3])
+            >>> problem.weighted_sum(torch.tensor([5.0, 7.0]), slice(1, 3)), problem.total_weight(slice(1, 3))
+            (tensor(31.), 5.0)
+        """
+        if not self.is_weighted:
+            return losses.sum()
+        return (losses * torch.from_numpy(self.sample_weights[positions]).to(losses)).sum()
+
+    def total_weight(self, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)) -> float:
+        r""":math:`\sum_i n_i` of some samples, or of all: their number, unless they have weights."""
+        return float(self.sample_weights[positions].sum())
+
+    def weighted_mean(
+        self, losses: Float[Tensor, " batch"], positions: slice | Int64[np.ndarray, " batch"] = slice(None)
+    ) -> Float[Tensor, ""]:
+        r""":math:`\sum_i n_i l_i / \sum_i n_i` of some samples, or of all."""
+        return (
+            self.weighted_sum(losses, positions) / self.total_weight(positions) if self.is_weighted else losses.mean()
+        )
+
+    def unweighted(self) -> "Problem":
+        """The same problem with samples that count alike."""
+        found = copy.copy(self)
+        found.sample_weights, found.is_weighted = np.ones(len(self)), False
+        return found
+
+    def need_equal_weights(self, what: str) -> None:
+        """Refuses samples with weights.
+
+        Args:
+            what: is not known of them.
+
+        Raises:
+            InputError: the samples have weights.
+        """
+        if self.is_weighted:
+            raise InputError(
+                f"{what}: not for samples with weights, as those of --unit token; leave the weights out (--unit sample)"
+            )
 
     def all_losses(
         self, batch_size: int = TOGETHER, positions: slice | Int64[np.ndarray, " chosen"] = slice(None)
@@ -556,6 +624,16 @@ def _moving_parameters(model: nn.Module, globs: str | Sequence[str] | None) -> d
 def _is_empty(parameter: nn.Parameter) -> bool:
     """Without values, there is nothing to move; one that has no shape yet is refused later."""
     return not isinstance(parameter, nn.parameter.UninitializedParameter) and parameter.numel() == 0
+
+
+def _checked_weights(given: ArrayLike, count: int) -> Float64[np.ndarray, " samples"]:
+    weights = np.asarray(given, dtype=np.float64)
+    if weights.shape != (count,):
+        raise InputError(f"sample_weights of shape {weights.shape}: give one weight for each of the {count:,} samples")
+    bad = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
+    if len(bad):
+        raise InputError(f"sample_weights: that of row {bad[0]} is {weights[bad[0]]:g}, and it must be positive")
+    return weights
 
 
 def _length(dataset: Samples) -> int:

@@ -128,13 +128,14 @@ def desk(tmp_path_factory, tiny_bert) -> Path:
 
 def _recording() -> Recording:
     """Of a run of 300 updates whose loss falls by 0.2 with each doubling."""
+    losses = 2.5 - 0.2 * np.log2(np.maximum(np.arange(300), 1) / 300)
     batches = [
-        OnlineBatch(step=step + 1, seen=8 * step, samples=8, loss=2.5 - 0.2 * np.log2(max(step, 1) / 300), rate=1e-3)
-        for step in range(300)
+        OnlineBatch(step=step + 1, seen=8 * step, samples=8, tokens=80, loss=loss, token_loss=loss, rate=1e-3)
+        for step, loss in enumerate(losses.tolist())
     ]
     hard = np.random.default_rng(0).normal(size=50)
     at = [Holdout(seen=n, losses=2.5 - 0.2 * np.log2(n / 2400) + hard) for n in (300, 600, 1200, 2400)]
-    return Recording(samples=2400, batches=batches, holdouts=at)
+    return Recording(samples=2400, batches=batches, holdouts=at, holdout_tokens=[10] * 50)
 
 
 def _write_images(folder: Path) -> None:

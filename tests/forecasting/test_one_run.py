@@ -119,6 +119,44 @@ def test_a_second_epoch_says_nothing_of_unseen_samples():
     assert "more than one epoch" in " ".join(forecast_one_run(two).doubts)
 
 
+def in_two_units(tokens, held):
+    """The run above with numbers of tokens: of each batch's samples, and of those of the hold-out."""
+    run = recorded()
+    batches = [
+        batch.model_copy(
+            update={"tokens": n, "token_loss": batch.loss + 0.1 * (n % 3), "token_before": batch.before + 0.1 * (n % 3)}
+        )
+        for batch, n in zip(run.batches, tokens, strict=True)
+    ]
+    return run.model_copy(update={"batches": batches, "holdout_tokens": held})
+
+
+def test_samples_of_equal_length_have_the_same_curve_in_tokens():
+    run = in_two_units([24] * 400, [3] * 300)
+    by_sample, by_token = forecast_one_run(run), forecast_one_run(run, unit="token")
+    assert by_token.slope.value == pytest.approx(by_sample.slope.value, rel=1e-9)
+    assert by_token.gain(4 * K0).high == pytest.approx(by_sample.gain(4 * K0).high, rel=1e-9)
+
+
+def test_tokens_weigh_batches_and_the_hold_out():
+    draw = np.random.default_rng(0)
+    tokens, held = draw.integers(20, 60, 400).tolist(), draw.integers(1, 9, 300)
+    run = in_two_units(tokens, held.tolist())
+    found, last = forecast_one_run(run, unit="token"), run.holdouts[-1].losses
+    assert found.curve.at([K0]).mean[0] == pytest.approx(np.average(last, weights=held), abs=0.01)
+    assert found.gain(2 * K0).low < PER_DOUBLING < found.gain(2 * K0).high
+    assert found.slope != forecast_one_run(run).slope
+
+
+def test_a_recording_without_tokens_is_refused_in_tokens():
+    with pytest.raises(
+        InputError, match=r"no losses of tokens: .* \(Recorder.batch\(tokens=...\)\), or take --unit sam"
+    ):
+        forecast_one_run(recorded(), unit="token")
+    with pytest.raises(InputError, match=r"no numbers of tokens of the hold-out's samples: .* or take --unit sample"):
+        forecast_one_run(in_two_units([24] * 400, None), unit="token")
+
+
 def test_the_command_says_what_a_doubling_brings(tmp_path, capsys):
     from suffice.cli.main import commands  # noqa: PLC0415
 
@@ -132,8 +170,13 @@ def test_the_command_says_what_a_doubling_brings(tmp_path, capsys):
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["one_run"]["samples"] == K0
     assert (tmp_path / "out" / "report.html").exists()
+    assert result["one_run"]["unit"] == "sample"
     with pytest.raises(InputError, match="--from goes with .*: leave --l2 out"):
         commands([*asked, "--l2", "0.1"], standalone_mode=False)
+    with pytest.raises(InputError, match="the recording has no losses of tokens"):
+        commands([*asked, "--unit", "token"], standalone_mode=False)
+    with pytest.raises(InputError, match="--unit words: give sample or token"):
+        commands([*asked, "--unit", "words"], standalone_mode=False)
 
 
 def changed(recording, kind, number, **values):
@@ -163,6 +206,18 @@ def test_what_no_run_can_have_recorded_is_refused_by_its_place(tmp_path, kind, n
     file.write_text(recording.model_dump_json())
     with pytest.raises(InputError, match=f"^{file}: "):
         read_recording(file)
+
+
+@pytest.mark.parametrize(
+    ("update", "said"),
+    [
+        ({"holdout_tokens": [3] * 299}, "the hold-out has 300 losses and 299 numbers of tokens"),
+        ({"holdout_tokens": [3] * 299 + [0]}, "the smallest of them 0; give one of at least 1 for each"),
+    ],
+)
+def test_numbers_of_tokens_that_no_hold_out_has(update, said):
+    with pytest.raises(InputError, match=said):
+        forecast_one_run(recorded().model_copy(update=update))
 
 
 def test_a_run_that_is_not_finished_is_told_from_a_rate_that_falls():

@@ -30,6 +30,23 @@ def test_what_is_recorded(tmp_path):
     assert not is_recording(tmp_path)
 
 
+def test_tokens_of_each_sample_give_the_losses_of_tokens(tmp_path):
+    recorder = Recorder(tmp_path / "run.json", samples=4)
+    recorder.batch([1.0, 3.0], tokens=[1, 3], before=np.array([2.0, 4.0]))
+    recorder.holdout([1.0, 2.0, 3.0], tokens=torch.tensor([5, 6, 7]))
+    recorder.batch([1.0, 3.0], tokens=np.array([1, 1]))
+    recorder.holdout([1.0, 2.0, 3.0])
+    found = read_recording(tmp_path / "run.json")
+    first, second = found.batches
+    assert (first.tokens, first.loss, first.token_loss, first.token_before) == (4, 2.0, 2.5, 3.5)
+    assert (second.tokens, second.token_loss, second.token_before) == (2, 2.0, None)
+    assert found.holdout_tokens == [5, 6, 7]
+    assert Recorder(tmp_path / "run.json", samples=4, resume=1).recording.holdout_tokens == [5, 6, 7]
+    for tokens in ([1], [0, 3]):
+        with pytest.raises(InputError, match="tokens: give a number of at least 1 for each of the 2 samples"):
+            recorder.batch([1.0, 3.0], tokens=tokens)
+
+
 def test_a_run_that_goes_on_from_a_checkpoint_is_one_that_was_not_interrupted(tmp_path):
     run(Recorder(tmp_path / "whole.json", samples=40), 8)
     run(Recorder(tmp_path / "parts.json", samples=40), 6)  # two updates after the checkpoint are lost

@@ -75,7 +75,9 @@ ALL = {
     "pairs": pairs,
     "eigenvalues along k": along_k,
     "spectral density": lambda: SpectralDensity(*np.ones((3, 5)), 0.1, *np.ones((2, 1, 5))),
-    "measured gaps": lambda: Gaps(np.array([1, 5]), *np.ones((4, 2)), np.array([1.0, np.nan]), 3.0, 9.0),
+    "measured gaps": lambda: Gaps(
+        np.array([1, 5]), *np.ones((4, 2)), np.array([1.0, np.nan]), 3.0, np.array([2.0, 6.0]), 9.0
+    ),
 }
 UNDRAWN = ("learning curve, none",)
 """Nothing can be drawn of these."""

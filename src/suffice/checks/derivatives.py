@@ -96,6 +96,7 @@ def check_gradient(
     """
     if torch.is_inference_mode_enabled():
         raise InputError("there are no derivatives within torch.inference_mode(): leave it first")
+    problem = problem.unweighted()  # derivatives of single samples are compared
     passed = passed_by(problem)
     guard = f"gradient: {engine}" if batch_size > 1 else f"gradient: {engine}, alone"
     if not problem.checks or passed.has(guard):

@@ -1,7 +1,7 @@
 """``suffice forecast MODEL DATA``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -24,6 +24,7 @@ from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CurveConfig, ForecastConfig, read_configuration
 from suffice.errors import InputError
 from suffice.language_configuration import LanguageForecastConfig
+from suffice.results import Unit
 
 Recorded = Annotated[
     list[Path] | None,
@@ -35,7 +36,7 @@ Recorded = Annotated[
 ]
 
 OF_RECORDINGS = {"sizes": "sizes", "target_loss": "target", "assurance": "assurance", "of": "of", "seed": "seed"}
-"""Flags that go with --from, and the names of the settings."""
+"""Flags that go with --from, and the names of the settings; --unit goes with it as well."""
 
 
 @with_terminal
@@ -115,6 +116,10 @@ def forecast(
     The same with two shorter runs, which make the interval narrower:
 
         suffice forecast --from all.json --from half.json --from quarter.json
+
+    The same for the mean over all tokens, which is what Trainer prints:
+
+        suffice forecast --from learning_curve.json --unit token --target-loss 2.1
     """
     cluster = cluster_of(engine, address, gpus_per_task)
     if recorded and (workers is not None or cluster is not None):
@@ -175,9 +180,12 @@ def _from_recording(
     fail_if: list[str] | None,
     flags: dict[str, Any],
 ) -> None:
+    unit = flags.pop("unit", "sample")
+    if unit not in get_args(Unit):
+        raise InputError(f"--unit {unit}: give sample or token")
     others = [f"--{name.replace('_', '-')}" for name in flags if name not in OF_RECORDINGS]
     if others:
-        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in OF_RECORDINGS)
+        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in [*OF_RECORDINGS, "unit"])
         raise InputError(f"--from goes with {allowed}: leave {', '.join(others)} out")
     given = {OF_RECORDINGS[name]: value for name, value in flags.items()}
     fixed = {"scores": [str(path) for path in recorded], "metric": "loss", "kind": "language model"}
@@ -187,6 +195,6 @@ def _from_recording(
     from suffice.runs.recorded import forecast_recording
 
     gates = gates_of_curve(fail_if, asked)
-    there, result = forecast_recording(asked, out, overwrite, terminal)
+    there, result = forecast_recording(asked, out, overwrite, terminal, unit)
     finish(result, out, terminal)
     judge(gates, {"curve": prediction_of_scores(there, result)}, terminal)

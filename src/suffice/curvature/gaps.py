@@ -42,6 +42,8 @@ class Gaps(Shown):
         residual: that of :math:`\theta`. :math:`|\theta|` plus the residual is an estimate from above, not a bound.
         independent: :math:`|\theta|` from another random start at every fifth size, NaN elsewhere.
         center_norm: :math:`\|w^*\|` of the moving parameters.
+        ratio: :math:`N_{k+1} / n_{k+1}`, the weight of the first k + 1 samples over that of sample k + 1, which divides
+            the gaps in the bound: k + 1 where all weigh the same.
         products: of a full data set with a vector that the Hessians took, products with k of m samples counted as k/m.
     """
 
@@ -52,6 +54,7 @@ class Gaps(Shown):
     residual: Float64[np.ndarray, " sizes"]
     independent: Float64[np.ndarray, " sizes"]
     center_norm: float
+    ratio: Float64[np.ndarray, " sizes"]
     products: float
 
     def plain(self) -> GapsAlongK:
@@ -63,6 +66,7 @@ class Gaps(Shown):
             hessian=self.hessian.tolist(),
             residual=self.residual.tolist(),
             independent=[None if math.isnan(value) else value for value in self.independent.tolist()],
+            ratio=None if np.array_equal(self.ratio, self.sizes + 1) else self.ratio.tolist(),
         )
 
 
@@ -80,7 +84,10 @@ def gaps(
     .. math:: |L_{k+1} - L_k|(w) \le \frac{1}{k+1} \left( |l_{k+1} - L_k| + \rho \|g_{k+1} - G_k\|
         + \tfrac12 \rho^2 \|h_{k+1} - H_k\|_2 \right), \qquad \rho = \|w - w^*\|,
 
-    to second order in :math:`\rho`. The Hessians' difference is indefinite: its norm comes from both ends of its
+    to second order in :math:`\rho`. Of samples with weights L_k, G_k and H_k are weighted means, and
+    :math:`n_{k+1} / N_{k+1}` takes the place of :math:`1 / (k + 1)`.
+
+    The Hessians' difference is indefinite: its norm comes from both ends of its
     spectrum, by the method of Lanczos in the whole parameter space. It starts from the top eigenvector of
     :math:`h_{k+1}`, which takes products with one sample, and a random part. Sizes do not depend on each other.
 
@@ -135,7 +142,7 @@ def gaps(
             independent, products = abs(other.value), products + other.products
         rows.append(
             (
-                abs(float(losses[size] - losses[:size].mean())),
+                abs(float(losses[size] - np.average(losses[:size], weights=problem.sample_weights[:size]))),
                 gradient,
                 abs(found.value),
                 found.residual,
@@ -146,7 +153,9 @@ def gaps(
         gap.forget()
         progress(1)
     loss, gradient, hessian, residual, independent = np.array(rows).T
-    return Gaps(np.array(sizes), loss, gradient, hessian, residual, independent, norm(problem.center()), spent)
+    k, center_norm, weights = np.array(sizes), norm(problem.center()), problem.sample_weights
+    ratio = np.cumsum(weights)[k] / weights[k]
+    return Gaps(k, loss, gradient, hessian, residual, independent, center_norm, ratio, spent)
 
 
 @final
@@ -184,7 +193,8 @@ class _HessianGap(SymmetricOperator):
             self._graphs.add(part, rows, self._chunks[chunk], self.next.names)
 
         add_in_order(self._ranks, totals, len(self._chunks), add, {"vectors": rows})
-        one, mean = self.next @ vectors, (totals / self._size).T.to(vectors.dtype)
+        total = self._problem.total_weight(slice(0, self._size))
+        one, mean = self.next @ vectors, (totals / total).T.to(vectors.dtype)
         self._scale = max(self._scale, *(float(part.double().norm(dim=0).max()) for part in (one, mean)))
         return one - mean
 
@@ -198,9 +208,10 @@ def _gradient_gaps(problem: Problem, sizes: Sequence[int]) -> list[float]:
     """From the sums of the first k and of the first k + 1, in float64."""
     ends = sorted({*sizes, *(size + 1 for size in sizes)})
     wanted, before, found = set(sizes), None, []
+    totals = np.cumsum(problem.sample_weights).tolist()
     for end, mean in zip(ends, prefix_gradients(problem, ends), strict=True):
         if before is not None and end - 1 in wanted:
-            added = end * mean - (end - 1) * before
+            added = (totals[end - 1] * mean - totals[end - 2] * before) / problem.sample_weights[end - 1]
             found.append(float(torch.linalg.vector_norm(added - before)))
         before = mean
     return found

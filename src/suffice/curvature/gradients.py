@@ -28,6 +28,8 @@ def mean_gradient(
 ) -> Float64[Tensor, " parameters"]:
     r"""The gradient of the mean loss, :math:`\frac1k \sum_i g_i`, in the moving parameters.
 
+    Samples with weights give :math:`\sum_i n_i g_i / \sum_i n_i`.
+
     Args:
         problem: the model at its present parameters, and the samples.
         batch_size: samples of a reverse pass.
@@ -58,7 +60,7 @@ def mean_gradient(
         check_batches(problem, chosen, _add(problem, total, batch_size, chosen), batch_size)
     else:
         _add_on_ranks(ranks, problem, total, batch_size, chosen)
-    return _finite(problem, total / len(chosen), chosen)
+    return _finite(problem, total / problem.total_weight(chosen), chosen)
 
 
 def _add_on_ranks(
@@ -112,7 +114,7 @@ def prefix_gradients(
     for first, last in itertools.pairwise(ends):
         losses = _add(problem, total, batch_size, np.arange(first, last))
         check_batches(problem, np.arange(first, last), losses, batch_size)
-        yield _finite(problem, total / last, np.arange(last))
+        yield _finite(problem, total / problem.total_weight(slice(0, last)), np.arange(last))
 
 
 def check_mean_gradient(problem: Problem, batch_size: int = TOGETHER) -> None:
@@ -146,13 +148,13 @@ def _zeros(problem: Problem) -> Float64[Tensor, " parameters"]:
 def _add(
     problem: Problem, total: Float64[Tensor, " parameters"], batch_size: int, positions: Int64[np.ndarray, " chosen"]
 ) -> Float64[np.ndarray, " chosen"]:
-    """Adds the sum of the gradients of some samples, and gives their losses."""
+    """Adds the sum of the gradients of some samples, times their weights, and gives their losses."""
     parts, parameters = list(unflattened(problem, total).values()), list(problem.moving.values())
 
     def add(some: Int64[np.ndarray, " batch"], batch: Batch) -> Float64[np.ndarray, " batch"]:
         with recording(problem):
             losses = problem.losses(batch, len(some))
-            gradients = pulled_back(losses.sum(), parameters)
+            gradients = pulled_back(problem.weighted_sum(losses, some), parameters)
         torch._foreach_add_(parts, [gradient.double() for gradient in gradients])
         return losses.detach().double().cpu().numpy()
 

@@ -26,6 +26,9 @@ Part: TypeAlias = Literal["full", "outer", "functional"]
 Parameters: TypeAlias = Mapping[str, nn.Parameter]
 """Those that move, by name."""
 
+Positions: TypeAlias = Int64[np.ndarray, " batch"]
+"""Of the samples of a batch in the problem's order."""
+
 Vector: TypeAlias = Mapping[str, Tensor]
 """The parts of a vector by the names of their parameters; parameters that are left out have zeros."""
 
@@ -60,12 +63,14 @@ class Outer(Graph):
     J v is the derivative of :math:`(J^\top u)^\top v` in u, which is linear in u.
     """
 
-    def __init__(self, problem: Problem, batch: Batch, samples: int, parameters: Parameters, forward: Forward) -> None:
+    def __init__(
+        self, problem: Problem, batch: Batch, positions: Positions, parameters: Parameters, forward: Forward
+    ) -> None:
         with forward:
             self._parameters, self._outputs = parameters, as_tensor(problem.outputs(batch))
         self._direction = torch.zeros_like(self._outputs, requires_grad=True)
         self._pulled = with_graph(self._outputs, parameters, self._direction)
-        self._at, loss = _loss_of_outputs(problem, self._outputs, batch, samples, parameters)
+        self._at, loss = _loss_of_outputs(problem, self._outputs, batch, positions, parameters)
         self._slopes = with_graph(loss, {"outputs": self._at})
 
     def product(self, vector: Vector) -> list[Tensor]:
@@ -74,28 +79,28 @@ class Outer(Graph):
         return pulled_back(self._outputs, [self._parameters[name] for name in vector], bent, keep=True)
 
 
-def full(problem: Problem, batch: Batch, samples: int, parameters: Parameters, forward: Forward) -> Graph:
+def full(problem: Problem, batch: Batch, positions: Positions, parameters: Parameters, forward: Forward) -> Graph:
     """The Hessians of the losses."""
     with forward:
-        loss = problem.losses(batch, samples).sum()
+        loss = problem.weighted_sum(problem.losses(batch, len(positions)), positions)
     return TwiceBackward(loss, parameters)
 
 
-def functional(problem: Problem, batch: Batch, samples: int, parameters: Parameters, forward: Forward) -> Graph:
+def functional(problem: Problem, batch: Batch, positions: Positions, parameters: Parameters, forward: Forward) -> Graph:
     r""":math:`\sum_{ia} r_{ia} \nabla^2 z_{ia} v`, with :math:`r_i` the gradient of the loss in the outputs, fixed."""
     with forward:
         outputs = as_tensor(problem.outputs(batch))
-    at, loss = _loss_of_outputs(problem, outputs, batch, samples, parameters)
+    at, loss = _loss_of_outputs(problem, outputs, batch, positions, parameters)
     (slopes,) = pulled_back(loss, [at])
     return TwiceBackward((slopes * outputs).sum(), parameters)
 
 
 def _loss_of_outputs(
-    problem: Problem, outputs: Tensor, batch: Batch, samples: int, parameters: Parameters
+    problem: Problem, outputs: Tensor, batch: Batch, positions: Positions, parameters: Parameters
 ) -> tuple[Tensor, Float[Tensor, ""]]:
     """The outputs as a leaf, and the loss as a function of them alone."""
     at = outputs.detach().requires_grad_()
-    loss = problem.losses_of(at, batch, samples).sum()
+    loss = problem.weighted_sum(problem.losses_of(at, batch, len(positions)), positions)
     if callable(problem.loss) and loss.requires_grad:
         found = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, allow_unused=True)
         for name, part in zip(parameters, found, strict=True):
@@ -107,7 +112,7 @@ def _loss_of_outputs(
     return at, loss
 
 
-BUILD: Mapping[Part, Callable[[Problem, Batch, int, Parameters, Forward], Graph]] = {
+BUILD: Mapping[Part, Callable[[Problem, Batch, Positions, Parameters, Forward], Graph]] = {
     "full": full,
     "outer": Outer,
     "functional": functional,
@@ -116,7 +121,7 @@ BUILD: Mapping[Part, Callable[[Problem, Batch, int, Parameters, Forward], Graph]
 
 @final
 class Graphs:
-    """Sums of Hessians of samples, at the moving weights that the model has at first, whatever it gets later.
+    """Sums over samples of :math:`n_i h_i`, at the moving weights that the model has at first, whatever it gets later.
 
     Graphs are kept as long as they fit into the memory; others are built anew for each product. Sums are taken over the
     batches in their order, in float64, and so do not depend on which of them are kept. Where memory runs out, graphs
@@ -219,14 +224,14 @@ class Graphs:
         key = positions.tobytes()
         if key in self._kept:
             return self._kept[key]
-        graph = self._built(self._problem.batch(positions), len(positions))
+        graph = self._built(positions)
         sizes = [len(other) // positions.itemsize for other in self._kept] + [len(positions)]
         if sum(map(self.bytes_of, sizes)) <= self._memory:
             self._kept[key] = graph
         return graph
 
-    def _built(self, batch: Batch, samples: int) -> Graph:
-        arguments = self._problem, batch, samples, self._problem.moving
+    def _built(self, positions: Positions) -> Graph:
+        arguments = self._problem, self._problem.batch(positions), positions, self._problem.moving
         if self._writes_out:
             mode = WrittenOut()
             # not what is written out, if a checkpoint runs forward again in a reverse pass, where no mode reaches, or
@@ -266,7 +271,7 @@ class Graphs:
             return tensor
 
         with self.entered(), torch.autograd.graph.saved_tensors_hooks(look, lambda tensor: tensor):
-            graph = self._built(self._problem.batch(slice(0, samples)), samples)
+            graph = self._built(np.arange(samples))
         del graph  # not before: no storage may be used twice while they are counted
         return sum(saved.values())
 

@@ -40,7 +40,8 @@ class Hessian(SymmetricOperator):
         h_i = \underbrace{J_i^\top S_i J_i}_{\text{outer}}
         + \underbrace{\textstyle\sum_a r_{ia} \nabla^2 z_{ia}}_{\text{functional}}
 
-    with :math:`J_i = \partial z_i / \partial w`, and :math:`r_i, S_i` gradient and Hessian of the loss in the outputs
+    Samples with weights give :math:`\sum_i n_i h_i / \sum_i n_i`, and so for each part. Here
+    :math:`J_i = \partial z_i / \partial w`, and :math:`r_i, S_i` gradient and Hessian of the loss in the outputs
     :math:`z_i`. The outer part is the Gauss-Newton matrix. Vectors hold the moving parameters one after the other, in
     the order of ``problem.moving``.
 
@@ -168,7 +169,7 @@ class Hessian(SymmetricOperator):
         add_in_order(self._ranks, totals, len(chunks), add, {"vectors": rows})
         if not bool(totals.isfinite().all()) and bool(rows.isfinite().all()):
             self._refuse(rows)
-        return (totals / len(self._positions)).T.to(vectors.dtype)
+        return (totals / self._problem.total_weight(self._positions)).T.to(vectors.dtype)
 
     def _chunks(self) -> list[Int64[np.ndarray, " batch"]]:
         starts = range(0, len(self._positions), self._batch_size)

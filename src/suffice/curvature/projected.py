@@ -116,7 +116,8 @@ def per_sample(
     Raises:
         InputError: a basis of another length, or that is not orthonormal; a model without second derivatives (names the
             operation), or whose derivatives differ from central differences (names the parameter); values that are not
-            finite (names the sample); a store with results of other weights, samples or basis, or one in use.
+            finite (names the sample); a store with results of other weights, samples or basis, or one in use; samples
+            with weights.
 
     Source: A. Griewank, A. Walther, "Evaluating Derivatives", 2nd edition, SIAM 2008, chapter 5.
 
@@ -133,6 +134,7 @@ def per_sample(
     """
     if batch_size != "auto" and batch_size < 1:
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
+    problem.need_equal_weights("projections of each sample, whose means weigh all alike")
     check_basis(problem, basis)
     folder = None if store is None else place(store)
     directions = basis.shape[1]

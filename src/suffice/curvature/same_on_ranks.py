@@ -82,6 +82,7 @@ def _same(problem: Problem, positions: Int64[np.ndarray, " chosen"], settings: M
         "weights": digest(weights),
         "moving parameters": digest(list(problem.moving)),
         "samples": digest(_SAMPLES[problem], problem.index, positions),
+        "weights of samples": digest(problem.sample_weights),
         "loss": digest(problem.loss) if callable(problem.loss) else problem.loss,
         "losses of the same samples": digest(first),  # tells apart what forward and loss compute
         **{what: str(value) for what, value in settings.items()},

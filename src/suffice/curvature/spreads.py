@@ -59,7 +59,7 @@ def spreads(
         progress: called with 1 after each pass over the samples that :math:`S_h` takes.
 
     Raises:
-        InputError: as `Hessian`.
+        InputError: as `Hessian`; samples with weights.
 
     Example:
         >>> x = torch.tensor([[1.0], [2.0], [3.0]])
@@ -69,6 +69,7 @@ def spreads(
         >>> round(found.loss, 3), round(found.gradient, 3), round(found.hessian, 3)  # of x^2, 2 x^2 and 2 x^2
         (4.041, 8.083, 8.083)
     """
+    problem.need_equal_weights("spreads")
     check_hessian(problem)
     problem = without_frozen_prefix(problem, memory)
     variance = _HessianVariance(problem, memory, progress)

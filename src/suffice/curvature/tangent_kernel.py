@@ -213,7 +213,7 @@ def tangent_kernel(
 
     Raises:
         InputError: a penalty that is not positive or has another length, a callable loss, a share outside [0, 1),
-            outputs that are not finite or not logits, or too little memory.
+            outputs that are not finite or not logits, too little memory, or samples with weights.
 
     Source: A. Jacot, F. Gabriel, C. Hongler, "Neural Tangent Kernel", NeurIPS 2018, for the kernel; N. Schraudolph,
     "Fast Curvature Matrix-Vector Products", Neural Computation 14 (2002), for the Gauss-Newton matrix of a loss.
@@ -225,6 +225,7 @@ def tangent_kernel(
         >>> round(kernel.effective_dimension(), 6), round(kernel.df2(), 6)
         (2.0, 1.0)
     """
+    problem.need_equal_weights("the tangent kernel")
     ridge = _ridge(problem, penalty)
     rows = _curved(problem, share)
     kernel = torch.zeros(len(rows.owners), len(rows.owners), dtype=torch.float64, device=problem.device)

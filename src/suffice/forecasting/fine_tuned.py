@@ -67,6 +67,7 @@ def measure_problem(
     Raises:
         InputError: bad input of any kind.
     """
+    problem.need_equal_weights("forecasts of a trained model")
     labels = _labels(problem)
     if holdout is not None and problem.checks:
         at_hand = (problem.dataset[int(row)] for row in problem.index)

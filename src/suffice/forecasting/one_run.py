@@ -25,7 +25,17 @@ from suffice.errors import InputError
 from suffice.forecasting.posterior import units
 from suffice.forecasting.scores import curves_given, refuse_worse
 from suffice.forecasting.shapes import shape_prior
-from suffice.results import CONFIDENCE, Curve, Estimate, Holdout, OnlineBatch, Recording, check_recording
+from suffice.results import (
+    CONFIDENCE,
+    Curve,
+    Estimate,
+    Holdout,
+    OnlineBatch,
+    Recording,
+    Unit,
+    check_recording,
+    in_tokens,
+)
 
 FEWEST_STEPS = 100
 """Updates in the first epoch: within fewer a language model still learns the format of the answers."""
@@ -101,12 +111,15 @@ class OneRun:
         return _fall(self.curve, self.samples, size)
 
 
-def forecast_one_run(recording: Recording, seed: int = 0, shorter: Sequence[Recording] = ()) -> OneRun:
+def forecast_one_run(
+    recording: Recording, seed: int = 0, unit: Unit = "sample", shorter: Sequence[Recording] = ()
+) -> OneRun:
     """The learning curve behind one recorded run, and perhaps shorter ones.
 
     Args:
         recording: of a run whose rate is constant over a part of the first epoch; later epochs tell nothing of it.
         seed: of the draws.
+        unit: what counts alike in a mean loss: samples or tokens.
         shorter: runs of the same training on fewer samples, with the same hold-out. What differs between runs by chance
             is averaged over them.
 
@@ -127,6 +140,8 @@ def forecast_one_run(recording: Recording, seed: int = 0, shorter: Sequence[Reco
         (True, True)
     """
     check_recording(recording)
+    if unit == "token":
+        recording = in_tokens(recording)
     k0 = recording.samples
     first = _first_epoch(recording)
     steps = len(first) + sum(step <= len(first) + len(recording.skipped) for step in recording.skipped)
@@ -135,7 +150,7 @@ def forecast_one_run(recording: Recording, seed: int = 0, shorter: Sequence[Reco
             f"cannot tell: the run has {steps} updates in its first epoch, and with fewer than {FEWEST_STEPS} a "
             "language model still learns the format of the answers: take smaller batches, or more samples"
         )
-    read = _read(recording)
+    read = _read(recording, unit)
     if len(read.online.sizes) < 2 or math.log2(read.online.sizes.max() / read.online.sizes.min()) < FEWEST_DOUBLINGS:
         raise InputError(
             f"cannot tell: the learning rate is within {1 - HIGH:.0%} of its largest from {read.steady[0].seen:,} to "
@@ -143,7 +158,7 @@ def forecast_one_run(recording: Recording, seed: int = 0, shorter: Sequence[Reco
         )
     scores = read.scores
     if shorter:
-        scores = _merged([scores, *(_beside(recording, other, read.end) for other in shorter)])
+        scores = _merged([scores, *(_beside(recording, other, read.end, unit) for other in shorter)])
     curve = _continued(scores, k0, seed)
     last = next((at for at in reversed(recording.holdouts) if at.seen >= min(k0, read.end)), None)
     curve = _levelled(curve, k0, last, seed)
@@ -206,22 +221,24 @@ class _Read:
         return self.online if self.measured is None else _joined(self.online, self.measured)
 
 
-def _read(recording: Recording, least: float | None = None) -> _Read:
+def _read(recording: Recording, unit: Unit, least: float | None = None) -> _Read:
     steady = _steady(_first_epoch(recording))
     end = steady[-1].seen + steady[-1].samples
     least = end / 2**DOUBLINGS if least is None else least
-    online, covariate = _by_halves(steady, end, least)
+    online, covariate = _by_halves(steady, end, least, unit)
     holdouts = [at for at in recording.holdouts if 0.9 * least <= at.seen <= min(end, 1.05 * recording.samples)]
     return _Read(steady, end, online, _of_holdouts(holdouts), covariate)
 
 
-def _beside(recording: Recording, other: Recording, end: int) -> _Scores:
+def _beside(recording: Recording, other: Recording, end: int, unit: Unit) -> _Scores:
     """The scores of a shorter run, from the size on at which the long one is looked at.
 
     Raises:
         InputError: it is not shorter, or not of the same samples to test on.
     """
     check_recording(other)
+    if unit == "token":
+        other = in_tokens(other)
     if not SHORTEST * recording.samples <= other.samples < recording.samples:
         raise InputError(
             f"a run on {other.samples:,} samples beside one on {recording.samples:,}: give shorter runs, of at least "
@@ -237,7 +254,7 @@ def _beside(recording: Recording, other: Recording, end: int) -> _Scores:
             f"the runs on {recording.samples:,} and {other.samples:,} samples do not test on the same samples: give "
             "both the same hold-out"
         )
-    read = _read(other, end / 2**DOUBLINGS)
+    read = _read(other, unit, end / 2**DOUBLINGS)
     if read.measured is None:  # once, at its end: the error is that of the long run's
         last, own = other.holdouts[-1], _of_holdouts(recording.holdouts)
         error = WOBBLE * float(last.losses.mean()) if own is None else float(own.errors.max())
@@ -279,7 +296,7 @@ def _steady(first: list[OnlineBatch]) -> list[OnlineBatch]:
     return first[start:stop]
 
 
-def _by_halves(steady: list[OnlineBatch], end: int, least: float) -> tuple[_Scores, float | None]:
+def _by_halves(steady: list[OnlineBatch], end: int, least: float, unit: Unit) -> tuple[_Scores, float | None]:
     """The curve within each half of a doubling from the least size on, and the covariate's coefficient."""
     batches = [batch for batch in steady if batch.seen >= max(1.0, least)]
     part = np.floor(2 * np.log2(end / np.array([batch.seen for batch in batches]))).astype(int)
@@ -290,7 +307,8 @@ def _by_halves(steady: list[OnlineBatch], end: int, least: float) -> tuple[_Scor
     if len(batches) <= len(present) + 2:
         return _Scores(*np.empty((3, 0))), None
     losses = np.array([batch.loss for batch in batches])
-    weights = np.array([float(batch.samples) for batch in batches])
+    counts_alike = [batch.samples if unit == "sample" else batch.tokens for batch in batches]
+    weights = np.array(counts_alike, dtype=np.float64)
     design = (cell[:, None] == np.arange(len(present))).astype(np.float64)
     covariate = None
     if all(batch.before is not None for batch in batches):

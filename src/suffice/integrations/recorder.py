@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from suffice.errors import InputError, InputWarning
 from suffice.results import Holdout, OnlineBatch, Recording, read_recording
@@ -59,6 +59,7 @@ class Recorder:
         self._batches: list[OnlineBatch] = []
         self._holdouts: list[Holdout] = []
         self._skipped: list[int] = []
+        self._holdout_tokens: list[int] | None = None
         self.pretrained: Mapping[str, float] = {}
         self._seen = self._step = 0
         self._written = time.monotonic()
@@ -72,6 +73,7 @@ class Recorder:
             samples=self._samples,
             batches=self._batches,
             holdouts=self._holdouts,
+            holdout_tokens=self._holdout_tokens,
             pretrained=dict(self.pretrained),
             dropout=self._dropout,
             skipped=self._skipped,
@@ -86,7 +88,7 @@ class Recorder:
     def batch(
         self,
         losses: Any,
-        tokens: int | None = None,
+        tokens: Any = None,
         rate: float | None = None,
         before: Any = None,
         samples: int | None = None,
@@ -95,13 +97,14 @@ class Recorder:
 
         Args:
             losses: (n,) of the samples, before the update; numbers or a tensor.
-            tokens: how many tokens have a loss.
+            tokens: how many tokens have a loss: (n,) of each sample, from which the losses of tokens follow as well, or
+                of all together.
             rate: learning rate.
             before: (n,) losses of the same samples by the pretrained model.
             samples: how many samples the update takes, where other processes have more than the n.
 
         Raises:
-            InputError: losses that are no numbers, or of another number of samples than ``before``.
+            InputError: losses that are no numbers, or of another number of samples than ``before`` or ``tokens``.
         """
         own = _numbers(losses, "losses")
         first = None if before is None else _numbers(before, "before")
@@ -120,30 +123,36 @@ class Recorder:
                     stacklevel=2,
                 )
             return
+        counts = None if tokens is None or isinstance(tokens, int) else _counts(tokens, len(own))
         self._batches.append(
             OnlineBatch(
                 step=self._step,
                 seen=seen,
                 samples=count,
-                tokens=tokens,
+                tokens=tokens if counts is None else int(counts.sum()),
                 loss=float(own.mean()),
                 before=None if first is None else float(first.mean()),
                 rate=rate,
+                token_loss=None if counts is None else float(np.average(own, weights=counts)),
+                token_before=None if counts is None or first is None else float(np.average(first, weights=counts)),
             )
         )
         if time.monotonic() - self._written > PATIENCE:
             self.save()
 
-    def holdout(self, losses: Any) -> None:
+    def holdout(self, losses: Any, tokens: Any = None) -> None:
         """The losses of samples that are not trained on, at the weights as they are now; writes the file.
 
         Args:
             losses: (h,), always of the same samples in the same order.
+            tokens: (h,) how many tokens of each have a loss; once is enough.
 
         Raises:
-            InputError: losses that are not finite, or of another number of samples than before.
+            InputError: losses that are not finite, or of another number of samples than before or than ``tokens``.
         """
         own = _numbers(losses, "losses")
+        if tokens is not None:
+            self._holdout_tokens = _counts(tokens, len(own)).tolist()
         if not np.isfinite(own).all():
             raise InputError(f"after {self._seen:,} samples: a loss of the hold-out is not finite")
         if self._holdouts and len(own) != len(self._holdouts[0].losses):
@@ -176,7 +185,16 @@ class Recorder:
         last = self._batches[-1] if self._batches else None
         self._seen = 0 if last is None else last.seen + last.samples
         self._holdouts = [at for at in before.holdouts if at.seen <= self._seen]
-        self.pretrained, self._step = before.pretrained, step
+        self.pretrained, self._step, self._holdout_tokens = before.pretrained, step, before.holdout_tokens
+
+
+def _counts(tokens: Any, samples: int) -> Int64[np.ndarray, " n"]:
+    counts = np.asarray([int(count) for count in tokens], dtype=np.int64)
+    if len(counts) != samples or counts.min() < 1:
+        raise InputError(
+            f"tokens: give a number of at least 1 for each of the {samples} samples, not {counts.tolist()}"
+        )
+    return counts
 
 
 def _numbers(values: Any, name: str) -> Float64[np.ndarray, " n"]:

@@ -53,7 +53,7 @@ class LearningCurveCallback(TrainerCallback):
         self._collate: Any = None
         self._losses: list[Float64[np.ndarray, " samples"]] = []
         self._names: list[str] = []
-        self._tokens = 0
+        self._tokens: list[int] = []
         self._rate: float | None = None
 
     def on_train_begin(
@@ -74,10 +74,10 @@ class LearningCurveCallback(TrainerCallback):
         if state.is_world_process_zero:
             self._recorder = Recorder(path, len(dataset), resume=state.global_step, dropout=largest_dropout(model))
             if self._baseline and state.global_step == 0:
-                losses, names = self._measured(model, dataset, args)
+                losses, names, _ = self._measured(model, dataset, args)
                 self._recorder.pretrained = dict(zip(names, losses.tolist(), strict=True))
             if self._holdout is not None and state.global_step == 0:
-                self._recorder.holdout(self._measured(model, self._holdout, args)[0])
+                self._look(self._recorder, model, args)
             self._hook = model.register_forward_hook(self._listen, with_kwargs=True)
 
     def on_step_end(
@@ -105,7 +105,7 @@ class LearningCurveCallback(TrainerCallback):
         )
         self._forget()
         if self._holdout is not None and recorder.is_due:
-            recorder.holdout(self._measured(model, self._holdout, args)[0])
+            self._look(recorder, model, args)
         if control.should_save:  # a run that goes on from this checkpoint needs all that was before it
             recorder.save()
 
@@ -141,11 +141,11 @@ class LearningCurveCallback(TrainerCallback):
         last = recording.holdouts[-1].seen if recording.holdouts else None
         end = recording.batches[-1].seen + recording.batches[-1].samples if recording.batches else None
         if self._holdout is not None and last != end:
-            recorder.holdout(self._measured(model, self._holdout, args)[0])
+            self._look(recorder, model, args)
         recorder.save()
 
     def _forget(self) -> None:
-        self._losses, self._names, self._tokens = [], [], 0
+        self._losses, self._names, self._tokens = [], [], []
 
     def _listen(self, module: nn.Module, positional: Any, given: Mapping[str, Any], outputs: Any) -> None:
         if not module.training or not torch.is_grad_enabled():
@@ -153,15 +153,20 @@ class LearningCurveCallback(TrainerCallback):
         losses = _losses(given, outputs)
         self._losses.append(losses.cpu().numpy())
         self._names += _names(given)
-        self._tokens += int((given["labels"][:, 1:] != IGNORED).sum())
+        self._tokens += _tokens(given)
+
+    def _look(self, recorder: Recorder, model: Any, args: TrainingArguments) -> None:
+        losses, _, tokens = self._measured(model, self._holdout, args)
+        recorder.holdout(losses, tokens)
 
     def _measured(
         self, model: Any, dataset: Any, args: TrainingArguments
-    ) -> tuple[Float64[np.ndarray, " samples"], list[str]]:
-        """The loss of each sample at the present weights, and its name."""
+    ) -> tuple[Float64[np.ndarray, " samples"], list[str], list[int]]:
+        """The loss of each sample at the present weights, its name, and how many of its tokens have a loss."""
         loader = DataLoader(dataset, batch_size=args.per_device_eval_batch_size, collate_fn=self._collate)
         losses: list[Tensor] = []
         names: list[str] = []
+        tokens: list[int] = []
         with _evaluating(model):
             for batch in loader:
                 given = {
@@ -169,7 +174,8 @@ class LearningCurveCallback(TrainerCallback):
                 }
                 losses.append(_losses(given, model(**given)).cpu())
                 names += _names(given)
-        return torch.cat(losses).numpy(), names
+                tokens += _tokens(given)
+        return torch.cat(losses).numpy(), names, tokens
 
 
 def _losses(given: Mapping[str, Any], outputs: Any) -> Tensor:
@@ -184,6 +190,12 @@ def _losses(given: Mapping[str, Any], outputs: Any) -> Tensor:
             "LearningCurveCallback: the model gives no logits, as with fused losses: turn these off (use_liger_kernel)"
         )
     return sample_losses(logits, given["labels"])
+
+
+def _tokens(given: Mapping[str, Any]) -> list[int]:
+    """How many tokens of each sample have a loss."""
+    counts: list[int] = (given["labels"][:, 1:] != IGNORED).sum(1).tolist()
+    return counts
 
 
 def _names(given: Mapping[str, Any]) -> list[str]:

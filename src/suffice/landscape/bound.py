@@ -16,6 +16,8 @@ class Bound:
     .. math:: \frac{1}{k+1} \left( |l_{k+1} - L_k| + \rho \|g_{k+1} - G_k\|
         + \tfrac12 \rho^2 \|h_{k+1} - H_k\|_2 \right)
 
+    with :math:`n_{k+1} / N_{k+1}` in place of :math:`1 / (k + 1)` for samples with weights.
+
     Attributes:
         sizes: k.
         radius: :math:`\rho / \|w^*\|`.
@@ -47,7 +49,7 @@ def bound(gaps: Gaps, radius: float) -> Bound:
     Raises:
         InputError: a radius that is negative or not finite.
     """
-    distance, after = _distance(radius, gaps.center_norm), gaps.sizes + 1.0
+    distance, after = _distance(radius, gaps.center_norm), gaps.ratio
     return Bound(
         gaps.sizes,
         radius,

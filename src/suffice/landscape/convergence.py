@@ -10,6 +10,14 @@ samples
 
 Averaged over the probes, all of them follow from one number, the spread :math:`\bar S^2`, the mean over probes of
 S^2(w).
+
+Of samples with weights n_i, such as the tokens of answers, :math:`L_k = \sum_{i \le k} n_i l_i / N_k` with
+:math:`N_k = \sum_{i \le k} n_i`, and exactly
+
+.. math:: L_{k+1} - L_k = \frac{n_{k+1}}{N_{k+1}} (l_{k+1} - L_k)
+
+The three expectations then hold to first order only, with the variance of :math:`(n_i / \bar n) (l_i - L_m)` as
+:math:`S^2(w)` (see `Spread`), and are refused for k below 20.
 """
 
 import math
@@ -36,6 +44,9 @@ CRITERIA: tuple[Criterion, ...] = ("remaining", "difference")
 TOLERANCE = 0.05
 """Share of the loss at w* for which the sizes are shown where nobody asks for another."""
 
+LEAST_WEIGHTED = 20
+"""k from which on the mean of samples with weights, a ratio of two sums, behaves as its expansion to first order."""
+
 LARGEST_EXACT = 2**52
 """Above this, float64 does not separate consecutive integers."""
 
@@ -52,7 +63,8 @@ class Convergence(Shown):
         seed: random seed of the bootstrap and the orders.
 
     Raises:
-        InputError: ledgers with different probes, or a confidence outside (0, 1).
+        InputError: ledgers with different probes, or of which one has samples with weights; weights and no more than
+            20 samples; or a confidence outside (0, 1).
 
     Example:
         >>> import numpy as np, torch, suffice
@@ -79,11 +91,18 @@ class Convergence(Shown):
             raise InputError("the two ledgers have different probes")
         if resamples < 2:
             raise InputError(f"resamples = {resamples}: at least 2 are needed for an interval")
+        self._is_weighted = _has_weights(ledger)
+        if held_out is not None and _has_weights(held_out) != self._is_weighted:
+            raise InputError("samples of one ledger have weights and those of the other none: measure both alike")
+        if self._is_weighted:
+            check_enough(len(ledger.index))
         self.ledger = ledger
         self.confidence = confidence
         self.seed = seed
-        self.sample = Spread(ledger.losses, resamples, seed)
-        self.population = self.sample if held_out is None else Spread(held_out.losses, resamples, seed)
+        self.sample = Spread(ledger.losses, resamples, seed, ledger.sample_weights)
+        self.population = (
+            self.sample if held_out is None else Spread(held_out.losses, resamples, seed, held_out.sample_weights)
+        )
 
     def plain(self) -> SettlingCurves:
         """The curves at `log_sizes` with their intervals, and the sizes to 5% of the loss at w* by both criteria.
@@ -131,10 +150,11 @@ class Convergence(Shown):
         self, sizes: ArrayLike, order: Int64[np.ndarray, " samples"] | None = None
     ) -> Float64[np.ndarray, "sizes probes"]:
         """``|L_{k+1} - L_k|`` at each probe along one order of the samples: by default the ledger's."""
-        k = self._checked(sizes)
+        k = self._checked(sizes, least=1)
         if order is not None and not np.array_equal(np.sort(order), np.arange(self.sample.size)):
             raise InputError(f"order must be a permutation of 0 ... {self.sample.size - 1}")
-        return _steps(self.sample.losses, np.arange(self.sample.size) if order is None else order, k)
+        rows = np.arange(self.sample.size) if order is None else order
+        return _steps(self.sample.losses, self.ledger.sample_weights, rows, k)
 
     def bound(self, gaps: Gaps, radius: float) -> Bound:
         """The bound on `in_order` at a distance from w*, term by term, from gaps measured at w*.
@@ -155,7 +175,7 @@ class Convergence(Shown):
             >>> bool((curves.bound(gaps, 0.05).total >= curves.in_order(gaps.sizes).max(1)).all())
             True
         """
-        measured = self.in_order(gaps.sizes)[:, 0] * (gaps.sizes + 1)
+        measured = self.in_order(gaps.sizes)[:, 0] * gaps.ratio
         are_same = np.allclose(gaps.loss, measured, rtol=1e-3, atol=1e-4 * self.sample.center_loss)
         if not (are_same and self._is_around(gaps.center_norm)):
             raise InputError("the gaps are not those of the ledger: measure both on one problem, at the same weights")
@@ -170,7 +190,7 @@ class Convergence(Shown):
             sizes: k.
 
         Raises:
-            InputError: spreads of other samples or weights than the ledger's; a radius below 0.
+            InputError: spreads of other samples or weights than the ledger's; samples with weights; a radius below 0.
         """
         self._check(spreads)
         return typical_bound(spreads, radius, self._checked(sizes))
@@ -214,6 +234,8 @@ class Convergence(Shown):
         return size
 
     def _check(self, spreads: Spreads) -> None:
+        if self._is_weighted:
+            raise InputError("there is no typical bound for samples with weights: take bound, with gaps")
         are_same = np.isclose(spreads.loss, np.sqrt(self.sample.variances[0]), rtol=1e-3)
         if not (are_same and self._is_around(spreads.center_norm)):
             raise InputError("the spreads are not those of the ledger: measure both on one problem, at one w*")
@@ -223,8 +245,11 @@ class Convergence(Shown):
         return bool(np.isclose(center_norm, self.ledger.center_norm, rtol=1e-3))
 
     def log_sizes(self, count: int = 30) -> Int64[np.ndarray, " sizes"]:
-        """At most ``count`` sizes from 1 to m - 1, evenly spaced on a log axis, without repetition."""
-        return np.unique(np.geomspace(1, self.sample.size - 1, count).round().astype(np.int64))
+        """At most ``count`` sizes from 1 to m - 1, evenly spaced on a log axis, without repetition.
+
+        Of samples with weights they begin at 20.
+        """
+        return np.unique(np.geomspace(self.least, self.sample.size - 1, count).round().astype(np.int64))
 
     def source_order(self) -> Int64[np.ndarray, " samples"]:
         """The permutation of the ledger's rows that restores the order of the data set, for `in_order`."""
@@ -241,22 +266,23 @@ class Convergence(Shown):
 
     def band(self, sizes: ArrayLike, orders: int = 200) -> Float64[np.ndarray, "2 sizes"]:
         """Quantiles over random orders of the samples of `in_order`, as root mean square over probes, at each size."""
-        k = self._checked(sizes)
+        k = self._checked(sizes, least=1)
         draw = np.random.default_rng(self.seed)
-        curves = np.empty((orders, len(k)))
+        curves, weights = np.empty((orders, len(k))), self.ledger.sample_weights
         for curve in curves:
-            curve[:] = root_mean_square(_steps(self.sample.losses, draw.permutation(self.sample.size), k))
+            curve[:] = root_mean_square(_steps(self.sample.losses, weights, draw.permutation(self.sample.size), k))
         tail = (1 - self.confidence) / 2
         return np.quantile(curves, [tail, 1 - tail], axis=0)
 
     def exchangeability(self, orders: int = 199) -> float:
         r"""The p-value of a permutation test of exchangeability: the data set's own order against random ones.
 
-        The statistic is the largest :math:`|\sum_{i \le k} (l_i - L_m)|` over k at w*, which is
+        The statistic is the largest :math:`|\sum_{i \le k} n_i (l_i - L_m)|` over k at w*, which is
         large for sorted or drifting data (the cumulative sum test of E. S. Page, "Continuous Inspection Schemes",
         Biometrika 1954).
         """
-        centered = self.sample.losses[self.source_order(), 0] - self.sample.center_loss
+        centered = self.sample.relative_weights * (self.sample.losses[:, 0] - self.sample.center_loss)
+        centered = centered[self.source_order()]
         draw = np.random.default_rng(self.seed)
         drawn = [_largest_sum(draw.permutation(centered)) for _ in range(orders)]
         # equal sums in another order differ by rounding
@@ -286,6 +312,12 @@ class Convergence(Shown):
         asked = {"criterion": criterion, "tolerance": tolerance, "relative": relative, "confidence": self.confidence}
         reason = spread.unusable_scale(self.confidence) if relative else None
         sizes = None if reason else self._sizes(spread, criterion, tolerance, relative)
+        if sizes is not None and sizes[1] < self.least:
+            sizes = None
+            reason = (
+                f"fewer than {LEAST_WEIGHTED} by the formula, which holds from there on for samples with weights; give "
+                "a smaller tolerance, or leave the weights out (--unit sample)"
+            )
         if sizes is None:
             reason = reason or spread.open_end(self.confidence, relative)
             reason = reason or "the tolerance is too small for these losses"
@@ -335,13 +367,35 @@ class Convergence(Shown):
         )
         return f"{start}, {what}; you have {self.sample.size:,}{held_out}{beyond}."
 
-    def _checked(self, sizes: ArrayLike) -> Int64[np.ndarray, " sizes"]:
+    @property
+    def least(self) -> int:
+        """The smallest size of the curves: 1, or 20 for samples with weights."""
+        return LEAST_WEIGHTED if self._is_weighted else 1
+
+    def _checked(self, sizes: ArrayLike, least: int | None = None) -> Int64[np.ndarray, " sizes"]:
+        least = self.least if least is None else least
         k = np.atleast_1d(np.asarray(sizes))
         if k.ndim != 1 or k.size == 0 or not np.issubdtype(k.dtype, np.integer):
             raise InputError("sizes must be a list of integers")
-        if k.min() < 1 or k.max() >= self.sample.size:
-            raise InputError(f"sizes must be 1 to {self.sample.size - 1}, less than the {self.sample.size} samples")
+        if k.min() < least or k.max() >= self.sample.size:
+            why = ", as of samples with weights the formulas hold to first order only" if least > 1 else ""
+            raise InputError(
+                f"sizes must be {least} to {self.sample.size - 1}, less than the {self.sample.size} samples{why}"
+            )
         return k.astype(np.int64)
+
+
+def check_enough(samples: int) -> None:
+    """Refuses samples with weights that are too few for curves.
+
+    Raises:
+        InputError: there are not more than 20.
+    """
+    if samples <= LEAST_WEIGHTED:
+        raise InputError(
+            f"{samples} samples with weights: curves begin at {LEAST_WEIGHTED}, as the formulas hold to first order; "
+            "give more samples, or leave the weights out (--unit sample)"
+        )
 
 
 def bounded(interval: Float64[np.ndarray, "2 sizes"]) -> tuple[list[float], list[float]] | None:
@@ -360,6 +414,10 @@ def _check_tolerance(tolerance: float) -> None:
         raise InputError(f"tolerance = {tolerance}: must be positive and finite")
 
 
+def _has_weights(ledger: Ledger) -> bool:
+    return bool((ledger.sample_weights != 1).any())
+
+
 def _largest_sum(centered: Float64[np.ndarray, " samples"]) -> float:
     return float(np.abs(np.cumsum(centered)).max())
 
@@ -370,15 +428,20 @@ def _pairs(k: Int64[np.ndarray, " sizes"]) -> Curve:
 
 def _steps(
     losses: Float64[np.ndarray, "samples probes"],
+    weights: Float64[np.ndarray, " samples"],
     order: Int64[np.ndarray, " samples"],
     k: Int64[np.ndarray, " sizes"],
 ) -> Float64[np.ndarray, "sizes probes"]:
-    """|L_{k+1} - L_k| in an order, as |l_{k+1} - L_k| / (k + 1): no difference of nearly equal means."""
+    """|L_{k+1} - L_k| in an order, as |l_{k+1} - L_k| n_{k+1} / N_{k+1}: no difference of nearly equal means."""
     ends, index = np.unique(k, return_inverse=True)
-    # sums from one size to the next, as a product with a sparse 0-1 matrix, which needs no copy of the losses in order
-    segments = csr_array((np.ones(ends[-1]), order[: ends[-1]], np.concatenate([[0], ends])), (len(ends), len(losses)))
-    sums = (segments @ losses).cumsum(0)
-    steps: Float64[np.ndarray, "ends probes"] = np.abs(losses[order[ends]] - sums / ends[:, None]) / (ends[:, None] + 1)
+    ordered = weights[order]
+    # sums from one size to the next, as a product with a sparse matrix, which needs no copy of the losses in order
+    segments = csr_array(
+        (ordered[: ends[-1]], order[: ends[-1]], np.concatenate([[0], ends])), (len(ends), len(losses))
+    )
+    sums, totals = (segments @ losses).cumsum(0), ordered.cumsum()
+    gaps = np.abs(losses[order[ends]] - sums / totals[ends - 1, None])
+    steps: Float64[np.ndarray, "ends probes"] = gaps * ordered[ends, None] / totals[ends, None]
     return np.take(steps, index, axis=0)
 
 

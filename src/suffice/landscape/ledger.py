@@ -1,7 +1,7 @@
 """The loss of every sample at every probe: measured once, kept on disk, resumed."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal
 
@@ -31,8 +31,11 @@ AGAIN = 8
 ALIKE, LEAST = 1e-4, 1e-7
 """Relative and absolute difference of losses that were stored and run again; rounding is below."""
 
-LOSSES, INDEX = "losses.zarr", "index.npy"
+LOSSES, INDEX, WEIGHTS = "losses.zarr", "index.npy", "sample_weights.npy"
 """What lies in a store."""
+
+OF_SAMPLES = "weights of samples"
+"""Their hash in the identity of a store, beside that of the model's weights; none where all are 1."""
 
 
 class Ledger:
@@ -40,14 +43,21 @@ class Ledger:
 
     Attributes:
         index: data set row of each ledger row, (m,).
+        sample_weights: n_i of each ledger row, (m,); 1 unless the samples of the problem have weights.
         distance: ||w_j - w*|| of each probe, (q,); the first is w* itself.
         batch_size: samples that were run at a time.
         center_norm: ||w*|| of the moving parameters.
     """
 
-    def __init__(self, shards: RowShards, index: Int64[np.ndarray, " samples"]) -> None:
+    def __init__(
+        self,
+        shards: RowShards,
+        index: Int64[np.ndarray, " samples"],
+        sample_weights: Float64[np.ndarray, " samples"] | None = None,
+    ) -> None:
         identity = shards.identity
         self.index = index
+        self.sample_weights = np.ones(len(index)) if sample_weights is None else sample_weights
         self.distance: Float64[np.ndarray, " probes"] = np.asarray(identity["distance"], dtype=np.float64)
         self.batch_size: int = identity["batch_size"]
         self.center_norm: float = identity["center_norm"]
@@ -66,7 +76,7 @@ class Ledger:
                 f"{store}: this ledger is not complete: {len(missing)} of {len(shards.shards())} shards are missing or "
                 "damaged; run record again with this store to finish it"
             )
-        return cls(shards, read_index(place(store) / INDEX, shards.identity["order"]))
+        return cls(shards, *read_rows(place(store), shards.identity))
 
     @property
     def losses(self) -> Float64[np.ndarray, "samples probes"]:
@@ -78,7 +88,7 @@ class Ledger:
         return self._shards.read()
 
     def prefix_means(self, sizes: Sequence[int]) -> Float64[np.ndarray, "sizes probes"]:
-        """L_k(w_j) at each probe: the mean loss of the first k samples. The store is read shard by shard.
+        """L_k(w_j) at each probe: the (weighted) mean loss of the first k samples. The store is read shard by shard.
 
         Args:
             sizes: k, from 1 to the number of samples.
@@ -88,21 +98,24 @@ class Ledger:
         """
         asked = checked_sizes(sizes, len(self.index))
         means = np.empty((len(asked), len(self.distance)))
-        total = np.zeros(len(self.distance))
+        total, weight = np.zeros(len(self.distance)), np.cumsum(self.sample_weights)
         for rows in self._shards.shards():
-            sums = total + np.cumsum(self._shards.read(rows), axis=0)
+            sums = total + np.cumsum(self._shards.read(rows) * self.sample_weights[rows, None], axis=0)
             here = (rows.start < asked) & (asked <= rows.stop)
-            means[here] = sums[asked[here] - rows.start - 1] / asked[here, None]
+            means[here] = sums[asked[here] - rows.start - 1] / weight[asked[here] - 1, None]
             total = sums[-1]
         return means
 
     def variances(self) -> Float64[np.ndarray, " probes"]:
-        """S^2(w_j), the variance over the samples of the loss at each probe. The store is read shard by shard."""
+        r"""S^2(w_j), the variance over the samples of the loss at each probe. The store is read shard by shard.
+
+        Of samples with weights it is that of :math:`(n_i / \bar n) (l_i - L_m)`, see `Convergence`.
+        """
         samples = len(self.index)
         means = self.prefix_means([samples])[0]
-        squares = np.zeros(len(means))
+        squares, relative = np.zeros(len(means)), self.sample_weights / self.sample_weights.mean()
         for rows in self._shards.shards():
-            squares += np.square(self._shards.read(rows) - means).sum(0)
+            squares += np.square((self._shards.read(rows) - means) * relative[rows, None]).sum(0)
         return squares / (samples - 1)
 
     def at(self, probes: Sequence[int]) -> "Ledger":
@@ -112,7 +125,7 @@ class Ledger:
         identity = self._shards.identity | {"distance": self.distance[columns].tolist()}
         shards = RowShards.resume(None, losses.shape, len(losses), identity)
         shards.write(slice(0, len(losses)), losses)
-        return Ledger(shards, self.index)
+        return Ledger(shards, self.index, self.sample_weights)
 
 
 def record(
@@ -179,6 +192,9 @@ def record(
         if folder is not None:
             with atomic_write(folder / INDEX) as file:
                 np.save(file, problem.index, allow_pickle=False)
+            if problem.is_weighted:
+                with atomic_write(folder / WEIGHTS) as file:
+                    np.save(file, problem.sample_weights, allow_pickle=False)
         missing = {rows.start for rows in shards.missing()}
         is_new = bool(missing)
         finished = [rows for rows in shards.shards() if rows.start not in missing]
@@ -199,7 +215,7 @@ def record(
                     missing = {rows.start for rows in shards.missing()}
         if is_new:
             check_recorded(problem, shards.read()[:, 0], size, len(problem) * len(probes))
-    return Ledger(shards, problem.index)
+    return Ledger(shards, problem.index, problem.sample_weights)
 
 
 def record_shard(problem: Problem, probes: Probes, store: str | Place, rows: slice) -> None:
@@ -305,23 +321,36 @@ def _contents(problem: Problem, probes: Probes) -> dict[str, Any]:
         "order": digest(problem.index),
         "probes": probes.description,
         "loss": "callable" if callable(problem.loss) else problem.loss,
-    }
+    } | ({OF_SAMPLES: digest(problem.sample_weights)} if problem.is_weighted else {})
 
 
 def _weights(problem: Problem) -> str:
     return digest(dict(problem.model.named_buffers()) | problem.model.state_dict())
 
 
-def read_index(file: Place, order: str) -> Int64[np.ndarray, " samples"]:
+def read_rows(
+    store: Place, identity: Mapping[str, Any]
+) -> tuple[Int64[np.ndarray, " samples"], Float64[np.ndarray, " samples"] | None]:
+    """The data set row of each row of a store, and the weights of these samples if they have any.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    weights = identity.get(OF_SAMPLES)
+    index = _read_array(store / INDEX, identity["order"])
+    return index, None if weights is None else _read_array(store / WEIGHTS, weights)
+
+
+def _read_array(file: Place, expected: str) -> np.ndarray:
     try:
-        index: Int64[np.ndarray, " samples"] = np.load(io.BytesIO(read_bytes(file)), allow_pickle=False)
+        found: np.ndarray = np.load(io.BytesIO(read_bytes(file)), allow_pickle=False)
     except StoreError:
         raise
     except Exception as error:  # numpy has many for a damaged header
         raise InputError(f"{file} is missing or damaged: run record again with this store to write it anew") from error
-    if digest(index) != order:
+    if digest(found) != expected:
         raise InputError(f"{file} is damaged: run record again with this store to write it anew")
-    return index
+    return found
 
 
 def _check_finite(losses: Float64[np.ndarray, "rows probes"], problem: Problem, rows: slice) -> None:

@@ -1,6 +1,11 @@
 r"""The spread of the per-sample losses, and its interval from m samples.
 
 .. math:: \bar S^2 = \frac1q \sum_j S^2(w_j), \qquad S^2(w) = \frac1{m-1} \sum_i (l_i(w) - L_m(w))^2
+
+Of samples with weights n_i, :math:`L_m = \sum n_i l_i / \sum n_i` is a ratio of two means, and its variance to first
+order is :math:`S^2 / m` with the deviations :math:`(n_i / \bar n) (l_i - L_m)` (W. G. Cochran, "Sampling techniques",
+3rd edition, 1977, section 6.3). That of :math:`n_i l_i / \bar n` would be several times as large, as it also has the
+variance of the weights.
 """
 
 import math
@@ -25,6 +30,7 @@ class Spread:
 
     Attributes:
         losses: (m, q), the first column at w*.
+        relative_weights: n_i over their mean, (m,); ones by default.
         size: m.
         means: L_m at each probe, (q,).
         center_loss: the first of them: the mean loss at w*.
@@ -35,15 +41,24 @@ class Spread:
         InputError: fewer than 3 samples.
     """
 
-    def __init__(self, losses: Float64[np.ndarray, "samples probes"], resamples: int, seed: int) -> None:
+    def __init__(
+        self,
+        losses: Float64[np.ndarray, "samples probes"],
+        resamples: int,
+        seed: int,
+        weights: Float64[np.ndarray, " samples"] | None = None,
+    ) -> None:
         if len(losses) < 3:
             raise InputError(f"{len(losses)} samples: at least 3 are needed to estimate a variance")
         self.losses = losses
         self.size = len(losses)
+        self.relative_weights = np.ones(self.size) if weights is None else weights / weights.mean()
+        self._is_weighted = bool((self.relative_weights != 1).any())
         from_first = losses - losses[0]  # so that equal losses have a variance of exactly zero
-        self.means: Float64[np.ndarray, " probes"] = losses[0] + from_first.mean(0)
+        mean = (self.relative_weights[:, None] * from_first).mean(0)
+        self.means: Float64[np.ndarray, " probes"] = losses[0] + mean
         self.center_loss = float(self.means[0])
-        self._deviations = from_first - from_first.mean(0)
+        self._deviations = self.relative_weights[:, None] * (from_first - mean)
         self.variances: Float64[np.ndarray, " probes"] = np.square(self._deviations).sum(0) / (self.size - 1)
         self.variance = float(self.variances.mean())
         self._resamples = resamples
@@ -116,22 +131,55 @@ class Spread:
     def _moments(self, counts: Float64[np.ndarray, "draws samples"]) -> "_Moments":
         """The moments of draws in which each sample comes so many times: one product of matrices."""
         means = counts @ self._columns / self.size
-        shifts, (square, fourth, cubic, center_square) = means[:, :-4], means[:, -4:].T
-        variance = (square - np.square(shifts).mean(1)) * self.size / (self.size - 1)
+        centers, (square, fourth, cubic, center_square) = means[:, :-4], means[:, -4:].T
+        shifts, squares = centers, square - np.square(centers).mean(1)
+        if self._is_weighted:
+            shifts, squares = self._of_ratios(counts, centers)
+        variance = squares * self.size / (self.size - 1)
         return _Moments(
             mean=1 + shifts[:, 0] * math.sqrt(self.variance) / self.center_loss if self.center_loss else shifts[:, 0],
             # one sample drawn m times has no variance
             variance=np.where(counts.max(1) < self.size, np.maximum(variance, 0.0), np.nan),
             of_squares=fourth - square**2,
-            of_both=cubic - square * shifts[:, 0],
-            of_losses=center_square - shifts[:, 0] ** 2,
+            of_both=cubic - square * centers[:, 0],
+            of_losses=center_square - centers[:, 0] ** 2,
         )
+
+    def _of_ratios(
+        self, counts: Float64[np.ndarray, "draws samples"], centers: Float64[np.ndarray, "draws probes"]
+    ) -> tuple[Float64[np.ndarray, "draws probes"], Float64[np.ndarray, " draws"]]:
+        r"""By how much each draw moves L, and its mean square of :math:`(n_i / \bar n) (l_i - L)`, both its own.
+
+        With e the standardised deviations, a the relative weights and :math:`\langle\cdot\rangle` means over the draw,
+        they are :math:`\delta = \langle e \rangle / \langle a \rangle` and
+        :math:`\langle (e - a \delta)^2 \rangle / \langle a \rangle^2`.
+        """
+        probes = centers.shape[1]
+        means = counts @ self._weighted_columns / self.size
+        products, (weight, weight_square, square) = means[:, :probes], means[:, probes:].T
+        shifts = centers / weight[:, None]
+        squares = square - (2 * shifts * products - shifts**2 * weight_square[:, None]).mean(1)
+        return shifts, squares / weight**2
+
+    @cached_property
+    def _weighted_columns(self) -> Float64[np.ndarray, "samples columns"]:
+        """a e at each probe, a, a^2, and the mean over probes of e^2."""
+        deviations, relative = self._deviations / math.sqrt(self.variance), self.relative_weights
+        own = relative[:, None] * deviations
+        return np.column_stack([own, relative, relative**2, np.square(deviations).mean(1)])
 
     @cached_property
     def _columns(self) -> Float64[np.ndarray, "samples columns"]:
-        """The standardised deviations at each probe; their mean square s; then s^2, s l and l^2 with l those at w*."""
+        r"""The standardised deviations e at each probe; their mean square s; then s^2, s e and e^2 with e those at w*.
+
+        Of samples with weights, s is what each adds to :math:`\bar S^2`, to first order: L and the mean weight move
+        with it as well, which adds :math:`-2 \langle a e \rangle e - 2 (a - 1)` with a the relative weights.
+        """
         deviations = self._deviations / math.sqrt(self.variance)
         center, square = deviations[:, 0], np.square(deviations).mean(1)
+        if self._is_weighted:
+            products = (self.relative_weights[:, None] * deviations).mean(0)
+            square = square - 2 * (deviations * products).mean(1) - 2 * (self.relative_weights - 1) * square.mean()
         return np.column_stack([deviations, square, square**2, square * center, center**2])
 
     def _log_error(self, drawn: "_Moments", relative: bool) -> Float64[np.ndarray, " draws"]:

@@ -55,7 +55,16 @@ from suffice.results.predicted import (
     refuse_target,
     sample_counts,
 )
-from suffice.results.recording import Holdout, OnlineBatch, Recording, check_recording, is_recording, read_recording
+from suffice.results.recording import (
+    Holdout,
+    OnlineBatch,
+    Recording,
+    Unit,
+    check_recording,
+    in_tokens,
+    is_recording,
+    read_recording,
+)
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
 from suffice.results.sufficient_size import Criterion, SufficientSize, Target, interval_in_words
 
@@ -152,11 +161,13 @@ __all__ = [
     "Total",
     "Training",
     "Trust",
+    "Unit",
     "WithError",
     "Word",
     "check_recording",
     "fall",
     "heat_map_file",
+    "in_tokens",
     "interval_in_words",
     "is_recording",
     "read_recording",

@@ -78,6 +78,9 @@ class Settling(Value):
     )
     absolute: Estimate | None = Field(description="S-bar squared; null if its interval has no upper end")
     loss: float = Field(description="mean loss at w* of the samples whose spread this is")
+    least: int = Field(
+        default=1, description="smallest size that can be told: 20 where samples have weights, as with the unit token"
+    )
 
 
 class SettlingCurves(Value, Shown):

@@ -95,6 +95,11 @@ class GapsAlongK(Value, Shown):
     hessian: list[float] = Field(description="||h_{k+1} - H_k||, the spectral norm, estimated from below")
     residual: list[float] = Field(description="hessian + residual is an estimate from above")
     independent: list[float | None] = Field(description="the norm from another random start, at every fifth size")
+    ratio: list[float] | None = Field(
+        default=None,
+        description="weight of the first k + 1 samples over that of sample k + 1, which divides the gaps in the bound; "
+        "null where all weigh the same, and it is k + 1",
+    )
 
 
 class CurvatureAtRadius(Value):

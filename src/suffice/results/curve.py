@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from suffice.results.interval import Band, Estimate, Numbers
 from suffice.results.predicted import Metric
+from suffice.results.recording import Unit
 from suffice.results.sufficient_size import SufficientSize
 from suffice.results.value import Value
 from suffice.shown import Shown
@@ -71,6 +72,10 @@ class OneRunFound(Value):
         default=None,
         description="half-width of the slope's interval that runs at a half and a quarter of the samples should leave; "
         "null where there are some, or of files of earlier versions",
+    )
+    unit: Unit = Field(
+        default="sample",
+        description="what counts alike in the losses: sample, each with its mean over tokens, or token",
     )
 
 

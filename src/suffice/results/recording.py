@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
@@ -10,6 +10,9 @@ from pydantic import ConfigDict, Field, ValidationError
 from suffice.errors import InputError
 from suffice.results.interval import Numbers
 from suffice.results.value import Value
+
+Unit: TypeAlias = Literal["sample", "token"]
+"""What counts alike in the mean loss of a language model: samples, each with the mean over its tokens, or tokens."""
 
 FORMAT: Literal["suffice recording"] = "suffice recording"
 
@@ -26,6 +29,12 @@ class OnlineBatch(Value):
         default=None, description="mean loss of the same samples by the pretrained model; null where not measured"
     )
     rate: float | None = Field(default=None, description="learning rate of the update; null where not known")
+    token_loss: float | None = Field(
+        default=None, description="mean loss of their tokens before the update; null where not known"
+    )
+    token_before: float | None = Field(
+        default=None, description="mean loss of the same tokens by the pretrained model; null where not measured"
+    )
 
 
 class Holdout(Value):
@@ -45,6 +54,9 @@ class Recording(Value):
     samples: int = Field(ge=1, description="k0, the number of different training samples")
     batches: list[OnlineBatch] = Field(default=[], description="the updates, in their order")
     holdouts: list[Holdout] = Field(default=[], description="losses of samples that are not trained on")
+    holdout_tokens: list[int] | None = Field(
+        default=None, description="number of tokens with a loss of each sample of the hold-out; null where not known"
+    )
     pretrained: dict[str, float] = Field(
         default={}, description="loss of training samples by the pretrained model, by what names a sample"
     )
@@ -99,7 +111,9 @@ def check_recording(recording: Recording) -> None:
     seen = -1
     for batch in recording.batches:
         where = f"update {batch.step}"
-        for what, value in (("loss", batch.loss), ("pretrained loss", batch.before), ("learning rate", batch.rate)):
+        values = {"loss": batch.loss, "pretrained loss": batch.before, "learning rate": batch.rate}
+        values |= {"loss by token": batch.token_loss, "pretrained loss by token": batch.token_before}
+        for what, value in values.items():
             if value is not None and not math.isfinite(value):
                 raise InputError(f"{where}: its {what} is {value}; leave it out, as a recorder does")
         if batch.rate is not None and batch.rate < 0:
@@ -123,3 +137,57 @@ def check_recording(recording: Recording) -> None:
         if not np.isfinite(holdout.losses).all():
             raise InputError(f"{where}: a loss is not finite; leave it out, or train at a smaller rate")
         seen = holdout.seen
+    tokens = recording.holdout_tokens
+    if tokens is not None and recording.holdouts:
+        samples = len(recording.holdouts[0].losses)
+        if len(tokens) != samples or min(tokens) < 1:
+            raise InputError(
+                f"the hold-out has {samples} losses and {len(tokens)} numbers of tokens, the smallest of them "
+                f"{min(tokens, default=0)}; give one of at least 1 for each"
+            )
+
+
+def in_tokens(recording: Recording) -> Recording:
+    r"""The same run with the losses of tokens in place of those of samples.
+
+    A batch has the mean loss of its tokens. Sample i of a hold-out has :math:`L + (n_i / \bar n) (l_i - L)`, with
+    :math:`L = \sum n_i l_i / \sum n_i`: these have the mean L, and the variance of their mean is that of L to first
+    order, and so it is for differences of two hold-outs.
+
+    Raises:
+        InputError: the recording has no losses of tokens, or no numbers of tokens of the hold-out's samples.
+
+    Example:
+        >>> held = Holdout(seen=4, losses=np.array([1.0, 2.0]))
+        >>> found = in_tokens(Recording(samples=4, holdouts=[held], holdout_tokens=[1, 3]))
+        >>> found.holdouts[0].losses  # around (1 + 3 x 2) / 4
+        array([1.375, 2.125])
+    """
+    if any(batch.token_loss is None or batch.tokens is None for batch in recording.batches):
+        raise InputError(
+            "the recording has no losses of tokens: record with the tokens of each sample "
+            "(Recorder.batch(tokens=...)), or take --unit sample"
+        )
+    if recording.holdouts and recording.holdout_tokens is None:
+        raise InputError(
+            "the recording has no numbers of tokens of the hold-out's samples: record with them "
+            "(Recorder.holdout(tokens=...)), or take --unit sample"
+        )
+    relative = np.array(recording.holdout_tokens or [1], dtype=np.float64)
+    relative /= relative.mean()
+
+    def by_token(losses: Numbers) -> Numbers:
+        mean = float((relative * losses).mean())
+        return mean + relative * (losses - mean)
+
+    return recording.model_copy(
+        update={
+            "batches": [
+                batch.model_copy(update={"loss": batch.token_loss, "before": batch.token_before})
+                for batch in recording.batches
+            ],
+            "holdouts": [
+                holdout.model_copy(update={"losses": by_token(holdout.losses)}) for holdout in recording.holdouts
+            ],
+        }
+    )

@@ -18,7 +18,7 @@ from suffice.data import groups_of
 from suffice.engine import RayCluster, Workers, lost_gpu
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, record_shard, root_mean_square
-from suffice.landscape.convergence import CRITERIA, bounded
+from suffice.landscape.convergence import CRITERIA, bounded, check_enough
 from suffice.language_configuration import LanguageCurvatureConfig, LanguageMeasuredConfig
 from suffice.models import Classifier
 from suffice.models.language import LanguageModel
@@ -88,6 +88,8 @@ def analyze(
     processes = workers_of(workers, cluster)
     samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)
+    if problems.at_hand.is_weighted:
+        check_enough(len(problems.at_hand))
     with open_folder(out, config, contents, overwrite, free=DRAWN) as run, processes as shared:
         check_room(run.stored, _bytes_of(config, problems))
         if not run.resumed:
@@ -377,6 +379,7 @@ def _settling(curves: Convergence, criterion: Criterion) -> Settling:
         relative=estimate(True),
         absolute=estimate(False),
         loss=spread.center_loss,
+        least=curves.least,
     )
 
 

@@ -15,6 +15,7 @@ from suffice.language_configuration import LanguageMeasuredConfig
 from suffice.models import Classifier, adapted, center_head, load_classifier, read_unchanged, weights_of_imported
 from suffice.models.language import LanguageModel, Tokens, moved
 from suffice.problem import Problem
+from suffice.results import Unit
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.texts import columns_of, load_configured
 from suffice.runs.watch import SILENT, Watch
@@ -25,6 +26,9 @@ Samples: TypeAlias = LabelledSamples | Texts
 """Of a classifier, or of a language model."""
 
 Model: TypeAlias = Classifier | LanguageModel
+
+WEIGHED = "All tokens count alike: the mean loss of samples weighs each with the number of its tokens."
+"""What notes say of the unit token."""
 
 
 class Loaded(NamedTuple):
@@ -126,7 +130,9 @@ def problem_of(
         assert isinstance(samples, Texts)  # noqa: S101 - so they were read
         tokens = classifier.tokens(samples.subset(np.sort(rows).tolist()))
         notes.extend([*samples.notes, *tokens.notes])
-        return classifier.problem(tokens, config.parameters, seed=config.seed)
+        if unit_of(config) == "token" and WEIGHED not in notes:
+            notes.append(WEIGHED)
+        return classifier.problem(tokens, config.parameters, seed=config.seed, unit=unit_of(config))
     assert not isinstance(samples, Texts)  # noqa: S101 - so they were read
     inputs = classifier.inputs(samples, np.sort(rows))
     notes.extend(inputs.notes)
@@ -139,6 +145,11 @@ def problem_of(
         seed=config.seed,
         collate=classifier.collate,
     )
+
+
+def unit_of(config: MeasuredConfig) -> Unit:
+    """What counts alike in means of losses: samples, unless a language model is asked for tokens."""
+    return config.unit if isinstance(config, LanguageMeasuredConfig) else "sample"
 
 
 def labels_of(samples: Samples) -> list[str]:
@@ -162,7 +173,7 @@ def train(config: MeasuredConfig, measured: Problem, classifier: Model, checkpoi
     # what is measured may move other parameters than the training does: those that require a gradient
     if isinstance(classifier, LanguageModel):
         assert isinstance(measured.dataset, Tokens)  # noqa: S101 - so it was made
-        problem: Problem = classifier.problem(measured.dataset, seed=config.seed)
+        problem: Problem = classifier.problem(measured.dataset, seed=config.seed, unit=unit_of(config))
     else:
         if classifier.task == "regression" and classifier.has_new_head:
             center_head(measured.model, float(measured.all_targets().double().mean()))

@@ -285,7 +285,7 @@ def _spectrum(problem: Problem, hessian: Hessian, config: CurvatureConfig, watch
         pairs = top_eigenpairs(watched, min(config.count, hessian.shape[0]), seed=config.seed)
         total, size = moments(watched, TRACE_DRAWS, config.seed)
     return Spectrum(
-        loss=float(problem.all_losses().mean()),
+        loss=float(problem.weighted_mean(problem.all_losses())),
         eigenvalues=[
             Eigenvalue(value=value, residual=residual)
             for value, residual in zip(pairs.values.tolist(), pairs.residuals.tolist(), strict=True)

@@ -66,8 +66,9 @@ def forecast_language(
             watch.say(estimate(prepared, config).in_words)
         recording, shorter = _recordings(prepared, config, run.path, run.identity, watch)
         with watch.progress("curve"):
-            found = forecast_one_run(recording, config.seed, shorter)
-            result = result_of(found, [config.data], config, prepared.notes, f"{config.model} ({config.method})")
+            found = forecast_one_run(recording, config.seed, config.unit, shorter)
+            trained = f"{config.model} ({config.method})"
+            result = result_of(found, [config.data], config, prepared.notes, trained, config.unit)
         write_result(result, run.path, indent=1)
     return found.curve, result
 
@@ -152,10 +153,12 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
         contents["test data"] = test.fingerprint()
     cut = [f"Of those to test on: {note}" for note in held.notes]
     return Prepared(
-        problem=language.problem(tokens, order="source"),
-        held=language.problem(held, order="source"),
+        problem=language.problem(tokens, order="source", unit=config.unit),
+        held=language.problem(held, order="source", unit=config.unit),
         shorter=[
-            ShortRun(rows, language.problem(language.tokens(own.subset(rows.tolist())), order="source"))
+            ShortRun(
+                rows, language.problem(language.tokens(own.subset(rows.tolist())), order="source", unit=config.unit)
+            )
             for rows in _short_rows(len(own), config)
         ],
         contents=contents,

@@ -8,7 +8,8 @@ from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.forecasting.one_run import OneRun, forecast_one_run
 from suffice.language_configuration import LanguageForecastConfig
-from suffice.results import Curve, CurveResult, OneRunFound, Training, read_recording
+from suffice.results import Curve, CurveResult, OneRunFound, Training, Unit, read_recording
+from suffice.runs.classified import WEIGHED
 from suffice.runs.curve import FREE, drawn_sizes, predictions
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.watch import SILENT, Watch
@@ -19,7 +20,11 @@ AHEAD = (1, 2, 4, 8)
 
 
 def forecast_recording(
-    config: CurveConfig, out: Path = Path("runs/forecast"), overwrite: bool = False, watch: Watch = SILENT
+    config: CurveConfig,
+    out: Path = Path("runs/forecast"),
+    overwrite: bool = False,
+    watch: Watch = SILENT,
+    unit: Unit = "sample",
 ) -> tuple[Curve, CurveResult]:
     """The learning curve behind a recording, and the size that reaches a target; writes ``result.json``.
 
@@ -28,6 +33,7 @@ def forecast_recording(
         out: the run's folder.
         overwrite: replace a run of another recording.
         watch: told what is done; silent by default.
+        unit: what counts alike in a mean loss: samples or tokens.
 
     Raises:
         InputError: bad input of any kind, or a run that tells nothing.
@@ -37,8 +43,8 @@ def forecast_recording(
     paths = [Path(source) for source in config.scores]
     *shorter, recording = sorted(map(read_recording, paths), key=lambda one: one.samples)
     with watch.progress("curve"):
-        found = forecast_one_run(recording, config.seed, shorter)
-        result = result_of(found, config.scores, config)
+        found = forecast_one_run(recording, config.seed, unit, shorter)
+        result = result_of(found, config.scores, config, unit=unit)
     contents = {"recording": digest(*(path.read_bytes() for path in paths))}
     with open_folder(out, config, contents, overwrite, free=FREE) as run:
         write_result(result, run.path, indent=1)
@@ -51,6 +57,7 @@ def result_of(
     config: CurveConfig | LanguageForecastConfig,
     notes: Sequence[str] = (),
     trained: str | None = None,
+    unit: Unit = "sample",
 ) -> CurveResult:
     """The curve of a run at the sizes that were asked for, and the answer.
 
@@ -60,6 +67,7 @@ def result_of(
         config: sizes, target, cost and so on.
         notes: on the inputs.
         trained: what was trained, in words; None of a run that was made elsewhere.
+        unit: what counts alike in the losses.
 
     Raises:
         InputError: a size below those that the run tells of.
@@ -101,8 +109,9 @@ def result_of(
             trained=trained,
             shorter=list(found.shorter),
             narrowed=found.narrowed,
+            unit=unit,
         ),
-        notes=[*found.doubts, *notes],
+        notes=[*found.doubts, *notes, *([WEIGHED] if unit == "token" else [])],
         confidence=curve.confidence,
         configuration=config.asked(),
         versions=versions(),

@@ -91,7 +91,7 @@ def record_training(
     begun = checkpoint.restore()
     recorder = Recorder(file, len(problem), resume=begun, dropout=largest_dropout(problem.model))
     if not begun:
-        recorder.holdout(losses_of(held, asked.evaluated))
+        recorder.holdout(losses_of(held, asked.evaluated), _answer_tokens(held).tolist())
     progress(min(begun * settings.batch_size, len(problem)))
     batches = list(_batches(len(problem), settings))
     tokens = _answer_tokens(problem)
@@ -105,10 +105,10 @@ def record_training(
             _check_finite(
                 losses.detach().cpu().numpy(), problem, rows, f"update {step + 1}", "a smaller --learning-rate"
             )
-            set_gradients(parameters, losses.mean())
+            set_gradients(parameters, problem.weighted_mean(losses, rows))
             optimizer.step()
             own = None if before is None else before[rows]
-            recorder.batch(losses, tokens=int(tokens[rows].sum()), rate=rate, before=own)
+            recorder.batch(losses, tokens=tokens[rows].tolist(), rate=rate, before=own)
             if recorder.is_due:
                 problem.model.eval()  # measuring a model in training mode would be warned of
                 recorder.holdout(losses_of(held, asked.evaluated))

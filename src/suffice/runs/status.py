@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from suffice.errors import InputError
-from suffice.landscape.ledger import INDEX, LOSSES, read_index
+from suffice.landscape.ledger import LOSSES, read_rows
 from suffice.results import RESULT, read_result
 from suffice.results.value import Value
 from suffice.runs.folder import CONFIGURATION, METHODS, read_configuration_of
@@ -221,7 +221,7 @@ def _parts(stored: Place, planned: dict[str, int], verify: bool) -> tuple[list[P
             continue
         if verify and file.parent.name == LOSSES:
             try:
-                read_index(file.parent.parent / INDEX, shards.identity["order"])
+                read_rows(file.parent.parent, shards.identity)
             except InputError as error:
                 damaged.append(str(error))
         done = shards.written()

@@ -169,7 +169,7 @@ def fine_tune(
                 some = order[start : start + settings.batch_size]
                 losses = problem.losses(problem.batch(some), len(some))
                 optimizer.param_groups[0]["lr"] = settings.rate(step, steps)
-                set_gradients(parameters, losses.mean())
+                set_gradients(parameters, problem.weighted_mean(losses, some))
                 optimizer.step()
                 total += float(losses.detach().sum())
                 done += len(losses)

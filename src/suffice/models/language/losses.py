@@ -2,6 +2,8 @@ r"""The loss of a sample: the mean over its answer's tokens.
 
 .. math:: l_i(w) = \frac{1}{n_i} \sum_{t=1}^{n_i} -\log p_w(y_{it} \mid x_i, y_{i,<t})
 
+Samples count alike, or, with unit "token", each by its :math:`n_i`: means over samples are then means over tokens.
+
 The head runs on the positions that predict an answer's token and on no others, and a few of them at a time, so that no
 tensor grows with tokens times vocabulary while a loss is measured.
 """
@@ -115,6 +117,8 @@ def _mean(each: Float64[Tensor, "batch answers"], labels: Int64[Tensor, "batch a
 class LanguageProblem(Problem):
     """A `Problem` whose samples are answers, k counts samples, and whose outputs z are the logits of answers.
 
+    With the unit "token" the samples have the numbers of their answers' tokens as weights.
+
     `losses` is the same function as `losses_of` the outputs, without all logits at once.
     """
 
@@ -126,8 +130,22 @@ class LanguageProblem(Problem):
         parameters: str | Sequence[str] | None = None,
         order: Literal["shuffled", "source"] = "shuffled",
         seed: int = 0,
+        unit: Literal["sample", "token"] = "sample",
     ) -> None:
-        super().__init__(model, dataset, mean_of_answers, writer.logits, parameters, order, seed, writer.collate)
+        if unit not in ("sample", "token"):
+            raise InputError(f"unit is 'sample' or 'token', not {unit!r}")
+        weights = dataset.answer_tokens if unit == "token" else None
+        super().__init__(
+            model,
+            dataset,
+            mean_of_answers,
+            writer.logits,
+            parameters,
+            order,
+            seed,
+            writer.collate,
+            sample_weights=weights,
+        )
         self._writer = writer
 
     def losses(self, batch: Batch, samples: int | None = None) -> Float[Tensor, " batch"]:

@@ -55,6 +55,7 @@ class LanguageModel:
         parameters: str | Sequence[str] | None = None,
         order: Literal["shuffled", "source"] = "shuffled",
         seed: int = 0,
+        unit: Literal["sample", "token"] = "sample",
     ) -> LanguageProblem:
         """The losses of samples as a `Problem`: k counts samples.
 
@@ -63,8 +64,9 @@ class LanguageModel:
             parameters: that move, as globs; by default those that require a gradient (see `moved`).
             order: the order that k counts.
             seed: of the shuffle.
+            unit: what counts alike in means: samples, or the tokens of answers.
         """
-        return LanguageProblem(self.model, tokens, self.writer, parameters, order, seed)
+        return LanguageProblem(self.model, tokens, self.writer, parameters, order, seed, unit)
 
 
 def load_language_model(

@@ -13,10 +13,11 @@ function smallest(criterion, variance, tolerance) {
 }
 
 function sizesAt(tolerance) {
-  return SETTLING.map(({ criterion, relative, absolute }) => {
+  return SETTLING.map(({ criterion, relative, absolute, least }) => {
     const spread = RELATIVE ? relative : absolute;
     if (spread === null) return null;
-    return ["value", "low", "high"].map((end) => smallest(criterion, spread[end], tolerance));
+    const sizes = ["value", "low", "high"].map((end) => smallest(criterion, spread[end], tolerance));
+    return sizes[0] < least ? null : sizes;
   });
 }
 

@@ -19,10 +19,11 @@ def curvature_figures(result: CurvatureResult) -> list[Figure]:
 
 def bound_terms(gaps: GapsAlongK, distance: float) -> dict[str, list[float]]:
     """The terms of the bound on |L_{k+1} - L_k| at a distance from w*: of losses, gradients and Hessians."""
-    rows = zip(gaps.sizes, gaps.loss, gaps.gradient, gaps.hessian, gaps.residual, strict=True)
+    after = [k + 1 for k in gaps.sizes] if gaps.ratio is None else gaps.ratio
+    rows = zip(after, gaps.loss, gaps.gradient, gaps.hessian, gaps.residual, strict=True)
     terms = [
-        (loss / (k + 1), distance * gradient / (k + 1), distance**2 * (hessian + residual) / (2 * (k + 1)))
-        for k, loss, gradient, hessian, residual in rows
+        (loss / ratio, distance * gradient / ratio, distance**2 * (hessian + residual) / (2 * ratio))
+        for ratio, loss, gradient, hessian, residual in rows
     ]
     return dict(zip(("loss", "gradient", "hessian"), map(list, zip(*terms, strict=True)), strict=True))
 
@@ -121,8 +122,9 @@ def bound_figure(
         name="bound",
         title="The bound on what one more sample changes, term by term",
         caption=f"Bound on |L_(k+1) - L_k| at distance {radius:g} ||w*|| from w*, to second order: gaps of "
-        "losses, of gradients times the distance, and of Hessians times half its square, each over k + 1. All three "
-        f"are worst cases over directions.{largest}",
+        "losses, of gradients times the distance, and of Hessians times half its square, each over "
+        f"{'k + 1' if gaps.ratio is None else 'the tokens of the first k + 1 samples per token of sample k + 1'}. All "
+        f"three are worst cases over directions.{largest}",
         x_label="number of samples k",
         y_label="change of the mean loss",
         curves=[

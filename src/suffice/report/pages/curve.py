@@ -91,6 +91,11 @@ def _computed_of_one_run(run: OneRunFound) -> list[str]:
         "The scores are losses on the way of one run: those of each batch before its update, averaged within halves of "
         "a doubling, and those of the hold-out. The last level of the hold-out is that of the curve."
     ]
+    if run.unit == "token":
+        found.append(
+            "All tokens count alike: a loss is the mean over tokens, and its error that of a ratio of two sums over "
+            "samples."
+        )
     if run.covariate is not None:
         found.append(
             "The pretrained model's losses of the same samples tell hard samples from easy ones (coefficient "
