@@ -10,9 +10,19 @@ from suffice.errors import InputError
 
 OF_CLASSIFIERS = frozenset(
     {"image_column", "label_column", "group_column", "split_column", "threshold", "classes", "task", "label_delimiter"}
-    | {"exclude", "min_per_class", "drop_missing", "delimiter", "encoding", "image_size", "label_map"}
+    | {"exclude", "min_per_class", "drop_missing", "image_size", "label_map"}
 )
 """Settings of samples with labels, and of the models that classify them."""
+
+OF_LABELS = frozenset({"image_column", "label_column", "threshold", "classes", "task", "label_delimiter", "label_map"})
+"""Those that say that there are labels."""
+
+INSTEAD = {
+    "target_accuracy": "give --target-loss instead, the logarithm of a perplexity; --answer-pattern measures accuracy",
+    "excess": "give --target-loss instead",
+    "metrics": "leave it out; --answer-pattern measures accuracy",
+}
+"""What to give for a language model in place of settings of classifiers."""
 
 
 class LanguageTexts(Config):
@@ -36,6 +46,8 @@ class LanguageTexts(Config):
         default=None, ge=2, description="tokens of a text at most; by default what the language model takes"
     )
     eos: str | None = Field(default=None, description="end-of-text token, where the tokenizer names none")
+    delimiter: str | None = Field(default=None, description="of a table in .csv, .tsv or .txt; detected by default")
+    encoding: str | None = Field(default=None, description="of a table that is text; detected by default")
 
 
 class LanguageForecastConfig(LanguageTexts):
@@ -72,6 +84,11 @@ class LanguageForecastConfig(LanguageTexts):
         default=True,
         description="measure the pretrained language model on the training samples, which makes the slope more "
         "accurate and takes a third of an epoch",
+    )
+    answer_pattern: str | None = Field(
+        default=None,
+        description="measure accuracy by generation: complete the prompts to test on, and compare the answers, the "
+        "first group of this regular expression (its last match), or all of the completion (exact)",
     )
     train_batch_size: int = Field(default=8, ge=1, description="samples of a training step")
     learning_rate: float | None = Field(default=None, gt=0, description="learning rate; by default that of the method")
@@ -160,15 +177,40 @@ def said_to_be_of_language(kind: type[Config], given: Mapping[str, Any]) -> bool
         >>> print(said_to_be_of_language(ForecastConfig, {"model": "m", "data": "d", "seed": 1}))
         None
     """
-    ours, theirs = LANGUAGE[kind].model_fields.keys(), kind.model_fields.keys()
-    of_language = sorted(given.keys() & (ours - theirs))
-    of_classifiers = sorted(given.keys() & (OF_CLASSIFIERS | (theirs - ours)))
-    if of_language and of_classifiers:
-        raise InputError(
-            f"{_flag(of_classifiers[0])} is for classifiers and {_flag(of_language[0])} for language models: leave one "
-            "of them out"
-        )
-    return True if of_language else False if of_classifiers else None
+    of_language = sorted(given.keys() & (LANGUAGE[kind].model_fields.keys() - kind.model_fields.keys()))
+    if of_language:
+        refuse_flags_of_classifiers(kind, given, f"{_flag(of_language[0])} for language models")
+        return True
+    return False if _of_classifiers(kind, given) else None
+
+
+def refuse_flags_of_classifiers(kind: type[Config], given: Mapping[str, Any], because: str) -> None:
+    """Refuses settings of classifiers where a language model is asked about.
+
+    Args:
+        kind: of the settings for a classifier.
+        given: by name.
+        because: how it is known that it is one.
+
+    Raises:
+        InputError: there is such a setting; says what to give instead.
+
+    Example:
+        >>> refuse_flags_of_classifiers(ForecastConfig, {"excess": 0.1}, "sums.jsonl has no labels")
+        Traceback (most recent call last):
+        ...
+        suffice.errors.InputError: --excess is for classifiers, and sums.jsonl has no labels: give --target-loss instead
+    """
+    found = _of_classifiers(kind, given)
+    name = next((name for name in INSTEAD if name in found), found[0] if found else None)
+    if name is not None:
+        remedy = INSTEAD.get(name, "leave one of them out" if "--" in because else "leave it out")
+        raise InputError(f"{_flag(name)} is for classifiers, and {because}: {remedy}")
+
+
+def _of_classifiers(kind: type[Config], given: Mapping[str, Any]) -> list[str]:
+    theirs = kind.model_fields.keys() - LANGUAGE[kind].model_fields.keys()
+    return sorted(given.keys() & (OF_CLASSIFIERS | theirs))
 
 
 def _flag(name: str) -> str:

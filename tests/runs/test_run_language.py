@@ -277,7 +277,9 @@ def test_the_command_of_a_classifier_with_prompts_and_the_other_way_round(langua
     model, sums, out = str(language_desk / "model"), str(language_desk / "sums.jsonl"), str(tmp_path / "out")
     with pytest.raises(InputError, match="Bert.* is no causal language model: give one, or data with labels"):
         command("forecast", str(tiny_bert), sums, "--prompt-column", "prompt", "--completion-column", "completion")
-    with pytest.raises(InputError, match="--l2 is for classifiers and --baseline for language models"):
+    with pytest.raises(
+        InputError, match="--l2 is for classifiers, and --baseline for language models: leave one of them out"
+    ):
         command("forecast", model, sums, "--no-baseline", "--l2", "0.1", "--out", out)
     with pytest.raises(InputError, match="trained once, in one process: leave out --workers and --engine"):
         command("forecast", model, sums, "--workers", "2", "--out", out)

@@ -21,7 +21,17 @@ from suffice.results.curvature import (
     SurfaceAlongK,
     WithError,
 )
-from suffice.results.curve import Costs, CurveResult, NextTrainings, OneRunFound, Predictions, Reached, Training
+from suffice.results.curve import (
+    AccuracyAt,
+    Costs,
+    CurveResult,
+    GeneratedAccuracy,
+    NextTrainings,
+    OneRunFound,
+    Predictions,
+    Reached,
+    Training,
+)
 from suffice.results.data_summary import (
     ClassCount,
     Copied,
@@ -64,6 +74,7 @@ __all__ = [
     "HORIZON",
     "RESULT",
     "RISES",
+    "AccuracyAt",
     "Action",
     "Agreement",
     "AnalysisResult",
@@ -96,6 +107,7 @@ __all__ = [
     "ForecastResult",
     "Gain",
     "GapsAlongK",
+    "GeneratedAccuracy",
     "HessianResult",
     "HessianSummary",
     "Holdout",

@@ -1,6 +1,7 @@
 """One epoch of a language model's fine-tuning at a constant rate, recorded as it goes; it resumes where it was."""
 
 import io
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from suffice.integrations.samples import largest_dropout
 from suffice.models.language import LanguageProblem, Tokens
 from suffice.problem import TOGETHER
 from suffice.results import Recording, read_recording
+from suffice.runs.completed import Completed
 from suffice.storage import Pieces, RowShards, read_sealed, write_sealed
 from suffice.training import FineTuning
 from suffice.training.fine_tune import optimizer_of, set_gradients, training_mode, within_memory
@@ -62,6 +64,7 @@ def record_training(
     identity: str,
     measuring: Progress = lambda samples: None,
     training: Progress = lambda samples: None,
+    completed: Completed | None = None,
 ) -> Recording:
     """Trains the moving parameters in place, and returns the record of the run, which is also in ``recording.json``.
 
@@ -76,19 +79,27 @@ def record_training(
         identity: of the run's settings and contents.
         measuring: called with the number of samples whose pretrained loss is known since the last call.
         training: called with the number of samples trained on since the last call.
+        completed: completes the prompts of the hold-out before the training, at half of its samples and after it.
 
     Raises:
         InputError: a loss is not finite, or memory runs out.
     """
     settings, file = asked.training, folder / RECORDING
     kept = Pieces(folder / EVIDENCE, identity)
+    batches = list(_batches(len(problem), settings))
+    half = _half(batches)
+    if completed is not None:
+        completed.at(0)
+        completed.recall([half * settings.batch_size, len(problem)])
     if kept.has("recording"):
-        if file.exists() and kept.read("recording") == digest(file.read_bytes()):
+        if not file.exists() or kept.read("recording") != digest(file.read_bytes()):
+            warnings.warn(
+                InputWarning(f"{file} is missing or was changed: the training begins anew", event="damaged"),
+                stacklevel=2,
+            )
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        elif completed is None or len(problem) in completed.found:
             return read_recording(file)
-        warnings.warn(
-            InputWarning(f"{file} is missing or was changed: the training begins anew", event="damaged"), stacklevel=2
-        )
-        (folder / CHECKPOINT).unlink(missing_ok=True)
     check_losses(problem, settings.batch_size)
     check_unused(problem)
     before = _pretrained(problem, asked.evaluated, folder, identity, measuring) if asked.baseline else None
@@ -100,11 +111,12 @@ def record_training(
     if not begun:
         recorder.holdout(losses_of(held, asked.evaluated))
     training(min(begun * settings.batch_size, len(problem)))
-    batches = list(_batches(len(problem), settings))
     tokens = _answer_tokens(problem)
     with within_memory(settings), training_mode(problem):
         for step in range(begun, len(batches)):
             rows = batches[step]
+            if completed is not None and step == half:
+                completed.at(step * settings.batch_size)
             torch.manual_seed(int(np.random.default_rng([settings.seed, 1, step]).integers(2**63)))
             rate = settings.learning_rate * min(1.0, (step + 1) / (asked.warm_up + 1))
             optimizer.param_groups[0]["lr"] = rate
@@ -124,9 +136,17 @@ def record_training(
             elif checkpoint.is_due:
                 checkpoint.write(step + 1, recorder)
             training(len(rows))
+    if completed is not None:
+        completed.at(len(problem))
     recorder.save()
     kept.write("recording", digest(file.read_bytes()))
     return recorder.recording
+
+
+def _half(batches: list[Int64[np.ndarray, " batch"]]) -> int:
+    """The number of updates after which half of the samples were seen, as for the hold-out."""
+    seen = np.cumsum([len(rows) for rows in batches])
+    return int(np.searchsorted(seen, math.ceil(seen[-1] / 2))) + 1
 
 
 def losses_of(problem: LanguageProblem, batch_size: int) -> Float64[np.ndarray, " samples"]:

@@ -6,7 +6,9 @@ from suffice.models import read_unchanged
 from suffice.models.language import LanguageModel, is_causal, load_language_model
 
 
-def is_of_language(model: str, data: str, split: str | None = None) -> bool:
+def is_of_language(
+    model: str, data: str, split: str | None = None, delimiter: str | None = None, encoding: str | None = None
+) -> bool:
     """Whether a model and its data are a language model and what it is fine-tuned on, and not a classifier's.
 
     A causal language model can also be made a classifier: it is, where a table has labels.
@@ -18,12 +20,20 @@ def is_of_language(model: str, data: str, split: str | None = None) -> bool:
         >>> is_of_language("builtin:tiny-vit", "builtin:digits")
         False
     """
-    return is_causal(model) and are_completions(data, split)
+    return is_causal(model) and are_completions(data, Columns(split=split, delimiter=delimiter, encoding=encoding))
 
 
 def columns_of(config: LanguageTexts, split: str | None) -> Columns:
     """The columns that a configuration names."""
-    return Columns(config.text_column, config.prompt_column, config.completion_column, config.messages_column, split)
+    return Columns(
+        config.text_column,
+        config.prompt_column,
+        config.completion_column,
+        config.messages_column,
+        split,
+        config.delimiter,
+        config.encoding,
+    )
 
 
 def load_configured(
