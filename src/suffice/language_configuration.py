@@ -5,7 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from suffice.configuration import WRITTEN, AnalyzeConfig, Config, CurvatureConfig, ForecastConfig, MeasuredConfig
+from suffice.configuration import (
+    WRITTEN,
+    AnalyzeConfig,
+    CheckConfig,
+    Config,
+    CurvatureConfig,
+    ForecastConfig,
+    MeasuredConfig,
+)
 from suffice.errors import InputError
 
 OF_CLASSIFIERS = frozenset(
@@ -127,6 +135,19 @@ class LanguageForecastConfig(LanguageTexts):
         return "full" if plain == "all" else plain
 
 
+class LanguageCheckConfig(LanguageTexts):
+    """The configuration of ``suffice check`` for a language model."""
+
+    COMMAND = "suffice check"
+
+    data: str = Field(description="samples for a language model, as of LanguageForecastConfig")
+    split: str | None = Field(default=None, description="use this split only; by default train")
+    model: str | None = Field(default=None, description="a language model, whose tokenizer counts tokens")
+    test: str | None = Field(default=None, description="unseen data, to find samples that are in DATA as well")
+    device: str = Field(default="auto", description="auto, cpu or cuda")
+    trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
+
+
 class LanguageMeasuredConfig(LanguageTexts, MeasuredConfig):
     """What the commands that measure one language model have in common."""
 
@@ -152,6 +173,7 @@ class LanguageCurvatureConfig(LanguageMeasuredConfig, CurvatureConfig):
 
 
 LANGUAGE: Mapping[type[Config], type[LanguageTexts]] = {
+    CheckConfig: LanguageCheckConfig,
     ForecastConfig: LanguageForecastConfig,
     AnalyzeConfig: LanguageAnalyzeConfig,
     CurvatureConfig: LanguageCurvatureConfig,

@@ -22,13 +22,13 @@ def is_of_language(kind: type[Config], flags: Mapping[str, Any], file: Path | No
     given = {**({} if file is None else read_settings(file)), **flags}
     said = said_to_be_of_language(kind, given)
     model, data, *how = (_word(given.get(name)) for name in ("model", "data", "split", "delimiter", "encoding"))
-    if said or model is None or data is None or given.keys() & OF_LABELS:
+    if said or data is None or given.keys() & OF_LABELS:
         return bool(said)
     from suffice.runs.texts import is_of_language as told_by_files
 
     found = told_by_files(model, data, *how)
     if found and said is False:
-        refuse_flags_of_classifiers(kind, given, f"{data} has no labels, but what the language model {model} learns")
+        refuse_flags_of_classifiers(kind, given, f"{data} is for a language model")
     return found
 
 

@@ -156,6 +156,7 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
     keys = [table.key(name, flag) for flag, name in names.items()]
     samples: list[Written] = []
     rows: list[int] = []
+    empty: list[int] = []
     for number, row in table.rows:
         values = [table.value(number, row, key, flag) for key, flag in zip(keys, names, strict=True)]
         if kind == "messages":
@@ -165,14 +166,20 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
         else:
             words = [_word(table, number, name, value) for name, value in zip(names.values(), values, strict=True)]
             if not words[-1].strip():
-                raise InputError(
-                    f"{table.where(number)}: the {list(names)[-1]} ({list(names.values())[-1]!r}) is empty; fill it in "
-                    f"or remove the {table.unit}"
-                )
+                empty.append(number)
             samples.append(words[0] if kind == "text" else Completion(*words))
         rows.append(number)
     if not samples:
         raise InputError(f"{source}: holds no samples")
+    if empty:
+        which, them, more = f"the {table.unit}", "it", ""
+        if len(empty) > 1:
+            which, them = f"these {table.unit}s", "them"
+            more = f", as in {len(empty) - 1:,} more {table.unit}{'s' * (len(empty) > 2)}"
+        raise InputError(
+            f"{table.where(empty[0])}: the {list(names)[-1]} ({list(names.values())[-1]!r}) is empty{more}; fill "
+            f"{them} in or remove {which}"
+        )
     texts = Texts(kind, samples, rows, source, table.unit, table.notes)
     return texts if kind != "completion" else _checked(texts)
 

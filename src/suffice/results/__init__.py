@@ -41,7 +41,10 @@ from suffice.results.data_summary import (
     LabelRange,
     LeftOut,
     TestData,
+    TestTexts,
     TextLengths,
+    TextsSummary,
+    TokenCounts,
 )
 from suffice.results.draws import Draws, fall
 from suffice.results.files import RESULT, Result, heat_map_file, read_result, result_as_json
@@ -156,7 +159,10 @@ __all__ = [
     "Takeover",
     "Target",
     "TestData",
+    "TestTexts",
     "TextLengths",
+    "TextsSummary",
+    "TokenCounts",
     "Total",
     "Training",
     "Trust",

@@ -38,6 +38,11 @@ def forecast_recording(
         raise InputError("--assurance is the probability to reach a target: give --target-loss as well")
     path = Path(config.scores[0])
     recording = read_recording(path)
+    if recording.skipped and not recording.batches:
+        raise InputError(
+            f"{path}: no batch has a finite loss (the first is that of update {recording.skipped[0]:,}), so there is "
+            "no learning curve: train with bf16 or float32 in place of fp16, or at a smaller rate"
+        )
     with watch.progress("curve"):
         found = forecast_one_run(recording, config.seed)
         result = result_of(found, config.scores, config)

@@ -1,17 +1,21 @@
 """A language model and its texts, as a configuration has them."""
 
+from typing import TYPE_CHECKING
+
 from suffice.data.completions import Columns, are_completions, load_completions
 from suffice.language_configuration import LanguageMeasuredConfig, LanguageTexts
-from suffice.models import read_unchanged
-from suffice.models.language import LanguageModel, is_causal, load_language_model
+
+if TYPE_CHECKING:
+    from suffice.models.language import LanguageModel
 
 
 def is_of_language(
-    model: str, data: str, split: str | None = None, delimiter: str | None = None, encoding: str | None = None
+    model: str | None, data: str, split: str | None = None, delimiter: str | None = None, encoding: str | None = None
 ) -> bool:
     """Whether a model and its data are a language model and what it is fine-tuned on, and not a classifier's.
 
-    A causal language model can also be made a classifier: it is, where a table has labels.
+    A causal language model can also be made a classifier: it is, where a table has labels. Without a model, plain texts
+    are a classifier's.
 
     Raises:
         InputError: a table that cannot be read.
@@ -20,7 +24,12 @@ def is_of_language(
         >>> is_of_language("builtin:tiny-vit", "builtin:digits")
         False
     """
-    return is_causal(model) and are_completions(data, Columns(split=split, delimiter=delimiter, encoding=encoding))
+    columns = Columns(split=split, delimiter=delimiter, encoding=encoding)
+    if model is None:
+        return are_completions(data, columns, with_texts=False)
+    from suffice.models.language import is_causal  # noqa: PLC0415 - and torch, which data alone do not need
+
+    return is_causal(model) and are_completions(data, columns)
 
 
 def columns_of(config: LanguageTexts, split: str | None) -> Columns:
@@ -38,10 +47,12 @@ def columns_of(config: LanguageTexts, split: str | None) -> Columns:
 
 def load_configured(
     config: LanguageTexts, source: str, trust_remote_code: bool
-) -> tuple[LanguageModel, dict[str, str]]:
+) -> tuple["LanguageModel", dict[str, str]]:
     """The language model of a configuration, and the hashes of its files."""
+    from suffice.models import read_unchanged  # noqa: PLC0415 - as above
+    from suffice.models.language import load_language_model  # noqa: PLC0415 - as above
 
-    def read() -> LanguageModel:
+    def read() -> "LanguageModel":
         return load_language_model(source, config.max_length, config.whole_text, config.eos, trust_remote_code)
 
     return read_unchanged(source, read)

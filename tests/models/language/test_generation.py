@@ -145,7 +145,7 @@ def test_the_last_answer_of_a_conversation_is_asked_for(tmp_path):
     ("row", "template", "said"),
     [
         ({"text": "A speech."}, TEMPLATE, "line 1: a plain text has no answer: --answer-pattern goes with prompts and"),
-        ({"prompt": "", "completion": "A"}, TEMPLATE, "line 1: the prompt is empty, and the tokenizer has no token tha"),
+        ({"prompt": "", "completion": "A"}, TEMPLATE, "line 1: the prompt is empty, and the tokenizer has no token th"),
         ({"messages": [{"role": "assistant", "content": "A"}]}, "{% for m in messages %}{{ m['content'] }}{% endfor %}",
          "line 1: the chat template does not mark the end of an answer, so what a model writes cannot be compared"),
         ({"messages": [{"role": "assistant", "content": "A"}]},

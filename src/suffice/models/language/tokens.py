@@ -137,7 +137,7 @@ class Encoding:
         if not getattr(self.tokenizer, "chat_template", None):
             raise InputError(
                 f"{where}: the tokenizer has no chat template: put chat_template.jinja beside tokenizer.json, as the "
-                "model's makers published it, or give prompts and completions"
+                "model's makers published it, or give prompts and completions as texts"
             )
         pieces: list[tuple[list[int], bool]] = []
         whole, done = self._written(where, messages), 0
@@ -196,8 +196,9 @@ class Tokens:
                 (gone if any(counts) else empty).append(row)
             if tokens and max(tokens) >= vocabulary:
                 raise InputError(
-                    f"{where}: token number {max(tokens):,}, and the model has {vocabulary:,}: the tokenizer is that "
-                    "of another model, or of an adapter that came with new tokens"
+                    f"{where}: token number {max(tokens):,}, counted from 0, and the model has {vocabulary:,}: the "
+                    "tokenizer is that of another model, or of an adapter that came with new tokens: give the one that "
+                    "the model was trained with"
                 )
             ids = torch.tensor(tokens[: len(kept)], dtype=torch.int64)
             self._items.append({"input_ids": ids, "counts": torch.tensor(kept, dtype=torch.bool)})
