@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from suffice.configuration import (
     WRITTEN,
     AnalyzeConfig,
+    CheckConfig,
     Config,
     CurvatureConfig,
     ForecastConfig,
@@ -21,9 +22,19 @@ from suffice.errors import InputError
 
 OF_CLASSIFIERS = frozenset(
     {"image_column", "label_column", "group_column", "split_column", "threshold", "classes", "task", "label_delimiter"}
-    | {"exclude", "min_per_class", "drop_missing", "delimiter", "encoding", "image_size", "label_map"}
+    | {"exclude", "min_per_class", "drop_missing", "image_size", "label_map"}
 )
 """Settings of samples with labels, and of the models that classify them."""
+
+OF_LABELS = frozenset({"image_column", "label_column", "threshold", "classes", "task", "label_delimiter", "label_map"})
+"""Those that say that there are labels."""
+
+INSTEAD = {
+    "target_accuracy": "give --target-loss instead, the logarithm of a perplexity; --answer-pattern measures accuracy",
+    "excess": "give --target-loss instead",
+    "metrics": "leave it out; --answer-pattern measures accuracy",
+}
+"""What to give for a language model in place of settings of classifiers."""
 
 
 class LanguageTexts(Config):
@@ -47,6 +58,8 @@ class LanguageTexts(Config):
         default=None, ge=2, description="tokens of a text at most; by default what the language model takes"
     )
     eos: str | None = Field(default=None, description="end-of-text token, where the tokenizer names none")
+    delimiter: str | None = Field(default=None, description="of a table in .csv, .tsv or .txt; detected by default")
+    encoding: str | None = Field(default=None, description="of a table that is text; detected by default")
 
 
 class LanguageLosses(LanguageTexts):
@@ -118,6 +131,11 @@ class LanguageForecastConfig(LanguageLosses, LanguageTrained):
         default=False,
         description="train a language model on a half and a quarter of the samples too, for another three quarters of "
         "the time: what differs between runs by chance is averaged",
+    )
+    answer_pattern: str | None = Field(
+        default=None,
+        description="measure accuracy by generation: complete the prompts to test on, and compare the answers, the "
+        "first group of this regular expression (its last match), or all of the completion (exact)",
     )
     train_batch_size: int = Field(default=8, ge=1, description="samples of a training step")
     learning_rate: float | None = Field(default=None, gt=0, description="learning rate; by default that of the method")
@@ -198,6 +216,19 @@ class LanguageStudyConfig(StudiedConfig, LanguageTraining, LanguageTrained):
         return LanguageTraining.model_validate(common | own)
 
 
+class LanguageCheckConfig(LanguageTexts):
+    """The configuration of ``suffice check`` for a language model."""
+
+    COMMAND = "suffice check"
+
+    data: str = Field(description="samples for a language model, as of LanguageForecastConfig")
+    split: str | None = Field(default=None, description="use this split only; by default train")
+    model: str | None = Field(default=None, description="a language model, whose tokenizer counts tokens")
+    test: str | None = Field(default=None, description="unseen data, to find samples that are in DATA as well")
+    device: str = Field(default="auto", description="auto, cpu or cuda")
+    trust_remote_code: bool = Field(default=False, description="run code that comes with the checkpoint")
+
+
 class LanguageMeasuredConfig(LanguageLosses, MeasuredConfig):
     """What the commands that measure one language model have in common."""
 
@@ -223,6 +254,7 @@ class LanguageCurvatureConfig(LanguageMeasuredConfig, CurvatureConfig):
 
 
 LANGUAGE: Mapping[type[Config], type[LanguageTexts]] = {
+    CheckConfig: LanguageCheckConfig,
     ForecastConfig: LanguageForecastConfig,
     AnalyzeConfig: LanguageAnalyzeConfig,
     CurvatureConfig: LanguageCurvatureConfig,
@@ -249,15 +281,40 @@ def said_to_be_of_language(kind: type[Config], given: Mapping[str, Any]) -> bool
         >>> print(said_to_be_of_language(ForecastConfig, {"model": "m", "data": "d", "seed": 1}))
         None
     """
-    ours, theirs = LANGUAGE[kind].model_fields.keys(), kind.model_fields.keys()
-    of_language = sorted(given.keys() & (ours - theirs))
-    of_classifiers = sorted(given.keys() & (OF_CLASSIFIERS | (theirs - ours)))
-    if of_language and of_classifiers:
-        raise InputError(
-            f"{_flag(of_classifiers[0])} is for classifiers and {_flag(of_language[0])} for language models: leave one "
-            "of them out"
-        )
-    return True if of_language else False if of_classifiers else None
+    of_language = sorted(given.keys() & (LANGUAGE[kind].model_fields.keys() - kind.model_fields.keys()))
+    if of_language:
+        refuse_flags_of_classifiers(kind, given, f"{_flag(of_language[0])} for language models")
+        return True
+    return False if _of_classifiers(kind, given) else None
+
+
+def refuse_flags_of_classifiers(kind: type[Config], given: Mapping[str, Any], because: str) -> None:
+    """Refuses settings of classifiers where a language model is asked about.
+
+    Args:
+        kind: of the settings for a classifier.
+        given: by name.
+        because: how it is known that it is one.
+
+    Raises:
+        InputError: there is such a setting; says what to give instead.
+
+    Example:
+        >>> refuse_flags_of_classifiers(ForecastConfig, {"excess": 0.1}, "sums.jsonl has no labels")
+        Traceback (most recent call last):
+        ...
+        suffice.errors.InputError: --excess is for classifiers, and sums.jsonl has no labels: give --target-loss instead
+    """
+    found = _of_classifiers(kind, given)
+    name = next((name for name in INSTEAD if name in found), found[0] if found else None)
+    if name is not None:
+        remedy = INSTEAD.get(name, "leave one of them out" if "--" in because else "leave it out")
+        raise InputError(f"{_flag(name)} is for classifiers, and {because}: {remedy}")
+
+
+def _of_classifiers(kind: type[Config], given: Mapping[str, Any]) -> list[str]:
+    theirs = kind.model_fields.keys() - LANGUAGE[kind].model_fields.keys()
+    return sorted(given.keys() & (OF_CLASSIFIERS | theirs))
 
 
 def _flag(name: str) -> str:

@@ -77,6 +77,24 @@ def test_what_is_no_condition_is_refused_in_one_line(text, said):
     assert len(str(refusal.value)) < 400
 
 
+def test_a_perplexity_is_that_of_the_loss_of_a_language_model(capsys):
+    of_language = CurveConfig(scores=["run.json"], metric="loss", kind="language model")
+    (gate,) = gates_of_curve(["Perplexity > 7 at 4,000"], of_language)
+    assert gate == Gate("Perplexity > 7 at 4,000", "perplexity", ">", 7, 4000)
+    draws = Draws(smallest=50, largest=100, level=[2.0, 2.0], slope=[0.0], exponent=[1.0], noise=[0.01])
+    prediction = Prediction({"loss": Curve(metric="loss", sizes=[100], draws=draws)}, None, None, "")
+    reading = read(gate, prediction)
+    assert reading.value == pytest.approx(math.exp(2.0))
+    assert reading.words == "the perplexity with 4,000 samples is 7.39; 90% interval 7.39 to 7.39"
+    with pytest.raises(typer.Exit):
+        judge([gate], {"curve": prediction}, Terminal())
+    assert "holds" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"0\.5 must be 1 or more"):
+        gates_of_curve(["perplexity>0.5 at 9"], of_language)
+    with pytest.raises(InputError, match="'perplexity' is not predicted; give one of loss, size, probability"):
+        gates_of_curve(["perplexity>7 at 9"], CurveConfig(scores=["scores.csv"], metric="loss"))
+
+
 @given(st.text() | st.from_regex(r"(accuracy|size|loss) ?[<>]=? ?[\d.,e-]+%?( at [\d,_]+)?", fullmatch=True))
 def test_any_text_is_a_condition_or_an_input_error(text):
     try:

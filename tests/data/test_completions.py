@@ -57,6 +57,32 @@ def test_the_text_of_a_message_may_come_in_parts(tmp_path):
     assert [message["content"] for message in found[0]] == ["A or B?", "A "]
 
 
+SAYS = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "It is 2."}]
+
+
+def test_prompts_and_completions_may_be_messages(tmp_path):
+    earlier = [{"role": "system", "content": "Be short."}, *SAYS, SAYS[0]]
+    found = load_completions(jsonl(tmp_path, [{"prompt": earlier, "completion": SAYS[1:]}] * 2))
+    assert (found.kind, found[1]) == ("completion", Completion(earlier, SAYS[1:]))
+    assert len(set(found.contents())) == 1
+    pd.DataFrame([{"prompt": earlier, "completion": SAYS[1:]}]).to_parquet(tmp_path / "a.parquet")
+    assert load_completions(str(tmp_path / "a.parquet"))[0] == found[0]
+    Dataset.from_list([{"prompt": earlier, "completion": SAYS[1:]}]).save_to_disk(tmp_path / "set")
+    again = load_completions(str(tmp_path / "set"))
+    assert again[0] == found[0]
+    assert again.fingerprint() == load_completions(str(tmp_path / "a.parquet")).fingerprint()
+
+
+def test_the_delimiter_is_found_without_names_of_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("prompt;completion\n1, 2, 3?;4, 5\nOne?;Two\n")
+    found = load_completions(str(tmp_path / "a.csv"))
+    assert listed(found) == [Completion("1, 2, 3?", "4, 5"), Completion("One?", "Two")]
+    (tmp_path / "b.csv").write_text('text\n"One, two"\nThree; four\n')
+    assert listed(load_completions(str(tmp_path / "b.csv"))) == ["One, two", "Three; four"]
+    (tmp_path / "c.csv").write_text("prompt;completion\n" + "1?;2\n" * 9, encoding="cp1252")
+    assert len(load_completions(str(tmp_path / "c.csv"), Columns(delimiter="semicolon", encoding="cp1252"))) == 9
+
+
 def test_messages(tmp_path):
     says = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]
     Dataset.from_list([{"messages": says, "text": "not this"}]).save_to_disk(tmp_path / "set")
@@ -81,7 +107,16 @@ def test_some_rows_keep_their_lines(tmp_path):
         ([{"body": "A", "kind": "B"}], Columns(), r"or 'text'; there are 'body', 'kind'; name them with --prompt"),
         (ROWS, Columns(prompt="query", completion="answer"), r"no column 'query'.*'question', 'answer'.*--prompt-col"),
         ([{"prompt": "A", "completion": " "}], Columns(), r"line 1: the completion \('completion'\) is empty; fill it"),
-        ([{"text": ""}], Columns(), r"line 1: the text \('text'\) is empty"),
+        ([{"text": ""}], Columns(), r"line 1: the text \('text'\) is empty; fill it in or remove the line"),
+        ([{"text": "A"}, {"text": ""}, {"text": " "}], Columns(),
+         r"line 2: the text \('text'\) is empty, as in 1 more line; fill them in or remove these lines"),
+        ([{"prompt": SAYS[:1], "completion": "It is 2."}], Columns(),
+         r"line 1: 'prompt' is a list of messages, and 'completion' is none: give both as texts, or both as lists"),
+        ([{"prompt": "1 + 1?", "completion": SAYS[1:]}], Columns(),
+         r"line 1: 'completion' is a list of messages, and 'prompt' is none"),
+        ([{"prompt": SAYS[:1], "completion": SAYS[:1]}], Columns(), r'line 1: no message has the role "assistant"'),
+        ([{"prompt": SAYS, "completion": SAYS[1:]}], Columns(), r"line 1: the prompt ends with its completion"),
+        ([{"prompt": [{"role": "user"}], "completion": SAYS[1:]}], Columns(), "line 1: messages are a list of objects"),
         ([{"prompt": "A", "completion": None}], Columns(), r"line 1: 'completion' is missing"),
         ([{"prompt": ["A"], "completion": "B"}], Columns(), r"line 1: 'prompt' is no text, but list"),
         ([{"prompt": "Sum? It is five.", "completion": "It is five."}] * 3, Columns(),

@@ -17,7 +17,7 @@ from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import load_language_model
 from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of
-from suffice.results import read_recording
+from suffice.results import Recording, read_recording
 from suffice.runs import recorded_training
 from suffice.runs.demo import DEMO_LANGUAGE
 from suffice.runs.language import forecast_language, prepare
@@ -267,6 +267,15 @@ def test_a_pretrained_model_without_finite_losses_names_the_sample(language_desk
         forecast_language(asked(language_desk, model=str(tmp_path / "broken")), tmp_path / "run")
 
 
+def test_a_recording_of_which_no_loss_is_finite_is_refused(tmp_path):
+    file = tmp_path / "run.json"
+    file.write_text(Recording(samples=400, skipped=list(range(1, 101))).model_dump_json())
+    with pytest.raises(
+        InputError, match=r"no batch has a finite loss \(the first is that of update 1\), .*: train with"
+    ):
+        command("forecast", "--from", str(file), "--out", str(tmp_path / "out"))
+
+
 def test_texts_that_are_cut_are_counted(language_desk):
     notes = prepare(asked(language_desk, max_length=10)).notes
     assert any(
@@ -301,7 +310,9 @@ def test_the_command_of_a_classifier_with_prompts_and_the_other_way_round(langua
     model, sums, out = str(language_desk / "model"), str(language_desk / "sums.jsonl"), str(tmp_path / "out")
     with pytest.raises(InputError, match="Bert.* is no causal language model: give one, or data with labels"):
         command("forecast", str(tiny_bert), sums, "--prompt-column", "prompt", "--completion-column", "completion")
-    with pytest.raises(InputError, match="--l2 is for classifiers and --baseline for language models"):
+    with pytest.raises(
+        InputError, match="--l2 is for classifiers, and --baseline for language models: leave one of them out"
+    ):
         command("forecast", model, sums, "--no-baseline", "--l2", "0.1", "--out", out)
     with pytest.raises(InputError, match="trained once, in one process: leave out --workers and --engine"):
         command("forecast", model, sums, "--workers", "2", "--out", out)
@@ -309,6 +320,37 @@ def test_the_command_of_a_classifier_with_prompts_and_the_other_way_round(langua
         command("forecast", str(tiny_bert), sums, "--out", out)
     with pytest.raises(InputError, match=r"column .*note|note.*there are"):
         command("forecast", model, sums, "--text-column", "note", "--whole-text", "--out", out)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--target-accuracy", "0.9"], "--target-accuracy is for classifiers, and .*sums.jsonl is for a lang.*: "
+         "give --target-loss instead, the logarithm of a perplexity; --answer-pattern measures accuracy"),
+        (["--target-accuracy", "0.9", "--eos", "a"], "--target-accuracy is for classifiers, and --eos for .*: give"),
+        (["--metrics", "macro F1"], "--metrics is for classifiers, .*: leave it out; --answer-pattern measures accu"),
+        (["--l2", "0.1"], r"--l2 is for classifiers, and .*sums\.jsonl is for a language model: leave it out$"),
+        (["--label-column", "completion"], "no column 'text'|completion"),
+    ],
+)  # fmt: skip
+def test_flags_of_classifiers_on_prompts_say_what_to_give(language_desk, tmp_path, flags, said):
+    with pytest.raises(InputError, match=said):
+        command("forecast", str(language_desk / "model"), str(language_desk / "sums.jsonl"), *flags,
+                "--out", str(tmp_path / "out"))  # fmt: skip
+
+
+def test_a_table_with_semicolons_is_read_and_its_delimiter_may_be_given(language_desk, tmp_path):
+    rows = [json.loads(line) for line in (language_desk / "sums.jsonl").read_text().splitlines()]
+    lines = [f"{row['prompt']}, please;{row['completion']}" for row in rows]
+    (tmp_path / "sums.csv").write_text("\n".join(["prompt;completion", *lines]))
+    (tmp_path / "bars.csv").write_text("\n".join(["prompt|completion", *lines]).replace(";", "|"), encoding="utf-16")
+    found = prepare(asked(language_desk, data=str(tmp_path / "sums.csv")))
+    assert "sums.csv is separated by semicolons." in found.notes
+    assert is_of_language(str(language_desk / "model"), str(tmp_path / "bars.csv"), None, "bar", "utf-16")
+    named = prepare(asked(language_desk, data=str(tmp_path / "bars.csv"), delimiter="bar", encoding="utf-16"))
+    assert named.in_words == found.in_words
+    with pytest.raises(InputError, match="--delimiter is for .csv, .tsv, .txt; leave it out"):
+        prepare(asked(language_desk, delimiter=";"))
 
 
 def test_the_command_answers_and_judges(language_desk, tmp_path, capsys):
@@ -323,7 +365,7 @@ def test_the_command_answers_and_judges(language_desk, tmp_path, capsys):
         r"^About \d+ s: the pretrained model's losses \d+ s, training \d+ s, the hold-out", said, re.MULTILINE
     )
     assert not out.exists()
-    exit_status = command("forecast", model, sums, *flags, "--out", str(out), "--fail-if", "loss>0.1 at 800")
+    exit_status = command("forecast", model, sums, *flags, "--out", str(out), "--fail-if", "perplexity>1.1 at 800")
     said = " ".join(capsys.readouterr().out.split())
     assert "ach doubling lowers the test loss by " in said
     assert exit_status == 3

@@ -8,15 +8,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from suffice.cli.flags import Config, with_flags, with_terminal
+from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CheckConfig, DataConfig, HessianConfig, read_configuration
 from suffice.errors import shortened
-from suffice.language_configuration import LanguageMeasuredConfig
+from suffice.language_configuration import LanguageCheckConfig, LanguageMeasuredConfig
 from suffice.results import DataSummary
 
 
 @with_terminal
-@with_flags(CheckConfig, WRITTEN)
+@with_flags(CheckConfig, WRITTEN, also=LanguageCheckConfig)
 def check(terminal: Terminal, config: Config = None, **flags: Any) -> None:
     """What do the data hold? A summary before any work: classes, splits, copies, what is left out, and what is wrong.
 
@@ -36,11 +37,28 @@ def check(terminal: Terminal, config: Config = None, **flags: Any) -> None:
     The time and memory that a model takes:
 
         suffice check ./images --model ./dinov2-small --image-size 56
+
+    Prompts and completions for a language model, and how many tokens it makes of them:
+
+        suffice check ./sums.jsonl --model builtin:tiny-lm
     """
+    if is_of_language(CheckConfig, flags, config):
+        _show_texts(read_configuration(LanguageCheckConfig, flags, config), terminal)
+        return
     asked = read_configuration(CheckConfig, flags, config)
     from suffice.runs.summary import check as run
 
     show_summary(run(asked), terminal)
+
+
+def _show_texts(asked: LanguageCheckConfig, terminal: Terminal) -> None:
+    from suffice.runs.texts_summary import check_texts, texts_in_words
+
+    summary = check_texts(asked)
+    if terminal.as_json:
+        terminal.print_json(summary.model_dump_json(indent=1))
+    else:
+        print_sentences(texts_in_words(summary), terminal)
 
 
 def show_summary(summary: DataSummary, terminal: Terminal) -> None:

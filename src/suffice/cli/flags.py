@@ -159,8 +159,8 @@ FailIf = Annotated[
     list[str] | None,
     typer.Option(
         "--fail-if",
-        help='End with exit status 3 if this holds of the prediction, such as "accuracy<0.9 at 2000", "size>5000" or '
-        '"probability<0.8 at 2000"; repeat the flag for each condition.',
+        help='End with exit status 3 if this holds of the prediction, such as "accuracy<0.9 at 2000", "size>5000", '
+        '"probability<0.8 at 2000" or, of a language model, "perplexity>7 at 2000"; repeat the flag for each one.',
     ),
 ]
 Workers = Annotated[

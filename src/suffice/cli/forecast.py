@@ -109,7 +109,11 @@ def forecast(
 
         suffice forecast builtin:tiny-lm ./tasks.csv --prompt-column task --completion-column solution --method full
 
-    The same by a run of your own, which was recorded:
+    How many answers are right, by completions of the prompts to test on?
+
+        suffice forecast builtin:tiny-lm ./sums.jsonl --train-batch-size 4 --answer-pattern "= ([0-9]+)"
+
+    By a run of your own, which was recorded:
 
         suffice forecast --from learning_curve.json --target-loss 2.1
 

@@ -1,5 +1,6 @@
 """``--fail-if``: a condition on what a run predicts, which decides its exit status."""
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +46,12 @@ FORM = re.compile(
 
 SIZE, PROBABILITY = "size", "probability"
 
+PERPLEXITY = "perplexity"
+"""The exponential of a language model's loss."""
+
+LARGEST = 700.0
+"""Losses whose exponential is still a number."""
+
 OF_DECISION = ("labels", "gain", PROBABILITY)
 """What conditions on a decision may be about."""
 
@@ -55,7 +62,7 @@ class Gate:
 
     Attributes:
         text: as it was given.
-        quantity: a metric, ``size`` or ``probability``.
+        quantity: a metric, ``perplexity``, ``size`` or ``probability``.
         sign: of `SIGNS`.
         bound: what the quantity is compared with.
         size: number of training samples at which it is asked; None for ``size``.
@@ -144,7 +151,11 @@ def _number(where: str, digits: str) -> float:
 
 
 def _check_bound(where: str, quantity: str, bound: float) -> None:
-    """Shares are from 0 to 1: a condition on 90 always holds, or never."""
+    """Shares are from 0 to 1, and perplexities from 1 on: a condition on 90, or on 0.5, always holds, or never."""
+    if quantity == PERPLEXITY:
+        if not 1 <= bound <= BOUNDS["loss"][1]:
+            raise InputError(f"{where}: {bound:g} must be 1 or more")
+        return
     is_share = quantity not in (SIZE, "loss", "score")
     low, high = (0.0, 1.0) if is_share else BOUNDS["score"] if quantity == "score" else BOUNDS["loss"]
     if not low <= bound <= high:
@@ -176,7 +187,9 @@ def gates_of_curve(texts: Sequence[str] | None, config: CurveConfig) -> list[Gat
     Raises:
         InputError: not a condition, or one on what is not predicted.
     """
-    return [read_gate(text, [config.metric], config.target is not None) for text in texts or []]
+    is_of_language = config.metric == "loss" and config.kind == "language model"
+    metrics = [config.metric, PERPLEXITY] if is_of_language else [config.metric]
+    return [read_gate(text, metrics, config.target is not None) for text in texts or []]
 
 
 def gates_of_monitor(texts: Sequence[str] | None) -> list[Gate]:
@@ -207,7 +220,7 @@ def gates_of_language(texts: Sequence[str] | None, config: LanguageForecastConfi
         InputError: not a condition, or one on what is not predicted.
     """
     has_target = config.target_loss is not None or config.cost_per_sample is not None
-    gates = [read_gate(text, ["loss"], has_target) for text in texts or []]
+    gates = [read_gate(text, ["loss", PERPLEXITY], has_target) for text in texts or []]
     for gate in gates:
         if gate.quantity == PROBABILITY and config.target_loss is None:
             raise InputError(f'--fail-if "{gate.text}": the probability is to reach --target-loss; give it')
@@ -275,11 +288,13 @@ def read(gate: Gate, prediction: Prediction | Decision) -> Reading:
         return _read_size(gate, prediction.answer)
     if gate.quantity == PROBABILITY:
         return _read_probability(gate, prediction)
-    curve = prediction.curves.get(gate.quantity)
+    curve = prediction.curves.get("loss" if gate.quantity == PERPLEXITY else gate.quantity)
     if curve is None or gate.size is None:
         return Reading(None, prediction.missing)
     there = curve.at([gate.size])
     value, low, high = (float(end[0]) for end in (there.mean, there.low, there.high))
+    if gate.quantity == PERPLEXITY:
+        value, low, high = (math.exp(min(end, LARGEST)) for end in (value, low, high))
 
     def told(number: float) -> str:
         return in_words(curve.metric, number)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice.configuration import Config, read_settings
-from suffice.language_configuration import said_to_be_of_language
+from suffice.language_configuration import OF_LABELS, refuse_flags_of_classifiers, said_to_be_of_language
 
 
 def is_of_language(kind: type[Config], flags: Mapping[str, Any], file: Path | None) -> bool:
@@ -21,11 +21,16 @@ def is_of_language(kind: type[Config], flags: Mapping[str, Any], file: Path | No
     """
     given = {**({} if file is None else read_settings(file)), **flags}
     said = said_to_be_of_language(kind, given)
-    if said is not None:
-        return said
-    model, data, split = (given.get(name) for name in ("model", "data", "split"))
-    if not isinstance(model, str) or not isinstance(data, str):
-        return False
+    model, data, *how = (_word(given.get(name)) for name in ("model", "data", "split", "delimiter", "encoding"))
+    if said or data is None or given.keys() & OF_LABELS:
+        return bool(said)
     from suffice.runs.texts import is_of_language as told_by_files
 
-    return told_by_files(model, data, split if isinstance(split, str) else None)
+    found = told_by_files(model, data, *how)
+    if found and said is False:
+        refuse_flags_of_classifiers(kind, given, f"{data} is for a language model")
+    return found
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

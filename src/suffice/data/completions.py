@@ -24,10 +24,10 @@ Kind: TypeAlias = Literal["text", "completion", "messages"]
 
 
 class Completion(NamedTuple):
-    """A prompt, and what is to be written after it."""
+    """A prompt, and what is to be written after it: two texts, or the messages before and those to learn."""
 
-    prompt: str
-    completion: str
+    prompt: str | Sequence[Message]
+    completion: str | Sequence[Message]
 
 
 Written: TypeAlias = str | Completion | Sequence[Message]
@@ -56,6 +56,8 @@ class Columns:
         completion: of completions.
         messages: of conversations, lists of objects with "role" and "content".
         split: of a data set with several.
+        delimiter: of delimited text; detected by default.
+        encoding: of tables that are text; detected by default.
     """
 
     text: str | None = None
@@ -63,6 +65,8 @@ class Columns:
     completion: str | None = None
     messages: str | None = None
     split: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         if (self.prompt is None) != (self.completion is None):
@@ -130,7 +134,7 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
         source: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, a folder that ``save_to_disk`` of ``datasets``
             wrote, the name of a data set on the hub, or ``builtin:questions``.
         columns: by default "messages", "prompt" and "completion", "question" and "answer", or "text", the first that
-            are there.
+            are there. Prompt and completion are both texts, or both lists of messages.
 
     Raises:
         InputError: no such source or column, an empty or missing value, messages that are none, or prompts that hold
@@ -152,33 +156,43 @@ def load_completions(source: str, columns: Columns = BY_NAME) -> Texts:
     keys = [table.key(name, flag) for flag, name in names.items()]
     samples: list[Written] = []
     rows: list[int] = []
+    empty: list[int] = []
     for number, row in table.rows:
         values = [table.value(number, row, key, flag) for key, flag in zip(keys, names, strict=True)]
         if kind == "messages":
             samples.append(_conversation(table.where(number), values[0]))
+        elif kind == "completion" and any(map(_are_messages, values)):
+            samples.append(_of_messages(table.where(number), *zip(names.values(), values, strict=True)))
         else:
             words = [_word(table, number, name, value) for name, value in zip(names.values(), values, strict=True)]
             if not words[-1].strip():
-                raise InputError(
-                    f"{table.where(number)}: the {list(names)[-1]} ({list(names.values())[-1]!r}) is empty; fill it in "
-                    f"or remove the {table.unit}"
-                )
+                empty.append(number)
             samples.append(words[0] if kind == "text" else Completion(*words))
         rows.append(number)
     if not samples:
         raise InputError(f"{source}: holds no samples")
+    if empty:
+        which, them, more = f"the {table.unit}", "it", ""
+        if len(empty) > 1:
+            which, them = f"these {table.unit}s", "them"
+            more = f", as in {len(empty) - 1:,} more {table.unit}{'s' * (len(empty) > 2)}"
+        raise InputError(
+            f"{table.where(empty[0])}: the {list(names)[-1]} ({list(names.values())[-1]!r}) is empty{more}; fill "
+            f"{them} in or remove {which}"
+        )
     texts = Texts(kind, samples, rows, source, table.unit, table.notes)
     return texts if kind != "completion" else _checked(texts)
 
 
-def are_completions(source: str, split: str | None = None) -> bool:
+def are_completions(source: str, columns: Columns = BY_NAME, with_texts: bool = True) -> bool:
     """Whether data are for a language model rather than a classifier: a table without a column "label".
 
     Prompts with completions and conversations are for a language model whatever else there is.
 
     Args:
         source: as of `load_completions`, or data of classifiers.
-        split: of a data set with several.
+        columns: how the source is read.
+        with_texts: plain texts without labels are too.
 
     Raises:
         InputError: a table that cannot be read.
@@ -195,8 +209,9 @@ def are_completions(source: str, split: str | None = None) -> bool:
     path = Path(source)
     if not (holds_table(path) or holds_dataset(path) or (not path.exists() and is_hub_name(source))):
         return False
-    there = _table(source, Columns(split=split)).names or ()
-    return "messages" in there or any(set(pair) <= set(there) for pair in PAIRS) or "label" not in there
+    there = _table(source, columns).names or ()
+    has_pairs = "messages" in there or any(set(pair) <= set(there) for pair in PAIRS)
+    return has_pairs or (with_texts and "label" not in there)
 
 
 def _table(source: str, columns: Columns) -> Table:
@@ -205,8 +220,11 @@ def _table(source: str, columns: Columns) -> Table:
         asked = [name for name in (columns.text, columns.prompt, columns.completion, columns.messages) if name]
         usual = ["messages", *chain(*PAIRS), "text"]
         if path.suffix.lower() == ".parquet":
-            return open_table(path, asked or usual)
-        return open_table(path, asked)
+            asked = asked or usual
+        return open_table(path, asked, columns.delimiter, columns.encoding)
+    for flag in ("delimiter", "encoding"):
+        if getattr(columns, flag) is not None:
+            raise InputError(f"--{flag} is for a table in a file: leave it out")
     if path.exists() and not holds_dataset(path):
         raise InputError(f"{shown(path)}: no table and no folder of datasets; give JSONL, CSV or Parquet")
     if not path.exists() and not is_hub_name(source):
@@ -247,14 +265,37 @@ def _word(table: Table, number: int, column: str, value: Any) -> str:
     return value
 
 
-def _conversation(where: str, value: Any) -> list[dict[str, str]]:
-    """Messages with their role and content as texts, the last of them the assistant's."""
-    is_list = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
-    if not is_list or not all(
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _are_messages(value: Any) -> bool:
+    return _is_list(value) and len(value) > 0 and isinstance(value[0], Mapping)
+
+
+def _of_messages(where: str, prompt: tuple[str, Any], completion: tuple[str, Any]) -> Completion:
+    """A prompt of messages, with the messages that are to be learnt."""
+    for (column, value), (other, _) in ((prompt, completion), (completion, prompt)):
+        if not _are_messages(value):
+            raise InputError(
+                f"{where}: {other!r} is a list of messages, and {column!r} is none: give both as texts, or both as "
+                'lists of objects with "role" and "content"'
+            )
+    return Completion(_messages(where, prompt[1]), _conversation(where, completion[1]))
+
+
+def _messages(where: str, value: Any) -> list[dict[str, str]]:
+    """Messages with their role and content as texts."""
+    if not _are_messages(value) or not all(
         isinstance(message, Mapping) and {"role", "content"} <= set(message) for message in value
     ):
         raise InputError(f'{where}: messages are a list of objects with "role" and "content"')
-    messages = [{"role": str(message["role"]), "content": _content(where, message["content"])} for message in value]
+    return [{"role": str(message["role"]), "content": _content(where, message["content"])} for message in value]
+
+
+def _conversation(where: str, value: Any) -> list[dict[str, str]]:
+    """Messages of which at least one is the assistant's."""
+    messages = _messages(where, value)
     answers = [message["content"] for message in messages if message["role"] == "assistant"]
     if not answers:
         raise InputError(f'{where}: no message has the role "assistant", so there is nothing to learn')
@@ -299,8 +340,12 @@ def _repeated(texts: Texts) -> Iterator[tuple[int, str]]:
     for row in range(len(texts)):
         sample = texts[row]
         assert isinstance(sample, Completion)  # noqa: S101 - by the kind of the texts
-        prompt, completion = sample.prompt.strip(), sample.completion.strip()
+        prompt, completion = _text_of(sample.prompt, -1).strip(), _text_of(sample.completion, 0).strip()
         if len(completion) >= REPEATED and prompt.endswith(completion):
             yield row, "the prompt ends with its completion"
         elif len(prompt) >= REPEATED and completion.startswith(prompt):
             yield row, "the completion begins with its prompt"
+
+
+def _text_of(part: str | Sequence[Message], message: int) -> str:
+    return part if isinstance(part, str) else part[message]["content"]

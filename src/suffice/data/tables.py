@@ -328,7 +328,7 @@ def _delimiter(lines: Sequence[str], suffix: str, columns: Sequence[str]) -> str
     candidates = [usual, *(other for other in DELIMITERS if other != usual)]
     found = {delimiter: _fields(lines, delimiter) for delimiter in candidates}
     for delimiter, rows in found.items():
-        if rows and set(columns) <= {name.strip() for name in rows[0]}:
+        if columns and rows and set(columns) <= {name.strip() for name in rows[0]}:
             return delimiter
     numbers = [_index(column) for column in columns if column.isdecimal()]
     least = max(2, *numbers) if numbers else 2

@@ -346,7 +346,7 @@ def _load_encoder(
 
 
 @contextmanager
-def reading(source: str, samples: str) -> Iterator[None]:
+def reading(source: str, kind: str) -> Iterator[None]:
     """Without the libraries' own progress bars and warnings, and with one line for what they raise in many."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
@@ -367,10 +367,9 @@ def reading(source: str, samples: str) -> Iterator[None]:
                 "safetensors"
             ) from error
         if Path(source).expanduser().is_dir():
-            raise InputError(f"{source}: this folder holds no usable {samples} classifier ({reason})") from error
+            raise InputError(f"{source}: this folder holds no usable {kind} ({reason})") from error
         raise InputError(
-            f"{source}: the hub gave no usable {samples} classifier ({reason}); check the network, or give a local "
-            "folder"
+            f"{source}: the hub gave no usable {kind} ({reason}); check the network, or give a local folder"
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)

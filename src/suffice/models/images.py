@@ -131,7 +131,7 @@ def load_image_classifier(
         >>> load_image_classifier("builtin:tiny-vit", ["Bag", "Coat"]).labels
         (8, 4)
     """
-    with reading(source, IMAGES.samples):
+    with reading(source, f"{IMAGES.samples} classifier"):
         checkpoint = read_checkpoint(source, classes, IMAGES, seed, trust_remote_code, label_map, keep_head, task)
         config = checkpoint.bare.config
         processor, notes = _image_processor(checkpoint.folders[-1], config, image_size, trust_remote_code)

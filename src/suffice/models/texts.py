@@ -180,7 +180,7 @@ def load_text_classifier(
         InputError: no such checkpoint, one that needs remote code or lacks weights or a tokenizer, a head that cannot
         be used, a label map that does not fit, or no token for padding.
     """
-    with reading(source, TEXTS.samples):
+    with reading(source, f"{TEXTS.samples} classifier"):
         checkpoint = read_checkpoint(source, classes, TEXTS, seed, trust_remote_code, label_map, keep_head, task)
         tokenizer = AutoTokenizer.from_pretrained(_tokenizer_folder(checkpoint), trust_remote_code=trust_remote_code)
         # where its files are missing, the library makes one that knows nothing, and says so nowhere

@@ -21,7 +21,17 @@ from suffice.results.curvature import (
     SurfaceAlongK,
     WithError,
 )
-from suffice.results.curve import Costs, CurveResult, NextTrainings, OneRunFound, Predictions, Reached, Training
+from suffice.results.curve import (
+    AccuracyAt,
+    Costs,
+    CurveResult,
+    GeneratedAccuracy,
+    NextTrainings,
+    OneRunFound,
+    Predictions,
+    Reached,
+    Training,
+)
 from suffice.results.data_summary import (
     ClassCount,
     Copied,
@@ -31,7 +41,10 @@ from suffice.results.data_summary import (
     LabelRange,
     LeftOut,
     TestData,
+    TestTexts,
     TextLengths,
+    TextsSummary,
+    TokenCounts,
 )
 from suffice.results.draws import Draws, fall
 from suffice.results.files import RESULT, Result, heat_map_file, read_result, result_as_json
@@ -74,6 +87,7 @@ __all__ = [
     "HORIZON",
     "RESULT",
     "RISES",
+    "AccuracyAt",
     "Action",
     "Agreement",
     "AnalysisResult",
@@ -106,6 +120,7 @@ __all__ = [
     "ForecastResult",
     "Gain",
     "GapsAlongK",
+    "GeneratedAccuracy",
     "HessianResult",
     "HessianSummary",
     "Holdout",
@@ -157,7 +172,10 @@ __all__ = [
     "Takeover",
     "Target",
     "TestData",
+    "TestTexts",
     "TextLengths",
+    "TextsSummary",
+    "TokenCounts",
     "Total",
     "Training",
     "Trust",

@@ -55,6 +55,25 @@ class Costs(Value):
     next_trainings: float | None = Field(description="of all that should be trained next; null without that")
 
 
+class AccuracyAt(Value):
+    """How many completions have the right answer, at one point of a run."""
+
+    seen: int = Field(description="samples that the weights had been trained on; 0 for the pretrained model")
+    right: int = Field(description="completions whose answer is that of the reference")
+    unmatched: int = Field(description="completions without an answer, which count as wrong")
+    unended: int = Field(description="completions that were cut, as they had the most tokens that one may have")
+    accuracy: Estimate = Field(description="share of the completions that are right, with its interval")
+
+
+class GeneratedAccuracy(Value):
+    """The accuracy by generation: greedy completions of the hold-out's prompts, compared with their references."""
+
+    pattern: str = Field(description="regular expression whose first group is the answer, or exact")
+    samples: int = Field(description="number of prompts")
+    tokens: int = Field(description="tokens that a completion may have")
+    at: list[AccuracyAt] = Field(description="before the training, at half of its samples where measured, and after it")
+
+
 class OneRunFound(Value):
     """What one recorded run says of more samples."""
 
@@ -76,6 +95,9 @@ class OneRunFound(Value):
     unit: Unit = Field(
         default="sample",
         description="what counts alike in the losses: sample, each with its mean over tokens, or token",
+    )
+    generated: GeneratedAccuracy | None = Field(
+        default=None, description="accuracy by generation; null where it was not asked for"
     )
 
 

@@ -81,6 +81,45 @@ class Cost(Value):
     memory: int = Field(description="bytes of the process after one batch")
 
 
+class TokenCounts(Value):
+    """What a model makes of texts."""
+
+    model: str = Field(description="the model, by whose tokenizer they are counted")
+    limit: int | None = Field(description="tokens that a sample may have; null without a limit")
+    samples: TextLengths = Field(description="tokens of a sample, as far as it is not cut")
+    answers: TextLengths = Field(description="tokens of a sample that have a loss")
+    total: int = Field(description="tokens with a loss, all samples together")
+
+
+class TestTexts(Value):
+    """What separate test data have in common with the samples."""
+
+    source: str = Field(description="the test data")
+    samples: int = Field(description="number of samples")
+    overlap: int = Field(description="samples that are among those at hand")
+    first: list[str] = Field(description="the first three of them")
+    prompts: int = Field(description="others whose prompt is among those at hand, with another answer")
+
+
+class TextsSummary(Value):
+    """What the samples for a language model hold: a summary before any work."""
+
+    data: str = Field(description="the source")
+    kind: Literal["text", "completion", "messages"] = Field(
+        description="plain texts, prompts with completions, or conversations"
+    )
+    samples: int = Field(description="number of samples")
+    prompts: TextLengths | None = Field(description="characters of what stands before the last answer; null for texts")
+    answers: TextLengths = Field(description="characters of the last answer, or of a text")
+    longest: str = Field(description="where the longest sample is")
+    copies: int = Field(description="samples that are copies of others; sizes count different ones")
+    contradicting: int = Field(description="prompts that come with different answers")
+    first: list[str] = Field(description="the first three of them, with a place of each answer")
+    tokens: TokenCounts | None = Field(description="what the model makes of them; null without a model")
+    test: TestTexts | None = Field(description="separate test data; null where there are none")
+    notes: list[str] = Field(description="what was detected, and what there is to say")
+
+
 class DataSummary(Value):
     """What data hold: a summary before any work."""
 

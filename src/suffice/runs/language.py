@@ -8,30 +8,37 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
-from suffice.data.completions import load_completions
+from suffice.data.answers import AnswerPattern
+from suffice.data.completions import Texts, load_completions
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.forecasting.one_run import FEWEST_STEPS, forecast_one_run
 from suffice.integrations.recorder import SHARES
 from suffice.language_configuration import LanguageForecastConfig
-from suffice.models.language import EVALUATED, LanguageProblem, moved
+from suffice.models.language import EVALUATED, Generation, LanguageModel, LanguageProblem, moved
 from suffice.results import Curve, CurveResult, Recording
+from suffice.runs.completed import Answers, Completed
 from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, write_result
 from suffice.runs.log import logged
 from suffice.runs.recorded import result_of
-from suffice.runs.recorded_training import OneEpoch, pretrained_losses, record_training
+from suffice.runs.recorded_training import EVIDENCE, OneEpoch, pretrained_losses, record_training
 from suffice.runs.texts import columns_of, divided, load_configured
 from suffice.runs.watch import SILENT, Watch, duration
+from suffice.storage import Pieces
 from suffice.training import FineTuning
 from suffice.training.settings import RATES
 
-FREE = frozenset({"sizes", "target_loss", "cost_per_sample", "assurance", "of", "short_runs"})
+FREE = frozenset({"sizes", "target_loss", "cost_per_sample", "assurance", "of", "short_runs", "answer_pattern"})
 """Settings that may change without a new training on all samples."""
 
 SHORT = "short-"
 """Begins the folders of short runs, which their numbers of samples end."""
+
+MOMENTS = 3
+"""Times that the prompts are completed: before the training, at half of its samples, and after it."""
 
 STEP = 3
 """Times as long as a forward pass takes one with its backward pass, about."""
@@ -64,17 +71,31 @@ def forecast_language(
         check_room(run.path, 3 * sum(weight.numel() * weight.element_size() for weight in moving))
         if not run.resumed:
             watch.say(estimate(prepared, config).in_words)
-        recording, shorter = _recordings(prepared, config, run.path, run.identity, watch)
+        answers = prepared.answers
+        with watch.progress("completions", 0 if answers is None else MOMENTS * len(answers.generation)) as completing:
+            completed = None
+            if answers is not None:
+                kept = Pieces(run.path / EVIDENCE, run.identity)
+                completed = Completed(prepared.held, answers.generation, kept, epoch_of(config).evaluated, completing)
+            recording, shorter = _recordings(prepared, config, run.path, run.identity, watch, completed)
         with watch.progress("curve"):
             found = forecast_one_run(recording, config.seed, config.unit, shorter)
             trained = f"{config.model} ({config.method})"
             result = result_of(found, [config.data], config, prepared.notes, trained, config.unit)
+            if answers is not None and completed is not None and result.one_run is not None:
+                judged = result.one_run.model_copy(update={"generated": answers.judged(completed.found)})
+                result = result.model_copy(update={"one_run": judged})
         write_result(result, run.path, indent=1)
     return found.curve, result
 
 
 def _recordings(
-    prepared: "Prepared", config: LanguageForecastConfig, folder: Path, identity: str, watch: Watch
+    prepared: "Prepared",
+    config: LanguageForecastConfig,
+    folder: Path,
+    identity: str,
+    watch: Watch,
+    completed: Completed | None,
 ) -> tuple[Recording, list[Recording]]:
     """The run on all samples, and the short ones, each from the pretrained weights."""
     problem, asked = prepared.problem, epoch_of(config)
@@ -84,7 +105,7 @@ def _recordings(
             before = pretrained_losses(problem, asked.evaluated, folder, identity, progress)
     start = {name: weight.detach().clone() for name, weight in problem.moving.items()}
     with watch.progress("training", prepared.samples) as progress:
-        recording = record_training(problem, prepared.held, asked, before, folder, identity, progress)
+        recording = record_training(problem, prepared.held, asked, before, folder, identity, progress, completed)
         shorter = []
         for short in prepared.shorter:
             with torch.no_grad():
@@ -115,6 +136,7 @@ class Prepared:
         contents: hashes of the data and of the model's files.
         notes: what was found in reading, a sentence each.
         in_words: how many samples there are for what.
+        answers: of the hold-out; None where no accuracy is asked for.
     """
 
     problem: LanguageProblem
@@ -123,6 +145,7 @@ class Prepared:
     contents: dict[str, str]
     notes: list[str]
     in_words: str
+    answers: Answers | None = None
 
     @property
     def samples(self) -> int:
@@ -167,6 +190,7 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
             f"{len(own):,} samples to train on, with {_mean(tokens.answer_tokens)} tokens in an answer, and "
             f"{len(unseen):,} to test on."
         ),
+        answers=_answers(config, language, unseen),
     )
 
 
@@ -176,11 +200,19 @@ def _short_rows(samples: int, config: LanguageForecastConfig) -> list[Int64[np.n
     return [np.sort(draw.permutation(samples)[: samples // part]) for part in parts]
 
 
+def _answers(config: LanguageForecastConfig, language: LanguageModel, unseen: Texts) -> Answers | None:
+    if config.answer_pattern is None:
+        return None
+    return Answers(unseen, Generation(unseen, language.encoding, language.writer.padding), config.answer_pattern)
+
+
 def _mean(counts: list[int]) -> str:
     return f"{sum(counts) / len(counts):.3g}"
 
 
 def _check(config: LanguageForecastConfig) -> None:
+    if config.answer_pattern is not None:
+        AnswerPattern(config.answer_pattern)
     if config.target_loss is not None and config.cost_per_sample is not None:
         raise InputError("--target-loss and --cost-per-sample: give one of them")
     if config.assurance is not None and config.target_loss is None and config.cost_per_sample is None:
@@ -226,19 +258,21 @@ class Times:
         pretrained: of the pretrained model's losses.
         training: of the training.
         holdouts: of the losses of the hold-out on the way.
+        completions: of the completions of its prompts, at most.
     """
 
     pretrained: float
     training: float
     holdouts: float
+    completions: float = 0.0
 
     @property
     def in_words(self) -> str:
         """One sentence."""
         parts = [("the pretrained model's losses", self.pretrained), ("training", self.training)]
-        parts.append(("the hold-out on the way", self.holdouts))
+        parts += [("the hold-out on the way", self.holdouts), ("its completions at most", self.completions)]
         told = ", ".join(f"{what} {duration(seconds)}" for what, seconds in parts if seconds)
-        return f"About {duration(self.pretrained + self.training + self.holdouts)}: {told}."
+        return f"About {duration(sum(seconds for _, seconds in parts))}: {told}."
 
 
 def estimate(prepared: Prepared, config: LanguageForecastConfig) -> Times:
@@ -255,4 +289,10 @@ def estimate(prepared: Prepared, config: LanguageForecastConfig) -> Times:
         pretrained=forward * len(problem) if config.baseline else 0.0,
         training=STEP * forward * prepared.samples,
         holdouts=forward * len(prepared.held) * (len(SHARES) + 1) * runs,
+        completions=0.0 if prepared.answers is None else _seconds_of_completions(prepared, prepared.answers, size),
     )
+
+
+def _seconds_of_completions(prepared: Prepared, answers: Answers, size: int) -> float:
+    with prepared.held.measuring():
+        return MOMENTS * answers.generation.seconds(prepared.held.model, size)

@@ -42,6 +42,12 @@ def forecast_recording(
         raise InputError("--assurance is the probability to reach a target: give --target-loss as well")
     paths = [Path(source) for source in config.scores]
     *shorter, recording = sorted(map(read_recording, paths), key=lambda one: one.samples)
+    if recording.skipped and not recording.batches:
+        raise InputError(
+            f"no batch of the run on {recording.samples:,} samples has a finite loss (the first is that of update "
+            f"{recording.skipped[0]:,}), so there is no learning curve: train with bf16 or float32 in place of fp16, "
+            "or at a smaller rate"
+        )
     with watch.progress("curve"):
         found = forecast_one_run(recording, config.seed, unit, shorter)
         result = result_of(found, config.scores, config, unit=unit)

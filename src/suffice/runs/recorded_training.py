@@ -1,6 +1,7 @@
 """One epoch of a language model's fine-tuning at a constant rate, recorded as it goes; it resumes where it was."""
 
 import io
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from suffice.integrations.samples import largest_dropout
 from suffice.models.language import EVALUATED, LanguageProblem, Tokens, by_length, losses_of
 from suffice.problem import TOGETHER
 from suffice.results import Recording, read_recording
+from suffice.runs.completed import Completed
 from suffice.storage import Pieces, RowShards, read_sealed, write_sealed
 from suffice.training import FineTuning
 from suffice.training.fine_tune import optimizer_of, set_gradients, training_mode, within_memory
@@ -55,6 +57,7 @@ def record_training(
     folder: Path,
     identity: str,
     progress: Progress = lambda samples: None,
+    completed: Completed | None = None,
 ) -> Recording:
     """Trains the moving parameters in place, and returns the record of the run, which is also in ``recording.json``.
 
@@ -69,20 +72,28 @@ def record_training(
         folder: of the run.
         identity: of the run's settings and contents.
         progress: called with the number of samples trained on since the last call.
+        completed: completes the prompts of the hold-out before the training, at half of its samples and after it.
 
     Raises:
         InputError: a loss is not finite, or memory runs out.
     """
     settings, file = asked.training, folder / RECORDING
     kept = Pieces(folder / EVIDENCE, identity)
+    batches = list(_batches(len(problem), settings))
+    half = _half(batches)
+    if completed is not None:
+        completed.at(0)
+        completed.recall([half * settings.batch_size, len(problem)])
     if kept.has("recording"):
-        if file.exists() and kept.read("recording") == digest(file.read_bytes()):
+        if not file.exists() or kept.read("recording") != digest(file.read_bytes()):
+            warnings.warn(
+                InputWarning(f"{file} is missing or was changed: the training begins anew", event="damaged"),
+                stacklevel=2,
+            )
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        elif completed is None or len(problem) in completed.found:
             progress(len(problem))
             return read_recording(file)
-        warnings.warn(
-            InputWarning(f"{file} is missing or was changed: the training begins anew", event="damaged"), stacklevel=2
-        )
-        (folder / CHECKPOINT).unlink(missing_ok=True)
     check_losses(problem, settings.batch_size)
     check_unused(problem)
     parameters = list(problem.moving.values())
@@ -93,11 +104,12 @@ def record_training(
     if not begun:
         recorder.holdout(losses_of(held, asked.evaluated), _answer_tokens(held).tolist())
     progress(min(begun * settings.batch_size, len(problem)))
-    batches = list(_batches(len(problem), settings))
     tokens = _answer_tokens(problem)
     with within_memory(settings), training_mode(problem):
         for step in range(begun, len(batches)):
             rows = batches[step]
+            if completed is not None and step == half:
+                completed.at(step * settings.batch_size)
             torch.manual_seed(int(np.random.default_rng([settings.seed, 1, step]).integers(2**63)))
             rate = settings.rate(step, len(batches))
             optimizer.param_groups[0]["lr"] = rate
@@ -117,9 +129,17 @@ def record_training(
             elif checkpoint.is_due:
                 checkpoint.write(step + 1, recorder)
             progress(len(rows))
+    if completed is not None:
+        completed.at(len(problem))
     recorder.save()
     kept.write("recording", digest(file.read_bytes()))
     return recorder.recording
+
+
+def _half(batches: list[Int64[np.ndarray, " batch"]]) -> int:
+    """The number of updates after which half of the samples were seen, as for the hold-out."""
+    seen = np.cumsum([len(rows) for rows in batches])
+    return int(np.searchsorted(seen, math.ceil(seen[-1] / 2))) + 1
 
 
 def pretrained_losses(

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int64
@@ -9,17 +10,21 @@ from jaxtyping import Int64
 from suffice.data.completions import Columns, Texts, are_completions, load_completions
 from suffice.errors import InputError
 from suffice.language_configuration import LanguageMeasuredConfig, LanguageTexts, LanguageTrained
-from suffice.models import read_unchanged
-from suffice.models.language import LanguageModel, is_causal, load_language_model
+
+if TYPE_CHECKING:
+    from suffice.models.language import LanguageModel
 
 FEWEST_HELD_OUT = 20
 """Samples to test on: with fewer the level of the curve is hardly known."""
 
 
-def is_of_language(model: str, data: str, split: str | None = None) -> bool:
+def is_of_language(
+    model: str | None, data: str, split: str | None = None, delimiter: str | None = None, encoding: str | None = None
+) -> bool:
     """Whether a model and its data are a language model and what it is fine-tuned on, and not a classifier's.
 
-    A causal language model can also be made a classifier: it is, where a table has labels.
+    A causal language model can also be made a classifier: it is, where a table has labels. Without a model, plain texts
+    are a classifier's.
 
     Raises:
         InputError: a table that cannot be read.
@@ -28,20 +33,35 @@ def is_of_language(model: str, data: str, split: str | None = None) -> bool:
         >>> is_of_language("builtin:tiny-vit", "builtin:digits")
         False
     """
-    return is_causal(model) and are_completions(data, split)
+    columns = Columns(split=split, delimiter=delimiter, encoding=encoding)
+    if model is None:
+        return are_completions(data, columns, with_texts=False)
+    from suffice.models.language import is_causal  # noqa: PLC0415 - and torch, which data alone do not need
+
+    return is_causal(model) and are_completions(data, columns)
 
 
 def columns_of(config: LanguageTexts, split: str | None) -> Columns:
     """The columns that a configuration names."""
-    return Columns(config.text_column, config.prompt_column, config.completion_column, config.messages_column, split)
+    return Columns(
+        config.text_column,
+        config.prompt_column,
+        config.completion_column,
+        config.messages_column,
+        split,
+        config.delimiter,
+        config.encoding,
+    )
 
 
 def load_configured(
     config: LanguageTexts, source: str, trust_remote_code: bool
-) -> tuple[LanguageModel, dict[str, str]]:
+) -> tuple["LanguageModel", dict[str, str]]:
     """The language model of a configuration, and the hashes of its files."""
+    from suffice.models import read_unchanged  # noqa: PLC0415 - as above
+    from suffice.models.language import load_language_model  # noqa: PLC0415 - as above
 
-    def read() -> LanguageModel:
+    def read() -> "LanguageModel":
         return load_language_model(source, config.max_length, config.whole_text, config.eos, trust_remote_code)
 
     return read_unchanged(source, read)

@@ -234,6 +234,16 @@ def test_only_answers_count_unless_all_shall(llama, texts, tmp_path):
     assert plain.answer_tokens == [len(plain[0]["input_ids"]) - 1]
 
 
+def test_of_a_prompt_of_messages_no_answer_counts(llama, tmp_path):
+    says = [("user", "1 + 1?"), ("assistant", "It is 2."), ("user", "2 + 2?"), ("assistant", "It is 4.")]
+    messages = [{"role": role, "content": content} for role, content in says]
+    tokens = llama.tokens(texts_of(tmp_path, [{"prompt": messages[:3], "completion": messages[3:]}]))
+    decode = llama.encoding.tokenizer.decode
+    assert decode(tokens[0]["input_ids"][tokens[0]["counts"]]) == "It is 4.\n"
+    whole = llama.tokens(texts_of(tmp_path, [{"messages": messages}]))
+    assert decode(tokens[0]["input_ids"]) == decode(whole[0]["input_ids"])
+
+
 def test_conversations_count_what_the_assistant_says(llama, tmp_path):
     says = [
         {"role": "user", "content": "1 + 1?"},
@@ -308,8 +318,55 @@ def test_an_adapter_that_came_with_new_tokens(tmp_path):
     adapter = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["embed_tokens"]))
     adapter.save_pretrained(tmp_path / "adapter")
     tokenizer.save_pretrained(tmp_path / "adapter")
-    with pytest.raises(InputError, match=r"tokenizer has 1,026 tokens and the model that it is for 1,024.*: merge it"):
+    with pytest.raises(InputError, match=r"tokenizer has 1,026 tokens and the model that it is for 1,024\): name"):
         load_language_model(str(tmp_path / "adapter"))
+
+
+def adapter_of(folder, base, **settings):
+    adapter = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", **settings))
+    adapter.peft_config["default"].base_model_name_or_path = str(folder / "base")
+    adapter.save_pretrained(folder / "adapter")
+    return str(folder / "adapter")
+
+
+def test_an_adapter_whose_weights_have_another_shape(tmp_path):
+    save("llama", tmp_path / "base")
+    wider = LlamaForCausalLM(LlamaConfig(**{**SIZES, "hidden_size": 32}, **IDS, max_position_embeddings=80))
+    with pytest.raises(
+        InputError, match=r"q_proj.lora_A.default.weight is 2 x 32 in the adapter and 2 x 16 in the mod"
+    ):
+        load_language_model(adapter_of(tmp_path, wider))
+    longer = LlamaForCausalLM.from_pretrained(tmp_path / "base")
+    longer.resize_token_embeddings(1030)
+    with pytest.raises(InputError, match=r"embed_tokens\.\S+ is 1030 x 16 in the adapter and 1024 x 16 in the model\)"):
+        load_language_model(adapter_of(tmp_path, longer, modules_to_save=["embed_tokens", "lm_head"]))
+
+
+def test_an_adapter_that_trains_some_tokens(tmp_path, texts):
+    save("llama", tmp_path / "base")
+    base = LlamaForCausalLM.from_pretrained(tmp_path / "base")
+    language = load_language_model(adapter_of(tmp_path, base, trainable_token_indices=[5, 6]))
+    assert language.vocabulary == VOCABULARY
+    tokens = language.tokens(texts)
+    expected = plain_losses(language, tokens)
+    np.testing.assert_allclose(language.problem(tokens, order="source").all_losses().numpy(), expected, rtol=1e-5)
+
+
+def test_an_end_of_text_token_that_the_model_does_not_have(tmp_path):
+    tokenizer = save("llama", tmp_path / "model")
+    tokenizer.add_special_tokens({"eos_token": "<end>"})
+    tokenizer.save_pretrained(tmp_path / "model")
+    with pytest.raises(
+        InputError, match=r"end-of-text token '<end>' is number 1,024, counted from 0, and the model has"
+    ):
+        load_language_model(str(tmp_path / "model"))
+    assert load_language_model(str(tmp_path / "model"), end="<|end|>").encoding.end == 0
+
+
+def test_a_folder_without_a_tokenizer(tmp_path):
+    MODELS["llama"]().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="has no tokenizer; put tokenizer.json there, as its makers published it"):
+        load_language_model(str(tmp_path))
 
 
 def test_an_encoder_is_refused(tmp_path):
@@ -323,5 +380,5 @@ def test_an_encoder_is_refused(tmp_path):
 def test_ids_that_the_model_does_not_have(llama):
     texts = Texts("text", ["strange"], [1], "a.jsonl")
     small = type(llama)(llama.model, llama.encoding, llama.writer, vocabulary=40)
-    with pytest.raises(InputError, match=r"a.jsonl, line 1: token number \d+, and the model has 40: the tokenizer is"):
+    with pytest.raises(InputError, match=r"a.jsonl, line 1: token number \d+, counted from 0, and the model has 40: "):
         small.tokens(texts)

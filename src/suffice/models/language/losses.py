@@ -158,8 +158,13 @@ class LanguageProblem(Problem):
         return found
 
 
-def writer_of(model: Any, padding: int) -> Writer:
+def writer_of(model: Any, padding: int, vocabulary: int) -> Writer:
     """How a causal language model gives its losses.
+
+    Args:
+        model: in evaluation mode.
+        padding: id of a token for padding.
+        vocabulary: number of token embeddings.
 
     Raises:
         InputError: it has no head.
@@ -168,7 +173,7 @@ def writer_of(model: Any, padding: int) -> Writer:
     path = next((name for name, module in model.named_modules() if module is head), None)
     if head is None or path is None:
         raise InputError(f"{type(model).__name__} has no head of a language model: give another model")
-    ids = torch.arange(4, device=model.device)[None] % int(model.get_input_embeddings().num_embeddings)
+    ids = torch.arange(4, device=model.device)[None] % vocabulary
     batch = {"input_ids": ids, "answers": torch.arange(4, device=model.device)[None]}
     kept: list[Tensor] = []
 

@@ -1,5 +1,6 @@
 """Causal language models from a folder, the hub or the package, with their tokenizer and adapter."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,13 @@ from suffice.models.moving import adapted, mark_head
 from suffice.models.padding import vocabulary_of
 from suffice.models.source import adapter_and_base
 
-KIND = "language"
+KIND = "language model"
+
+MISFIT = re.compile(
+    r"size mismatch for (\S+): copying a param with shape torch\.Size\(\[([\d, ]*)\]\) from checkpoint, "
+    r"the shape in current model is torch\.Size\(\[([\d, ]*)\]\)"
+)
+"""A weight that does not fit, as torch tells of it."""
 
 
 @dataclass(frozen=True)
@@ -117,16 +124,16 @@ def load_language_model(
                 f"{source}: the checkpoint lacks {len(missing)} weights of the model: {', '.join(missing[:5])}"
             )
         tokenizer = _tokenizer(source, adapter, base, trust_remote_code)
+        vocabulary = vocabulary_of(model)  # an adapter may wrap the table
         mark_head(model, None)  # what an adapter leaves as it is
         wrapped = model if adapter is None else _with_adapter(source, adapter, model, len(tokenizer))
-    vocabulary = vocabulary_of(model)
     if vocabulary is None:
         raise InputError(f"{source}: has no table of token embeddings: give another model")
-    ending = _end(source, tokenizer, end)
+    ending = _end(source, tokenizer, end, vocabulary)
     own = tokenizer.pad_token_id
     padding = own if own is not None and own < vocabulary else ending
     notes = () if own is not None else ("The tokenizer has no token for padding: the end-of-text token pads.",)
-    writer = writer_of(model.eval(), padding)
+    writer = writer_of(model.eval(), padding, vocabulary)
     if adapter is not None:
         writer = Writer(f"base_model.model.{writer.head}", writer.is_plain, padding)
     longest = _longest(model.config, tokenizer)
@@ -166,10 +173,16 @@ def moved(language: LanguageModel, method: str, targets: Sequence[str] | None = 
 def _tokenizer(source: str, adapter: str | None, base: str, trust_remote_code: bool) -> Any:
     """That of the adapter if it has one, else that of the base model."""
     own = adapter is not None and (Path(adapter) / "tokenizer_config.json").exists()
-    found = AutoTokenizer.from_pretrained(adapter if own else base, trust_remote_code=trust_remote_code)
+    missing = f"{source}: has no tokenizer; put tokenizer.json there, as its makers published it"
+    try:
+        found = AutoTokenizer.from_pretrained(adapter if own else base, trust_remote_code=trust_remote_code)
+    except ValueError as error:
+        if "instantiate the backend tokenizer" not in str(error):
+            raise
+        raise InputError(missing) from error
     # where its files are missing, the library makes one that knows nothing, and says so nowhere
     if len(found) <= len(found.all_special_ids):
-        raise InputError(f"{source}: has no tokenizer; put tokenizer.json there, as its makers published it")
+        raise InputError(missing)
     return found
 
 
@@ -181,9 +194,10 @@ def _with_adapter(source: str, adapter: str, model: Any, tokens: int) -> nn.Modu
     except RuntimeError as error:
         if "size mismatch" not in str(error):
             raise
-        why = fault if known is not None and tokens > known else reason(error)
+        why = fault if known is not None and tokens > known else _misfit(error)
         raise InputError(
-            f"{source}: the adapter does not fit its model ({why}): merge it into the model that it was trained on"
+            f"{source}: the adapter does not fit its model ({why}): name the model that it was trained on in "
+            "base_model_name_or_path of adapter_config.json, or merge it into that model"
         ) from error
     if known is not None and tokens > known:
         raise InputError(
@@ -192,18 +206,31 @@ def _with_adapter(source: str, adapter: str, model: Any, tokens: int) -> nn.Modu
     return found
 
 
-def _end(source: str, tokenizer: Any, asked: str | None) -> int:
-    if asked is not None:
-        found = tokenizer.convert_tokens_to_ids(asked)
-        if found is None or found == tokenizer.unk_token_id:
-            raise InputError(f"{source}: the tokenizer has no token {asked!r}: give one of its tokens with --eos")
-        return int(found)
-    if tokenizer.eos_token_id is None:
+def _misfit(error: RuntimeError) -> str:
+    """The first weight that has another shape in the adapter, and both shapes."""
+    found = MISFIT.search(str(error))
+    if found is None:
+        return reason(error)
+    name, its, own = found[1], found[2].replace(", ", " x "), found[3].replace(", ", " x ")
+    return f"{name.removeprefix('base_model.model.')} is {its} in the adapter and {own} in the model"
+
+
+def _end(source: str, tokenizer: Any, asked: str | None, vocabulary: int) -> int:
+    found = tokenizer.eos_token_id if asked is None else tokenizer.convert_tokens_to_ids(asked)
+    if asked is not None and (found is None or found == tokenizer.unk_token_id):
+        raise InputError(f"{source}: the tokenizer has no token {asked!r}: give one of its tokens with --eos")
+    if found is not None and found >= vocabulary:
+        raise InputError(
+            f"{source}: the end-of-text token {asked or tokenizer.eos_token!r} is number {found:,}, counted from 0, "
+            f"and the model has {vocabulary:,} tokens: give one that it has with --eos, or a model with an embedding "
+            "for it"
+        )
+    if found is None:
         raise InputError(
             f"{source}: the tokenizer names no end-of-text token: give one of its tokens with --eos, or add "
             "eos_token to tokenizer_config.json"
         )
-    return int(tokenizer.eos_token_id)
+    return int(found)
 
 
 def _longest(config: Any, tokenizer: Any) -> int | None:

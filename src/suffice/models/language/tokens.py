@@ -23,6 +23,23 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a model is given to write an answer by itself, and what it should write.
+
+    Attributes:
+        prompt: ids of the tokens before the answer.
+        reference: the answer of the sample.
+        tokens: of the reference, with those that end it.
+        until: text that ends an answer, besides the end-of-text token; empty for none.
+    """
+
+    prompt: list[int]
+    reference: str
+    tokens: int
+    until: str = ""
+
+
+@dataclass(frozen=True)
 class Encoding:
     """How texts become tokens.
 
@@ -48,18 +65,53 @@ class Encoding:
         Raises:
             InputError: a conversation that the tokenizer cannot write.
         """
-        if isinstance(sample, Completion):
-            tokens, counts = self._completion(sample)
-        elif isinstance(sample, str):
-            tokens = [*self._begun(sample), self.end]
-            counts = [True] * len(tokens)
-        else:
-            tokens, counts = self._conversation(where, sample)
+        pieces = self._pieces(where, sample)
+        tokens = [token for some, _ in pieces for token in some]
+        counts = [is_answer for some, is_answer in pieces for _ in some]
         if self.whole:
             counts = [True] * len(tokens)
         if tokens:
             counts[0] = False  # nothing stands before it that could predict it
         return tokens, counts
+
+    def asked(self, where: str, sample: str | Completion | Sequence[Message]) -> "Asked":
+        """What a model is given to write the last answer of a sample by itself.
+
+        Raises:
+            InputError: a plain text, or a chat template that does not mark the end of an answer.
+        """
+        if isinstance(sample, str):
+            raise InputError(
+                f"{where}: a plain text has no answer: --answer-pattern goes with prompts and completions, or with "
+                "conversations"
+            )
+        *before, (answer, _) = self._pieces(where, sample)
+        prompt = [token for some, _ in before for token in some]
+        if isinstance(sample, Completion) and isinstance(sample.completion, str):
+            return Asked(prompt, sample.completion, len(answer))
+        messages = [*sample.prompt, *sample.completion] if isinstance(sample, Completion) else sample
+        last = max(number for number, message in enumerate(messages) if message["role"] == "assistant")
+        content = messages[last]["content"]
+        written = self._written(where, messages[: last + 1])
+        _, found, after = written.rpartition(content.strip())
+        if not found or not after.strip():
+            why = "does not mark the end of an answer" if found else "changes the answer"
+            raise InputError(
+                f"{where}: the chat template {why}, so what a model writes cannot be compared: give prompts and "
+                "completions as texts"
+            )
+        return Asked(prompt, content, len(answer), after.strip())
+
+    def _pieces(self, where: str, sample: str | Completion | Sequence[Message]) -> list[tuple[list[int], bool]]:
+        """The tokens of a sample in pieces, and whether each of them is an answer."""
+        if isinstance(sample, str):
+            return [([*self._begun(sample), self.end], True)]
+        if not isinstance(sample, Completion):
+            return self._conversation(where, sample)
+        prompt, completion = sample
+        if isinstance(prompt, str) and isinstance(completion, str):
+            return self._completion(prompt, completion)
+        return self._conversation(where, [*prompt, *completion], len(prompt))
 
     def _begun(self, text: str) -> list[int]:
         """The tokens of a text from its start on, with the token that begins any text, if there is one."""
@@ -69,26 +121,29 @@ class Encoding:
             found.pop()
         return found
 
-    def _completion(self, sample: Completion) -> tuple[list[int], list[bool]]:
-        prompt, completion = sample
+    def _completion(self, prompt: str, completion: str) -> list[tuple[list[int], bool]]:
         if prompt and not prompt[-1:].isspace() and not completion[:1].isspace():
             prompt += BETWEEN
-        before = self._begun(prompt)
         after = [*self.tokenizer(completion, add_special_tokens=False, verbose=False)["input_ids"], self.end]
-        return before + after, [False] * len(before) + [True] * len(after)
+        return [(self._begun(prompt), False), (after, True)]
 
-    def _conversation(self, where: str, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
-        """What the template writes, to the last answer; what an assistant's message adds counts."""
+    def _conversation(self, where: str, messages: Sequence[Message], prompt: int = 0) -> list[tuple[list[int], bool]]:
+        """What the template writes, to the last answer; what a message of the assistant adds is one.
+
+        Args:
+            where: is the sample.
+            messages: of the conversation.
+            prompt: of so many messages at its beginning none is an answer.
+        """
         if not getattr(self.tokenizer, "chat_template", None):
             raise InputError(
                 f"{where}: the tokenizer has no chat template: put chat_template.jinja beside tokenizer.json, as the "
-                "model's makers published it, or give prompts and completions"
+                "model's makers published it, or give prompts and completions as texts"
             )
-        tokens: list[int] = []
-        counts: list[bool] = []
+        pieces: list[tuple[list[int], bool]] = []
         whole, done = self._written(where, messages), 0
         for number, message in enumerate(messages):
-            if message["role"] != "assistant":
+            if message["role"] != "assistant" or number < prompt:
                 continue
             before = self._written(where, messages[:number], prompted=True)
             after = self._written(where, messages[: number + 1])
@@ -99,10 +154,9 @@ class Encoding:
                 )
             for text, is_answer in ((before[done:], False), (after[len(before) :], True)):
                 some = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-                tokens += some
-                counts += [is_answer] * len(some)
+                pieces.append((list(some), is_answer))
             done = len(after)
-        return tokens, counts
+        return pieces
 
     def _written(self, where: str, messages: Sequence[Message], prompted: bool = False) -> str:
         if not messages:  # most templates write nothing of nothing, some fail
@@ -143,8 +197,9 @@ class Tokens:
                 (gone if any(counts) else empty).append(row)
             if tokens and max(tokens) >= vocabulary:
                 raise InputError(
-                    f"{where}: token number {max(tokens):,}, and the model has {vocabulary:,}: the tokenizer is that "
-                    "of another model, or of an adapter that came with new tokens"
+                    f"{where}: token number {max(tokens):,}, counted from 0, and the model has {vocabulary:,}: the "
+                    "tokenizer is that of another model, or of an adapter that came with new tokens: give the one that "
+                    "the model was trained with"
                 )
             ids = torch.tensor(tokens[: len(kept)], dtype=torch.int64)
             self._items.append({"input_ids": ids, "counts": torch.tensor(kept, dtype=torch.bool)})
@@ -222,9 +277,22 @@ def collate(items: Sequence[dict[str, Tensor]], padding: int, side: Literal["lef
     batch["answers"] = _padded([at - 1 + by for at, by in zip(counted, shift, strict=True)], 0, "right")
     batch["labels"] = _padded([row[at] for row, at in zip(ids, counted, strict=True)], IGNORED, "right")
     if side == "left":
-        mask = _padded([torch.ones_like(row) for row in ids], 0, "left")
+        _, mask = left_padded(ids, padding)
         batch |= {"attention_mask": mask, "position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
     return batch
+
+
+def left_padded(
+    rows: list[Int64[Tensor, " _"]], padding: int
+) -> tuple[Int64[Tensor, "batch tokens"], Int64[Tensor, "batch tokens"]]:
+    """Rows of ids that end together, and a mask that is 0 at padding.
+
+    Example:
+        >>> ids, mask = left_padded([torch.tensor([5, 6]), torch.tensor([7])], padding=0)
+        >>> ids.tolist(), mask.tolist()
+        ([[5, 6], [0, 7]], [[1, 1], [0, 1]])
+    """
+    return _padded(rows, padding, "left"), _padded([torch.ones_like(row) for row in rows], 0, "left")
 
 
 def _padded(rows: list[Int64[Tensor, " _"]], value: int, side: Literal["left", "right"]) -> Int64[Tensor, "batch _"]:

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from suffice.report.answers.answer import MOST_STEPS, Answer
-from suffice.report.answers.words import capitalized, goal_in_words, in_words, rounded, share_in_words
-from suffice.results import CurveResult, OneRunFound, SufficientSize, Trust, Word
+from suffice.report.answers.words import capitalized, goal_in_words, in_words, listed, rounded, share_in_words
+from suffice.results import CurveResult, GeneratedAccuracy, OneRunFound, SufficientSize, Trust, Word
 
 SURE = 0.8
 """Probability whose size is named beside that of 0.5, where no assurance was asked for."""
@@ -81,6 +81,8 @@ def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
             sentences = list(_out_of_reach(result, answer))
         else:
             sentences = list(_with_size(result, answer, answer.size, answer.low))
+    if run.generated is not None:
+        sentences += _of_completions(run.generated, result.confidence)
     word, reason = trust.word, trust.reason
     if slope.low <= 0:
         word, reason = "cannot tell", "the slope is indistinguishable from zero"
@@ -90,6 +92,28 @@ def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
     if word == "high":  # no interval knows how far apart runs of the same size end
         word, reason = "medium", f"{reason}, from one run; others of its size may end some percent apart"
     return Answer(f"{sentence}.", word, reason, sentences, list(_next_of_one_run(result, run)))
+
+
+def _of_completions(generated: GeneratedAccuracy, confidence: float) -> Iterator[str]:
+    """The accuracy by generation, measured; nothing is predicted of it."""
+    *before, last = generated.at
+    share = last.accuracy
+    low, high = (in_words("accuracy", end) for end in (share.low, share.high))
+    earlier = [
+        f"{in_words('accuracy', at.accuracy.value)} " + (f"after {at.seen:,} samples" if at.seen else "before training")
+        for at in before
+    ]
+    than = f"; it was {listed(earlier)}" if earlier else ""
+    yield (
+        f"Accuracy by generation: {in_words('accuracy', share.value)}, {last.right:,} of {generated.samples:,} "
+        f"completions ({confidence:.0%} interval: {low} to {high}){than}."
+    )
+    if last.unmatched:
+        have, count = ("has", "counts") if last.unmatched == 1 else ("have", "count")
+        yield f"{last.unmatched:,} of these completions {have} no answer to compare, and {count} as wrong."
+    if last.unended:
+        were = "was" if last.unended == 1 else "were"
+        yield f"{last.unended:,} of these completions {were} cut after {generated.tokens:,} tokens."
 
 
 def _next_of_one_run(result: CurveResult, run: OneRunFound) -> Iterator[str]:

@@ -21,6 +21,7 @@ def curve_page(result: CurveResult) -> Page:
         sections=[
             Section("All sizes", [predicted]),
             Section("Given scores", [given]),
+            *_generated(result),
             *more_figures(others),
             Section("How it was computed", [Words(sentence) for sentence in _computed(result)]),
             Section("What this does not tell", [Bullets(_untold(result))]),
@@ -68,6 +69,28 @@ def _given(result: CurveResult) -> Table:
     return Table("given", ["samples", "trainings", f"mean {result.metric}", "lowest", "highest"], rows)
 
 
+def _generated(result: CurveResult) -> list[Section]:
+    """The accuracy by generation, where it was measured."""
+    generated = None if result.one_run is None else result.one_run.generated
+    if generated is None:
+        return []
+    rows = []
+    for at in generated.at:
+        mean, low, high = (in_words("accuracy", end) for end in (at.accuracy.value, at.accuracy.low, at.accuracy.high))
+        rows.append([f"{at.seen:,}", mean, f"{low} to {high}", f"{at.right:,}", f"{at.unmatched:,}", f"{at.unended:,}"])
+    columns = ["samples seen", "accuracy", f"{result.confidence:.0%} interval", "right", "without an answer", "cut"]
+    what = (
+        "the whole completion"
+        if generated.pattern == "exact"
+        else f"the first group of the last match of `{generated.pattern}`"
+    )
+    caption = (
+        f"Of {generated.samples:,} prompts that are not trained on, completed greedily with at most "
+        f"{generated.tokens:,} tokens each. The answer is {what}, in the completion and in the reference."
+    )
+    return [Section("Accuracy by generation", [Table("generated", columns, rows, caption)])]
+
+
 def _computed(result: CurveResult) -> list[str]:
     found = [] if result.one_run is None else _computed_of_one_run(result.one_run)
     found += [
@@ -103,6 +126,11 @@ def _computed_of_one_run(run: OneRunFound) -> list[str]:
         )
     if run.shorter:
         found.append("Those of the shorter runs are used in the same way: what differs between runs is averaged.")
+    if run.generated is not None:
+        found.append(
+            "The accuracy by generation is measured on the hold-out, with an interval by Jeffreys' prior. No curve of "
+            "it is predicted: a loss that falls does not tell how many answers become right."
+        )
     return found
 
 
