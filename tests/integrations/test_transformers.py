@@ -4,40 +4,13 @@ import json
 
 import numpy as np
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+from language_runs import HELD, SAMPLES, drawn, losses_of, model, together
+from transformers import Trainer, TrainingArguments
 
 from suffice import InputError
-from suffice.integrations.transformers import LearningCurveCallback, _names
+from suffice.integrations.samples import names_of
+from suffice.integrations.transformers import LearningCurveCallback
 from suffice.results import read_recording
-
-SAMPLES, HELD = 24, 5
-
-
-def drawn(count, seed):
-    draw = np.random.default_rng(seed)
-    samples = []
-    for _ in range(count):
-        ids = draw.integers(2, 40, int(draw.integers(4, 9))).tolist()
-        samples.append({"input_ids": ids, "labels": [-100, -100, *ids[2:]]})
-    return samples
-
-
-def together(items):
-    longest = max(len(item["input_ids"]) for item in items)
-    pad = {"input_ids": 1, "labels": -100, "attention_mask": 0}
-    rows = [{**item, "attention_mask": [1] * len(item["input_ids"])} for item in items]
-    return {
-        name: torch.tensor([row[name] + [value] * (longest - len(row[name])) for row in rows])
-        for name, value in pad.items()
-    }
-
-
-def model():
-    torch.manual_seed(0)
-    return LlamaForCausalLM(
-        LlamaConfig(vocab_size=40, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
-    )
 
 
 def train(folder, callback, resume=None, stop=None, **settings):
@@ -67,15 +40,6 @@ def whole(tmp_path_factory):
     return trainer, read_recording(folder / "learning_curve.json")
 
 
-def losses_of(some_model, samples):
-    some_model.eval()
-    with torch.no_grad():
-        return [
-            float(some_model(**{name: torch.tensor([value]) for name, value in sample.items()}).loss)
-            for sample in samples
-        ]
-
-
 def test_a_run_is_recorded(whole):
     trainer, found = whole
     assert found.samples == SAMPLES
@@ -92,7 +56,7 @@ def test_losses_before_each_update_and_those_of_the_pretrained_model(whole):
     # before the first update the model is the pretrained one
     assert found.batches[0].loss == pytest.approx(found.batches[0].before, rel=1e-5)
     assert all(abs(batch.loss - batch.before) > 1e-3 for batch in found.batches[1:])
-    own = dict(zip((_names(together([sample]))[0] for sample in drawn(SAMPLES, 0)),
+    own = dict(zip((names_of(together([sample]))[0] for sample in drawn(SAMPLES, 0)),
                    losses_of(model(), drawn(SAMPLES, 0)), strict=True))  # fmt: skip
     assert found.pretrained.keys() == own.keys()
     assert all(found.pretrained[name] == pytest.approx(own[name], rel=1e-5) for name in own)
@@ -123,5 +87,5 @@ def test_without_the_pretrained_model(tmp_path):
 
 
 def test_labels_that_the_model_does_not_see(tmp_path):
-    with pytest.raises(InputError, match="called without labels, as with label smoothing"):
+    with pytest.raises(InputError, match="label smoothing hides the losses"):
         train(tmp_path, LearningCurveCallback(baseline=False), label_smoothing_factor=0.1)
