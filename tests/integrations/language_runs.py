@@ -26,11 +26,10 @@ def together(items):
     }
 
 
-def model():
+def model(**settings):
     torch.manual_seed(0)
-    return LlamaForCausalLM(
-        LlamaConfig(vocab_size=40, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
-    )
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=40, **sizes, **settings))
 
 
 def losses_of(some_model, samples):

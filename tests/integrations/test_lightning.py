@@ -47,8 +47,10 @@ class Resumable(DataLoader):
                 yield batch
 
 
-def train(folder, callback, stop=None, resume=None, module=None, accumulate=2, loader=Resumable, **settings):
-    loader = loader(drawn(SAMPLES, 0), batch_size=2, shuffle=False, collate_fn=together)
+def train(
+    folder, callback, stop=None, resume=None, module=None, accumulate=2, loader=Resumable, batch_size=2, **settings
+):
+    loader = loader(drawn(SAMPLES, 0), batch_size=batch_size, shuffle=False, collate_fn=together)
     keep = lightning.callbacks.ModelCheckpoint(
         folder, save_last=True, every_n_train_steps=2, save_top_k=-1, filename="{step}"
     )

@@ -73,10 +73,10 @@ def losses_given(given: Mapping[str, Any], outputs: Any) -> Float64[Tensor, " ba
         raise InputError(
             "LearningCurveCallback: several examples share a row, as with packing and padding_free: turn these off"
         )
-    found = getattr(outputs, "log_probs", None)
+    found: Tensor | None = getattr(outputs, "log_probs", None)
     if found is not None:
         return -found.double().sum(1) / (labels[:, 1:] != IGNORED).sum(1)
-    logits = getattr(outputs, "logits", None)
+    logits: Tensor | None = getattr(outputs, "logits", None)
     if logits is None:
         raise InputError(
             "LearningCurveCallback: the model gives no logits, as with fused losses: turn these off (use_liger_kernel)"
