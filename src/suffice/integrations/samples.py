@@ -63,7 +63,7 @@ def losses_given(given: Mapping[str, Any], outputs: Any) -> Float64[Tensor, " ba
         >>> losses_given({"labels": torch.tensor([[-100, -100, 5, 2]])}, outputs)
         tensor([1.5000], dtype=torch.float64)
     """
-    labels = given.get("labels")
+    labels: Tensor | None = given.get("labels")
     if labels is None:
         raise InputError(
             "LearningCurveCallback: the model is called without labels, as with label smoothing: record with "
