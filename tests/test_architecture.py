@@ -43,8 +43,9 @@ MAY_IMPORT = {
 }
 """Each room, and the rooms that it may know of. No computation imports what people read: `report`, `cli`."""
 
-ASKED_LATER = {"shown": {"report"}}
-"""The one way back: results ask for their figure or table when somebody looks at them, within a function."""
+ASKED_LATER = {"shown": {"report"}, "integrations": {"report", "runs"}}
+"""The ways back, within functions: results ask for their figure or table when somebody looks at them, and the recorder
+of a training for what it tells so far when a live report is due."""
 
 
 def public_names(init=SOURCE / "__init__.pyi"):

@@ -1,6 +1,6 @@
 """Peak memory of the losses of a language model with a large vocabulary, here and in a plain loop.
 
-    python benchmarks/language/memory.py
+    PYTHONPATH=benchmarks python benchmarks/language/memory.py
 
 Eight samples of 1,024 tokens, all of which count, and 50,000 tokens to choose from; a random Llama of two layers. Each
 way runs in a process of its own, because a process does not give its peak back.
@@ -14,12 +14,12 @@ from pathlib import Path
 
 import psutil
 import torch
+from environment import save
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from suffice.models.language.losses import LanguageProblem, writer_of
 
 VOCABULARY, LENGTH, TOGETHER = 50_000, 1024, 8
-RESULT = Path(__file__).parents[1] / "results" / "language_memory.json"
 
 
 def peak() -> float:
@@ -57,8 +57,7 @@ def main() -> None:
     for way in ("chunks", "plain"):
         ran = subprocess.run([sys.executable, __file__, way], capture_output=True, text=True, check=True)
         found[way] = json.loads(ran.stdout.splitlines()[-1])
-    RESULT.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+    save("language_memory", {"vocabulary": VOCABULARY, "tokens": LENGTH, "batch": TOGETHER, **found})
 
 
 if __name__ == "__main__":

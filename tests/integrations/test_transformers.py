@@ -1,52 +1,32 @@
 """A real run of Trainer with the callback, which goes on from a checkpoint."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+from language_runs import HELD, SAMPLES, drawn, losses_of, model, together
+from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
 from suffice import InputError
-from suffice.integrations.transformers import LearningCurveCallback, _names
+from suffice.integrations.samples import losses_given, names_of
+from suffice.integrations.transformers import LearningCurveCallback
 from suffice.results import read_recording
 
-SAMPLES, HELD = 24, 5
 
-
-def drawn(count, seed):
-    draw = np.random.default_rng(seed)
-    samples = []
-    for _ in range(count):
-        ids = draw.integers(2, 40, int(draw.integers(4, 9))).tolist()
-        samples.append({"input_ids": ids, "labels": [-100, -100, *ids[2:]]})
-    return samples
-
-
-def together(items):
-    longest = max(len(item["input_ids"]) for item in items)
-    pad = {"input_ids": 1, "labels": -100, "attention_mask": 0}
-    rows = [{**item, "attention_mask": [1] * len(item["input_ids"])} for item in items]
-    return {
-        name: torch.tensor([row[name] + [value] * (longest - len(row[name])) for row in rows])
-        for name, value in pad.items()
-    }
-
-
-def model():
-    torch.manual_seed(0)
-    return LlamaForCausalLM(
-        LlamaConfig(vocab_size=40, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
-    )
-
-
-def train(folder, callback, resume=None, stop=None, **settings):
-    arguments = TrainingArguments(
-        output_dir=str(folder), num_train_epochs=1, per_device_train_batch_size=2, gradient_accumulation_steps=2,
-        learning_rate=1e-2, lr_scheduler_type="constant", save_steps=2, report_to=[], use_cpu=True, seed=3,
-        disable_tqdm=True, logging_steps=1, **settings,
+def train(folder, callback, resume=None, stop=None, attention_dropout=0.0, **settings):
+    asked = {
+        "output_dir": str(folder), "num_train_epochs": 1, "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 2, "learning_rate": 1e-2, "lr_scheduler_type": "constant", "save_steps": 2,
+        "report_to": [], "use_cpu": True, "seed": 3, "disable_tqdm": True, "logging_steps": 1,
+    }  # fmt: skip
+    arguments = TrainingArguments(**asked | settings)
+    callbacks = [] if callback is None else [callback]
+    trainer = Trainer(
+        model(attention_dropout=attention_dropout), arguments, train_dataset=drawn(SAMPLES, 0), data_collator=together,
+        callbacks=callbacks,
     )  # fmt: skip
-    trainer = Trainer(model(), arguments, train_dataset=drawn(SAMPLES, 0), data_collator=together, callbacks=[callback])
     if stop is not None:
         step = trainer.training_step
 
@@ -67,15 +47,6 @@ def whole(tmp_path_factory):
     return trainer, read_recording(folder / "learning_curve.json")
 
 
-def losses_of(some_model, samples):
-    some_model.eval()
-    with torch.no_grad():
-        return [
-            float(some_model(**{name: torch.tensor([value]) for name, value in sample.items()}).loss)
-            for sample in samples
-        ]
-
-
 def test_a_run_is_recorded(whole):
     trainer, found = whole
     assert found.samples == SAMPLES
@@ -92,7 +63,7 @@ def test_losses_before_each_update_and_those_of_the_pretrained_model(whole):
     # before the first update the model is the pretrained one
     assert found.batches[0].loss == pytest.approx(found.batches[0].before, rel=1e-5)
     assert all(abs(batch.loss - batch.before) > 1e-3 for batch in found.batches[1:])
-    own = dict(zip((_names(together([sample]))[0] for sample in drawn(SAMPLES, 0)),
+    own = dict(zip((names_of(together([sample]))[0] for sample in drawn(SAMPLES, 0)),
                    losses_of(model(), drawn(SAMPLES, 0)), strict=True))  # fmt: skip
     assert found.pretrained.keys() == own.keys()
     assert all(found.pretrained[name] == pytest.approx(own[name], rel=1e-5) for name in own)
@@ -123,5 +94,62 @@ def test_without_the_pretrained_model(tmp_path):
 
 
 def test_labels_that_the_model_does_not_see(tmp_path):
-    with pytest.raises(InputError, match="called without labels, as with label smoothing"):
+    with pytest.raises(InputError, match="label smoothing hides the losses"):
         train(tmp_path, LearningCurveCallback(baseline=False), label_smoothing_factor=0.1)
+
+
+def test_mixed_precision_is_that_of_the_pretrained_losses(tmp_path):
+    train(tmp_path, LearningCurveCallback(holdout=drawn(HELD, 1)), bf16=True)
+    found = read_recording(tmp_path / "learning_curve.json")
+    assert found.batches[0].loss == pytest.approx(found.batches[0].before, rel=1e-6)
+    exact = losses_of(model(), drawn(HELD, 1))
+    np.testing.assert_allclose(found.holdouts[0].losses, exact, rtol=2e-2)
+    assert abs(found.holdouts[0].losses - exact).max() > 1e-6  # rounded to bfloat16 on the way
+
+
+def test_a_live_report_is_beside_the_recording(tmp_path):
+    train(tmp_path, LearningCurveCallback(holdout=drawn(HELD, 1), report_every=1e9, gain=0.1))
+    page = (tmp_path / "learning_curve.html").read_text()
+    assert "Cannot tell yet what more samples bring" in page or "Measured: more samples stopped paying" in page
+
+
+def test_the_callback_leaves_the_training_as_it_is(tmp_path):
+    with_it = train(tmp_path / "with", LearningCurveCallback(holdout=drawn(HELD, 1)), attention_dropout=0.5)
+    without = train(tmp_path / "without", None, attention_dropout=0.5)
+    for one, other in zip(with_it.model.parameters(), without.model.parameters(), strict=True):
+        assert one.equal(other)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"use_liger_kernel": True}, "Liger's fused loss gives no logits"),
+        ({"fsdp": "full_shard"}, "weights are split over processes"),
+        ({"ignore_data_skip": True}, "goes on with samples that were trained on"),
+    ],
+)
+def test_settings_that_hide_losses_are_refused_before_anything_is_measured(settings, message):
+    arguments = TrainingArguments("unused", use_cpu=True)
+    for name, value in settings.items():  # set later, as they need a GPU or other packages
+        setattr(arguments, name, value)
+    with pytest.raises(InputError, match=message):
+        LearningCurveCallback().on_train_begin(arguments, TrainerState(global_step=2), TrainerControl())
+
+
+def test_a_loss_without_logits_or_labels_is_refused():
+    labels = torch.tensor([[-100, 5, 2]])
+    with pytest.raises(InputError, match="gives no logits, as with fused losses"):
+        losses_given({"labels": labels}, SimpleNamespace(logits=None))
+    with pytest.raises(InputError, match="called without labels"):
+        losses_given({}, SimpleNamespace(logits=torch.zeros(1, 3, 8)))
+
+
+def test_several_examples_in_a_row_are_refused_and_padding_is_not():
+    outputs = SimpleNamespace(logits=torch.zeros(1, 4, 8))
+    labels, packed = torch.tensor([[-100, 5, 2, 3]]), torch.tensor([[0, 1, 0, 1]])
+    with pytest.raises(InputError, match="several examples share a row"):
+        losses_given({"labels": labels, "position_ids": packed}, outputs)
+    padded = {"labels": labels, "position_ids": packed, "attention_mask": torch.tensor([[1, 1, 0, 0]])}
+    assert losses_given(padded, outputs).tolist() == pytest.approx([np.log(8)])
+    left = torch.tensor([[0, 0, 1, 2]])
+    assert losses_given({"labels": labels, "position_ids": left}, outputs).tolist() == pytest.approx([np.log(8)])

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from suffice.errors import InputError, InputWarning
+from suffice.integrations.live import live_report
 from suffice.results import Holdout, OnlineBatch, Recording, read_recording
 from suffice.storage import atomic_write
 
@@ -27,7 +28,8 @@ class Recorder:
     At a constant learning rate, the weights after k samples of the first epoch are those of a one-epoch training on k
     samples. So the losses of each batch before its update are losses on unseen samples at every k on the way.
 
-    The file is replaced whole, every 30 seconds and at each hold-out, and `save` writes what is left.
+    The file is replaced whole, every 30 seconds and at each hold-out, and `save` writes what is left. With
+    ``report_every`` a page beside it has the curve so far and its forecast, see `suffice.integrations.live`.
 
     Args:
         path: the file. One that is there is replaced.
@@ -35,9 +37,11 @@ class Recorder:
         resume: the number of updates after which the run goes on: the file is read, and what it holds of later updates
             is left out. 0 begins anew.
         dropout: largest dropout of the model, where it is known.
+        report_every: seconds after which the page is written anew; it is at each hold-out as well. None for no page.
+        gain: by how much doubling the samples has to lower the loss; the page and the log say when it no longer does.
 
     Raises:
-        InputError: to go on, and no recording that can be read; or no samples.
+        InputError: to go on, and no recording that can be read; no samples; or reports or a gain out of range.
 
     Example:
         >>> import tempfile
@@ -51,10 +55,19 @@ class Recorder:
         ([0, 4, 8, 12], [4, 8, 16])
     """
 
-    def __init__(self, path: str | Path, samples: int, resume: int = 0, dropout: float | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        samples: int,
+        resume: int = 0,
+        dropout: float | None = None,
+        report_every: float | None = None,
+        gain: float | None = None,
+    ) -> None:
         if samples < 1:
             raise InputError(f"samples = {samples}: give the number of training samples of an epoch")
         self.path = Path(path)
+        self._live = live_report(self.path, report_every, gain)
         self._samples, self._dropout = samples, dropout
         self._batches: list[OnlineBatch] = []
         self._holdouts: list[Holdout] = []
@@ -82,8 +95,12 @@ class Recorder:
     @property
     def is_due(self) -> bool:
         """Whether the hold-out is to be measured now: at k0/8, k0/4, k0/2 and k0 samples."""
-        last = self._holdouts[-1].seen if self._holdouts else 0
-        return any(last < math.ceil(share * self._samples) <= self._seen for share in SHARES)
+        return holdout_is_due(*self.reached, self._samples)
+
+    @property
+    def reached(self) -> tuple[int, int]:
+        """Samples seen, and samples seen when the hold-out was measured last."""
+        return self._seen, self._holdouts[-1].seen if self._holdouts else 0
 
     def batch(
         self,
@@ -139,6 +156,8 @@ class Recorder:
         )
         if time.monotonic() - self._written > PATIENCE:
             self.save()
+        if self._live is not None and self._live.is_due:
+            self._live.write(self.recording)
 
     def holdout(self, losses: Any, tokens: Any = None) -> None:
         """The losses of samples that are not trained on, at the weights as they are now; writes the file.
@@ -151,10 +170,10 @@ class Recorder:
             InputError: losses that are not finite, or of another number of samples than before or than ``tokens``.
         """
         own = _numbers(losses, "losses")
-        if tokens is not None:
-            self._holdout_tokens = _counts(tokens, len(own)).tolist()
         if not np.isfinite(own).all():
             raise InputError(f"after {self._seen:,} samples: a loss of the hold-out is not finite")
+        if tokens is not None:
+            self._holdout_tokens = _counts(tokens, len(own)).tolist()
         if self._holdouts and len(own) != len(self._holdouts[0].losses):
             raise InputError(
                 f"{len(own)} losses of the hold-out, where there were {len(self._holdouts[0].losses)}: give the same "
@@ -163,6 +182,8 @@ class Recorder:
         self._holdouts = [at for at in self._holdouts if at.seen < self._seen]
         self._holdouts.append(Holdout(seen=self._seen, losses=own))
         self.save()
+        if self._live is not None:
+            self._live.write(self.recording)
 
     def save(self) -> None:
         """Writes the file, whole or not at all."""
@@ -195,6 +216,16 @@ def _counts(tokens: Any, samples: int) -> Int64[np.ndarray, " n"]:
             f"tokens: give a number of at least 1 for each of the {samples} samples, not {counts.tolist()}"
         )
     return counts
+
+
+def holdout_is_due(seen: int, last: int, samples: int) -> bool:
+    """Whether the hold-out is to be measured after so many samples seen, if it was last after so many.
+
+    Example:
+        >>> [seen for seen in range(5, 45, 5) if holdout_is_due(seen, seen - 5, 40)]
+        [5, 10, 20, 40]
+    """
+    return any(last < math.ceil(share * samples) <= seen for share in SHARES)
 
 
 def _numbers(values: Any, name: str) -> Float64[np.ndarray, " n"]:

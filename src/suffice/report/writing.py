@@ -9,8 +9,9 @@ from suffice.report.markdown import markdown
 from suffice.report.matplotlib import film, picture, save_figures
 from suffice.report.pages import page_of
 from suffice.report.pages.compare import compare_page
+from suffice.report.pages.live import live_page
 from suffice.report.pages.page import Maps, Moving, Page
-from suffice.results import RESULT, MethodsResult, Result, read_result
+from suffice.results import RESULT, LiveResult, MethodsResult, Result, read_result
 from suffice.storage import atomic_write, locked, write_manifest
 
 REPORT, TWIN = "report.html", "report.md"
@@ -51,6 +52,15 @@ def write_comparison(runs: Mapping[Path, Result], folder: Path) -> tuple[Page, P
     page = compare_page(runs, folder)
     folder.mkdir(parents=True, exist_ok=True)
     return page, write_page(page, folder)
+
+
+def write_live(result: LiveResult, file: Path) -> Page:
+    """Writes the page of a run that goes on into one file, whole or not at all; returns the page."""
+    page = live_page(result)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as stream:
+        stream.write(html(page).encode())
+    return page
 
 
 def write_page(page: Page, folder: Path) -> Path:

@@ -54,6 +54,7 @@ from suffice.results.hessian import BoundName, HessianResult, HessianSummary, Mo
 from suffice.results.interval import Band, Estimate, Limit, Numbers
 from suffice.results.language_study import LanguageCell, LanguageMethod, LanguageStudyResult
 from suffice.results.learning_curve import LearningCurve, Recipe
+from suffice.results.live import LiveResult
 from suffice.results.methods import Chances, Comparison, Fewest, MethodsResult, OfMethod, Stretch, Takeover
 from suffice.results.mlp import MLPResult, Network, Surrounding
 from suffice.results.monitor import Action, Decision, Look, MonitorResult, Reason, Total
@@ -134,6 +135,7 @@ __all__ = [
     "LearningCurve",
     "LeftOut",
     "Limit",
+    "LiveResult",
     "Look",
     "MLPResult",
     "Measured",

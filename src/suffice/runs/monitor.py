@@ -11,13 +11,14 @@ from jaxtyping import Float64
 from suffice.configuration import MonitorConfig
 from suffice.data.scores import load_looks, load_scores
 from suffice.errors import InputError
-from suffice.forecasting.looks import CONFIDENCE, measured
+from suffice.forecasting.looks import CONFIDENCE
 from suffice.forecasting.one_run import forecast_one_run
 from suffice.forecasting.stopping import Monitored, Wanted, decide, monitor_scores
 from suffice.results import CONFIDENCE as OF_FORECAST
-from suffice.results import Curve, Look, Metric, MonitorResult, is_recording, read_recording
+from suffice.results import Curve, Metric, MonitorResult, is_recording, read_recording
 from suffice.runs.curve import predictions
 from suffice.runs.folder import open_folder, write_result
+from suffice.runs.live import look_of, looks_of
 from suffice.runs.watch import SILENT, Watch
 from suffice.software import versions
 
@@ -35,9 +36,6 @@ OF_COLUMNS = ("size_column", "score_column", "size_of")
 
 OF_TABLES = ("holdout", "kind", *OF_COLUMNS)
 """Settings that a recording has no use for; its metric is the loss."""
-
-ONE_EPOCH = 1.05
-"""Looks of a recording after more than so many epochs are those of repeated samples."""
 
 
 @dataclass(frozen=True)
@@ -171,16 +169,12 @@ def _of_recording(config: MonitorConfig) -> _Given:
     if config.metric in ("error", "score"):
         raise InputError(f"--metric {config.metric}: a recording holds losses; leave it out")
     recording = read_recording(path)
-    at = [look for look in recording.holdouts if 0 < look.seen <= ONE_EPOCH * recording.samples]
-    if not at:
+    looks = looks_of(recording)
+    if not looks:
         raise InputError(
             f"{path}: holds no loss of a hold-out yet; give one to the recorder (holdout=...), and look again after an "
             "eighth of the samples"
         )
-    samples = np.stack([look.losses for look in at])
-    sizes = np.array([float(look.seen) for look in at])
-    slack = max((one.samples for one in recording.batches), default=1) - 1  # half the samples, rounded up to a batch
-    looks = measured(sizes, samples.mean(1), "loss", samples=samples, slack=slack)
     batch = config.batch or looks[-1].size
     wanted = Wanted(config.gain, config.target, batch, config.pool, config.assurance, "loss")
     curve: Curve | None = None
@@ -192,7 +186,7 @@ def _of_recording(config: MonitorConfig) -> _Given:
     except InputError as error:
         why = str(error).removeprefix("cannot tell: ")
     decision = decide(curve, looks, wanted, "no curve", batch, why, config.seed)
-    return _Given(Monitored(looks, decision, curve), "loss", batch, samples.shape[1], notes)
+    return _Given(Monitored(looks, decision, curve), "loss", batch, len(recording.holdouts[0].losses), notes)
 
 
 def _batch(config: MonitorConfig, looks: Any) -> int:
@@ -205,10 +199,7 @@ def _result(config: MonitorConfig, given: _Given) -> MonitorResult:
     return MonitorResult(
         sources=config.scores,
         metric=given.metric,
-        looks=[
-            Look(size=look.size, score=look.score, low=look.low, high=look.high, since=look.since, gain=look.gain)
-            for look in looks
-        ],
+        looks=[look_of(look) for look in looks],
         holdout=given.holdout,
         gain=config.gain,
         target=config.target,

@@ -10,7 +10,7 @@ from suffice.results import CurveResult, OneRunFound
 def curve_page(result: CurveResult) -> Page:
     """The answer, the curve, how likely the target is, and the numbers."""
     first, *others = curve_figures(result)
-    given, predicted = _given(result), _predicted(result)
+    given, predicted = _given(result), predicted_table(result)
     sources = ", ".join(result.sources)
     return Page(
         command="curve" if result.one_run is None else "forecast",
@@ -41,7 +41,7 @@ def _trained(result: CurveResult) -> str:
     return f"{len(result.trainings)} trainings on {len({training.size for training in result.trainings})} sizes"
 
 
-def _predicted(result: CurveResult) -> Table:
+def predicted_table(result: CurveResult) -> Table:
     """Size, score, interval, and the two probabilities where there is a target."""
     predicted, rows = result.predicted, []
     for index, size in enumerate(predicted.sizes):
@@ -92,12 +92,8 @@ def _generated(result: CurveResult) -> list[Section]:
 
 
 def _computed(result: CurveResult) -> list[str]:
-    found = [] if result.one_run is None else _computed_of_one_run(result.one_run)
-    found += [
-        "The curve is a power law that may begin late and may wander: the scores decide where they can, and how common "
-        "such curves are among those that others measured decides the rest.",
-        "The probabilities are shares of equally likely curves; docs/how_it_works.md says how they are drawn.",
-    ]
+    found = [] if result.one_run is None else computed_of_one_run(result.one_run)
+    found += COMPUTED_OF_CURVES
     if next_in_words(result) is not None:
         known = ""
         if not result.configuration.get("samples"):
@@ -109,7 +105,15 @@ def _computed(result: CurveResult) -> list[str]:
     return found
 
 
-def _computed_of_one_run(run: OneRunFound) -> list[str]:
+COMPUTED_OF_CURVES = (
+    "The curve is a power law that may begin late and may wander: the scores decide where they can, and how common "
+    "such curves are among those that others measured decides the rest.",
+    "The probabilities are shares of equally likely curves; docs/how_it_works.md says how they are drawn.",
+)
+
+
+def computed_of_one_run(run: OneRunFound) -> list[str]:
+    """How the scores on the way of a run were made."""
     found = [
         "The scores are losses on the way of one run: those of each batch before its update, averaged within halves of "
         "a doubling, and those of the hold-out. The last level of the hold-out is that of the curve."
