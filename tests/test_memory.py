@@ -171,11 +171,11 @@ def test_kept_graphs_are_given_up_before_batches_are_halved(problem):
     sizes = []
     built = graphs._built
 
-    def count(batch, samples):
+    def count(positions):
         gc.collect()
         assert all(graph() is None for graph in alive)  # nothing keeps what is given up
-        sizes.append(samples)
-        return built(batch, samples)
+        sizes.append(len(positions))
+        return built(positions)
 
     graphs._built = count
     assert torch.allclose(product(first, second), expected, rtol=1e-10)

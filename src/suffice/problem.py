@@ -386,7 +386,7 @@ class Problem:
         r""":math:`\sum_i n_i l_i` of a batch, to be added up and divided once by the `total_weight` of all.
 
         Args:
-            losses: of the samples, or their rows of anything else.
+            losses: of the samples.
             positions: of the samples in the problem's order.
 
         Example:
