@@ -91,7 +91,7 @@ class TokenCounts(Value):
     total: int = Field(description="tokens with a loss, all samples together")
 
 
-class TestTexts(Value):
+class OverlapOfTexts(Value):
     """What separate test data have in common with the samples."""
 
     source: str = Field(description="the test data")
@@ -116,7 +116,7 @@ class TextsSummary(Value):
     contradicting: int = Field(description="prompts that come with different answers")
     first: list[str] = Field(description="the first three of them, with a place of each answer")
     tokens: TokenCounts | None = Field(description="what the model makes of them; null without a model")
-    test: TestTexts | None = Field(description="separate test data; null where there are none")
+    test: OverlapOfTexts | None = Field(description="separate test data; null where there are none")
     notes: list[str] = Field(description="what was detected, and what there is to say")
 
 

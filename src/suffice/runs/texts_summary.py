@@ -8,7 +8,7 @@ import numpy as np
 
 from suffice.data.completions import Completion, Message, Texts, Written, load_completions
 from suffice.language_configuration import LanguageCheckConfig
-from suffice.results import TestTexts, TextLengths, TextsSummary, TokenCounts
+from suffice.results import OverlapOfTexts, TextLengths, TextsSummary, TokenCounts
 from suffice.runs.summary import NAMED, many
 from suffice.runs.texts import columns_of, load_configured
 
@@ -94,11 +94,11 @@ def _tokens(config: LanguageCheckConfig, model: str, texts: Texts, test: Texts |
     return counts, notes
 
 
-def _test(name: str, test: Texts, texts: Texts, prompts: set[str]) -> TestTexts:
+def _test(name: str, test: Texts, texts: Texts, prompts: set[str]) -> OverlapOfTexts:
     known, there = set(texts.contents()), test.contents()
     twice = [row for row in range(len(test)) if there[row] in known]
     asked = [test.kind != "text" and _parts(test[row])[0] in prompts for row in range(len(test))]
-    return TestTexts(
+    return OverlapOfTexts(
         source=name,
         samples=len(test),
         overlap=len(twice),
@@ -143,7 +143,7 @@ def _in_words(lengths: TextLengths, unit: str = "characters") -> str:
     return f"{lengths.shortest:,} to {lengths.longest:,} {unit}, {lengths.median:,} in the median"
 
 
-def _of_test(test: TestTexts) -> list[str]:
+def _of_test(test: OverlapOfTexts) -> list[str]:
     said = [f"{test.source}: {many(test.samples, 'sample')} to test on."]
     if test.overlap:
         are = "is" if test.overlap == 1 else "are"
