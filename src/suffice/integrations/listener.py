@@ -188,7 +188,8 @@ class Listener:
         """The loss of each sample at the present weights, and its name; each process measures its share."""
         how, processes = self._measuring, _processes()
         own = Subset(dataset, range(_rank(), len(dataset), processes))
-        losses, names = [np.empty(0)], []
+        losses: list[Float64[np.ndarray, " share"]] = [np.empty(0)]
+        names: list[str] = []
         with _evaluating(how.model), how.autocast():
             loader = DataLoader(  # with a generator of its own, as it would draw from that of the training
                 own, batch_size=how.batch_size, collate_fn=how.collate, generator=torch.Generator()
