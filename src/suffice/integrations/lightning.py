@@ -15,7 +15,7 @@ WHOLE = ("SingleDeviceStrategy", "DDPStrategy")
 """Strategies of Lightning that leave all weights in each process, with the one model in it."""
 
 
-class LearningCurveCallback(Callback):  # type: ignore[misc] - Lightning's types are not looked at
+class LearningCurveCallback(Callback):  # type: ignore[misc]  # its types are not looked at
     """Records the losses of each batch before its update, of a hold-out, and of the pretrained model.
 
     The module has a causal language model of Hugging Face as an attribute, with or without an adapter, and calls it
