@@ -372,7 +372,7 @@ def order_of(pool: list[int], seed: int, of: int) -> Rows:
 
     Example:
         >>> order_of([5, 6, 7, 8], 0, 1)
-        array([8, 5, 7, 6])
+        array([7, 5, 8, 6])
     """
     order: Rows = np.array(pool)[np.random.default_rng([seed, 3, of]).permutation(len(pool))]
     return order

@@ -92,8 +92,8 @@ class FineTuning:
         """The learning rate of a step, from 0 on, of so many.
 
         Example:
-            >>> FineTuning(learning_rate=0.1, schedule="constant", warm_up=4).rate(1, 100)
-            0.04
+            >>> FineTuning(learning_rate=0.5, schedule="constant", warm_up=3).rate(1, 100)
+            0.25
         """
         warm_up = max(1, round(WARM_UP * steps)) - 1 if self.warm_up is None else self.warm_up
         return self.learning_rate * share_of_peak(self.schedule, step, steps, warm_up)
