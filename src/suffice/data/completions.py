@@ -29,6 +29,11 @@ class Completion(NamedTuple):
     prompt: str | Sequence[Message]
     completion: str | Sequence[Message]
 
+    @property
+    def messages(self) -> list[Message]:
+        """Those of both; none of texts."""
+        return [message for part in self if not isinstance(part, str) for message in part]
+
 
 Written: TypeAlias = str | Completion | Sequence[Message]
 """A text, a prompt with its completion, or a conversation."""

@@ -59,8 +59,7 @@ def _parts(sample: Written) -> tuple[str, str]:
         return "", sample
     if isinstance(sample, Completion) and isinstance(sample.prompt, str) and isinstance(sample.completion, str):
         return sample.prompt, sample.completion
-    messages = [*sample.prompt, *sample.completion] if isinstance(sample, Completion) else sample
-    said: list[Message] = [message for message in messages if not isinstance(message, str)]
+    said: Sequence[Message] = sample.messages if isinstance(sample, Completion) else sample
     last = max(number for number, message in enumerate(said) if message["role"] == "assistant")
     return "\n".join(f"{message['role']}: {message['content']}" for message in said[:last]), said[last]["content"]
 

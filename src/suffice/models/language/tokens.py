@@ -89,7 +89,7 @@ class Encoding:
         prompt = [token for some, _ in before for token in some]
         if isinstance(sample, Completion) and isinstance(sample.completion, str):
             return Asked(prompt, sample.completion, len(answer))
-        messages = [*sample.prompt, *sample.completion] if isinstance(sample, Completion) else sample
+        messages = sample.messages if isinstance(sample, Completion) else sample
         last = max(number for number, message in enumerate(messages) if message["role"] == "assistant")
         content = messages[last]["content"]
         written = self._written(where, messages[: last + 1])
@@ -111,7 +111,7 @@ class Encoding:
         prompt, completion = sample
         if isinstance(prompt, str) and isinstance(completion, str):
             return self._completion(prompt, completion)
-        return self._conversation(where, [*prompt, *completion], len(prompt))
+        return self._conversation(where, sample.messages, len(prompt))
 
     def _begun(self, text: str) -> list[int]:
         """The tokens of a text from its start on, with the token that begins any text, if there is one."""
