@@ -19,6 +19,7 @@ from suffice.configuration import (
     read_configuration,
 )
 from suffice.errors import InputError
+from suffice.language_configuration import LanguageStudyConfig
 from suffice.training import Series, training_of
 
 GIVEN = {"model": "m", "data": "d"}
@@ -183,7 +184,7 @@ def test_committed_configurations_are_read(name):
     if name == "mlp":
         assert isinstance(read_analysis({}, file), MLPConfig)
     else:
-        kind = HessianConfig if name == "vit-block" else StudyConfig
+        kind = {"vit-block": HessianConfig, "lm-gsm8k": LanguageStudyConfig}.get(name, StudyConfig)
         assert read_configuration(kind, {}, file).seed == 0
 
 

@@ -56,6 +56,9 @@ LEAST = 4
 WOBBLE = 0.005
 """Of the level: how much the weights along one run differ by chance from the mean of many runs, at least."""
 
+OF_FALL = 0.1
+"""The same of the fall per doubling: where much is learnt, runs differ in when they learn it."""
+
 DRIFT = 4.0
 """Standard errors by which the pretrained losses may change along the run before the samples count as sorted."""
 
@@ -158,10 +161,10 @@ def forecast_one_run(
         )
     scores = read.scores
     if shorter:
-        scores = _merged([scores, *(_beside(recording, other, read.end, unit) for other in shorter)])
+        scores = _merged([scores, *(_beside(recording, other, read, unit) for other in shorter)])
     curve = _continued(scores, k0, seed)
     last = next((at for at in reversed(recording.holdouts) if at.seen >= min(k0, read.end)), None)
-    curve = _levelled(curve, k0, last, seed)
+    curve = _levelled(curve, k0, last, read.wobble, seed)
     slope = _fall(curve, k0, 2 * k0)
     return OneRun(
         samples=k0,
@@ -174,7 +177,7 @@ def forecast_one_run(
         steps=steps,
         doubts=tuple(_doubts(recording, first, read, slope)),
         shorter=tuple(sorted(other.samples for other in shorter)),
-        narrowed=None if shorter else _narrowed(scores, curve, k0, seed),
+        narrowed=None if shorter else _narrowed(scores, curve, k0, read.wobble, seed),
     )
 
 
@@ -198,6 +201,10 @@ class _Scores:
     scores: Float64[np.ndarray, " n"]
     errors: Float64[np.ndarray, " n"]
 
+    def with_noise(self, noise: float) -> "_Scores":
+        """With larger errors."""
+        return replace(self, errors=np.hypot(self.errors, noise))
+
     def slope(self) -> tuple[float, float]:
         """Fall per doubling by weighted least squares, and its standard error."""
         x, weights = np.log2(self.sizes), 1 / self.errors**2
@@ -215,6 +222,7 @@ class _Read:
     online: _Scores
     measured: _Scores | None
     covariate: float | None
+    wobble: float
 
     @property
     def scores(self) -> _Scores:
@@ -227,10 +235,29 @@ def _read(recording: Recording, unit: Unit, least: float | None = None) -> _Read
     least = end / 2**DOUBLINGS if least is None else least
     online, covariate = _by_halves(steady, end, least, unit)
     holdouts = [at for at in recording.holdouts if 0.9 * least <= at.seen <= min(end, 1.05 * recording.samples)]
-    return _Read(steady, end, online, _of_holdouts(holdouts), covariate)
+    measured = _of_holdouts(holdouts)
+    wobble = _wobble(measured or online)
+    # batches average over half a doubling
+    return _Read(
+        steady,
+        end,
+        online.with_noise(wobble / math.sqrt(2)),
+        None if measured is None else measured.with_noise(wobble),
+        covariate,
+        wobble,
+    )
 
 
-def _beside(recording: Recording, other: Recording, end: int, unit: Unit) -> _Scores:
+def _wobble(scores: _Scores) -> float:
+    """How much the weights along one run differ by chance, in units of the loss."""
+    if not len(scores.sizes):
+        return 0.0
+    least = WOBBLE * float(scores.scores[-1])
+    fall = scores.with_noise(least).slope()[0] if len(scores.sizes) > 1 else 0.0
+    return math.hypot(least, OF_FALL * max(fall, 0.0))
+
+
+def _beside(recording: Recording, other: Recording, long: _Read, unit: Unit) -> _Scores:
     """The scores of a shorter run, from the size on at which the long one is looked at.
 
     Raises:
@@ -254,10 +281,10 @@ def _beside(recording: Recording, other: Recording, end: int, unit: Unit) -> _Sc
             f"the runs on {recording.samples:,} and {other.samples:,} samples do not test on the same samples: give "
             "both the same hold-out"
         )
-    read = _read(other, unit, end / 2**DOUBLINGS)
+    read = _read(other, unit, long.end / 2**DOUBLINGS)
     if read.measured is None:  # once, at its end: the error is that of the long run's
-        last, own = other.holdouts[-1], _of_holdouts(recording.holdouts)
-        error = WOBBLE * float(last.losses.mean()) if own is None else float(own.errors.max())
+        last = other.holdouts[-1]
+        error = long.wobble if long.measured is None else float(long.measured.errors.max())
         return _Scores(np.array([float(last.seen)]), np.array([last.losses.mean()]), np.array([error]))
     return read.scores if len(read.online.sizes) else read.measured
 
@@ -272,7 +299,7 @@ def _merged(parts: Sequence[_Scores]) -> _Scores:
     return _Scores(different, np.bincount(which, scores * errors**-2) / weights, weights**-0.5)
 
 
-def _narrowed(scores: _Scores, curve: Curve, k0: int, seed: int) -> float | None:
+def _narrowed(scores: _Scores, curve: Curve, k0: int, wobble: float, seed: int) -> float | None:
     """The half-width of the slope's interval with runs at a half and a quarter of k0 that come out as foreseen."""
     sizes = np.array([k0 / 4, k0 / 2])
     inside = sizes >= scores.sizes.min()
@@ -280,7 +307,7 @@ def _narrowed(scores: _Scores, curve: Curve, k0: int, seed: int) -> float | None
         return None
     sizes = sizes[inside]
     means = curve.draws.means(sizes).mean(0)
-    foreseen = _merged([scores, _Scores(sizes, means, WOBBLE * means)])
+    foreseen = _merged([scores, _Scores(sizes, means, np.full(len(sizes), wobble))])
     slope = _fall(_continued(foreseen, k0, seed), k0, 2 * k0)
     return (slope.high - slope.low) / 2
 
@@ -324,7 +351,7 @@ def _by_halves(steady: list[OnlineBatch], end: int, least: float, unit: Unit) ->
     if design.shape[1] > len(present):
         covariate = float(solution[-1])
     theta = solution[: len(present)]
-    errors = np.sqrt(np.diag(covariance)[: len(present)] + (WOBBLE * theta) ** 2 / 2)
+    errors = np.sqrt(np.diag(covariance)[: len(present)])
     logs = np.log2([batch.seen for batch in batches])
     sizes = 2 ** np.array([np.average(logs[cell == j], weights=weights[cell == j]) for j in range(len(present))])
     order = np.argsort(sizes)
@@ -339,8 +366,7 @@ def _of_holdouts(holdouts: list[Holdout]) -> _Scores | None:
     differences = losses - losses[-1]
     noise = (differences[:-1].var(1, ddof=1) / losses.shape[1]).mean() / 2
     means = losses.mean(1)
-    errors = np.sqrt(noise + (WOBBLE * means) ** 2)
-    return _Scores(np.array([float(at.seen) for at in holdouts]), means, errors)
+    return _Scores(np.array([float(at.seen) for at in holdouts]), means, np.full(len(means), math.sqrt(noise)))
 
 
 def _joined(online: _Scores, measured: _Scores) -> _Scores:
@@ -359,13 +385,13 @@ def _joined(online: _Scores, measured: _Scores) -> _Scores:
     return _Scores(*(part[order] for part in parts))
 
 
-def _levelled(curve: Curve, k0: int, last: Holdout | None, seed: int) -> Curve:
+def _levelled(curve: Curve, k0: int, last: Holdout | None, wobble: float, seed: int) -> Curve:
     """The curve with the level of the hold-out at the end, and the error that its samples and this run give it."""
     if last is None:
         return curve
     draws, level = curve.draws, float(last.losses.mean())
     error = float(last.losses.std(ddof=1)) / math.sqrt(len(last.losses)) if len(last.losses) > 1 else 0.0
-    spread = np.sqrt(error**2 + (WOBBLE * level) ** 2 + draws.noise**2)
+    spread = np.sqrt(error**2 + wobble**2 + draws.noise**2)
     shift = level - float(curve.at([k0]).mean[0])
     chance = np.random.default_rng([seed, 1]).normal(size=len(draws.level)) * spread / draws.unit
     moved = draws.model_copy(update={"offset": draws.offset + shift, "level": draws.level + chance})
