@@ -361,6 +361,24 @@ def language_models() -> str:
     return table(["method", "gain off by, at 4 times", "at 8 times"], rows)
 
 
+def language_gains() -> str:
+    """Gains of fine-tunings from one run, on pilots that were held out: root mean square error, and coverage."""
+    found = read("language_gains_held_out")
+    rows = [
+        [
+            row["task"],
+            str(row["k0"]),
+            name,
+            *(percent(of[times]) for times in ("2", "4", "8")),
+            *(percent(row["covered"][name][times]) if name in row["covered"] else "" for times in ("2", "4", "8")),
+        ]
+        for row in found["rows"]
+        for name, of in row["rms"].items()
+    ]
+    head = ["task", "k0", "way", *(f"off by, at {times} times" for times in (2, 4, 8))]
+    return table([*head, *(f"interval holds, at {times} times" for times in (2, 4, 8))], rows)
+
+
 def _at(of: dict[str, list[float]]) -> Iterator[tuple[float, float, float]]:
     return zip(of["value"], of["low"], of["high"], strict=True)
 
@@ -429,6 +447,18 @@ def damages() -> str:
         for kind, of in {**found["by_kind"], "all": found["outcomes"]}.items()
     ]
     return table(["damage", "equal result", "one line", "another result", "traceback"], rows)
+
+
+def kills() -> str:
+    """What becomes of a run that is killed."""
+    counted = ("kills", "of_workers", "same_results", "pieces_written_again")
+    left = ("processes_that_outlived", "partial_files_left")
+    rows = [
+        [kind, *(str(of[name]) for name in (*counted, *left))]
+        for kind, of in read("kills").items()
+        if kind != "environment"
+    ]
+    return table(["run", *(name.replace("_", " ") for name in (*counted, *left))], rows)
 
 
 def changes() -> str:
@@ -505,11 +535,13 @@ TABLES: dict[str, Callable[[], str]] = {
         whole_forecasts,
         scores,
         language_models,
+        language_gains,
         head_seconds,
         stopping,
         stopping_by_gain,
         damages,
         changes,
+        kills,
         workers,
         hashes,
         head_scale,
