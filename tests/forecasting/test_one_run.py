@@ -67,7 +67,7 @@ def test_the_gain_of_a_known_curve_is_found():
 def test_the_pretrained_losses_take_the_noise_of_samples_away():
     widths = [np.ptp([found.slope.low, found.slope.high]) for found in
               (forecast_one_run(recorded(holdout=0, before=known)) for known in (True, False))]  # fmt: skip
-    assert widths[0] < 0.8 * widths[1]
+    assert widths[0] < 0.85 * widths[1]  # what differs between runs stays
 
 
 def test_the_level_is_that_of_the_hold_out_at_the_end():
