@@ -18,6 +18,7 @@ from suffice.report.pages.settings import command_of
 from suffice.results import read_result
 from suffice.runs.analyze import _there, analyze
 from suffice.runs.curvature import measure_curvature
+from suffice.runs.folder import open_folder
 
 
 def asked(kind, desk, **settings):

@@ -18,6 +18,7 @@ from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of
 from suffice.results import LanguageCell, read_result
 from suffice.runs import language_study as run
+from suffice.runs.folder import TABLES
 from suffice.runs.language_study import continued, look_at, order_of, study_language
 
 SIZES, SEEDS = [12, 24, 48], [3, 4]
@@ -75,6 +76,7 @@ def test_what_is_stored_is_the_result_and_the_table_reads_back(ran):
     with (out / "cells.csv").open(newline="") as file:
         rows = [{name: text or None for name, text in row.items()} for row in csv.DictReader(file)]
     assert [LanguageCell.model_validate(row) for row in rows] == result.cells
+    assert (out / TABLES).exists()
 
 
 def test_curves_are_means_over_seeds_and_go_on(ran):
