@@ -155,6 +155,7 @@ def test_a_record_that_was_changed_is_made_anew(language_desk, ran, tmp_path):
     assert result.predicted.model_dump_json() == ran[1].predicted.model_dump_json()
     file.unlink()
     (out / "fine_tuning.pt").unlink()
+    assert status_of(out, verify=True).damaged == [f"{file} is missing: the same command writes it again"]
     with pytest.warns(InputWarning, match=r"recording\.json is missing or was changed: the training begins anew"):
         forecast_language(asked(language_desk), out)
     assert file.read_bytes() == whole

@@ -212,6 +212,8 @@ def _damaged_training(stored: Place) -> Iterator[str]:
             read_recording(recording)
         except InputError as error:
             yield str(error)
+    elif exists(stored / EVIDENCE / RECORDING):  # the training has ended
+        yield f"{recording} is missing: the same command writes it again"
 
 
 def _short_runs(stored: Place) -> list[Place]:
