@@ -138,7 +138,7 @@ def test_a_table_that_was_edited_is_found_and_how_to_write_it_again_is_said(fini
 
 
 def test_a_result_of_another_target_than_that_of_the_interrupted_run_is_told(tmp_path, monkeypatch):
-    def stopping(*_):
+    def stopping(*_, **__):
         raise KeyboardInterrupt
 
     folder, scores = tmp_path / "run", tmp_path / "scores.csv"
