@@ -307,6 +307,11 @@ def refuse_flags_of_classifiers(kind: type[Config], given: Mapping[str, Any], be
     """
     found = _of_classifiers(kind, given)
     name = next((name for name in INSTEAD if name in found), found[0] if found else None)
+    if name == "store":
+        raise InputError(
+            "--store: forecast and study keep the trainings of a language model in the run's folder, and take no store "
+            "for them: leave it out (analyze and curvature take one)"
+        )
     if name is not None:
         remedy = INSTEAD.get(name, "leave one of them out" if "--" in because else "leave it out")
         raise InputError(f"{_flag(name)} is for classifiers, and {because}: {remedy}")

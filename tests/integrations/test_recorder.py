@@ -1,5 +1,7 @@
 """A recorder in a loop: what it writes, when a hold-out is due, and how it goes on."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -99,3 +101,64 @@ def test_losses_of_samples_by_hand():
     scores = logits.double() - logits.double().exp().sum(-1, keepdim=True).log()
     expected = [-(scores[0, 0, 1] + scores[0, 1, 2]) / 2, -(scores[1, 0, 4] + scores[1, 2, 0]) / 2]
     torch.testing.assert_close(sample_losses(logits, labels), torch.stack(expected), rtol=1e-6, atol=0)
+
+
+def skipping(recorder, steps, start=0):
+    """Updates with losses of a few samples each, of which the second and third are not finite."""
+    for step in range(start, steps):
+        recorder.batch(np.full(4 + step, np.nan if step in (1, 2) else 2.0))
+        recorder.holdout(np.arange(3.0) + step)
+    recorder.save()
+
+
+@pytest.mark.filterwarnings("ignore:the loss of batch")
+@pytest.mark.parametrize("after", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("reached", [0, 1])
+def test_a_run_goes_on_after_updates_that_were_left_out(tmp_path, after, reached):
+    skipping(Recorder(tmp_path / "whole.json", samples=40), 6)
+    skipping(Recorder(tmp_path / "parts.json", samples=40), after + reached)
+    skipping(Recorder(tmp_path / "parts.json", samples=40, resume=after), 6, start=after)
+    found = read_recording(tmp_path / "parts.json")
+    assert (found.skipped, found.skipped_samples) == ([2, 3], [5, 6])
+    assert [at.seen for at in found.holdouts] == [4, 9, 15, 22, 30, 39]
+    assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "parts.json").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:the loss of batch")
+def test_a_recording_that_does_not_say_how_many_samples_were_left_out_goes_on_where_that_follows(tmp_path):
+    file = tmp_path / "old.json"
+    skipping(Recorder(file, samples=40), 4)
+    whole = read_recording(file)
+    file.write_text(whole.model_copy(update={"skipped_samples": []}).model_dump_json())
+    for after, seen in ((1, 4), (3, 15), (4, 22)):
+        assert Recorder(file, samples=40, resume=after).reached == (seen, seen)
+    with pytest.raises(InputError, match=r"old.json: the loss of update 2 was not finite, and an earlier version"):
+        Recorder(file, samples=40, resume=2)
+    going_on = Recorder(file, samples=40, resume=4)
+    skipping(going_on, 6, start=4)
+    assert [batch.seen for batch in going_on.recording.batches] == [0, 15, 22, 30]
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.9, 0.999])
+def test_one_flipped_bit_of_a_recording_is_noticed(tmp_path, place):
+    file = tmp_path / "run.json"
+    run(Recorder(file, samples=40), 8)
+    held = bytearray(file.read_bytes())
+    held[int(place * len(held))] ^= 1
+    file.write_bytes(held)
+    with pytest.raises(InputError, match=r"run\.json( is damaged, or was edited|: no recording of this version)"):
+        read_recording(file)
+
+
+def test_an_edited_recording_is_refused_and_one_without_a_checksum_is_read(tmp_path):
+    file = tmp_path / "run.json"
+    run(Recorder(file, samples=40), 8)
+    content = json.loads(file.read_bytes())
+    content["batches"][3]["loss"] += 1
+    for indent in (None, 2):
+        file.write_text(json.dumps(content, indent=indent) + "\n")
+        with pytest.raises(InputError, match=r"run\.json is damaged, or was edited \(its checksum does not match\)"):
+            read_recording(file)
+    del content["checksum"]
+    file.write_text(json.dumps(content))
+    assert read_recording(file).batches[3].loss == content["batches"][3]["loss"]

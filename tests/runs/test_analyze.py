@@ -231,6 +231,14 @@ def test_a_damaged_loss_is_measured_again(small_run, tmp_path):
     assert stored.read_bytes() == whole
 
 
+def test_the_training_of_another_run_is_not_taken(small_run, tmp_path):
+    values = SMALL | {"samples": SMALL["samples"] - 10}  # equal settings of the training
+    result = run(tmp_path / "run", **values)
+    shutil.copy(small_run[0] / "fine_tuning.pt", tmp_path / "run")
+    with pytest.warns(InputWarning, match=r"fine_tuning\.pt belongs to a training of another run, or of other samples"):
+        assert run(tmp_path / "run", **values) == result
+
+
 def test_another_tolerance_is_answered_from_what_was_measured(small_run, tmp_path):
     folder, result = small_run
     shutil.copytree(folder, tmp_path / "run")

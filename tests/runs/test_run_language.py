@@ -17,11 +17,12 @@ from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import load_language_model
 from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of
-from suffice.results import Recording, read_recording
+from suffice.results import Recording, read_recording, recording_as_json
 from suffice.runs import recorded_training
 from suffice.runs.demo import DEMO_LANGUAGE
 from suffice.runs.language import forecast_language, prepare
 from suffice.runs.recorded_training import losses_of
+from suffice.runs.status import status_of
 from suffice.runs.texts import is_of_language
 from suffice.runs.watch import Silent
 
@@ -147,10 +148,75 @@ def test_a_record_that_was_changed_is_made_anew(language_desk, ran, tmp_path):
     stored = json.loads(whole)
     stored["holdouts"][-1]["losses"] = [loss / 2 for loss in stored["holdouts"][-1]["losses"]]
     file.write_text(json.dumps(stored))
-    with pytest.warns(InputWarning, match=r"recording\.json is missing or was changed: the training begins anew"):
+    assert "recording.json is damaged, or was edited" in status_of(out, verify=True).damaged[0]
+    with pytest.warns(InputWarning, match=r"recording\.json is missing or was changed: it is written again from the"):
         result = forecast_language(asked(language_desk), out)[1]
     assert file.read_bytes() == whole
     assert result.predicted.model_dump_json() == ran[1].predicted.model_dump_json()
+    file.unlink()
+    (out / "fine_tuning.pt").unlink()
+    assert status_of(out, verify=True).damaged == [f"{file} is missing: the same command writes it again"]
+    with pytest.warns(InputWarning, match=r"recording\.json is missing or was changed: the training begins anew"):
+        forecast_language(asked(language_desk), out)
+    assert file.read_bytes() == whole
+
+
+@pytest.fixture(scope="module")
+def interrupted(language_desk, tmp_path_factory):
+    """A run that was interrupted after its first hold-outs."""
+    out = tmp_path_factory.mktemp("interrupted") / "run"
+    with pytest.raises(InterruptedRunError):
+        forecast_language(asked(language_desk), out, watch=Impatient(130))
+    return out
+
+
+def flipped(held):
+    at = held.index(b'"loss":') + 10
+    return held[:at] + bytes([held[at] ^ 1]) + held[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "flipped",
+        "deleted",
+        *(pytest.param(harm, marks=pytest.mark.deep) for harm in ("truncated", "emptied", "another")),
+    ],
+)
+def test_the_record_of_an_interrupted_run_is_that_of_its_checkpoint(language_desk, ran, interrupted, tmp_path, harm):
+    out = tmp_path / "run"
+    shutil.copytree(interrupted, out)
+    assert status_of(out, verify=True).damaged == []
+    file = out / "recording.json"
+    held = file.read_bytes()
+    recording = read_recording(file)
+    other = recording.model_copy(update={"batches": [b.model_copy(update={"loss": 1.0}) for b in recording.batches]})
+    harmed = {
+        "flipped": flipped(held),
+        "truncated": held[: len(held) // 2],
+        "emptied": b"",
+        "deleted": None,
+        "another": recording_as_json(other),
+    }[harm]
+    file.unlink() if harmed is None else file.write_bytes(harmed)
+    assert len(status_of(out, verify=True).damaged) == (harm in ("flipped", "truncated", "emptied"))
+    with pytest.warns(InputWarning, match=r"recording\.json is missing or was changed: it is written again from the"):
+        forecast_language(asked(language_desk), out)
+    assert stored(out) == stored(ran[0])
+
+
+def test_the_checkpoint_of_another_run_is_not_taken(language_desk, ran, interrupted, tmp_path):
+    out, other = tmp_path / "run", tmp_path / "other"
+    lines = (language_desk / "sums.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "others.jsonl").write_text("".join(lines[::-1]))
+    with pytest.raises(InterruptedRunError):
+        forecast_language(asked(language_desk, data=str(tmp_path / "others.jsonl")), other, watch=Impatient(130))
+    shutil.copytree(interrupted, out)
+    for name in ("fine_tuning.pt", "recording.json"):
+        shutil.copy(other / name, out / name)
+    with pytest.warns(InputWarning, match=r"fine_tuning\.pt belongs to a training of another run, or of other samples"):
+        forecast_language(asked(language_desk), out)
+    assert stored(out) == stored(ran[0])
 
 
 def test_another_target_needs_no_training_and_another_rate_is_refused(language_desk, ran, tmp_path, monkeypatch):
@@ -182,15 +248,36 @@ def test_short_runs_begin_anew_and_are_added_to_a_run_that_is_there(language_des
     assert result.one_run.slope != ran[1].one_run.slope
     long = read_recording(out / "recording.json")
     for size in (103, 207):
-        short = read_recording(out / f"short-{size}" / "recording.json")
+        short = read_recording(out / "short" / str(size) / "recording.json")
         # from the pretrained weights, and tested on the same samples
         assert short.holdouts[0].losses == pytest.approx(long.holdouts[0].losses, rel=1e-6)
         assert (short.samples, short.batches[-1].seen) == (size, 4 * ((size - 1) // 4))
         first = short.batches[0]
         assert first.loss == pytest.approx(first.before, rel=1e-5)
     assert "--short-runs" in command_of(result)
-    whole = tmp_path / "whole"
-    again = forecast_language(asked(language_desk, short_runs=True), whole)[1]
+    found = status_of(out, verify=True)
+    assert [(part.name, part.done) for part in found.parts if part.unit == "piece"] == [
+        ("evidence", 1),
+        ("short/103/evidence", 1),
+        ("short/207/evidence", 1),
+    ]
+    assert found.damaged == []
+    for name in ("fine_tuning.pt", "recording.json", "evidence/recording.json"):
+        file = out / "short" / "103" / name
+        file.write_bytes(file.read_bytes()[:-1])
+    assert len(status_of(out, verify=True).damaged) == 3
+    # a run that replaces this one brings its own short runs
+    again = forecast_language(asked(language_desk, short_runs=True), out, overwrite=True)[1]
+    assert again.predicted.model_dump_json() == result.predicted.model_dump_json()
+    assert status_of(out, verify=True).damaged == []
+    assert sorted(folder.name for folder in (out / "short").iterdir()) == ["103", "207"]
+    # the short runs of one size are not taken for those of another
+    shutil.rmtree(out / "short" / "103")
+    shutil.copytree(out / "short" / "207", out / "short" / "103")
+    with pytest.warns(
+        InputWarning, match=r"103/fine_tuning\.pt belongs to a training of another run, or of other samp"
+    ):
+        again = forecast_language(asked(language_desk, short_runs=True), out)[1]
     assert again.predicted.model_dump_json() == result.predicted.model_dump_json()
 
 
@@ -271,7 +358,8 @@ def test_a_recording_of_which_no_loss_is_finite_is_refused(tmp_path):
     file = tmp_path / "run.json"
     file.write_text(Recording(samples=400, skipped=list(range(1, 101))).model_dump_json())
     with pytest.raises(
-        InputError, match=r"no batch has a finite loss \(the first is that of update 1\), .*: train with"
+        InputError,
+        match=r"no batch of the run on 400 samples has a finite loss \(the first is that of update 1\), .*: train with",
     ):
         command("forecast", "--from", str(file), "--out", str(tmp_path / "out"))
 

@@ -18,6 +18,7 @@ from suffice.report.pages.settings import command_of
 from suffice.results import read_result
 from suffice.runs.analyze import _there, analyze
 from suffice.runs.curvature import measure_curvature
+from suffice.runs.folder import open_folder
 
 
 def asked(kind, desk, **settings):
@@ -49,9 +50,11 @@ def test_losses_and_problem_are_those_of_the_trained_model(analyzed):
     config, out, result = analyzed
     contents = ()  # as it would be if the files had not changed
     with pytest.raises(InputError, match="changed while suffice was running"):
-        _there(type(config), config.model_dump_json(), contents, str(out))
+        _there(type(config), config.model_dump_json(), contents, "", str(out))
     contents = tuple(yaml.safe_load((out / "config.yaml").read_text())["contents"].items())
-    problem = _there(type(config), config.model_dump_json(), contents, str(out))[0].at_hand
+    with open_folder(out, config, dict(contents), overwrite=False) as run:
+        identity = run.identity
+    problem = _there(type(config), config.model_dump_json(), contents, identity, str(out))[0].at_hand
     losses = []
     for position in range(len(problem)):
         batch = problem.batch(slice(position, position + 1))

@@ -18,6 +18,7 @@ from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of
 from suffice.results import LanguageCell, read_result
 from suffice.runs import language_study as run
+from suffice.runs.folder import TABLES
 from suffice.runs.language_study import continued, look_at, order_of, study_language
 
 SIZES, SEEDS = [12, 24, 48], [3, 4]
@@ -75,6 +76,7 @@ def test_what_is_stored_is_the_result_and_the_table_reads_back(ran):
     with (out / "cells.csv").open(newline="") as file:
         rows = [{name: text or None for name, text in row.items()} for row in csv.DictReader(file)]
     assert [LanguageCell.model_validate(row) for row in rows] == result.cells
+    assert (out / TABLES).exists()
 
 
 def test_curves_are_means_over_seeds_and_go_on(ran):
@@ -316,8 +318,10 @@ def test_flags_of_classifiers_do_not_go_with_language_models(language_desk):
     about = language_desk / "model", language_desk / "sums.jsonl"
     with pytest.raises(InputError, match="--patience is for classifiers and --schedule for language models"):
         command(*about, "--schedule", "cosine", "--patience", "3")
-    with pytest.raises(InputError, match="there are 'prompt', 'completion'"):
+    with pytest.raises(InputError, match=r"--surface is for classifiers, and .*sums.jsonl is for a language model: lea"):
         command(*about, "--surface")
+    with pytest.raises(InputError, match=r"--store: forecast and study keep the trainings of a language model in the"):
+        command(*about, "--store", "memory://x/y")
 
 
 def cells_of(losses):

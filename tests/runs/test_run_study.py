@@ -20,7 +20,9 @@ from suffice.errors import InputError
 from suffice.results import Cell, read_result
 from suffice.runs import study as run
 from suffice.runs.cells import table_of
+from suffice.runs.folder import TABLES
 from suffice.runs.study import study
+from suffice.storage import faults_of_files
 
 SMALL = {
     "model": "builtin:tiny-vit",
@@ -141,6 +143,8 @@ def test_a_table_of_all_trainings_reads_back(small_study):
     with (folder / "cells.csv").open(newline="") as file:
         rows = [{name: text or None for name, text in row.items()} for row in csv.DictReader(file)]
     assert [Cell.model_validate(row) for row in rows] == result.study.cells
+    assert (folder / TABLES).exists()
+    assert faults_of_files(folder, TABLES) == []
 
 
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])

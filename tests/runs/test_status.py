@@ -11,13 +11,15 @@ import pytest
 from rich.console import Console
 
 from suffice.cli.terminal import Terminal
-from suffice.configuration import AnalyzeConfig, HessianConfig
+from suffice.configuration import AnalyzeConfig, CurveConfig, HessianConfig
 from suffice.errors import InputError
 from suffice.report import write_report
 from suffice.results import read_result
 from suffice.runs import hessian as run
 from suffice.runs import log
 from suffice.runs.analyze import analyze
+from suffice.runs.curve import forecast_curve
+from suffice.runs.folder import write_table
 from suffice.runs.hessian import measure_hessian
 from suffice.runs.log import LOG, keep_log, logged, note
 from suffice.runs.state import STATE
@@ -120,6 +122,40 @@ def test_a_damaged_report_is_found_and_how_to_write_it_again_is_said(finished):
     assert all(fault.endswith(f": suffice report {finished} writes the report again") for fault in damaged)
     write_report(read_result(finished), finished)
     assert status_of(finished, verify=True).damaged == []
+
+
+def test_a_table_that_was_edited_is_found_and_how_to_write_it_again_is_said(finished):
+    write_table("method,size\nhead,20\n", finished)
+    write_report(read_result(finished), finished)
+    assert status_of(finished, verify=True).damaged == []
+    (finished / "cells.csv").write_text("method,size\nhead,90\n")
+    write_report(read_result(finished), finished)
+    assert status_of(finished).damaged == []
+    assert status_of(finished, verify=True).damaged == [
+        f"{finished / 'cells.csv'} is damaged, or was edited (its checksum does not match): the same command writes it "
+        "again"
+    ]
+
+
+def test_a_result_of_another_target_than_that_of_the_interrupted_run_is_told(tmp_path, monkeypatch):
+    def stopping(*_, **__):
+        raise KeyboardInterrupt
+
+    folder, scores = tmp_path / "run", tmp_path / "scores.csv"
+    scores.write_text("size,score\n100,0.70\n200,0.76\n400,0.80\n800,0.83\n")
+    first, second = (CurveConfig(scores=[str(scores)], target=target) for target in (0.85, 0.9))
+    forecast_curve(first, folder)
+    assert status_of(folder).damaged == []
+    monkeypatch.setattr("suffice.runs.curve.write_result", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        forecast_curve(second, folder)
+    assert status_of(folder).damaged == [
+        f"{folder / 'result.json'} is of other settings than config.yaml (target: 0.85, now 0.9): the same command "
+        "writes it again"
+    ]
+    monkeypatch.undo()
+    forecast_curve(second, folder)
+    assert status_of(folder).damaged == []
 
 
 def test_a_run_at_work_says_its_step_and_what_is_left_of_it(finished, monkeypatch):

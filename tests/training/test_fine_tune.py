@@ -2,6 +2,7 @@ import math
 import sys
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,6 +10,7 @@ from torch.nn import functional
 from torch.utils.data import TensorDataset
 
 from suffice import InputError, Problem
+from suffice.errors import InputWarning
 from suffice.training import FineTuning, fine_tune
 
 SAMPLES = 20
@@ -133,6 +135,23 @@ def test_the_checkpoint_of_other_settings_is_refused(tmp_path, settings):
     fine_tune(problem_of(), SETTINGS, tmp_path / "checkpoint")
     with pytest.raises(InputError, match="checkpoint"):
         fine_tune(problem_of(), settings, tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize("other", ["identity", "samples", "order"])
+def test_with_the_checkpoint_of_another_run_the_training_begins_anew(tmp_path, other):
+    index = {"identity": None, "samples": range(SAMPLES - 1), "order": range(SAMPLES - 1, -1, -1)}[other]
+    another = problem_of()
+    if index is not None:
+        another.index = np.array(index)
+    name = "another run" if other == "identity" else "this run"
+    with pytest.raises(Killed):
+        fine_tune(another, SETTINGS, tmp_path / "checkpoint", kill_at(2 * SAMPLES), identity=name)
+    problem = problem_of()
+    with pytest.warns(InputWarning, match=r"checkpoint belongs to a training of another run, or of other samples: the"):
+        history = fine_tune(problem, SETTINGS, tmp_path / "checkpoint", identity="this run")
+    assert history == trained()[0]
+    assert equal(problem.model.state_dict(), trained()[1])
+    assert fine_tune(problem_of(), SETTINGS, tmp_path / "checkpoint", identity="this run") == history
 
 
 def test_the_checkpoint_of_other_parameters_is_refused(tmp_path):

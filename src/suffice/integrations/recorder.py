@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64
 
 from suffice.errors import InputError, InputWarning
 from suffice.integrations.live import live_report
-from suffice.results import Holdout, OnlineBatch, Recording, read_recording
+from suffice.results import Holdout, OnlineBatch, Recording, read_recording, recording_as_json
 from suffice.storage import atomic_write
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
@@ -72,6 +72,7 @@ class Recorder:
         self._batches: list[OnlineBatch] = []
         self._holdouts: list[Holdout] = []
         self._skipped: list[int] = []
+        self._skipped_samples: list[int] | None = []
         self._holdout_tokens: list[int] | None = None
         self.pretrained: Mapping[str, float] = {}
         self._seen = self._step = 0
@@ -90,6 +91,7 @@ class Recorder:
             pretrained=dict(self.pretrained),
             dropout=self._dropout,
             skipped=self._skipped,
+            skipped_samples=self._skipped_samples or [],
         )
 
     @property
@@ -132,6 +134,8 @@ class Recorder:
         self._seen += count
         if not np.isfinite(own).all() or (first is not None and not np.isfinite(first).all()):
             self._skipped.append(self._step)
+            if self._skipped_samples is not None:
+                self._skipped_samples.append(count)
             if len(self._skipped) == 1:
                 warnings.warn(
                     f"the loss of batch {self._step} is not finite: it is left out of the learning curve; look at its "
@@ -189,7 +193,7 @@ class Recorder:
         """Writes the file, whole or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path) as file:
-            file.write(self.recording.model_dump_json().encode())
+            file.write(recording_as_json(self.recording))
         self._written = time.monotonic()
 
     def _go_on(self, before: Recording, step: int) -> None:
@@ -203,10 +207,24 @@ class Recorder:
         known = len(self._batches) + len(self._skipped)
         if known != step:
             raise InputError(f"{self.path}: holds {known:,} of the {step:,} updates before: give another file")
-        last = self._batches[-1] if self._batches else None
-        self._seen = 0 if last is None else last.seen + last.samples
+        is_of_earlier_version = len(before.skipped_samples) < len(before.skipped)
+        self._skipped_samples = None if is_of_earlier_version else before.skipped_samples[: len(self._skipped)]
+        self._seen = self._seen_after(before, step)
         self._holdouts = [at for at in before.holdouts if at.seen <= self._seen]
         self.pretrained, self._step, self._holdout_tokens = before.pretrained, step, before.holdout_tokens
+
+    def _seen_after(self, before: Recording, step: int) -> int:
+        if self._skipped_samples is not None:
+            return sum(batch.samples for batch in self._batches) + sum(self._skipped_samples)
+        following = [batch.seen for batch in before.batches if batch.step == step + 1]
+        if following:
+            return following[0]
+        if self._batches and self._batches[-1].step == step:
+            return self._batches[-1].seen + self._batches[-1].samples
+        raise InputError(
+            f"{self.path}: the loss of update {step:,} was not finite, and an earlier version of suffice did not keep "
+            "how many samples it had: go on from another checkpoint, or give another file"
+        )
 
 
 def _counts(tokens: Any, samples: int) -> Int64[np.ndarray, " n"]:

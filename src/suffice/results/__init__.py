@@ -78,6 +78,7 @@ from suffice.results.recording import (
     in_tokens,
     is_recording,
     read_recording,
+    recording_as_json,
 )
 from suffice.results.study import Agreement, Cell, Check, Retrained, Study, StudyResult
 from suffice.results.sufficient_size import Criterion, SufficientSize, Target, interval_in_words
@@ -192,6 +193,7 @@ __all__ = [
     "is_recording",
     "read_recording",
     "read_result",
+    "recording_as_json",
     "refuse_target",
     "result_as_json",
     "sample_counts",

@@ -1,18 +1,24 @@
 """What a training run tells of its own learning curve while it goes on."""
 
 import math
+import re
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 
+from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.results.interval import Numbers
 from suffice.results.value import Value
 
 Unit: TypeAlias = Literal["sample", "token"]
 """What counts alike in the mean loss of a language model: samples, each with the mean over its tokens, or tokens."""
+
+ENDING = re.compile(rb',\s*"checksum":\s*"([^"]*)"\s*\}\s*$')
+LONGEST_ENDING = 200
+"""The checksum at the end of a recording, and bytes in which it is looked for; earlier versions wrote none."""
 
 FORMAT: Literal["suffice recording"] = "suffice recording"
 
@@ -62,6 +68,9 @@ class Recording(Value):
     )
     dropout: float | None = Field(default=None, description="largest dropout of the model in training, where known")
     skipped: list[int] = Field(default=[], description="steps whose loss was not finite")
+    skipped_samples: list[int] = Field(
+        default=[], description="number of samples of each of these steps; empty where not known"
+    )
 
 
 def is_recording(path: Path) -> bool:
@@ -73,14 +82,25 @@ def is_recording(path: Path) -> bool:
         return False
 
 
+def recording_as_json(recording: Recording) -> bytes:
+    """What a recording's file holds: the recording and, at its end, the hash of what stands before.
+
+    Example:
+        >>> recording_as_json(Recording(samples=4))[-74:-34]
+        b'"skipped_samples":[],"checksum":"blake2b'
+    """
+    held = recording.model_dump_json()[:-1].encode()
+    return held + f',"checksum":"{digest(held)}"}}'.encode()
+
+
 def read_recording(path: Path) -> Recording:
     """The recording in a file.
 
     Raises:
-        InputError: it cannot be read, or is none.
+        InputError: it cannot be read, is none, or is damaged.
     """
     try:
-        recording = Recording.model_validate_json(path.read_bytes())
+        recording = Recording.model_validate_json(_without_checksum(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the file that a recorder wrote") from error
     except ValidationError as error:
@@ -93,6 +113,18 @@ def read_recording(path: Path) -> Recording:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return recording
+
+
+def _without_checksum(path: Path) -> bytes:
+    held = path.read_bytes()
+    ending = ENDING.search(held, max(0, len(held) - LONGEST_ENDING))
+    if ending is None:
+        return held
+    if ending[1] != digest(held[: ending.start()]).encode():
+        raise InputError(
+            f"{path} is damaged, or was edited (its checksum does not match): give the file as the recorder wrote it"
+        )
+    return held[: ending.start()] + b"}"
 
 
 def check_recording(recording: Recording) -> None:

@@ -98,14 +98,12 @@ def analyze(
                 read_all(unseen, np.arange(len(unseen)), watch)
         _announce(config, problems, watch, 1 if shared is None else shared.count, cluster is None)
         if config.method is not None:
-            train(config, problems.at_hand, classifier, run.stored / "fine_tuning.pt", watch)
+            train(config, problems.at_hand, classifier, run.stored, run.identity, watch)
         probes = Probes.sphere(problems.at_hand, config.radius, config.probes, config.seed)
-        ledger = _record(problems.at_hand, probes, run.stored / "ledger", config, contents, watch, shared)
+        ledger = _record(problems.at_hand, probes, "ledger", config, contents, run, watch, shared)
         held_out, accuracy, metrics = None, None, {}
         if problems.held_out is not None:
-            held_out = _record(
-                problems.held_out, probes, run.stored / "held_out_ledger", config, contents, watch, shared
-            )
+            held_out = _record(problems.held_out, probes, "held_out_ledger", config, contents, run, watch, shared)
             if isinstance(classifier, Classifier) and classifier.task == "classification":
                 accuracy = _accuracy(problems.held_out, classifier, run.stored / "held_out_errors", config)
             elif isinstance(classifier, Classifier):
@@ -201,18 +199,25 @@ def _announce(config: AnalyzeConfig, problems: _Problems, watch: Watch, workers:
 def _record(
     problem: Problem,
     probes: Probes,
-    store: Place,
+    name: str,
     config: AnalyzeConfig,
     contents: Mapping[str, str],
+    run: Opened,
     watch: Watch,
     workers: Workers | None,
 ) -> Ledger:
-    """The ledger in a folder, whose shards are measured by workers if there are any."""
+    """The ledger of a name, whose shards are measured by workers if there are any."""
+    store = run.stored / name
     with watch.progress("measuring", len(problem) * len(probes)) as progress:
 
         def elsewhere(shards: Sequence[slice]) -> None:
             call = functools.partial(
-                _measure_shard, type(config), config.model_dump_json(), tuple(contents.items()), str(store)
+                _measure_shard,
+                type(config),
+                config.model_dump_json(),
+                tuple(contents.items()),
+                run.identity,
+                str(store),
             )
 
             def cost(shard: tuple[int, int]) -> int:
@@ -237,23 +242,25 @@ def _record(
 
 
 @functools.lru_cache(maxsize=1)
-def _there(kind: type[AnalyzeConfig], config: str, contents: Contents, stored: str) -> tuple[_Problems, Probes]:
+def _there(
+    kind: type[AnalyzeConfig], config: str, contents: Contents, identity: str, stored: str
+) -> tuple[_Problems, Probes]:
     """The problems and probes of a run, as a worker has them, which keeps them from shard to shard."""
     asked = kind.model_validate_json(config)
     samples, classifier, unseen, now = load(asked, SILENT)
     refuse_changed(dict(contents), now)
     problems = _problems(asked, samples, classifier, unseen)
     if asked.method is not None:
-        train(asked, problems.at_hand, classifier, place(stored) / "fine_tuning.pt", SILENT)  # was trained: reads it
+        train(asked, problems.at_hand, classifier, place(stored), identity, SILENT)  # was trained: reads it
     return problems, Probes.sphere(problems.at_hand, asked.radius, asked.probes, asked.seed)
 
 
 def _measure_shard(
-    kind: type[AnalyzeConfig], config: str, contents: Contents, store: str, shard: tuple[int, int]
+    kind: type[AnalyzeConfig], config: str, contents: Contents, identity: str, store: str, shard: tuple[int, int]
 ) -> None:
     """One shard, in a worker."""
     folder = place(store)
-    problems, probes = _there(kind, config, contents, str(folder.parent))
+    problems, probes = _there(kind, config, contents, identity, str(folder.parent))
     problem = problems.at_hand if folder.name == "ledger" else problems.held_out
     if problem is not None:
         record_shard(problem, probes, folder, slice(*shard))

@@ -16,6 +16,7 @@ from suffice.models import Classifier, adapted, center_head, load_classifier, re
 from suffice.models.language import LanguageModel, Tokens, moved
 from suffice.problem import Problem
 from suffice.results import Unit
+from suffice.runs.folder import CHECKPOINT
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.texts import columns_of, load_configured
 from suffice.runs.watch import SILENT, Watch
@@ -165,10 +166,20 @@ def read_all(samples: Samples, rows: Int64[np.ndarray, " samples"], watch: Watch
             progress(1)
 
 
-def train(config: MeasuredConfig, measured: Problem, classifier: Model, checkpoint: Place, watch: Watch) -> None:
-    """Trains the model of a problem on its samples; a run that was interrupted goes on from the checkpoint.
+def train(
+    config: MeasuredConfig, measured: Problem, classifier: Model, stored: Place, identity: str, watch: Watch
+) -> None:
+    """Trains the model of a problem on its samples; a run that was interrupted goes on from its `CHECKPOINT`.
 
     A new head for numbers begins at their mean.
+
+    Args:
+        config: the settings.
+        measured: the problem.
+        classifier: whose model it is.
+        stored: where the run keeps what it has computed.
+        identity: of the run.
+        watch: told what is done.
     """
     # what is measured may move other parameters than the training does: those that require a gradient
     if isinstance(classifier, LanguageModel):
@@ -189,4 +200,4 @@ def train(config: MeasuredConfig, measured: Problem, classifier: Model, checkpoi
         config.epochs, config.learning_rate, config.train_batch_size, config.weight_decay, config.seed
     )
     with watch.progress("fine-tuning", config.epochs * len(problem)) as progress:
-        fine_tune(problem, settings, checkpoint, progress)
+        fine_tune(problem, settings, stored / CHECKPOINT, progress, identity=identity)

@@ -108,7 +108,7 @@ def measure_curvature(
         trained = 0 if config.method is None else 3 * moving
         check_room(run.stored, trained + (8 * config.surface_points**2 * len(problem) if config.surface else 0))
         if config.method is not None:
-            train(config, problem, classifier, run.stored / "fine_tuning.pt", watch)
+            train(config, problem, classifier, run.stored, run.identity, watch)
         problem, names = _from_features(problem, classifier, watch)
         blocks = _blocks(names)
         hessian = Hessian(problem, memory=round(config.memory * GIGABYTE))

@@ -19,9 +19,24 @@ from suffice.runs.log import LOG, OLDER, keep_log
 from suffice.runs.replacement import complete, finish, folder_to_write
 from suffice.runs.state import STATE, keep_count, track
 from suffice.software import DECIDING, deciding, versions
-from suffice.storage import MANIFEST, Place, atomic_write, differences, locked, place
+from suffice.storage import MANIFEST, Place, atomic_write, differences, locked, place, write_manifest
 
 CONFIGURATION = "config.yaml"
+CHECKPOINT = "fine_tuning.pt"
+"""What was trained, or is being trained."""
+
+RECORDING = "recording.json"
+"""How the training of a language model went."""
+
+SHORT = "short"
+"""The folder of short runs, each in a sub-folder that its number of samples names."""
+
+TABLE = "cells.csv"
+"""All trainings of a study."""
+
+TABLES = ".suffice-tables.json"
+"""The hashes of tables that a run has written."""
+
 METHODS = "methods"
 """The folder of the runs of several methods, each in a sub-folder of its name."""
 
@@ -34,8 +49,9 @@ CONTENTS = (
     "ledger",
     "held_out_ledger",
     "held_out_errors",
-    "fine_tuning.pt",
-    "recording.json",
+    CHECKPOINT,
+    RECORDING,
+    SHORT,
     "moments",
     "curvature",
     "features",
@@ -43,7 +59,8 @@ CONTENTS = (
     "evidence",
     "cells",
     "surfaces",
-    "cells.csv",
+    TABLE,
+    TABLES,
     "evidence.npz",  # of earlier versions, as the next
     "pilot.npz",
     "networks",
@@ -228,6 +245,13 @@ def refuse_changed(first: Mapping[str, str], now: Mapping[str, str]) -> None:
     """
     if changed := ", ".join(f"contents of the {what}" for what in differences(first, now)):
         raise InputError(f"changed while suffice was running ({changed}): run the same command again")
+
+
+def write_table(table: str, folder: Path) -> None:
+    """Writes ``cells.csv``, and its hash beside it."""
+    with atomic_write(folder / TABLE) as file:
+        file.write(table.encode())
+    write_manifest(folder, [folder / TABLE], TABLES)
 
 
 def write_result(result: Result, folder: Path, indent: int | None = None) -> None:

@@ -21,7 +21,7 @@ from suffice.models.language import EVALUATED, Generation, LanguageModel, Langua
 from suffice.results import Curve, CurveResult, Recording
 from suffice.runs.completed import Answers, Completed
 from suffice.runs.estimate import check_room
-from suffice.runs.folder import open_folder, write_result
+from suffice.runs.folder import SHORT, open_folder, write_result
 from suffice.runs.log import logged
 from suffice.runs.recorded import result_of
 from suffice.runs.recorded_training import EVIDENCE, OneEpoch, pretrained_losses, record_training
@@ -33,9 +33,6 @@ from suffice.training.settings import RATES
 
 FREE = frozenset({"sizes", "target_loss", "cost_per_sample", "assurance", "of", "short_runs", "answer_pattern"})
 """Settings that may change without a new training on all samples."""
-
-SHORT = "short-"
-"""Begins the folders of short runs, which their numbers of samples end."""
 
 MOMENTS = 3
 """Times that the prompts are completed: before the training, at half of its samples, and after it."""
@@ -112,8 +109,8 @@ def _recordings(
                 for name, weight in problem.moving.items():
                     weight.copy_(start[name])
             own = None if before is None else before[short.rows]
-            place = folder / f"{SHORT}{len(short.rows)}"
-            place.mkdir(exist_ok=True)
+            place = folder / SHORT / str(len(short.rows))
+            place.mkdir(parents=True, exist_ok=True)
             shorter.append(record_training(short.problem, prepared.held, asked, own, place, identity, progress))
     return recording, shorter
 

@@ -21,7 +21,7 @@ from suffice.results import LanguageCell, LanguageMethod, LanguageStudyResult, P
 from suffice.runs.cells import diverged_in_words, table_of, with_six_digits
 from suffice.runs.curve import drawn_sizes, predictions
 from suffice.runs.estimate import check_room
-from suffice.runs.folder import open_folder, refuse_changed, stored_at, write_result
+from suffice.runs.folder import open_folder, refuse_changed, stored_at, write_result, write_table
 from suffice.runs.log import logged
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.state import plan
@@ -29,7 +29,7 @@ from suffice.runs.steps import processes_of, run_steps, time_in_words
 from suffice.runs.texts import columns_of, divided, load_configured
 from suffice.runs.watch import SILENT, Watch, counted
 from suffice.software import versions
-from suffice.storage import Pieces, atomic_write
+from suffice.storage import Pieces
 from suffice.studies import CONFIDENCE, Cells, language_curve, train_language_cell
 from suffice.training import ALL, FineTuning, Learner, Rows, Series
 from suffice.training.settings import RATES
@@ -99,8 +99,7 @@ def study_language(
             work.run(processes, watch, cluster)
             result = with_six_digits(work.result())
             write_result(result, run.path)
-            with atomic_write(run.path / "cells.csv") as file:
-                file.write(table_of(result.cells).encode())
+            write_table(table_of(result.cells), run.path)
     finally:
         _work.cache_clear()
     return result

@@ -19,13 +19,21 @@ from suffice.integrations.recorder import Recorder
 from suffice.integrations.samples import largest_dropout
 from suffice.models.language import EVALUATED, LanguageProblem, Tokens, by_length, losses_of
 from suffice.problem import TOGETHER
-from suffice.results import Recording, read_recording
+from suffice.results import Recording, read_recording, recording_as_json
 from suffice.runs.completed import Completed
-from suffice.storage import Pieces, RowShards, read_sealed, write_sealed
+from suffice.runs.folder import CHECKPOINT, RECORDING
+from suffice.storage import Pieces, RowShards, atomic_write, read_sealed, write_sealed
 from suffice.training import FineTuning
-from suffice.training.fine_tune import optimizer_of, set_gradients, training_mode, within_memory
+from suffice.training.fine_tune import (
+    OF_ANOTHER,
+    identity_of_training,
+    optimizer_of,
+    set_gradients,
+    training_mode,
+    within_memory,
+)
 
-RECORDING, CHECKPOINT, EVIDENCE = "recording.json", "fine_tuning.pt", "evidence"
+EVIDENCE = "evidence"
 PRETRAINED = f"{EVIDENCE}/pretrained"
 
 PATIENCE = 60.0
@@ -62,7 +70,7 @@ def record_training(
     """Trains the moving parameters in place, and returns the record of the run, which is also in ``recording.json``.
 
     The samples are drawn in an order that follows from the seed. A run that was interrupted goes on from its last
-    checkpoint, and its record is the same.
+    checkpoint, which has the record until then, and its record is the same.
 
     Args:
         problem: the training samples, in the order of their source.
@@ -78,29 +86,24 @@ def record_training(
         InputError: a loss is not finite, or memory runs out.
     """
     settings, file = asked.training, folder / RECORDING
+    identity = identity_of_training(identity, problem)
     kept = Pieces(folder / EVIDENCE, identity)
     batches = list(_batches(len(problem), settings))
     half = _half(batches)
     if completed is not None:
         completed.at(0)
         completed.recall([half * settings.batch_size, len(problem)])
-    if kept.has("recording"):
-        if not file.exists() or kept.read("recording") != digest(file.read_bytes()):
-            warnings.warn(
-                InputWarning(f"{file} is missing or was changed: the training begins anew", event="damaged"),
-                stacklevel=2,
-            )
-            (folder / CHECKPOINT).unlink(missing_ok=True)
-        elif completed is None or len(problem) in completed.found:
-            progress(len(problem))
-            return read_recording(file)
+    ended = _ended(folder, kept)
+    if ended is not None and (completed is None or len(problem) in completed.found):
+        progress(len(problem))
+        return ended
     check_losses(problem, settings.batch_size)
     check_unused(problem)
     parameters = list(problem.moving.values())
     optimizer = optimizer_of(parameters, settings)
-    checkpoint = _Checkpoint(folder / CHECKPOINT, problem, settings, optimizer)
-    begun = checkpoint.restore()
-    recorder = Recorder(file, len(problem), resume=begun, dropout=largest_dropout(problem.model))
+    checkpoint = _Checkpoint(folder / CHECKPOINT, problem, settings, optimizer, identity)
+    begun, recorded = checkpoint.restore()
+    recorder = _recorder(file, recorded, begun, len(problem), largest_dropout(problem.model))
     if not begun:
         recorder.holdout(losses_of(held, asked.evaluated), _answer_tokens(held).tolist())
     progress(min(begun * settings.batch_size, len(problem)))
@@ -134,6 +137,38 @@ def record_training(
     recorder.save()
     kept.write("recording", digest(file.read_bytes()))
     return recorder.recording
+
+
+def _ended(folder: Path, kept: Pieces) -> Recording | None:
+    """The record of a training that has ended, if it is whole."""
+    if not kept.has("recording"):
+        return None
+    file = folder / RECORDING
+    if file.is_file() and kept.read("recording") == digest(file.read_bytes()):
+        return read_recording(file)
+    if not (folder / CHECKPOINT).exists():
+        _warn_of_change(file, "the training begins anew")
+    return None
+
+
+def _recorder(file: Path, recorded: str, updates: int, samples: int, dropout: float) -> Recorder:
+    """Goes on with the record as the checkpoint has it, whatever became of the file."""
+    if not updates:
+        return Recorder(file, samples, dropout=dropout)
+    try:
+        found = Recorder(file, samples, updates, dropout)
+    except InputError:
+        found = None
+    if found is not None and recording_as_json(found.recording).decode() == recorded:
+        return found
+    _warn_of_change(file, "it is written again from the checkpoint")
+    with atomic_write(file) as stream:
+        stream.write(recorded.encode())
+    return Recorder(file, samples, updates, dropout)
+
+
+def _warn_of_change(file: Path, then: str) -> None:
+    warnings.warn(InputWarning(f"{file} is missing or was changed: {then}", event="damaged"), stacklevel=3)
 
 
 def _half(batches: list[Int64[np.ndarray, " batch"]]) -> int:
@@ -202,9 +237,15 @@ class _Checkpoint:
     """Weights and optimiser after so many updates, in a file."""
 
     def __init__(
-        self, file: Path, problem: LanguageProblem, settings: FineTuning, optimizer: torch.optim.Optimizer
+        self,
+        file: Path,
+        problem: LanguageProblem,
+        settings: FineTuning,
+        optimizer: torch.optim.Optimizer,
+        identity: str,
     ) -> None:
         self._file, self._problem, self._settings, self._optimizer = file, problem, settings, optimizer
+        self._identity = identity
         self._written = time.monotonic()
 
     @property
@@ -212,10 +253,12 @@ class _Checkpoint:
         return time.monotonic() - self._written > PATIENCE
 
     def write(self, updates: int, recorder: Recorder) -> None:
-        """Also the record, which must not be behind."""
+        """Also the record, in the checkpoint and in its own file."""
         recorder.save()
         held = io.BytesIO()
         content = {
+            "identity": self._identity,
+            "recording": recording_as_json(recorder.recording).decode(),
             "settings": asdict(self._settings),
             "updates": updates,
             "moving": {name: parameter.detach() for name, parameter in self._problem.moving.items()},
@@ -225,20 +268,26 @@ class _Checkpoint:
         write_sealed(self._file, held.getvalue())
         self._written = time.monotonic()
 
-    def restore(self) -> int:
-        """The number of updates that were made, whose weights the problem has then; 0 without a file."""
+    def restore(self) -> tuple[int, str]:
+        """The number of updates that were made, whose weights the problem has then, and the record of them.
+
+        0 without a checkpoint of this training.
+        """
         if not self._file.exists():
-            return 0
+            return 0, ""
         try:
             held = read_sealed(self._file)
         except InputError as error:
             warnings.warn(f"{error}: the training begins anew", InputWarning, stacklevel=3)
-            return 0
+            return 0, ""
         stored = torch.load(io.BytesIO(held), map_location=self._problem.device, weights_only=True)
+        if stored.get("identity") != self._identity:
+            warnings.warn(f"{self._file} {OF_ANOTHER}", InputWarning, stacklevel=3)
+            return 0, ""
         if stored["moving"].keys() != self._problem.moving.keys() or stored["settings"] != asdict(self._settings):
             raise InputError(f"{self._file} belongs to a training with other settings: remove it")
         with torch.no_grad():
             for name, parameter in self._problem.moving.items():
                 parameter.copy_(stored["moving"][name])
         self._optimizer.load_state_dict(stored["optimizer"])
-        return int(stored["updates"])
+        return int(stored["updates"]), str(stored["recording"])

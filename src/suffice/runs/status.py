@@ -10,9 +10,17 @@ from pydantic import Field
 
 from suffice.errors import InputError
 from suffice.landscape.ledger import LOSSES, read_rows
-from suffice.results import RESULT, read_result
+from suffice.results import RESULT, read_recording, read_result
 from suffice.results.value import Value
-from suffice.runs.folder import CONFIGURATION, METHODS, read_configuration_of
+from suffice.runs.folder import (
+    CHECKPOINT,
+    CONFIGURATION,
+    METHODS,
+    RECORDING,
+    SHORT,
+    TABLES,
+    read_configuration_of,
+)
 from suffice.runs.log import ENDS, read_log
 from suffice.runs.replacement import REPLACEMENT, is_half_in_place
 from suffice.runs.state import State, read_state
@@ -21,6 +29,7 @@ from suffice.storage import (
     Place,
     RowShards,
     count_files,
+    differences,
     exists,
     faults_of_files,
     faults_of_piece,
@@ -31,10 +40,9 @@ from suffice.storage import (
     read_sealed,
 )
 
-PIECES = ("cells", "surfaces", "trainings", "evidence", "moments", "curvature", "networks")
+EVIDENCE = "evidence"
+PIECES = ("cells", "surfaces", "trainings", EVIDENCE, "moments", "curvature", "networks")
 """Folders of `suffice.storage.Pieces`."""
-
-CHECKPOINT = "fine_tuning.pt"
 
 
 class Part(Value):
@@ -107,6 +115,8 @@ def status_of(folder: Path, verify: bool = False) -> RunStatus:
         how, why = "killed", "--overwrite ended while the new run took its place; the same command finishes it"
     if how == "finished":
         damaged += _gone(folder, stored, state)
+    if how != "running":
+        damaged += _of_two_runs(folder)
     return RunStatus(
         folder=str(folder),
         state=how,
@@ -180,14 +190,49 @@ def _damaged_files(folder: Path, stored: Place, verify: bool) -> Iterator[str]:
             read_result(folder)
         except InputError as error:
             yield str(error)
-    if verify and exists(stored / CHECKPOINT):
+    if verify:
+        for trained in [stored, *_short_runs(stored)]:
+            yield from _damaged_training(trained)
+        for fault in faults_of_files(folder, TABLES):
+            yield f"{fault}: the same command writes it again"
+        for fault in faults_of_files(folder):
+            yield f"{fault}: suffice report {shlex.quote(str(folder))} writes the report again"
+
+
+def _damaged_training(stored: Place) -> Iterator[str]:
+    """A training that a run begins with, and the record of it."""
+    if exists(stored / CHECKPOINT):
         try:
             read_sealed(stored / CHECKPOINT)
         except InputError as error:
             yield str(error)
-    if verify:
-        for fault in faults_of_files(folder):
-            yield f"{fault}: suffice report {shlex.quote(str(folder))} writes the report again"
+    recording = stored / RECORDING
+    if isinstance(recording, Path) and recording.exists():
+        try:
+            read_recording(recording)
+        except InputError as error:
+            yield str(error)
+    elif exists(stored / EVIDENCE / RECORDING):  # the training has ended
+        yield f"{recording} is missing: the same command writes it again"
+
+
+def _short_runs(stored: Place) -> list[Place]:
+    return [stored / SHORT / name for name in names_in(stored / SHORT)]
+
+
+def _of_two_runs(folder: Path) -> Iterator[str]:
+    """A result of other settings than those of the run, which was interrupted before it wrote its own."""
+    try:
+        asked, answered = read_configuration_of(folder), read_result(folder).configuration
+    except InputError:  # which is told elsewhere, or there is none
+        return
+    keys = asked.keys() & answered.keys()
+    differing = differences({key: answered[key] for key in sorted(keys)}, {key: asked[key] for key in sorted(keys)})
+    if differing:
+        yield (
+            f"{folder / RESULT} is of other settings than {CONFIGURATION} ({'; '.join(differing)}): the same command "
+            "writes it again"
+        )
 
 
 def _gone(folder: Path, stored: Place, state: State) -> Iterator[str]:
@@ -203,7 +248,7 @@ def _gone(folder: Path, stored: Place, state: State) -> Iterator[str]:
 def _parts(stored: Place, planned: dict[str, int], verify: bool) -> tuple[list[Part], list[str]]:
     """The stored work by kind, and what of it is damaged."""
     parts, damaged = [], []
-    for kind in PIECES:
+    for kind in [*PIECES, *(f"{SHORT}/{name}/{EVIDENCE}" for name in names_in(stored / SHORT))]:
         files = [stored / kind / name for name in names_in(stored / kind) if name.endswith(".json")]
         faults = {file: faults_of_piece(file) for file in files} if verify else {}
         damaged += [fault for found in faults.values() for fault in found]

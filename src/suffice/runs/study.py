@@ -13,7 +13,7 @@ from suffice.errors import InputError
 from suffice.results import Cell, LearningCurve, Retrained, Study, StudyResult
 from suffice.runs.cells import diverged_in_words, table_of, with_six_digits
 from suffice.runs.estimate import check_room
-from suffice.runs.folder import open_folder, refuse_changed, stored_at, write_result
+from suffice.runs.folder import open_folder, refuse_changed, stored_at, write_result, write_table
 from suffice.runs.log import logged
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.state import plan
@@ -21,7 +21,7 @@ from suffice.runs.steps import processes_of, run_steps, time_in_words
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch, counted
 from suffice.software import versions
-from suffice.storage import Pieces, atomic_write
+from suffice.storage import Pieces
 from suffice.studies import (
     CONFIDENCE,
     Cells,
@@ -87,8 +87,7 @@ def study(
             work.run(processes, watch, cluster)
             result = with_six_digits(work.result())
             write_result(result, run.path)
-            with atomic_write(run.path / "cells.csv") as file:
-                file.write(table_of(result.study.cells).encode())
+            write_table(table_of(result.study.cells), run.path)
     finally:
         _work.cache_clear()
     return result

@@ -11,12 +11,13 @@ MANIFEST = ".suffice-files.json"
 """In a folder: the hash of each file, by its name."""
 
 
-def write_manifest(folder: Path, files: Iterable[Path]) -> None:
+def write_manifest(folder: Path, files: Iterable[Path], name: str = MANIFEST) -> None:
     """Writes the hashes of files in a folder.
 
     Args:
         folder: of the list.
         files: in the folder or below, which are there.
+        name: of the list.
 
     Example:
         >>> import tempfile
@@ -30,13 +31,18 @@ def write_manifest(folder: Path, files: Iterable[Path]) -> None:
         '/report.md is damaged, or was edited (its checksum does not match)'
     """
     hashes = {file.relative_to(folder).as_posix(): digest(file.read_bytes()) for file in sorted(files)}
-    with atomic_write(folder / MANIFEST) as stream:
+    with atomic_write(folder / name) as stream:
         stream.write(json.dumps({"files": hashes, "checksum": digest(hashes)}).encode())
 
 
-def faults_of_files(folder: Path) -> list[str]:
-    """What is wrong with the files of a list, or with the list; nothing where there is none."""
-    file = folder / MANIFEST
+def faults_of_files(folder: Path, name: str = MANIFEST) -> list[str]:
+    """What is wrong with the files of a list, or with the list; nothing where there is none.
+
+    Args:
+        folder: of the list.
+        name: of the list.
+    """
+    file = folder / name
     try:
         held = json.loads(file.read_bytes())
         hashes = dict(held["files"])
@@ -48,14 +54,15 @@ def faults_of_files(folder: Path) -> list[str]:
     if not is_whole:
         return [f"{file} is damaged (its checksum does not match)"]
     found = []
-    for name, expected in hashes.items():
+    for listed, expected in hashes.items():
+        one = folder / listed
         try:
-            if not (folder / name).is_file():
-                found.append(f"{folder / name} is missing")
-            elif folder.resolve() not in (folder / name).resolve().parents:
-                found.append(f"{file} lists {name!r}, which is not in the folder")
-            elif digest((folder / name).read_bytes()) != expected:
-                found.append(f"{folder / name} is damaged, or was edited (its checksum does not match)")
+            if not one.is_file():
+                found.append(f"{one} is missing")
+            elif folder.resolve() not in one.resolve().parents:
+                found.append(f"{file} lists {listed!r}, which is not in the folder")
+            elif digest(one.read_bytes()) != expected:
+                found.append(f"{one} is damaged, or was edited (its checksum does not match)")
         except OSError as error:
-            found.append(f"{folder / name} cannot be read ({error.strerror})")
+            found.append(f"{one} cannot be read ({error.strerror})")
     return found

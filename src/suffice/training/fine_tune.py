@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from suffice.checks import check_losses, check_unused
+from suffice.digest import digest
 from suffice.errors import InputError, InputWarning, reason
 from suffice.memory import has_run_out
 from suffice.problem import Problem
@@ -27,6 +28,10 @@ CHECKS = 20
 
 MOMENTUM = 0.9
 """Of SGD."""
+
+
+OF_ANOTHER = "belongs to a training of another run, or of other samples: the training begins anew"
+"""What is said of such a checkpoint."""
 
 
 class DivergedError(InputError):
@@ -119,6 +124,7 @@ def fine_tune(
     checkpoint: Place | None = None,
     progress: Callable[[int], None] = lambda samples: None,
     validate: Callable[[], float] | None = None,
+    identity: str = "",
 ) -> list[float]:
     """Trains the moving parameters of a problem in place, and returns the mean training loss of each epoch.
 
@@ -132,6 +138,8 @@ def fine_tune(
         progress: called with the number of samples done since the last call.
         validate: gives the validation loss of the model as it is; the weights end where it was smallest, and the
             training does too, if the settings have a patience.
+        identity: hash of all that decides the training, such as the samples; with a checkpoint of another one, or of
+            another number or order of samples, the training begins anew, which is warned of.
 
     Raises:
         DivergedError: the loss stops being finite.
@@ -154,7 +162,7 @@ def fine_tune(
     steps = settings.steps_run(len(problem))
     history: list[float] = []
     if checkpoint is not None and exists(checkpoint):
-        history = _restore(checkpoint, problem, settings, optimizer)
+        history = _restore(checkpoint, problem, settings, optimizer, identity)
         progress(len(history) * len(problem))
     best = None if validate is None else _Best(problem, validate, settings.patience, max(1, steps // CHECKS))
     with within_memory(settings), training_mode(problem):
@@ -186,7 +194,7 @@ def fine_tune(
                 )
             history.append(total / done)
             if checkpoint is not None:
-                _save(checkpoint, problem, settings, optimizer, history)
+                _save(checkpoint, problem, settings, optimizer, history, identity)
     if best is not None:
         best.restore()
     return history
@@ -284,9 +292,15 @@ def training_mode(problem: Problem) -> Iterator[None]:
 
 
 def _save(
-    checkpoint: Place, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer, history: list[float]
+    checkpoint: Place,
+    problem: Problem,
+    settings: FineTuning,
+    optimizer: torch.optim.Optimizer,
+    history: list[float],
+    identity: str,
 ) -> None:
     content = {
+        "identity": identity_of_training(identity, problem),
         "settings": asdict(settings),
         "history": history,
         "moving": {name: parameter.detach() for name, parameter in problem.moving.items()},
@@ -298,8 +312,13 @@ def _save(
     write_sealed(checkpoint, held.getvalue())
 
 
+def identity_of_training(identity: str, problem: Problem) -> str:
+    """The hash that a checkpoint carries: of what decides the training, and of which of the samples it takes."""
+    return digest(identity, len(problem), problem.index)
+
+
 def _restore(
-    checkpoint: Place, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer
+    checkpoint: Place, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer, identity: str
 ) -> list[float]:
     try:
         held = read_sealed(checkpoint)
@@ -309,6 +328,9 @@ def _restore(
         warnings.warn(f"{error}: the training begins anew", InputWarning, stacklevel=3)
         return []
     stored = torch.load(io.BytesIO(held), map_location=problem.device, weights_only=True)
+    if stored.get("identity") != identity_of_training(identity, problem):
+        warnings.warn(f"{checkpoint} {OF_ANOTHER}", InputWarning, stacklevel=3)
+        return []
     if stored["moving"].keys() != problem.moving.keys() or stored["settings"] != asdict(settings):
         raise InputError(f"{checkpoint} belongs to a training of other parameters or with other settings: remove it")
     with torch.no_grad():
