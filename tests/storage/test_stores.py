@@ -347,6 +347,11 @@ def test_bad_urls_are_one_line_that_says_what_to_do(monkeypatch):
     for url, what in (
         ("s4://bucket/x", r'no protocol "s4" is known: give a folder, s3://BUCKET/FOLDER'),
         ("s3://", "names no bucket"),
+        ("S3:/bucket/x", "write the URL of a store as s3://bucket/x"),
+        ("file:/tmp/x", "write the URL of a store as file:///tmp/x"),
+        ("file://", "names no folder: give its path, or file:///FOLDER"),
+        ("File://localhost/", "names no folder"),
+        ("MEMORY://", "names no bucket"),
         ("s3:/bucket/x", "write the URL of a store as s3://bucket/x"),
         ("http://127.0.0.1:9/x", "nothing can be written there"),
         ("reference://x/y", "nothing can be written there"),

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from upath import UPath
 
+from suffice.addresses import LOCAL, folder_of_url, split_url
 from suffice.errors import InputError, InputWarning, reason
 
 Place: TypeAlias = Path | UPath
@@ -50,7 +51,8 @@ def place(where: str | Place) -> Place:
 
     Args:
         where: a path, or a URL of any protocol that fsspec knows, such as ``s3://bucket/folder``. Credentials are taken
-            from the environment and the files that the protocol's own tools read.
+            from the environment and the files that the protocol's own tools read. The path of a ``file://`` URL is made
+            absolute.
 
     Raises:
         InputError: a URL of an unknown protocol, of one whose package is not installed or that cannot be a store, or
@@ -69,13 +71,12 @@ def place(where: str | Place) -> Place:
     """
     if not isinstance(where, str):
         return where
-    protocol, is_url, rest = where.partition("://")
-    if not is_url:
-        if slip := re.match(r"([a-z][a-z0-9]+):/*(?=\w)", where):
-            raise InputError(f"{where}: write the URL of a store as {slip[1]}://{where[slip.end() :]}")
+    protocol, rest = split_url(where)
+    if not protocol:
         return Path(where)
-    if protocol in ("file", "local"):
-        return Path(rest)
+    if protocol in LOCAL:
+        return folder_of_url(where)
+    where = f"{protocol}://{rest}"
     if protocol in READ_ONLY or "::" in where:
         raise InputError(
             f"{where}: nothing can be written there as to a store: give a folder, s3://BUCKET/FOLDER, or another of "
