@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "suffice"
 
-VALUES = {"errors", "numerals", "digest", "results", "storage", "configuration", "engine"}
+VALUES = {"errors", "addresses", "numerals", "digest", "results", "storage", "configuration", "engine"}
 """Rooms that know of errors alone; storage also takes hashes."""
 
 MAY_IMPORT = {
@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "numerals": set(),
     **{room: {"errors"} for room in VALUES - {"errors", "numerals"}},
     "results": {"errors", "digest", "shown"},
-    "storage": {"errors", "digest", "software"},
+    "configuration": {"errors", "addresses"},
+    "storage": {"errors", "addresses", "digest", "software"},
     "software": set(),
     "language_configuration": {"errors", "configuration"},
     "file_digests": {"errors", "digest", "storage"},

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from suffice.addresses import absolute
 from suffice.errors import InputError, nearest
 
 WRITTEN = {"fingerprint", "contents", "versions", "stored_at", "checksum"}
@@ -197,7 +198,7 @@ class ModelConfig(DataConfig):
     @classmethod
     def _from_anywhere(cls, value: str | None) -> str | None:
         """Workers and later commands may be in another folder."""
-        return value if value is None or "://" in value else str(Path(value).absolute())
+        return None if value is None else absolute(value)
 
     @field_validator("label_map", mode="before")
     @classmethod

@@ -189,3 +189,28 @@ def test_what_is_no_run_is_left_alone(tmp_path):
     with pytest.raises(InputError, match="is a file"):
         opened(tmp_path / "notes.txt")
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("store", ["run", "run/cells", "run/ledger/inner", "link/mine", "run/../run"])
+def test_a_store_in_the_folder_of_the_run_is_refused_and_stays(tmp_path, store, overwrite):
+    folder = tmp_path / "run"
+    opened(folder)
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    kept = tmp_path / store / "of_another_run"
+    kept.mkdir(parents=True)
+    for where in (str(tmp_path / store), f"file://{tmp_path / store}"):
+        with pytest.raises(InputError, match=r"run's folder .*: give a folder beside it, or no --store") as told:
+            opened(folder, ASKED | {"store": where}, overwrite=overwrite)
+        assert "\n" not in str(told.value)
+    assert kept.is_dir()
+
+
+def test_a_folder_among_the_arrays_of_a_store_is_refused_and_one_beside_them_is_not(tmp_path):
+    store = tmp_path / "store"
+    opened(store / "run", ASKED | {"store": str(store)})
+    assert opened(store / "run", ASKED | {"store": str(store)}, overwrite=True) is False
+    (stored,) = store.glob("blake2b-*")
+    for within in (stored / "ledger",):
+        with pytest.raises(InputError, match=r"is where the store keeps arrays of a run: give a folder beside"):
+            opened(within, ASKED | {"store": str(store)})

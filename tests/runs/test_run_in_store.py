@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from object_stores import environment, s3_at, s3_server
 
-from suffice.configuration import AnalyzeConfig, CurvatureConfig, StudyConfig
+from suffice.configuration import AnalyzeConfig, CurvatureConfig, ForecastConfig, StudyConfig
+from suffice.engine import RayCluster
 from suffice.errors import InputError
 from suffice.runs.analyze import analyze
 from suffice.runs.curvature import measure_curvature
 from suffice.runs.folder import read_configuration_of
+from suffice.runs.forecast import forecast
 from suffice.runs.status import status_of
 from suffice.runs.study import study
+from suffice.runs.workers import check_reached
 from suffice.storage import place, read_bytes, shards
 from suffice.storage.places import replace
 
@@ -149,3 +152,38 @@ def test_python_takes_the_url_of_a_store(tmp_path):
     assert np.array_equal(record(problem, probes, tmp_path).losses, ledger.losses)
     with pytest.raises(InputError, match="no stored array"):
         Ledger.open("memory://python/other")
+
+
+def test_a_url_of_a_relative_folder_is_found_from_another_folder(tmp_path, monkeypatch):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    analyze(AnalyzeConfig(**DIGITS, samples=20, probes=1, store="File://st"), tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "there")
+    found = status_of(tmp_path / "run", verify=True)
+    assert (found.state, found.damaged) == ("finished", [])
+    assert stored_of(tmp_path / "run").parent == tmp_path / "here" / "st"
+
+
+@pytest.mark.parametrize("command", ["study", "analyze", "forecast"])
+def test_a_store_in_memory_is_refused_with_more_than_one_process_before_any_work(tmp_path, command):
+    flags = {"store": "MEMORY://one/process"}
+    runs = {
+        "study": lambda: study(StudyConfig(**GRID, **flags), tmp_path / "run", workers=2),
+        "analyze": lambda: analyze(AnalyzeConfig(**SMALL, **flags), tmp_path / "run", workers=2),
+        "forecast": lambda: forecast(ForecastConfig(**DIGITS, samples=60, **flags), tmp_path / "run", workers=2),
+    }
+    with pytest.raises(InputError, match="memory://one/process is in the memory of one process, and this run has 2"):
+        runs[command]()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_in_memory_is_refused_with_a_cluster():
+    with pytest.raises(InputError, match="is in the memory of one process, and the workers are others: give another"):
+        check_reached("memory://one/process", 1, RayCluster.__new__(RayCluster))
+
+
+def test_the_processes_that_a_study_has_by_itself_count_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    with pytest.raises(InputError, match="this run has 3: give --workers 1"):
+        study(StudyConfig(**GRID, device="cpu", store="memory://one/process"), tmp_path / "run")

@@ -35,7 +35,7 @@ from suffice.storage import (
     waiting,
     write_sealed,
 )
-from suffice.storage.places import create, exists, names_in, put, replace
+from suffice.storage.places import create, exists, names_in, put, remove, replace
 
 pytestmark = pytest.mark.filterwarnings("default::suffice.errors.InputWarning")
 
@@ -312,6 +312,24 @@ class Forgetful(MemoryFileSystem):
         super().pipe_file(path, value, mode="overwrite", **kwargs)
 
 
+@pytest.mark.parametrize("sign", ["run[1]", "run*"])
+def test_signs_of_patterns_in_a_name_stand_for_themselves(store, sign):
+    beside, at = filled(store / "run1"), store / sign
+    assert beside.missing() == []
+    put(store / "run1" / "one", b"losses")
+    put(at / "one", b"others")
+    for _ in range(2):
+        with locked(at):
+            RowShards.resume(at / "array", SHAPE, ROWS, {"weights": "these"})
+            assert names_in(at) == [leases.LEASES, "array", "one"]
+    assert names_in(at / leases.LEASES) == ["00000002.json"]
+    assert beside.missing() == []
+    remove(at)
+    assert names_in(at) == []
+    assert names_in(store / "run1") == ["array", "one"]
+    assert beside.missing() == []
+
+
 def test_a_store_without_conditional_put_is_said_once_to_have_no_lock():
     fsspec.register_implementation("forgetful", Forgetful, clobber=True)
     store = place("forgetful://bucket/store")
@@ -329,11 +347,18 @@ def test_bad_urls_are_one_line_that_says_what_to_do(monkeypatch):
     for url, what in (
         ("s4://bucket/x", r'no protocol "s4" is known: give a folder, s3://BUCKET/FOLDER'),
         ("s3://", "names no bucket"),
+        ("S3:/bucket/x", "write the URL of a store as s3://bucket/x"),
+        ("file:/tmp/x", "write the URL of a store as file:///tmp/x"),
+        ("file://", "names no folder: give its path, or file:///FOLDER"),
+        ("File://localhost/", "names no folder"),
+        ("MEMORY://", "names no bucket"),
         ("s3:/bucket/x", "write the URL of a store as s3://bucket/x"),
         ("http://127.0.0.1:9/x", "nothing can be written there"),
         ("reference://x/y", "nothing can be written there"),
         ("simplecache::s3://bucket/x", "nothing can be written there"),
         ("ftp://127.0.0.1:9/x", "does not answer"),
+        ("s3://bucket/x?versionId=1", r'what follows "\?" for the version of an object'),
+        ("gs://bucket/x#1", r'what follows "#" for the version of an object'),
         ("s3://me:secret@bucket/x", "give credentials by the environment"),
     ):
         with pytest.raises(InputError, match=what) as told:

@@ -85,7 +85,7 @@ def analyze(
         (48, 12, 'remaining')
     """
     watch = logged(watch)
-    processes = workers_of(workers, cluster)
+    processes = workers_of(workers, cluster, config.store)
     samples, classifier, unseen, contents = load(config, watch)
     problems = _problems(config, samples, classifier, unseen)
     if problems.at_hand.is_weighted:

@@ -1,5 +1,6 @@
 """A run's folder: made, resumed or refused, and locked while the run writes to it."""
 
+import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Set
@@ -112,12 +113,14 @@ def open_folder(
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give a folder with --out")
-    file = folder / CONFIGURATION
-    if not file.exists() and folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise InputError(f"{folder} is not empty and holds no run of suffice: give another --out")
     asked = config.asked()
     identity = digest({key: asked[key] for key in asked if key not in free}, dict(contents), deciding())
     elsewhere = stored_at(config, folder, identity)
+    if elsewhere != folder:
+        _check_apart(folder, elsewhere)
+    file = folder / CONFIGURATION
+    if not file.exists() and folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise InputError(f"{folder} is not empty and holds no run of suffice: give another --out")
     with locked(folder), nullcontext() if elsewhere == folder else locked(elsewhere):
         finish(folder, CONTENTS)
         if overwrite and file.exists():
@@ -162,6 +165,25 @@ def stored_at(config: Config, path: Path, identity: str) -> Place:
     """
     store = config.store if isinstance(config, ModelConfig) else None
     return path if store is None else place(store) / identity.replace(":", "-")
+
+
+def _check_apart(folder: Path, stored: Place) -> None:
+    """Refuses a store in a run's folder, whose arrays --overwrite would remove, and a run's folder among its arrays.
+
+    Args:
+        folder: the run's folder.
+        stored: its place in the store.
+    """
+    if not isinstance(stored, Path):
+        return
+    out, place_of_run = (Path(os.path.realpath(path)) for path in (folder, stored))
+    if place_of_run.is_relative_to(out):
+        raise InputError(
+            f"--store {stored.parent} is the run's folder {folder}, or in it: give a folder beside it, or no --store, "
+            "which keeps arrays in the run's folder"
+        )
+    if out.is_relative_to(place_of_run):
+        raise InputError(f"--out {folder} is where the store keeps arrays of a run: give a folder beside {stored}")
 
 
 def _write(file: Path, config: Config, contents: Mapping[str, str], stored: Place) -> None:

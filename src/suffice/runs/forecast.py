@@ -118,7 +118,7 @@ def forecast(
         >>> result.samples, result.forecast.sizes, result.forecast.status
         (200, [200, 400, 800, 1600, 3200, 6400], 'extrapolated')
     """
-    return forecast_and_evidence(config, out, overwrite, watch, processes=workers_of(workers, cluster))[0]
+    return forecast_and_evidence(config, out, overwrite, watch, processes=workers_of(workers, cluster, config.store))[0]
 
 
 def forecast_and_evidence(

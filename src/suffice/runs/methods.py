@@ -40,7 +40,7 @@ def forecast_methods(
     Raises:
         InputError: bad input of any kind, found before anything is trained.
     """
-    processes = workers_of(workers, cluster)
+    processes = workers_of(workers, cluster, config.store)
     configs = _of_each(config)
     folders = {method: Path(METHODS) / method for method in configs}
     watches = [watch, *[SILENT] * (len(configs) - 1)]

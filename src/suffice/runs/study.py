@@ -20,6 +20,7 @@ from suffice.runs.state import plan
 from suffice.runs.steps import processes_of, run_steps, time_in_words
 from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch, counted
+from suffice.runs.workers import check_reached
 from suffice.software import versions
 from suffice.storage import Pieces
 from suffice.studies import (
@@ -78,6 +79,7 @@ def study(
     """
     watch = logged(watch)
     processes = processes_of(workers, config.threads, config.device, cluster)
+    check_reached(config.store, processes, cluster)
     work = _work(config.model_dump_json(), str(folder_to_write(out, overwrite)))
     try:
         tell(summary_of(work.samples.data), watch)

@@ -2,14 +2,16 @@
 
 import re
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from upath import UPath
 
+from suffice.addresses import LOCAL, folder_of_url, split_url
 from suffice.errors import InputError, InputWarning, reason
 
 Place: TypeAlias = Path | UPath
@@ -33,6 +35,9 @@ EXTRAS = {"s3": "suffice[s3]", "s3a": "suffice[s3]"}
 READ_ONLY = frozenset({"http", "https", "data", "reference", "zip", "tar", "libarchive", "git", "github", "hf"})
 """Protocols of which nothing can be a store."""
 
+AT_ONCE = 16
+"""Objects that are read or removed at a time."""
+
 WITHOUT_FOLDERS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")
 """Protocols of stores whose outermost folder, the bucket, is never made by suffice."""
 
@@ -46,7 +51,8 @@ def place(where: str | Place) -> Place:
 
     Args:
         where: a path, or a URL of any protocol that fsspec knows, such as ``s3://bucket/folder``. Credentials are taken
-            from the environment and the files that the protocol's own tools read.
+            from the environment and the files that the protocol's own tools read. The path of a ``file://`` URL is made
+            absolute.
 
     Raises:
         InputError: a URL of an unknown protocol, of one whose package is not installed or that cannot be a store, or
@@ -65,13 +71,12 @@ def place(where: str | Place) -> Place:
     """
     if not isinstance(where, str):
         return where
-    protocol, is_url, rest = where.partition("://")
-    if not is_url:
-        if slip := re.match(r"([a-z][a-z0-9]+):/*(?=\w)", where):
-            raise InputError(f"{where}: write the URL of a store as {slip[1]}://{where[slip.end() :]}")
+    protocol, rest = split_url(where)
+    if not protocol:
         return Path(where)
-    if protocol in ("file", "local"):
-        return Path(rest)
+    if protocol in LOCAL:
+        return folder_of_url(where)
+    where = f"{protocol}://{rest}"
     if protocol in READ_ONLY or "::" in where:
         raise InputError(
             f"{where}: nothing can be written there as to a store: give a folder, s3://BUCKET/FOLDER, or another of "
@@ -81,6 +86,10 @@ def place(where: str | Place) -> Place:
         raise InputError(
             f"{protocol}://…: a password in the URL of a store would be written to config.yaml: give credentials by "
             "the environment"
+        )
+    if sign := re.search(r"[?#]", rest):
+        raise InputError(
+            f'{where}: some stores take what follows "{sign[0]}" for the version of an object: give a URL without it'
         )
     if not rest.strip("/"):
         raise InputError(f"{where}: names no bucket: give {protocol}://BUCKET/FOLDER")
@@ -243,9 +252,22 @@ def put(file: UPath, held: bytes) -> None:
 
 
 def remove(file: UPath) -> None:
-    """Removes an object, or all whose names begin with that of a folder; nothing happens where there is none."""
-    with _answers(file), suppress(FileNotFoundError):
-        file.fs.rm(file.path, recursive=True)
+    """Removes an object, or all in a folder, by their exact names; nothing happens where there is none.
+
+    What removes by patterns in fsspec would take a name such as ``run[1]`` for that of others.
+    """
+
+    def remove_one(path: str) -> None:
+        with _answers(file), suppress(FileNotFoundError):
+            file.fs.rm_file(path)
+
+    with _answers(file):
+        try:
+            found = file.fs.find(file.path)
+        except FileNotFoundError:
+            return
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        deque(pool.map(remove_one, map(str, found)), maxlen=0)
 
 
 def _sent(file: UPath, held: bytes, **how: str) -> None:

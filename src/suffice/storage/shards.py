@@ -22,7 +22,7 @@ from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.software import deciding
 from suffice.storage.differences import differences
-from suffice.storage.places import Place, StoreError, create, exists, files_within, put, read_bytes, remove
+from suffice.storage.places import AT_ONCE, Place, StoreError, create, exists, files_within, put, read_bytes, remove
 from suffice.storage.writing import atomic_write, sync_file
 
 METADATA, CHUNKS = "zarr.json", "c"
@@ -35,9 +35,6 @@ Dtype: TypeAlias = Literal["float64", "float32"]
 
 MISSING = "is missing"
 """What is wrong with a shard that was not written yet."""
-
-AT_ONCE = 16
-"""Shards of a store that are read at a time."""
 
 
 class DamagedArrayError(InputError):
