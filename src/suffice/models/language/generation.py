@@ -109,7 +109,8 @@ class Generation:
         yield from ([row] for row in rows if self._room(row) < self.tokens)
 
     def _written(self, model: nn.Module, rows: Sequence[int], tokens: int | None = None) -> list[Written]:
-        bare: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+        whole: Any = model
+        bare = whole.get_base_model() if hasattr(whole, "get_base_model") else whole
         prompts = [torch.tensor(self._asked[row].prompt) for row in rows]
         ids, mask = (part.to(bare.device) for part in left_padded(prompts, self._padding))
         settings = GenerationConfig(
@@ -130,8 +131,9 @@ class Generation:
     def _ends(self, asked: Asked) -> set[int]:
         """The ids that end an answer."""
         mark = self._encoding.tokenizer.convert_tokens_to_ids(asked.until) if asked.until else None
-        is_token = mark is not None and mark != self._encoding.tokenizer.unk_token_id
-        return {self._encoding.end} | ({int(mark)} if is_token else set())
+        if mark is None or mark == self._encoding.tokenizer.unk_token_id:
+            return {self._encoding.end}
+        return {self._encoding.end, int(mark)}
 
     def _read(self, asked: Asked, tokens: list[int]) -> Written:
         ends = self._ends(asked)
