@@ -316,9 +316,9 @@ def test_the_command_writes_a_page_and_repeats_itself(language_desk, tmp_path, c
 
 def test_flags_of_classifiers_do_not_go_with_language_models(language_desk):
     about = language_desk / "model", language_desk / "sums.jsonl"
-    with pytest.raises(InputError, match="--patience is for classifiers and --schedule for language models"):
+    with pytest.raises(InputError, match="--patience is for classifiers, and --schedule for language models"):
         command(*about, "--schedule", "cosine", "--patience", "3")
-    with pytest.raises(InputError, match=r"--surface is for classifiers, and .*sums.jsonl is for a language model: lea"):
+    with pytest.raises(InputError, match=r"--surface is for classifiers, and .*sums.jsonl is for a language model"):
         command(*about, "--surface")
     with pytest.raises(InputError, match=r"--store: forecast and study keep the trainings of a language model in the"):
         command(*about, "--store", "memory://x/y")
