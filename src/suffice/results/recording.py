@@ -86,8 +86,9 @@ def recording_as_json(recording: Recording) -> bytes:
     """What a recording's file holds: the recording and, at its end, the hash of what stands before.
 
     Example:
-        >>> recording_as_json(Recording(samples=4))[-74:-34]
-        b'"skipped_samples":[],"checksum":"blake2b'
+        >>> held = recording_as_json(Recording(samples=4))
+        >>> held[held.index(b',"checksum"') :][:21]
+        b',"checksum":"blake2b:'
     """
     held = recording.model_dump_json()[:-1].encode()
     return held + f',"checksum":"{digest(held)}"}}'.encode()
