@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from suffice.digest import digest
+from suffice.storage.places import read_bytes, read_json
 from suffice.storage.writing import atomic_write
 
 MANIFEST = ".suffice-files.json"
@@ -38,7 +39,7 @@ def faults_of_files(folder: Path) -> list[str]:
     """What is wrong with the files of a list, or with the list; nothing where there is none."""
     file = folder / MANIFEST
     try:
-        held = json.loads(file.read_bytes())
+        held = read_json(file)
         hashes = dict(held["files"])
         is_whole = held["checksum"] == digest(hashes)
     except FileNotFoundError:
@@ -54,7 +55,7 @@ def faults_of_files(folder: Path) -> list[str]:
                 found.append(f"{folder / name} is missing")
             elif folder.resolve() not in (folder / name).resolve().parents:
                 found.append(f"{file} lists {name!r}, which is not in the folder")
-            elif digest((folder / name).read_bytes()) != expected:
+            elif digest(read_bytes(folder / name)) != expected:
                 found.append(f"{folder / name} is damaged, or was edited (its checksum does not match)")
         except OSError as error:
             found.append(f"{folder / name} cannot be read ({error.strerror})")
