@@ -15,14 +15,15 @@ VALUES = {"errors", "addresses", "numerals", "digest", "results", "storage", "co
 MAY_IMPORT = {
     "errors": set(),
     "shown": set(),
+    "regular": {"errors"},
     "numerals": set(),
     **{room: {"errors"} for room in VALUES - {"errors", "numerals"}},
-    "results": {"errors", "digest", "shown"},
+    "results": {"errors", "digest", "regular", "shown"},
     "configuration": {"errors", "addresses"},
-    "storage": {"errors", "addresses", "digest", "software"},
+    "storage": {"errors", "addresses", "digest", "regular", "software"},
     "software": set(),
     "language_configuration": {"errors", "configuration"},
-    "file_digests": {"errors", "digest", "storage"},
+    "file_digests": {"errors", "digest", "regular", "storage"},
     "memory": {"errors"},
     "problem": {"errors", "memory"},
     "data": {"errors", "numerals", "digest", "file_digests"},
@@ -35,9 +36,9 @@ MAY_IMPORT = {
     "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "forecasting", "checks"},
     "integrations": {"errors", "results", "storage"},
     "closed_form": {"errors", "results"},
-    "report": {"errors", "results", "storage", "configuration", "language_configuration"},
+    "report": {"errors", "regular", "results", "storage", "configuration", "language_configuration"},
     "runs": VALUES
-    | {"software", "language_configuration", "integrations"}
+    | {"software", "regular", "language_configuration", "integrations"}
     | {"problem", "checks", "data", "models", "curvature", "landscape", "training", "forecasting", "studies"}
     | {"closed_form"},
     "cli": VALUES | {"language_configuration", "report", "runs"},

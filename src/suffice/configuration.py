@@ -808,12 +808,32 @@ def read_settings(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as stream:
             content = stream.read(LONGEST_FILE + 1)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({_printable(str(error))})") from error
+    return settings_in(content, file)
+
+
+def settings_in(content: bytes, file: Path) -> dict[str, Any]:
+    """The keys and values in what a YAML file holds.
+
+    Args:
+        content: of the file.
+        file: for messages.
+
+    Raises:
+        InputError: as of `read_settings`.
+
+    Example:
+        >>> settings_in(b"radius: 0.1", Path("config.yaml"))
+        {'radius': 0.1}
+    """
+    try:
         if len(content) > LONGEST_FILE:
             raise InputError(f"{file}: longer than {LONGEST_FILE:,} bytes, so this is no configuration: check the file")
         stored = _loaded(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: byte {error.start + 1:,} is not UTF-8: save the file as UTF-8") from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{file}: cannot be read ({_printable(str(error))})") from error

@@ -35,7 +35,8 @@ def digest(*values: Any) -> str:
         values: what to hash, nested to any depth.
 
     Raises:
-        InputError: an object without a state to be read, such as a generator, or a tensor without values.
+        InputError: an object without a state to be read, such as a generator, a tensor without values, or values that
+            are nested too deep.
 
     Example:
         >>> digest({"x": np.zeros(2), "y": [1]}) == digest({"y": (1,), "x": np.zeros(2)})
@@ -46,9 +47,12 @@ def digest(*values: Any) -> str:
         'blake2b:576eb1171c276fe048d127e1cf334019'
     """
     hasher = hashlib.blake2b(digest_size=SIZE)
-    for value in values:
-        for piece in _pieces(value, ()):
-            hasher.update(piece)
+    try:
+        for value in values:
+            for piece in _pieces(value, ()):
+                hasher.update(piece)
+    except RecursionError as error:
+        raise InputError("values that are nested too deep cannot be hashed") from error
     return f"{ALGORITHM}:{hasher.hexdigest()}"
 
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from suffice.digest import ALGORITHM, SIZE, digest
 from suffice.errors import InputError
+from suffice.regular import json_in
 from suffice.storage import read_sealed, write_sealed
 
 YOUNG = 2_000_000_000
@@ -102,7 +103,7 @@ def _cache_file(paths: Sequence[str]) -> Path:
 def _read(cache: Path) -> dict[str, Entry]:
     """What is kept, or nothing where it is damaged: a cache may be lost."""
     try:
-        return {path: (stamp, begun, held) for path, (stamp, begun, held) in json.loads(read_sealed(cache)).items()}
+        return {path: (stamp, begun, held) for path, (stamp, begun, held) in json_in(read_sealed(cache)).items()}
     except (InputError, ValueError, TypeError, AttributeError):
         return {}
 

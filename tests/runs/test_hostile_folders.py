@@ -1,9 +1,95 @@
 """A run writes within its own folder, whatever links somebody put there."""
 
+import os
+import shutil
+import signal
+
 import pytest
 from test_run_curve import curve_at, table
 
+from suffice.configuration import HessianConfig
 from suffice.errors import InputError
+from suffice.report import write_report
+from suffice.results import read_result
+from suffice.runs.hessian import measure_hessian
+from suffice.runs.replacement import COMPLETE, REPLACEMENT
+from suffice.runs.status import status_of
+
+HESSIAN = HessianConfig(samples=8, hidden_width=4, key_width=4, patch_size=2, epochs=1, moments=2)
+FILES = ["config.yaml", "result.json", ".suffice-state.json", "log.jsonl", ".suffice-owner", ".suffice-lock"]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("measured") / "run"
+    measure_hessian(HESSIAN, folder)
+    return folder
+
+
+@pytest.fixture
+def run(measured, tmp_path):
+    return shutil.copytree(measured, tmp_path / "run")
+
+
+@pytest.fixture
+def _impatient():
+    """Whatever waits without end fails."""
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("waits without end"))
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+
+
+def told(call):
+    """The line that a call is refused with; nothing where it is not."""
+    try:
+        call()
+    except (InputError, OSError) as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.filterwarnings("default::suffice.errors.InputWarning")
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("name", [*FILES, "moments/epoch_0.json", "moments/epoch_0.npy"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_waited_for_and_named(run, name, make):
+    (run / name).unlink(missing_ok=True)
+    make(run / name)
+    status = told(lambda: status_of(run, verify=True))
+    assert status == "" or name in status
+    for overwrite in (False, True):
+        line = told(lambda overwrite=overwrite: measure_hessian(HESSIAN, run, overwrite=overwrite))
+        assert line == "" or (name in line and "\n" not in line and "suffice-partial" not in line)
+    if name not in ("config.yaml", ".suffice-owner", ".suffice-lock"):
+        assert line == ""
+        assert status_of(run, verify=True).damaged == []
+
+
+@pytest.mark.parametrize("name", ["moments", REPLACEMENT])
+def test_a_file_in_the_place_of_a_folder_is_named(run, name):
+    shutil.rmtree(run / name, ignore_errors=True)
+    (run / name).write_text("mine")
+    status_of(run, verify=True)
+    with pytest.raises(InputError, match=rf"{name} is no folder, and suffice makes one of that name: move it away"):
+        measure_hessian(HESSIAN, run)
+
+
+def test_a_report_names_what_is_in_the_place_of_its_files(run):
+    result = read_result(run)
+    (run / "figures").write_text("mine")
+    with pytest.raises(InputError, match="figures is no folder"):
+        write_report(result, run)
+
+
+@pytest.mark.parametrize("held", ["[" * 100_000, "", "7", "[[]]", "{"])
+def test_a_damaged_list_of_a_replacement_is_one_line(run, held):
+    (run / REPLACEMENT).mkdir()
+    (run / REPLACEMENT / COMPLETE).write_text(held)
+    with pytest.raises(InputError, match=rf"{COMPLETE} is damaged: move what is in .*, and remove") as line:
+        measure_hessian(HESSIAN, run)
+    assert "\n" not in str(line.value)
+    assert (run / "result.json").is_file()
 
 
 @pytest.fixture

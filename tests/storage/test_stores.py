@@ -35,6 +35,7 @@ from suffice.storage import (
     waiting,
     write_sealed,
 )
+from suffice.storage.locking import OWNER
 from suffice.storage.places import create, exists, names_in, put, remove, replace
 
 pytestmark = pytest.mark.filterwarnings("default::suffice.errors.InputWarning")
@@ -264,7 +265,34 @@ def test_an_owner_of_another_host_that_lives_is_told_from_a_dead_one(store, quic
         thread.join(10)
 
 
-@pytest.mark.parametrize("held", [b"{", b"null", b'{"process": "x"}'])
+HERE = socket.gethostname()
+HOSTILE = [
+    b"{",
+    b"null",
+    b'{"process": "x"}',
+    *(
+        f'{{"process": {process}, "host": "{HERE}", "since": "noon"}}'.encode()
+        for process in ("null", '"abc"', "1e400", "-1", "1" * 23, "true", "[1]")
+    ),
+    f'{{"process": 1, "host": ["{HERE}"], "since": null}}'.encode(),
+    b"[" * 100_000,
+    b"\xff\xfe",
+]
+"""What may stand where an owner has written of itself."""
+
+
+@pytest.mark.parametrize("held", HOSTILE)
+def test_who_wrote_no_such_thing_is_another_process(held, tmp_path):
+    store = place(f"memory://hostile-lease/{next(COUNTER)}")
+    create(store / leases.LEASES / "00000001.json", held)
+    create(store / leases.LEASES / f"{'9' * 5000}.json", b"{}")
+    assert owner_of(store) == "another process"
+    with locked(tmp_path):
+        (tmp_path / OWNER).write_bytes(held)
+        assert owner_of(tmp_path) == "another process"
+
+
+@pytest.mark.parametrize("held", HOSTILE[:4])
 def test_a_damaged_lease_runs_out(quick, held):
     store = place(f"memory://damaged-lease/{next(COUNTER)}")
     create(store / leases.LEASES / "00000001.json", held)

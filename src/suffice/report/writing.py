@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from suffice.errors import InputError
+from suffice.regular import check_kinds
 from suffice.report.html import html
 from suffice.report.markdown import markdown
 from suffice.report.matplotlib import film, picture, save_figures
@@ -12,7 +13,7 @@ from suffice.report.pages.compare import compare_page
 from suffice.report.pages.live import live_page
 from suffice.report.pages.page import Maps, Moving, Page
 from suffice.results import RESULT, LiveResult, MethodsResult, Result, read_result
-from suffice.storage import atomic_write, locked, write_manifest
+from suffice.storage import MANIFEST, atomic_write, locked, write_manifest
 
 REPORT, TWIN = "report.html", "report.md"
 """The files of a run's folder that hold its page."""
@@ -66,6 +67,7 @@ def write_live(result: LiveResult, file: Path) -> Page:
 def write_page(page: Page, folder: Path) -> Path:
     """Writes a page and its figures into a folder; returns where the page lies."""
     with locked(folder):  # a run that starts in this folder removes what is half written
+        check_kinds(folder, (REPORT, TWIN, MANIFEST), ("figures",))
         write_figures(page, folder / "figures")
         for name, text in ((REPORT, html(page, folder)), (TWIN, markdown(page, folder))):
             with atomic_write(folder / name) as file:

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
 from suffice.digest import digest
 from suffice.errors import InputError
+from suffice.regular import LARGEST, json_in, read_regular
 from suffice.results.analysis import AnalysisResult
 from suffice.results.curvature import CurvatureResult
 from suffice.results.curve import CurveResult
@@ -89,12 +90,13 @@ def read_result(folder: Path) -> Result:
     """
     file = folder / RESULT
     try:
-        content = json.loads(file.read_bytes())
+        content = json_in(read_regular(file, LARGEST))
+        is_edited = isinstance(content, dict) and CHECKSUM in content and content.pop(CHECKSUM) != digest(content)
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}); give the folder of a finished run") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{file} is damaged: {ANEW}") from error
-    if isinstance(content, dict) and CHECKSUM in content and content.pop(CHECKSUM) != digest(content):
+    if is_edited:
         raise InputError(f"{file} is damaged, or was edited (its checksum does not match): {ANEW}")
     try:
         return _READER.validate_json(json.dumps(content))

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from suffice.digest import digest
 from suffice.errors import InputError
+from suffice.regular import read_regular
 from suffice.results.interval import Numbers
 from suffice.results.value import Value
 
@@ -117,7 +118,7 @@ def read_recording(path: Path) -> Recording:
 
 
 def _without_checksum(path: Path) -> bytes:
-    held = path.read_bytes()
+    held = read_regular(path)
     ending = ENDING.search(held, max(0, len(held) - LONGEST_ENDING))
     if ending is None:
         return held

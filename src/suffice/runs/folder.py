@@ -12,12 +12,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from suffice.configuration import Config, ModelConfig, read_settings
+from suffice.configuration import Config, ModelConfig, settings_in
 from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
+from suffice.regular import LARGEST, check_kinds, read_regular
 from suffice.results import RESULT, Result, result_as_json
 from suffice.runs.log import LOG, OLDER, keep_log
-from suffice.runs.replacement import complete, finish, folder_to_write
+from suffice.runs.replacement import REPLACEMENT, complete, finish, folder_to_write
 from suffice.runs.state import STATE, keep_count, track
 from suffice.software import DECIDING, deciding, versions
 from suffice.storage import MANIFEST, Place, atomic_write, differences, locked, place, write_manifest
@@ -41,17 +42,29 @@ TABLES = ".suffice-tables.json"
 METHODS = "methods"
 """The folder of the runs of several methods, each in a sub-folder of its name."""
 
-CONTENTS = (
+FILES = (
     CONFIGURATION,
     RESULT,
     "report.html",
     "report.md",
+    CHECKPOINT,
+    RECORDING,
+    TABLE,
+    TABLES,
+    "evidence.npz",  # of earlier versions, as the next
+    "pilot.npz",
+    STATE,
+    MANIFEST,
+    LOG,
+    OLDER,
+)
+"""Files that a run may write."""
+
+FOLDERS = (
     "figures",
     "ledger",
     "held_out_ledger",
     "held_out_errors",
-    CHECKPOINT,
-    RECORDING,
     SHORT,
     "moments",
     "curvature",
@@ -60,17 +73,12 @@ CONTENTS = (
     "evidence",
     "cells",
     "surfaces",
-    TABLE,
-    TABLES,
-    "evidence.npz",  # of earlier versions, as the next
-    "pilot.npz",
     "networks",
     METHODS,
-    STATE,
-    MANIFEST,
-    LOG,
-    OLDER,
 )
+"""Folders that a run may make."""
+
+CONTENTS = (*FILES, *FOLDERS)
 """What a run may write."""
 
 
@@ -122,6 +130,7 @@ def open_folder(
     if not file.exists() and folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no run of suffice: give another --out")
     with locked(folder), nullcontext() if elsewhere == folder else locked(elsewhere):
+        check_kinds(folder, (), (REPLACEMENT,))
         finish(folder, CONTENTS)
         if overwrite and file.exists():
             read_configuration_of(folder)  # what cannot be told for a run is not removed
@@ -138,6 +147,9 @@ def open_folder(
         if overwrite and not resumed and path.exists():
             shutil.rmtree(path)
         path.mkdir(exist_ok=True)
+        for place_of_run in {path, stored}:
+            if isinstance(place_of_run, Path):
+                check_kinds(place_of_run, FILES, FOLDERS)
         with track(path), keep_log(path):
             _write(path / CONFIGURATION, config, contents, stored)
             yield Opened(path, resumed, identity, stored)
@@ -203,14 +215,15 @@ def read_configuration_of(folder: Path) -> dict[str, Any]:
     """
     file = folder / CONFIGURATION
     try:
-        stored = read_settings(file)
-    except InputError:
-        stored = {}
+        stored = settings_in(read_regular(file, LARGEST), file)
+        checksum = stored.pop("checksum", None)
+        is_as_written = checksum == digest(stored)
+    except (OSError, InputError):
+        stored, checksum, is_as_written = {}, None, False
     if not isinstance(stored.get("versions"), dict) or not isinstance(stored.get("contents", {}), dict):
         raise InputError(f"{file} is damaged, or another program's: give another --out")
-    checksum = stored.pop("checksum", None)
     is_of_earlier_version = checksum is None and "contents" not in stored
-    if checksum != digest(stored) and not is_of_earlier_version:
+    if not is_as_written and not is_of_earlier_version:
         raise InputError(
             f"{file} is damaged, or was edited since suffice wrote it (its checksum does not match): undo the change, "
             "or give another --out"

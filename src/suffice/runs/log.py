@@ -16,6 +16,7 @@ from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from suffice.errors import InputError, InputWarning, reason, shortened
+from suffice.regular import read_regular
 from suffice.runs.watch import Watch
 
 LOG, OLDER = "log.jsonl", "log.1.jsonl"
@@ -136,7 +137,7 @@ def read_log(folder: Path) -> list[Event]:
     found: list[Event] = []
     for name in (OLDER, LOG):
         try:
-            lines = (folder / name).read_bytes().splitlines()
+            lines = read_regular(folder / name).splitlines()
         except OSError:
             continue
         for line in lines:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from suffice.errors import InputError
-from suffice.storage import atomic_write, sync_folder
+from suffice.storage import atomic_write, read_json, sync_folder
 
 REPLACEMENT = ".replacement"
 """In a run's folder: the run that is to replace it."""
@@ -53,14 +53,14 @@ def finish(out: Path, contents: Sequence[str]) -> None:
     if not mark.exists():
         return
     try:
-        names = set(json.loads(mark.read_bytes()))
-    except (ValueError, TypeError) as error:
+        names = set(read_json(mark))
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{mark} is damaged: move what is in {built} to {out}, and remove {built}") from error
     for name in contents:
         if name not in names:
             remove(out / name)
         elif (built / name).exists():
-            if (built / name).is_dir():
+            if (built / name).is_dir() or (out / name).is_dir():
                 remove(out / name)
             (built / name).replace(out / name)
     sync_folder(out)

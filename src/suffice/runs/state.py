@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from suffice.errors import InputError, reason
+from suffice.regular import LARGEST, read_regular
 from suffice.storage import Place, atomic_write, count_files
 
 STATE = ".suffice-state.json"
@@ -89,7 +90,7 @@ def keep_count(folder: Path, stored: Place) -> None:
 def read_state(folder: Path) -> State:
     """What was written; nothing where that is missing or damaged."""
     try:
-        return _STATE.validate_json((folder / STATE).read_bytes(), strict=True)
+        return _STATE.validate_json(read_regular(folder / STATE, LARGEST), strict=True)
     except (OSError, ValidationError):
         return {}
 

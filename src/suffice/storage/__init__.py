@@ -4,7 +4,17 @@ from suffice.storage.differences import differences
 from suffice.storage.locking import LOCK, locked, owner_of, waiting
 from suffice.storage.manifest import MANIFEST, faults_of_files, write_manifest
 from suffice.storage.pieces import Pieces, faults_of_piece
-from suffice.storage.places import Place, StoreError, count_files, exists, files_within, names_in, place, read_bytes
+from suffice.storage.places import (
+    Place,
+    StoreError,
+    count_files,
+    exists,
+    files_within,
+    names_in,
+    place,
+    read_bytes,
+    read_json,
+)
 from suffice.storage.sealed import read_sealed, write_sealed
 from suffice.storage.shards import METADATA, DamagedArrayError, RowShards
 from suffice.storage.writing import PARTIAL, atomic_write, sync_folder
@@ -31,6 +41,7 @@ __all__ = [
     "owner_of",
     "place",
     "read_bytes",
+    "read_json",
     "read_sealed",
     "sync_folder",
     "waiting",

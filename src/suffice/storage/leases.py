@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -11,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import psutil
 from upath import UPath
 
 from suffice.errors import InputError, InputWarning
+from suffice.storage.owners import Owner, in_words, owner_in
 from suffice.storage.places import StoreError, create, names_in, read_bytes, remove, replace
 
 LEASES = ".suffice-lock"
@@ -24,6 +25,10 @@ LEASES = ".suffice-lock"
 
 BEAT, LEASE = 5.0, 30.0
 """Seconds between signs of life of an owner, and without one after which its lease has run out."""
+
+
+NAME = re.compile(r"[0-9]{8,18}\.json")
+"""Of a lease, by its number."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,8 @@ class _Lease:
     held: bytes
 
     @property
-    def owner(self) -> dict[str, Any]:
-        try:
-            return dict(json.loads(self.held))
-        except (ValueError, TypeError):
-            return {}
+    def owner(self) -> Owner | None:
+        return owner_in(self.held)
 
     @property
     def is_free(self) -> bool:
@@ -48,13 +50,10 @@ class _Lease:
     def is_of_the_dead(self) -> bool:
         """Its owner was a process of this machine that is no more."""
         owner = self.owner
-        return owner.get("host") == socket.gethostname() and not psutil.pid_exists(int(owner.get("process", 0)))
+        return owner is not None and owner["host"] == socket.gethostname() and not psutil.pid_exists(owner["process"])
 
     def __str__(self) -> str:
-        owner = self.owner
-        if not {"process", "host", "since"} <= owner.keys():
-            return "another process"
-        return f"process {owner['process']} on {owner['host']} since {owner['since']}"
+        return in_words(self.owner)
 
 
 @contextmanager
@@ -217,8 +216,7 @@ def _newest(place: UPath) -> _Lease | None:
 
 
 def _number(name: str) -> int:
-    stem = name.removesuffix(".json")
-    return int(stem) if stem.isdecimal() else 0
+    return int(name.removesuffix(".json")) if NAME.fullmatch(name) else 0
 
 
 def _file(place: UPath, number: int) -> UPath:

@@ -13,7 +13,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from suffice.errors import InputError, InputWarning
+from suffice.regular import check_kinds, read_regular
 from suffice.storage.leases import leased, lessee_of
+from suffice.storage.owners import LONGEST, Owner, in_words, owner_in
 from suffice.storage.places import Place
 from suffice.storage.writing import LEFTOVER, atomic_write
 
@@ -72,12 +74,13 @@ def locked(folder: Place) -> Iterator[None]:
         with leased(folder, _waits.get()):
             yield
         return
+    check_kinds(folder, (LOCK, OWNER), ())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
         lock.acquire(timeout=GRACE)
     except Timeout as error:
-        in_use = f"{folder} is in use by {_words(folder)}"
+        in_use = f"{folder} is in use by {in_words(_owner(folder))}"
         if not _waits.get():
             remedy = f"wait for it with --wait, {_ended_there(folder)}or give another folder"
             raise InputError(f"{in_use}: {remedy}") from error
@@ -121,25 +124,18 @@ def owner_of(folder: Place) -> str | None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return _words(folder)
+        return in_words(_owner(folder))
     except OSError:  # it cannot be written to, so nobody here has locked it
         return None
     lock.release()
     return None
 
 
-def _words(folder: Path) -> str:
-    owner = _owner(folder)
-    # without one it has locked the folder, and not yet said so
-    return "another process" if owner is None else "process {process} on {host} since {since}".format_map(owner)
-
-
-def _owner(folder: Path) -> dict[str, str] | None:
-    """What the owner of a lock has written of itself, if it has."""
+def _owner(folder: Path) -> Owner | None:
+    """What the owner of a lock has written of itself; it may have locked the folder, and not yet said so."""
     try:
-        owner = json.loads((folder / OWNER).read_bytes())
-        return {name: str(owner[name]) for name in ("process", "host", "since")}
-    except (OSError, ValueError, LookupError, TypeError):
+        return owner_in(read_regular(folder / OWNER, LONGEST))
+    except OSError:
         return None
 
 

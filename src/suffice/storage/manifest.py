@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from suffice.digest import digest
+from suffice.storage.places import read_bytes, read_json
 from suffice.storage.writing import atomic_write
 
 MANIFEST = ".suffice-files.json"
@@ -44,7 +45,7 @@ def faults_of_files(folder: Path, name: str = MANIFEST) -> list[str]:
     """
     file = folder / name
     try:
-        held = json.loads(file.read_bytes())
+        held = read_json(file)
         hashes = dict(held["files"])
         is_whole = held["checksum"] == digest(hashes)
     except FileNotFoundError:
@@ -61,7 +62,7 @@ def faults_of_files(folder: Path, name: str = MANIFEST) -> list[str]:
                 found.append(f"{one} is missing")
             elif folder.resolve() not in one.resolve().parents:
                 found.append(f"{file} lists {listed!r}, which is not in the folder")
-            elif digest(one.read_bytes()) != expected:
+            elif digest(read_bytes(one)) != expected:
                 found.append(f"{one} is damaged, or was edited (its checksum does not match)")
         except OSError as error:
             found.append(f"{one} cannot be read ({error.strerror})")

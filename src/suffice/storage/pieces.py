@@ -8,9 +8,9 @@ from typing import Any, TypeVar, final
 
 from pydantic import TypeAdapter, ValidationError
 
-from suffice.digest import digest
+from suffice.digest import digest, is_digest
 from suffice.errors import InputError, InputWarning
-from suffice.storage.places import Place, StoreError, read_bytes
+from suffice.storage.places import Place, StoreError, read_bytes, read_json
 from suffice.storage.writing import atomic_write
 
 T = TypeVar("T")
@@ -136,14 +136,20 @@ def read_piece(file: Place) -> dict[str, Any]:
         InputError: it is damaged; names it.
     """
     try:
-        stored = json.loads(read_bytes(file))
-        if stored["checksum"] == digest(stored["identity"], stored["files"], stored["content"]):
+        stored = read_json(file)
+        is_whole = stored["checksum"] == digest(stored["identity"], stored["files"], stored["content"])
+        if is_whole and _are_hashes(stored["files"]):
             return dict(stored)
     except (FileNotFoundError, StoreError):
         raise
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         pass
     raise InputError(f"{file} is damaged (its checksum does not match)")
+
+
+def _are_hashes(files: Any) -> bool:
+    """Whether these are the hashes of files beside a piece, by their suffixes."""
+    return isinstance(files, dict) and all(is_digest(held) and "/" not in suffix for suffix, held in files.items())
 
 
 def faults_of_piece(file: Place) -> list[str]:

@@ -13,6 +13,7 @@ from upath import UPath
 
 from suffice.addresses import LOCAL, folder_of_url, split_url
 from suffice.errors import InputError, InputWarning, reason
+from suffice.regular import LARGEST, json_in, read_regular
 
 Place: TypeAlias = Path | UPath
 """A path on this machine, or in a store; both are joined by ``/``."""
@@ -134,9 +135,20 @@ def read_bytes(file: Place) -> bytes:
         StoreError: the store does not give it.
     """
     if isinstance(file, Path):
-        return file.read_bytes()
+        return read_regular(file)
     with _answers(file):
         return bytes(file.fs.cat_file(file.path))
+
+
+def read_json(file: Place) -> Any:
+    """The value in a file of JSON.
+
+    Raises:
+        ValueError: it is none.
+        OSError: as of `read_bytes`, or it is longer than any of suffice.
+        StoreError: the store does not give it.
+    """
+    return json_in(read_regular(file, LARGEST) if isinstance(file, Path) else read_bytes(file))
 
 
 def names_in(folder: Place) -> list[str]:

@@ -22,7 +22,18 @@ from suffice.digest import digest
 from suffice.errors import InputError, InputWarning
 from suffice.software import deciding
 from suffice.storage.differences import differences
-from suffice.storage.places import AT_ONCE, Place, StoreError, create, exists, files_within, put, read_bytes, remove
+from suffice.storage.places import (
+    AT_ONCE,
+    Place,
+    StoreError,
+    create,
+    exists,
+    files_within,
+    put,
+    read_bytes,
+    read_json,
+    remove,
+)
 from suffice.storage.writing import atomic_write, sync_file
 
 METADATA, CHUNKS = "zarr.json", "c"
@@ -157,11 +168,17 @@ class RowShards:
             f"{file} is damaged (its checksum does not match): the run or the call that writes it begins the array anew"
         )
         try:
-            metadata = json.loads(read_bytes(file))
+            metadata = read_json(file)
             if not isinstance(metadata, dict):
                 raise damaged
-        except (ValueError, RecursionError) as error:
+        except (DamagedArrayError, StoreError):
+            raise
+        except ValueError as error:
             raise damaged from error
+        except OSError as error:
+            raise InputError(
+                f"{file} cannot be read ({error.strerror}): move {path} away to compute it again"
+            ) from error
         try:
             checksum = metadata["attributes"].pop(CHECKSUM)
             if checksum != digest(metadata):
@@ -284,6 +301,27 @@ class RowShards:
         return str(self._array.metadata.encode_chunk_key((rows.start // self._array.chunks[0], 0)))
 
 
+class _Files(LocalStore):
+    """A folder as Zarr sees it, where pipes and devices are not read."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        return await asyncio.to_thread(self._buffer, key, prototype)
+
+    def get_sync(
+        self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        return self._buffer(key, prototype)
+
+    def _buffer(self, key: str, prototype: BufferPrototype | None) -> Buffer | None:
+        try:
+            held = read_bytes(self.root / key)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+        return (prototype or default_buffer_prototype()).buffer.from_bytes(held)
+
+
 class _Objects(MemoryStore):
     """A place in a store as Zarr sees it: chunks and metadata are read there, and chunks are put there once."""
 
@@ -305,4 +343,4 @@ class _Objects(MemoryStore):
 
 
 def _opened(path: Place) -> "zarr.Array[Any]":
-    return zarr.open_array(LocalStore(path) if isinstance(path, Path) else _Objects(path), mode="r+")
+    return zarr.open_array(_Files(path) if isinstance(path, Path) else _Objects(path), mode="r+")

@@ -1,5 +1,6 @@
 """Files that are whole or absent."""
 
+import errno
 import io
 import os
 import re
@@ -43,6 +44,8 @@ def atomic_write(path: Place) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder has the name of a file of suffice: move it away", str(path))
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

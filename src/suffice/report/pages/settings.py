@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from suffice.configuration import (
     NO_FLAGS,
     AnalyzeConfig,
@@ -17,8 +15,11 @@ from suffice.configuration import (
     MLPConfig,
     MonitorConfig,
     StudyConfig,
+    settings_in,
 )
+from suffice.errors import InputError
 from suffice.language_configuration import LANGUAGE, LanguageForecastConfig
+from suffice.regular import LARGEST, read_regular
 from suffice.report.answers.commands import differing, in_shell
 from suffice.report.pages.page import Block, Bullets, Page, Section, Table, Words
 from suffice.results import Result
@@ -99,10 +100,8 @@ def _contents(folder: Path | None) -> dict[str, str]:
     if file is None or not file.exists():
         return {}
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}
-    if not isinstance(content, dict):
+        content = settings_in(read_regular(file, LARGEST), file)
+    except (OSError, InputError):
         return {}
     found = content.get("contents", {"data": content.get("fingerprint")})  # as earlier versions wrote it
     return {what: held for what, held in found.items() if isinstance(held, str)} if isinstance(found, dict) else {}
