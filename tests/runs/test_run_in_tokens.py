@@ -83,7 +83,7 @@ def test_a_forecast_in_tokens(words, tmp_path, capsys):
 
 
 def test_a_classifier_has_no_tokens_to_count(tmp_path):
-    with pytest.raises(InputError, match="--label-column is for classifiers and --unit for language models"):
+    with pytest.raises(InputError, match="--label-column is for classifiers, and --unit for language models"):
         commands(
             ["analyze", "builtin:tiny-vit", "builtin:digits", "--label-column", "a", "--unit", "token"],
             standalone_mode=False,
