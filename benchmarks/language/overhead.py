@@ -50,7 +50,15 @@ class Task:
         language = load_language_model("builtin:tiny-lm")
         texts = load_completions(str(data / "train.jsonl"))
         order = np.random.default_rng(0).permutation(len(texts))[: samples + samples // 10]
-        self.training = FineTuning(batch_size=TOGETHER, learning_rate=RATE, weight_decay=DECAY, seed=0)
+        self.training = FineTuning(
+            epochs=1,
+            batch_size=TOGETHER,
+            learning_rate=RATE,
+            weight_decay=DECAY,
+            seed=0,
+            schedule="constant",
+            warm_up=0,
+        )
         drawn = np.concatenate(list(recorded_training._batches(samples, self.training)))
         self.own = language.tokens(texts.subset(order[:samples]))
         self.held = language.tokens(texts.subset(order[samples:]))
@@ -118,10 +126,10 @@ def ours(task: Task, method: str, baseline: bool = True) -> tuple[Parts, Float64
     """The training of `suffice forecast`."""
     language, parts = task.model(method), defaultdict(float)
     problem, held = language.problem(task.own, order="source"), language.problem(task.held, order="source")
-    asked = OneEpoch(training=task.training, warm_up=0, baseline=baseline)
+    asked = OneEpoch(task.training)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as clocks:
         for what, owner, name in (
-            ("pretrained", recorded_training, "_pretrained"),
+            ("pretrained", recorded_training, "pretrained_losses"),
             ("hold-outs", recorded_training, "losses_of"),
             ("checks", recorded_training, "check_losses"),
             ("checks", recorded_training, "check_unused"),
@@ -131,7 +139,10 @@ def ours(task: Task, method: str, baseline: bool = True) -> tuple[Parts, Float64
         ):
             clocks.enter_context(clocked(parts, what, owner, name))
         start = time.perf_counter()
-        found = record_training(problem, held, asked, Path(folder), "run")
+        place, before = Path(folder), None
+        if baseline:
+            before = recorded_training.pretrained_losses(problem, asked.evaluated, place, "run")
+        found = record_training(problem, held, asked, before, place, "run")
         total = time.perf_counter() - start
     return {"total": total, **parts}, online(found)
 
