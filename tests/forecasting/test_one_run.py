@@ -28,7 +28,7 @@ def recorded(
     """A run on samples whose hardness the pretrained model knows up to noise; level is that at the end, in slopes."""
     draw = np.random.default_rng(seed)
     hard = draw.normal(3.5, 0.6, samples) + drift * np.arange(samples) / samples
-    held = draw.normal(3.5, 0.6, holdout)
+    held = np.random.default_rng(holdout).normal(3.5, 0.6, holdout)  # the same for all runs
 
     def curve(seen):
         return -1.0 + slope * (level - np.log2(max(seen, SIZE) / samples))
@@ -94,6 +94,16 @@ def test_a_steady_run_on_shuffled_samples_is_not_doubted():
         ({"holdout": 0}, "no hold-out on the way"),
         ({"slope": 0.0}, "slope is uncertain"),
         ({"skipped": [400]}, r"1 batches was not finite \(first: step 400\)"),
+        ({"rates": lambda done: 1e-3 * min(1, done / 0.3 + 1e-3)}, "rate rises over 864 samples"),
+        ({"rates": lambda done: None}, "learning rate is not known"),
+        (
+            {"rates": lambda done: 1e-3 if done < 0.35 else 1e-3 * (1 - done)},
+            "Before the rate falls there are 140 updates",
+        ),
+        (
+            {"rates": lambda done: 1e-3 if done < 0.6 else 1e-3 * (1 - done)},
+            "No two hold-outs were measured at the high",
+        ),
     ],
 )
 def test_what_is_doubted(given, said):
@@ -101,7 +111,45 @@ def test_what_is_doubted(given, said):
     assert re.search(said, doubts), doubts
 
 
+def test_one_hold_out_gives_a_level_and_no_slope():
+    whole = recorded()
+    (said,) = forecast_one_run(whole.model_copy(update={"holdouts": whole.holdouts[-1:]})).doubts
+    assert said == "No two hold-outs were measured at the high rate: the slope is that of the batches alone."
+
+
+def test_a_rise_of_the_rate_is_no_part_of_the_curve():
+    """Hold-outs before the rate has risen are left out."""
+    long = recorded(rates=lambda done: 1e-3 * min(1, done / 0.3 + 1e-3))
+    early = [at.model_copy(update={"losses": at.losses + 0.5}) if at.seen < 864 else at for at in long.holdouts]
+    one, two = (forecast_one_run(long.model_copy(update={"holdouts": at})).slope for at in (long.holdouts, early))
+    assert one == two
+
+
+@pytest.mark.parametrize("share", [2, 4])
+def test_the_level_of_a_run_that_goes_on_is_told_where_it_was_measured(share):
+    whole = recorded()
+    end = K0 // share
+    part = whole.model_copy(
+        update={
+            "batches": [batch for batch in whole.batches if batch.seen < end],
+            "holdouts": [at for at in whole.holdouts if at.seen <= end],
+        }
+    )
+    if share == 4:  # fewer than 200 updates, and the level is two doublings away
+        assert len(part.batches) == 100
+    curve = forecast_one_run(part).curve.at([end, K0])
+    assert curve.mean[0] == pytest.approx(part.holdouts[-1].losses.mean(), abs=0.02)
+    assert curve.mean[1] < curve.mean[0] - 0.5 * PER_DOUBLING * np.log2(share)
+
+
 def test_what_cannot_be_told():
+    with pytest.raises(InputError, match="cannot tell: the learning rate falls after 61 updates, and within 100 "):
+        forecast_one_run(recorded(rates=lambda done: 1e-3 * (1 - done) if done > 0.15 else 1e-3))
+    whole = recorded()
+    later = [batch.model_copy(update={"seen": K0 + batch.seen, "step": 401 + batch.step}) for batch in whole.batches]
+    nothing = whole.model_copy(update={"batches": later, "skipped": list(range(1, 402)), "holdouts": []})
+    with pytest.raises(InputError, match="no batch of the first epoch has a finite loss"):
+        forecast_one_run(nothing)
     with pytest.raises(InputError, match="cannot tell: the run has 50 updates in its first epoch"):
         forecast_one_run(recorded(samples=400))
     with pytest.raises(InputError, match="cannot tell: the learning rate is within 10% of its largest from"):
@@ -251,24 +299,29 @@ def test_the_order_of_shorter_runs_does_not_matter():
     assert one.value == pytest.approx(two.value, rel=1e-9)
 
 
-def with_first(recording, losses):
-    """With the hold-out measured before the training."""
-    return recording.model_copy(update={"holdouts": [Holdout(seen=0, losses=losses), *recording.holdouts]})
-
-
 def test_shorter_runs_that_do_not_go_with_the_long_one_are_refused():
+    long = recorded()
     with pytest.raises(InputError, match="3,200 samples beside one on 3,200: give shorter runs, of at least 640 "):
-        forecast_one_run(recorded(), shorter=[recorded(1)])
+        forecast_one_run(long, shorter=[recorded(1)])
     with pytest.raises(InputError, match="a run on 400 samples beside"):
-        forecast_one_run(recorded(), shorter=[recorded(1, samples=400)])
-    with pytest.raises(InputError, match="3,200 and 1,600 samples do not test on the same samples"):
-        forecast_one_run(recorded(), shorter=[recorded(1, samples=1600, holdout=200)])
-    first, then = np.linspace(3, 4, 300), np.linspace(4, 3, 300)
-    assert forecast_one_run(
-        with_first(recorded(), first), shorter=[with_first(run, first) for run in beginnings()]
-    ).shorter == (800, 1600)
-    with pytest.raises(InputError, match="do not test on the same samples: give both the same hold-out"):
-        forecast_one_run(with_first(recorded(), first), shorter=[with_first(beginnings()[0], then)])
+        forecast_one_run(long, shorter=[recorded(1, samples=400)])
+    short = recorded(1, samples=1600)
+    others = [at.model_copy(update={"losses": at.losses[::-1].copy()}) for at in short.holdouts]
+    for held in (recorded(1, samples=1600, holdout=200).holdouts, others, []):
+        with pytest.raises(InputError, match="3,200 and 1,600 samples do not test on the same samples"):
+            forecast_one_run(long, shorter=[short.model_copy(update={"holdouts": held})])
+    beginning = long.model_copy(update={"samples": 1600, "batches": long.batches[:200], "holdouts": long.holdouts[:3]})
+    with pytest.raises(InputError, match="the run on 1,600 samples is the beginning of that on 3,200"):
+        forecast_one_run(long, shorter=[beginning])
+
+
+def test_later_epochs_of_a_shorter_run_are_left_out():
+    long, quarter = recorded(), beginnings()[1]
+    later = Holdout(seen=2400, losses=quarter.holdouts[-1].losses - 1.0)
+    more = quarter.model_copy(update={"holdouts": [quarter.holdouts[-1], later]})
+    less = quarter.model_copy(update={"holdouts": [quarter.holdouts[-1]]})
+    one, two = (forecast_one_run(long, shorter=[short]).slope for short in (less, more))
+    assert one == two
 
 
 def test_the_command_takes_shorter_runs(tmp_path, capsys):

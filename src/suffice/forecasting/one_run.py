@@ -65,6 +65,15 @@ DRIFT = 4.0
 SHORTEST = 0.2
 """Of k0, the size of a shorter run at least: before it the format of the answers is learnt."""
 
+ALIKE = 0.5
+"""Correlation between the losses of two runs on the same samples, at least: that of other samples is about 0."""
+
+SAME = 5
+"""First batches by which a part of a run is known."""
+
+RISE = 0.05
+"""Share of k0 within which the rate should have risen: the runs behind the curve rise within their own shares."""
+
 APART = 3.0
 """Standard errors between the slopes of the batches and of the hold-out."""
 
@@ -153,7 +162,16 @@ def forecast_one_run(
             f"cannot tell: the run has {steps} updates in its first epoch, and with fewer than {FEWEST_STEPS} a "
             "language model still learns the format of the answers: take smaller batches, or more samples"
         )
+    if not first:
+        raise InputError(
+            "cannot tell: no batch of the first epoch has a finite loss: look at the range of the precision"
+        )
     read = _read(recording, unit)
+    if read.updates < FEWEST_STEPS:
+        raise InputError(
+            f"cannot tell: the learning rate falls after {read.updates} updates, and within {FEWEST_STEPS} a language "
+            "model still learns the format of the answers: take a constant rate for the first epoch"
+        )
     if len(read.online.sizes) < 2 or math.log2(read.online.sizes.max() / read.online.sizes.min()) < FEWEST_DOUBLINGS:
         raise InputError(
             f"cannot tell: the learning rate is within {1 - HIGH:.0%} of its largest from {read.steady[0].seen:,} to "
@@ -228,13 +246,19 @@ class _Read:
     def scores(self) -> _Scores:
         return self.online if self.measured is None else _joined(self.online, self.measured)
 
+    @property
+    def updates(self) -> int:
+        """How many were made before the rate fell, those with a loss that is not finite too."""
+        return self.steady[-1].step
+
 
 def _read(recording: Recording, unit: Unit, least: float | None = None) -> _Read:
     steady = _steady(_first_epoch(recording))
     end = steady[-1].seen + steady[-1].samples
     least = end / 2**DOUBLINGS if least is None else least
     online, covariate = _by_halves(steady, end, least, unit)
-    holdouts = [at for at in recording.holdouts if 0.9 * least <= at.seen <= min(end, 1.05 * recording.samples)]
+    from_then = max(0.9 * least, steady[0].seen)
+    holdouts = [at for at in recording.holdouts if from_then <= at.seen <= min(end, 1.05 * recording.samples)]
     measured = _of_holdouts(holdouts)
     wobble = _wobble(measured or online)
     # batches average over half a doubling
@@ -271,22 +295,30 @@ def _beside(recording: Recording, other: Recording, long: _Read, unit: Unit) -> 
             f"a run on {other.samples:,} samples beside one on {recording.samples:,}: give shorter runs, of at least "
             f"{math.ceil(SHORTEST * recording.samples):,} samples"
         )
-    first, then = ([at for at in run.holdouts if at.seen == 0] for run in (recording, other))
-    sizes = [{len(at.losses) for at in run.holdouts} for run in (recording, other)]
-    same = sizes[0] == sizes[1] and all(
-        np.allclose(one.losses, two.losses, rtol=1e-3, atol=1e-3) for one, two in zip(first, then, strict=False)
-    )
-    if not same or not sizes[0]:
+    if [batch.loss for batch in other.batches[:SAME]] == [batch.loss for batch in recording.batches[:SAME]]:
+        raise InputError(
+            f"the run on {other.samples:,} samples is the beginning of that on {recording.samples:,}: give one of its "
+            "own, with other samples or in another order"
+        )
+    last = next((at for at in reversed(other.holdouts) if 0 < at.seen <= 1.05 * other.samples), None)
+    if last is None or not recording.holdouts or not _are_of_one(last, recording.holdouts[-1]):
         raise InputError(
             f"the runs on {recording.samples:,} and {other.samples:,} samples do not test on the same samples: give "
-            "both the same hold-out"
+            "both the same hold-out, measured at the end of the first epoch too"
         )
     read = _read(other, unit, long.end / 2**DOUBLINGS)
     if read.measured is None:  # once, at its end: the error is that of the long run's
-        last = other.holdouts[-1]
         error = long.wobble if long.measured is None else float(long.measured.errors.max())
         return _Scores(np.array([float(last.seen)]), np.array([last.losses.mean()]), np.array([error]))
     return read.scores if len(read.online.sizes) else read.measured
+
+
+def _are_of_one(one: Holdout, other: Holdout) -> bool:
+    """Whether losses of two runs are of the same samples: what is hard for one is hard for the other."""
+    if len(one.losses) != len(other.losses):
+        return False
+    flat = min(float(np.ptp(at.losses)) for at in (one, other)) == 0
+    return not flat and float(np.corrcoef(one.losses, other.losses)[0, 1]) > ALIKE
 
 
 def _merged(parts: Sequence[_Scores]) -> _Scores:
@@ -386,13 +418,13 @@ def _joined(online: _Scores, measured: _Scores) -> _Scores:
 
 
 def _levelled(curve: Curve, k0: int, last: Holdout | None, wobble: float, seed: int) -> Curve:
-    """The curve with the level of the hold-out at the end, and the error that its samples and this run give it."""
+    """The curve with the level of the last hold-out at its size, and the error of its samples and of this run."""
     if last is None:
         return curve
     draws, level = curve.draws, float(last.losses.mean())
     error = float(last.losses.std(ddof=1)) / math.sqrt(len(last.losses)) if len(last.losses) > 1 else 0.0
     spread = np.sqrt(error**2 + wobble**2 + draws.noise**2)
-    shift = level - float(curve.at([k0]).mean[0])
+    shift = level - float(curve.at([min(last.seen, k0)]).mean[0])
     chance = np.random.default_rng([seed, 1]).normal(size=len(draws.level)) * spread / draws.unit
     moved = draws.model_copy(update={"offset": draws.offset + shift, "level": draws.level + chance})
     return Curve(metric=curve.metric, sizes=curve.sizes, draws=moved)
@@ -405,9 +437,27 @@ def _fall(curve: Curve, first: int, then: int) -> Estimate:
 
 
 def _doubts(recording: Recording, first: list[OnlineBatch], read: _Read, slope: Estimate) -> Iterator[str]:
-    k0, steady, end, online, measured = recording.samples, read.steady, read.end, read.online, read.measured
-    if len(first) < FEW_STEPS:
-        yield f"The first epoch has {len(first)} updates only: a part of the fall is the learning of the format."
+    yield from _doubts_of_rate(recording, first, read)
+    yield from _doubts_of_samples(recording, first, read)
+    yield from _doubts_of_holdout(recording, read)
+    if slope.low <= 0 or (slope.high - slope.low) / 2 > UNSURE * slope.value:
+        yield f"The slope is uncertain: {slope.low:.2g} to {slope.high:.2g} per doubling."
+    if recording.skipped:
+        yield f"The loss of {len(recording.skipped)} batches was not finite (first: step {recording.skipped[0]})."
+
+
+def _doubts_of_rate(recording: Recording, first: list[OnlineBatch], read: _Read) -> Iterator[str]:
+    k0, steady, end = recording.samples, read.steady, read.end
+    if read.updates < FEW_STEPS:
+        what = "The first epoch has" if steady[-1] is first[-1] else "Before the rate falls there are"
+        yield f"{what} {read.updates} updates only: a part of the fall is the learning of the format."
+    if steady[0].seen > RISE * k0:
+        yield (
+            f"The learning rate rises over {steady[0].seen:,} samples: runs on fewer would rise in fewer, so the slope "
+            "is not theirs. Take a warm-up of a few steps."
+        )
+    if any(batch.rate is None for batch in first):
+        yield "The learning rate is not known, and is taken to be constant: a rate that falls makes the slope wrong."
     if end < 0.9 * k0 and steady[-1] is first[-1]:
         yield f"The recording ends after {end:,} of {k0:,} samples: the run goes on still, or was stopped."
     elif end < 0.9 * k0:
@@ -417,9 +467,12 @@ def _doubts(recording: Recording, first: list[OnlineBatch], read: _Read, slope: 
         )
     if max(batch.seen for batch in recording.batches) >= k0:
         yield (
-            "The run has more than one epoch: the slope is that of the first one. Three epochs on all samples act like "
-            "one on about twice as many."
+            "The run has more than one epoch: the slope is that of the first one, and the level that of the last. "
+            "Three epochs on all samples act like one on about twice as many."
         )
+
+
+def _doubts_of_samples(recording: Recording, first: list[OnlineBatch], read: _Read) -> Iterator[str]:
     drift = _drift(first)
     if abs(drift) > DRIFT:
         way = "harder" if drift > 0 else "easier"
@@ -429,21 +482,25 @@ def _doubts(recording: Recording, first: list[OnlineBatch], read: _Read, slope: 
             f"The model trains with dropout ({recording.dropout:g}), which lifts the losses of batches; the slope "
             "takes this to be the same along the run."
         )
-    if any(batch.before is None for batch in steady):
-        yield "The pretrained model was not measured: the slope has a larger error than it need have."
-    if measured is None:
+    if any(batch.before is None for batch in read.steady):
+        yield (
+            "The pretrained model was not measured: the slope has a larger error than it need have, and samples in an "
+            "order that is not random are not noticed."
+        )
+
+
+def _doubts_of_holdout(recording: Recording, read: _Read) -> Iterator[str]:
+    if read.measured is None and recording.holdouts:
+        yield "No two hold-outs were measured at the high rate: the slope is that of the batches alone."
+    elif read.measured is None:
         yield "There is no hold-out on the way: level and slope are those of the batches alone."
     else:
-        (one, its), (other, error) = online.slope(), measured.slope()
+        (one, its), (other, error) = read.online.slope(), read.measured.slope()
         if abs(one - other) > max(APART * math.hypot(its, error), BENT * (abs(one) + abs(other)) / 2):
             yield (
                 f"Batches and hold-out disagree: {one:.3g} and {other:.3g} per doubling. Are the hold-out's samples "
                 "drawn as those of training?"
             )
-    if slope.low <= 0 or (slope.high - slope.low) / 2 > UNSURE * slope.value:
-        yield f"The slope is uncertain: {slope.low:.2g} to {slope.high:.2g} per doubling."
-    if recording.skipped:
-        yield f"The loss of {len(recording.skipped)} batches was not finite (first: step {recording.skipped[0]})."
 
 
 def _drift(first: list[OnlineBatch]) -> float:
