@@ -51,7 +51,7 @@ def recorded(
 
 def test_the_gain_of_a_known_curve_is_found():
     ratios, covariates = [], []
-    for seed in range(6):
+    for seed in range(12):
         found = forecast_one_run(recorded(seed), seed)
         covariates.append(found.covariate)
         for times in (2, 4, 8):
@@ -99,10 +99,6 @@ def test_a_steady_run_on_shuffled_samples_is_not_doubted():
         (
             {"rates": lambda done: 1e-3 if done < 0.35 else 1e-3 * (1 - done)},
             "Before the rate falls there are 140 updates",
-        ),
-        (
-            {"rates": lambda done: 1e-3 if done < 0.6 else 1e-3 * (1 - done)},
-            "No two hold-outs were measured at the high",
         ),
     ],
 )
