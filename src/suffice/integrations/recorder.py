@@ -184,9 +184,12 @@ class Recorder:
             tokens: (h,) how many tokens of each have a loss; once is enough.
 
         Raises:
-            InputError: losses that are not finite, or of another number of samples than before or than ``tokens``.
+            InputError: losses that are not finite, of one sample alone, or of another number of samples than before or
+                than ``tokens``.
         """
         own = _numbers(losses, "losses")
+        if len(own) < 2:
+            raise InputError("the hold-out has one loss: give those of two samples at least; a few hundred are enough")
         if not np.isfinite(own).all():
             raise InputError(f"after {self._seen:,} samples: a loss of the hold-out is not finite")
         if tokens is not None:
