@@ -172,7 +172,7 @@ def judge(folder: Path, kind: str, k0: int) -> dict[str, Any] | None:
     files = sorted(folder.glob(f"{kind}_*.json"))
     whole = [read_recording(file) for file in files]
     gains: dict[str, dict[int, list[float]]] = {}
-    held: dict[str, dict[int, list[bool]]] = {}
+    held: dict[str, dict[int, dict[str, bool]]] = {}
     refused: dict[str, list[str]] = {}
     for row, file in enumerate(files):
         pilot = beginning(whole[row], k0)
@@ -188,7 +188,7 @@ def judge(folder: Path, kind: str, k0: int) -> dict[str, Any] | None:
             for times in TIMES:
                 gain, true = forecast.gain(times * k0), means[k0] - means[times * k0]
                 found[name][times] = gain.value
-                held.setdefault(name, {}).setdefault(times, []).append(gain.low <= true <= gain.high)
+                held.setdefault(name, {}).setdefault(times, {})[file.stem] = gain.low <= true <= gain.high
         for name, of_times in found.items():
             for times, value in of_times.items():
                 gains.setdefault(name, {}).setdefault(times, []).append(value / (means[k0] - means[times * k0]) - 1)
@@ -204,9 +204,11 @@ def judge(folder: Path, kind: str, k0: int) -> dict[str, Any] | None:
         "error_of_true_gain": {times: math.hypot(errors[k0], errors[times * k0]) for times in TIMES},
         "rms": {name: {times: root_mean_square(values) for times, values in of.items()} for name, of in gains.items()},
         "bias": {name: {times: float(np.mean(values)) for times, values in of.items()} for name, of in gains.items()},
-        "covered": {name: {times: float(np.mean(yes)) for times, yes in of.items()} for name, of in held.items()},
+        "covered": {
+            name: {times: float(np.mean(list(yes.values()))) for times, yes in of.items()} for name, of in held.items()
+        },
         "covered_by_pilot": {
-            name: [float(np.mean([of[times][row] for times in TIMES])) for row in range(len(of[TIMES[0]]))]
+            name: {pilot: float(np.mean([of[times][pilot] for times in TIMES])) for pilot in of[TIMES[0]]}
             for name, of in held.items()
         },
     }
@@ -222,8 +224,10 @@ def coverage(rows: list[dict[str, Any]], name: str) -> dict[str, float]:
     clusters: list[float] = []
     for task in sorted({row["task"] for row in rows}):
         of_task = [row["covered_by_pilot"][name] for row in rows if row["task"] == task and name in row["covered"]]
-        if of_task:
-            clusters += np.mean(of_task, 0).tolist()
+        pilots = dict.fromkeys(pilot for of_pilots in of_task for pilot in of_pilots)
+        clusters += [
+            float(np.mean([of_pilots[pilot] for of_pilots in of_task if pilot in of_pilots])) for pilot in pilots
+        ]
     if not clusters:
         return {}
     draws = np.random.default_rng(0).choice(clusters, (10_000, len(clusters))).mean(1)

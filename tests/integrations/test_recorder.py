@@ -49,6 +49,37 @@ def test_tokens_of_each_sample_give_the_losses_of_tokens(tmp_path):
             recorder.batch([1.0, 3.0], tokens=tokens)
 
 
+@pytest.mark.parametrize("tokens", [57, 57.0, np.int64(57), np.array(57), torch.tensor(57), torch.tensor(57.0)])
+def test_tokens_of_all_samples_together_are_a_number_of_any_kind(tmp_path, tokens):
+    recorder = Recorder(tmp_path / "run.json", samples=4)
+    recorder.batch([1.0, 3.0], tokens=tokens, samples=3)
+    recorder.save()
+    (batch,) = read_recording(tmp_path / "run.json").batches
+    assert (batch.tokens, batch.token_loss, batch.samples) == (57, None, 3)
+    with pytest.raises(InputError, match=r"tokens: give a number for each of the 2 samples of the hold-out"):
+        recorder.holdout([1.0, 2.0], tokens=tokens)
+
+
+def test_half_a_token_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"tokens = 0\.5: give a whole number"):
+        Recorder(tmp_path / "run.json", samples=4).batch([1.0], tokens=torch.tensor(0.5))
+
+
+@pytest.mark.filterwarnings("ignore:the loss of batch")
+def test_what_is_not_finite_is_not_stored(tmp_path):
+    recorder = Recorder(tmp_path / "run.json", samples=4)
+    recorder.pretrained = {"a": 1.5, "b": float("nan"), "c": float("inf")}
+    recorder.batch([1.0, 3.0], rate=float("nan"), before=[1.5, 2.0])
+    recorder.batch([1.0, 3.0], before=[1.5, float("nan")])
+    recorder.save()
+    found = read_recording(tmp_path / "run.json")
+    assert found.pretrained == recorder.pretrained == {"a": 1.5}
+    assert [batch.rate for batch in found.batches] == [None]
+    assert found.skipped == [2]
+    with pytest.raises(InputError, match="dropout = nan: give a share from 0 to 1"):
+        Recorder(tmp_path / "run.json", samples=4, dropout=float("nan"))
+
+
 def test_a_run_that_goes_on_from_a_checkpoint_is_one_that_was_not_interrupted(tmp_path):
     run(Recorder(tmp_path / "whole.json", samples=40), 8)
     run(Recorder(tmp_path / "parts.json", samples=40), 6)  # two updates after the checkpoint are lost

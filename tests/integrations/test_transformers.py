@@ -7,25 +7,33 @@ import numpy as np
 import pytest
 import torch
 from language_runs import HELD, SAMPLES, drawn, losses_of, model, together
-from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from suffice import InputError
+from suffice.errors import InputWarning
+from suffice.integrations.listener import Listener
 from suffice.integrations.samples import losses_given, names_of
 from suffice.integrations.transformers import LearningCurveCallback
 from suffice.results import read_recording
 
 
-def train(folder, callback, resume=None, stop=None, attention_dropout=0.0, **settings):
+def train(folder, *callbacks, resume=None, stop=None, attention_dropout=0.0, samples=None, **settings):
     asked = {
         "output_dir": str(folder), "num_train_epochs": 1, "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 2, "learning_rate": 1e-2, "lr_scheduler_type": "constant", "save_steps": 2,
         "report_to": [], "use_cpu": True, "seed": 3, "disable_tqdm": True, "logging_steps": 1,
     }  # fmt: skip
     arguments = TrainingArguments(**asked | settings)
-    callbacks = [] if callback is None else [callback]
     trainer = Trainer(
-        model(attention_dropout=attention_dropout), arguments, train_dataset=drawn(SAMPLES, 0), data_collator=together,
-        callbacks=callbacks,
+        model(attention_dropout=attention_dropout), arguments, train_dataset=samples or drawn(SAMPLES, 0),
+        eval_dataset=drawn(HELD, 1), data_collator=together, callbacks=list(callbacks),
     )  # fmt: skip
     if stop is not None:
         step = trainer.training_step
@@ -115,7 +123,7 @@ def test_a_live_report_is_beside_the_recording(tmp_path):
 
 def test_the_callback_leaves_the_training_as_it_is(tmp_path):
     with_it = train(tmp_path / "with", LearningCurveCallback(holdout=drawn(HELD, 1)), attention_dropout=0.5)
-    without = train(tmp_path / "without", None, attention_dropout=0.5)
+    without = train(tmp_path / "without", attention_dropout=0.5)
     for one, other in zip(with_it.model.parameters(), without.model.parameters(), strict=True):
         assert one.equal(other)
 
@@ -125,6 +133,7 @@ def test_the_callback_leaves_the_training_as_it_is(tmp_path):
     [
         ({"use_liger_kernel": True}, "Liger's fused loss gives no logits"),
         ({"fsdp": "full_shard"}, "weights are split over processes"),
+        ({"_n_gpu": 2}, r"copy the model to 2 GPUs of one process: start .*\(torchrun --nproc-per-node 2 \.\.\.\), or"),
         ({"ignore_data_skip": True}, "goes on with samples that were trained on"),
     ],
 )
@@ -134,6 +143,73 @@ def test_settings_that_hide_losses_are_refused_before_anything_is_measured(setti
         setattr(arguments, name, value)
     with pytest.raises(InputError, match=message):
         LearningCurveCallback().on_train_begin(arguments, TrainerState(global_step=2), TrainerControl())
+
+
+class Last(TrainerCallback):
+    """Measures what the callback has to, at each update."""
+
+    def on_step_end(self, args, state, control, model=None, **others):
+        self.losses = losses_of(model, drawn(HELD, 1))
+        model.train()
+
+
+@pytest.mark.parametrize(("patience", "seen"), [(None, 24), (1, 16)])
+def test_the_last_hold_out_is_of_the_last_weights_and_not_of_the_best(tmp_path, patience, seen):
+    last = Last()
+    callbacks = [LearningCurveCallback(holdout=drawn(HELD, 1)), last]
+    trainer = train(
+        tmp_path, *callbacks, *([] if patience is None else [EarlyStoppingCallback(patience)]), eval_strategy="steps",
+        eval_steps=2, load_best_model_at_end=True, greater_is_better=True, metric_for_best_model="eval_loss",
+    )  # fmt: skip
+    found = read_recording(tmp_path / "learning_curve.json").holdouts[-1]
+    assert found.seen == seen
+    np.testing.assert_allclose(found.losses, last.losses, rtol=1e-5)
+    assert abs(found.losses - losses_of(trainer.model, drawn(HELD, 1))).max() > 1e-2  # of the first checkpoint
+
+
+UNLABELLED = {"input_ids": [2, 3, 4, 5], "labels": [-100] * 4}
+
+
+@pytest.mark.filterwarnings("ignore:the loss of batch")
+def test_a_training_sample_without_a_label_leaves_a_recording_that_is_read(tmp_path):
+    train(tmp_path, LearningCurveCallback(holdout=drawn(HELD, 1)), samples=[*drawn(SAMPLES - 1, 0), UNLABELLED])
+    found = read_recording(tmp_path / "learning_curve.json")
+    assert len(found.pretrained) == SAMPLES - 1
+    assert len(found.skipped) == 1
+    assert all(batch.before is not None for batch in found.batches)
+
+
+def test_a_hold_out_that_cannot_be_measured_is_refused_before_anything_is(tmp_path):
+    with pytest.raises(InputError, match=r"holdout\[3\] has no label"):
+        train(tmp_path, LearningCurveCallback(holdout=[*drawn(3, 1), UNLABELLED]))
+    with pytest.raises(InputError, match="two samples at least"):
+        train(tmp_path, LearningCurveCallback(holdout=drawn(1, 1)))
+    assert not (tmp_path / "learning_curve.json").exists()
+
+
+def test_a_hold_out_of_another_size_is_refused_before_the_run_goes_on(tmp_path):
+    train(tmp_path, LearningCurveCallback(holdout=drawn(HELD, 1)), max_steps=2)
+    with pytest.raises(InputError, match="its hold-out has 5 samples, and now there are 4: give the same samples"):
+        train(tmp_path, LearningCurveCallback(holdout=drawn(4, 1)), resume=True)
+
+
+def test_a_hold_out_without_finite_losses_is_left_out_and_the_training_goes_on(tmp_path, monkeypatch):
+    measured, looks = Listener._measured, []
+
+    def overflowing(self, dataset, with_names):
+        losses, *others = measured(self, dataset, with_names)
+        if not with_names:
+            looks.append(len(looks))
+            losses[3] = np.inf if looks[-1] in (1, 2) else losses[3]
+        return losses, *others
+
+    monkeypatch.setattr(Listener, "_measured", overflowing)
+    with pytest.warns(InputWarning, match=r"after 4 samples the loss of holdout\[3\] is inf: .* training goes") as said:
+        train(tmp_path, LearningCurveCallback(holdout=drawn(HELD, 1)))
+    assert len([warning for warning in said if issubclass(warning.category, InputWarning)]) == 1
+    found = read_recording(tmp_path / "learning_curve.json")
+    assert [at.seen for at in found.holdouts] == [0, 12, 24]
+    assert len(found.batches) == 6
 
 
 def test_a_loss_without_logits_or_labels_is_refused():

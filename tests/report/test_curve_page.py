@@ -12,6 +12,7 @@ from suffice.report import write_report
 from suffice.report.answers import curve_answer
 from suffice.report.answers.curve import next_in_words
 from suffice.report.figures.curve import curve_figures
+from suffice.report.pages import page_of
 
 SAID = "About 800 samples reach 82% accuracy with probability 80%: 2 times the largest size you measured."
 
@@ -221,3 +222,16 @@ def test_the_page_fits_and_can_be_read_on_any_screen(tmp_path, browser, scheme, 
         brightness = sum(int(part) for part in re.findall(r"\d+", ink)[:3]) / 3
         assert (brightness > 200) == (scheme == "dark")
         assert (ground == "rgb(22, 22, 22)") == (scheme == "dark")
+
+
+def test_what_one_run_does_not_tell_is_not_what_scores_do_not_tell():
+    run = {"samples": 1600, "steps": 400, "covariate": 0.9, "slope": {"value": 0.1, "low": 0.05, "high": 0.15}}
+    told, of_scores = (
+        " ".join(next(s for s in page_of(made).sections if s.title == "What this does not tell").blocks[0].items)
+        for made in (result(metric="loss", one_run=run), result())
+    )
+    assert "the curves of language models that others fine-tuned decide" in told
+    assert "of any learner" not in told
+    assert "error of the test set" not in told
+    assert "of any learner" in of_scores
+    assert "The error of the test set" in of_scores

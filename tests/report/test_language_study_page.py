@@ -71,6 +71,15 @@ def test_what_is_next_depends_on_what_is_at_hand():
     assert "smaller `--learning-rate`" in language_study_answer(of_one(pretrained_loss=1.05)).next_steps[0]
 
 
+def test_trainings_that_see_a_part_of_their_samples_decide_nothing():
+    made = of_one()
+    made = made.model_copy(update={"cells": [cell.model_copy(update={"seen": 400}) for cell in made.cells]})
+    answer = language_study_answer(made)
+    assert (answer.confidence, answer.why) == ("low", "the longest trainings do not see all of their samples")
+    assert answer.next_steps[0].startswith("Let each training see all of its samples: take `--epochs`")
+    assert not [step for step in answer.next_steps if "ollect" in step]
+
+
 def test_without_a_training_there_is_nothing_to_draw():
     nothing = {"sizes": [], "loss": band([]), "perplexity": band([]), "predicted": None, "drawn": None}
     lost = method("full", 1.0) | nothing | {"last_fall": None, "unpredicted": "no training finished"}

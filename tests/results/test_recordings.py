@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from suffice import InputError
 from suffice.results import Holdout, OnlineBatch, Recording, check_recording, in_tokens, read_recording
 
 
@@ -43,3 +44,15 @@ def test_a_recording_of_an_earlier_version_is_read(tmp_path):
     (tmp_path / "old.json").write_text(json.dumps(plain))
     assert read_recording(tmp_path / "old.json").model_dump_json() == run.model_dump_json()
     check_recording(run)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"pretrained": {"a": np.nan}}, "pretrained loss of a: it is nan; leave it out"),
+        ({"dropout": np.inf}, "dropout = inf: give a share from 0 to 1"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused_by_name(values, said):
+    with pytest.raises(InputError, match=said):
+        check_recording(Recording(samples=4, **values))

@@ -13,14 +13,15 @@ import yaml
 from suffice import InputError
 from suffice.cli.main import commands
 from suffice.errors import InputWarning
+from suffice.forecasting.one_run import forecast_one_run
 from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import load_language_model
 from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of
-from suffice.results import Recording, read_recording, recording_as_json
+from suffice.results import OnlineBatch, Recording, read_recording, recording_as_json
 from suffice.runs import recorded_training
 from suffice.runs.demo import DEMO_LANGUAGE
-from suffice.runs.language import forecast_language, prepare
+from suffice.runs.language import _check_warm_up, epoch_of, estimate, forecast_language, prepare
 from suffice.runs.recorded_training import losses_of
 from suffice.runs.status import status_of
 from suffice.runs.texts import is_of_language
@@ -324,6 +325,8 @@ def test_copies_are_not_trained_on_and_tested_on(language_desk, tmp_path):
     [
         ({"train_batch_size": 8}, r"414 samples in batches of 8 are 52 updates, .*: take --train-batch-size 4$"),
         ({"samples": 60}, r"60 updates|60 samples in batches of 4 are 15 updates, .*: give at least 100 samples"),
+        ({"warm_up": 200}, r"--warm-up 200: of the 104 updates too few .*: take --warm-up 36 at most, or sm"),
+        ({"warm_up": 30, "short_runs": True}, r"--warm-up 30: of the 104 updates .*: take --warm-up 25 at most"),
         ({"samples": 450}, r"samples = 450: .*sums.jsonl has 414 to train on"),
         ({"held_out": 0.01}, "5 samples to test on, and at least 20 are needed: .* a larger --held-out"),
         ({"method": "head"}, r"--method head: a language model takes last_layers\(n\), lora\(r\) or full"),
@@ -342,6 +345,33 @@ def test_what_is_refused_in_one_line(language_desk, tmp_path, settings, said):
     with pytest.raises(InputError, match=said) as error:
         forecast_language(asked(language_desk, **settings), tmp_path / "run")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("samples", "batch_size"), [(100, 1), (414, 4), (1000, 10), (4321, 7)])
+def test_the_longest_warm_up_that_is_taken_leaves_a_slope(samples, batch_size):
+    config = LanguageForecastConfig(model="m", data="d", train_batch_size=batch_size, warm_up=samples)
+    with pytest.raises(InputError, match="take --warm-up") as refused:
+        _check_warm_up(samples, config)
+    longest = int(re.search(r"take --warm-up (\d+)", str(refused.value))[1])
+    config = config.model_copy(update={"warm_up": longest})
+    _check_warm_up(samples, config)
+    with pytest.raises(InputError, match=f"take --warm-up {longest} at most"):
+        _check_warm_up(samples, config.model_copy(update={"warm_up": longest + 1}))
+    steps, settings = -(-samples // batch_size), epoch_of(config).training
+    draw = np.random.default_rng(0)
+    batches = [
+        OnlineBatch(
+            step=step + 1, seen=step * batch_size, samples=min(batch_size, samples - step * batch_size),
+            loss=3 - 0.2 * np.log2(step + 1) + 0.01 * draw.normal(), rate=settings.rate(step, steps),
+        )
+        for step in range(steps)
+    ]  # fmt: skip
+    assert forecast_one_run(Recording(samples=samples, batches=batches)).slope.value == pytest.approx(0.2, rel=0.5)
+
+
+def test_a_batch_of_the_evaluation_that_is_larger_than_the_data_is_timed(language_desk):
+    config = asked(language_desk, batch_size=10**4)
+    assert estimate(prepare(config), config).pretrained > 0
 
 
 def test_a_pretrained_model_without_finite_losses_names_the_sample(language_desk, tmp_path):
@@ -425,6 +455,26 @@ def test_flags_of_classifiers_on_prompts_say_what_to_give(language_desk, tmp_pat
     with pytest.raises(InputError, match=said):
         command("forecast", str(language_desk / "model"), str(language_desk / "sums.jsonl"), *flags,
                 "--out", str(tmp_path / "out"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--assurance", "0.8"], "--assurance is the probability to reach a target"),
+        (["--method", "head"], "--method head: a language model takes"),
+        (["--answer-pattern", "("], "--answer-pattern"),
+        (["--fail-if", "accuracy<0.5 at 800"], "--fail-if"),
+    ],
+)
+def test_a_dry_run_checks_the_flags_as_well(language_desk, flags, said):
+    with pytest.raises(InputError, match=said):
+        command("forecast", str(language_desk / "model"), str(language_desk / "sums.jsonl"), *flags, "--dry-run")
+
+
+@pytest.mark.parametrize("flags", [["--dry-run"], ["--config", "absent.yaml"]])
+def test_a_recording_needs_neither_a_configuration_nor_a_dry_run(flags):
+    with pytest.raises(InputError, match="--from reads a recording at once: leave out --config and --dry-run"):
+        command("forecast", "--from", "run.json", *flags)
 
 
 def test_a_table_with_semicolons_is_read_and_its_delimiter_may_be_given(language_desk, tmp_path):

@@ -268,6 +268,25 @@ def test_what_ends_while_the_rate_rises_is_said(language_desk, ran):
     assert not [note for note in ran[1].notes if "rises" in note]
 
 
+def test_trainings_that_see_a_part_of_their_samples_are_said_and_not_continued(language_desk, ran, tmp_path):
+    config = asked(language_desk, steps=4, methods=["full"], seeds=2, sizes=[12, 24, 48, 96])
+    result = study_language(config, tmp_path / "run", workers=1)
+    (told,) = [note for note in result.notes if "sees" in note]
+    assert told == (
+        "full: a training on 24 samples and more sees 16 of them, in 4 steps: take --epochs in place of --steps, or at "
+        "least --steps 24."
+    )
+    assert told in look_at(config, 1, None)
+    assert [cell.seen for cell in result.cells[:4]] == [16, 16, 16, 16]
+    assert result.methods[0].predicted is None
+    assert result.methods[0].unpredicted == "a training on 24 samples and more sees 16 of them"
+    answer = page_of(result).answer
+    assert answer.confidence == "low"
+    assert not [step for step in answer.next_steps if "ollect" in step]
+    assert not [note for note in ran[1].notes if "sees" in note]
+    assert [cell.seen for cell in ran[1].cells] == [cell.size for cell in ran[1].cells]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -128,6 +128,8 @@ def forecast(
     cluster = cluster_of(engine, address, gpus_per_task)
     if recorded and (workers is not None or cluster is not None):
         raise InputError("--from trains nothing: leave out --workers and --engine")
+    if recorded and (config is not None or dry_run):
+        raise InputError("--from reads a recording at once: leave out --config and --dry-run")
     if recorded:
         _from_recording(terminal, recorded, out, overwrite, fail_if, flags)
         return
@@ -166,11 +168,11 @@ def _of_language(
     from suffice.cli.gate import gates_of_language, judge, prediction_of_scores
     from suffice.runs.language import estimate, forecast_language, prepare
 
+    gates = gates_of_language(fail_if, asked)
     if dry_run:
         prepared = prepare(asked)
         print_sentences([prepared.in_words, estimate(prepared, asked).in_words, *prepared.notes], terminal)
         return
-    gates = gates_of_language(fail_if, asked)
     there, result = forecast_language(asked, out, overwrite, terminal)
     finish(result, out, terminal)
     judge(gates, {asked.method: prediction_of_scores(there, result)}, terminal)

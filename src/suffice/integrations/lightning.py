@@ -33,11 +33,12 @@ class LearningCurveCallback(Callback):  # type: ignore[misc]  # its types are no
         gain: by how much doubling the samples has to lower the loss. The page and the log say when it no longer does.
 
     Raises:
-        InputError: reports or a gain out of range; and when the training begins: samples that have no length, or a
-            training whose losses of samples cannot be seen.
+        InputError: reports or a gain out of range; and when the training begins: samples that have no length,
+            one of the hold-out without a label, or a training whose losses of samples cannot be seen.
 
     Example:
-        >>> callback = LearningCurveCallback("run.json", holdout=[{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}])
+        >>> unseen = [{"input_ids": [5, ids, 7], "labels": [-100, ids, 7]} for ids in range(200)]
+        >>> callback = LearningCurveCallback("run.json", holdout=unseen)
         >>> callback.path
         PosixPath('run.json')
     """
@@ -103,6 +104,7 @@ class LearningCurveCallback(Callback):  # type: ignore[misc]  # its types are no
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measures the hold-out once more, and writes the file."""
         if self._listener is not None:
+            self._listener.measure()
             self._listener.end()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

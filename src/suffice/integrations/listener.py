@@ -1,5 +1,6 @@
 """What the callbacks of trainers share: they listen to a model that a trainer trains, and record its learning curve."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,10 @@ from jaxtyping import Float64, Int64
 from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader, Subset
 
-from suffice.errors import InputError
+from suffice.errors import InputError, InputWarning
 from suffice.integrations.live import live_report
 from suffice.integrations.recorder import Recorder, holdout_is_due
-from suffice.integrations.samples import largest_dropout, losses_given, names_of, tokens_of
+from suffice.integrations.samples import IGNORED, largest_dropout, losses_given, names_of, tokens_of
 
 FILE = "learning_curve.json"
 """In the output folder of a run, unless another file is given."""
@@ -96,24 +97,26 @@ class Listener:
         updates: how many the run has made before, when it goes on from a checkpoint.
 
     Raises:
-        InputError: samples that have no length, a model without labels, or nothing to go on from.
+        InputError: in every process: a model without labels, a hold-out of fewer than two samples or with one that has
+            no label, or nothing to go on from.
     """
 
     def __init__(self, asked: Asked, measuring: Measuring, path: Path, updates: int) -> None:
         self._asked, self._measuring = asked, measuring
-        samples = len(measuring.dataset)
+        self._samples = len(measuring.dataset)
+        self._has_warned = False
+        self._check_holdout()
         self._recorder: Recorder | None = None
+        refused: str | None = None
         if _rank() == 0:
-            self._recorder = Recorder(
-                path,
-                samples,
-                resume=updates,
-                dropout=largest_dropout(measuring.model),
-                report_every=asked.report_every,
-                gain=asked.gain,
-            )
-        self._samples = samples
-        self._seen, self._held_at = _gathered((0, 0) if self._recorder is None else self._recorder.reached)[0]
+            try:
+                self._recorder = self._recorder_of(path, updates)
+            except InputError as error:
+                refused = str(error)
+        reached = (0, 0) if self._recorder is None else self._recorder.reached
+        (self._seen, self._held_at), refused = _gathered((reached, refused))[0]
+        if refused is not None:  # in all processes, as others would wait for the first one
+            raise InputError(refused)
         if updates == 0:
             self._begin()
         self._heard = _Heard()
@@ -155,12 +158,44 @@ class Listener:
         """Listens no longer."""
         self._hook.remove()
 
-    def end(self) -> None:
-        """Listens no longer, measures the hold-out once more, and writes the file."""
-        self.stop()
+    def measure(self) -> None:
+        """Measures the hold-out, unless it was at these weights."""
         if self._held_at != self._seen:
             self._hold_out()
+
+    def end(self) -> None:
+        """Listens no longer, and writes the file."""
+        self.stop()
         self.save()
+
+    def _recorder_of(self, path: Path, updates: int) -> Recorder:
+        asked, dropout = self._asked, largest_dropout(self._measuring.model)
+        recorder = Recorder(path, self._samples, updates, dropout, asked.report_every, asked.gain)
+        before = recorder.recording.holdouts
+        if before and asked.holdout is not None and len(before[0].losses) != len(asked.holdout):
+            raise InputError(
+                f"{path}: its hold-out has {len(before[0].losses):,} samples, and now there are "
+                f"{len(asked.holdout):,}: give the same samples, or another file"
+            )
+        return recorder
+
+    def _check_holdout(self) -> None:
+        """Looks at all of the hold-out in each process, so that all refuse it or none."""
+        if self._asked.holdout is None:
+            return
+        if len(self._asked.holdout) < 2:
+            raise InputError("LearningCurveCallback: holdout: give two samples at least; a few hundred are enough")
+        at = 0
+        for batch in self._batches(self._asked.holdout):
+            if batch.get("labels") is None:
+                return  # the first pass through the model says what to do
+            for count in tokens_of(batch):
+                if count < 1:
+                    raise InputError(
+                        f"LearningCurveCallback: holdout[{at}] has no label: all of its labels are {IGNORED}, perhaps "
+                        "as its answer was cut: leave it out, or give it more tokens"
+                    )
+                at += 1
 
     def _begin(self) -> None:
         if self._asked.baseline:
@@ -174,8 +209,20 @@ class Listener:
             return
         losses, _, tokens = self._measured(self._asked.holdout, with_names=False)
         self._held_at = self._seen
-        if self._recorder is not None:
+        wrong = np.flatnonzero(~np.isfinite(losses))
+        if self._recorder is None:
+            return
+        if not len(wrong):
             self._recorder.holdout(losses, tokens)
+        elif not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"after {self._seen:,} samples the loss of holdout[{wrong[0]}] is {losses[wrong[0]]}: these losses of "
+                "the hold-out are left out of the learning curve, and the training goes on; look at the sample, or at "
+                "the range of the precision",
+                InputWarning,
+                stacklevel=2,
+            )
 
     def _listen(self, module: nn.Module, positional: Any, given: Mapping[str, Any], outputs: Any) -> None:
         if module.training and torch.is_grad_enabled():
@@ -183,6 +230,12 @@ class Listener:
             self._heard.batches.append(
                 {name: given[name] for name in ("input_ids", "labels", "attention_mask") if name in given}
             )
+
+    def _batches(self, dataset: Any) -> DataLoader[Any]:
+        how = self._measuring
+        return DataLoader(  # with a generator of its own, as it would draw from that of the training
+            dataset, batch_size=how.batch_size, collate_fn=how.collate, generator=torch.Generator()
+        )
 
     def _measured(
         self, dataset: Any, with_names: bool
@@ -197,10 +250,7 @@ class Listener:
         names: list[str] = []
         tokens: list[int] = []
         with _evaluating(how.model), how.autocast():
-            loader = DataLoader(  # with a generator of its own, as it would draw from that of the training
-                own, batch_size=how.batch_size, collate_fn=how.collate, generator=torch.Generator()
-            )
-            for batch in loader:
+            for batch in self._batches(own):
                 given = {
                     name: value.to(how.device) if isinstance(value, Tensor) else value for name, value in batch.items()
                 }

@@ -1,6 +1,7 @@
 """A recorder for any training loop."""
 
 import math
+import numbers
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -66,15 +67,17 @@ class Recorder:
     ) -> None:
         if samples < 1:
             raise InputError(f"samples = {samples}: give the number of training samples of an epoch")
+        if dropout is not None and not 0 <= dropout <= 1:
+            raise InputError(f"dropout = {dropout:g}: give a share from 0 to 1")
         self.path = Path(path)
         self._live = live_report(self.path, report_every, gain)
-        self._samples, self._dropout = samples, dropout
+        self._samples, self._dropout = int(samples), dropout
         self._batches: list[OnlineBatch] = []
         self._holdouts: list[Holdout] = []
         self._skipped: list[int] = []
         self._skipped_samples: list[int] | None = []
         self._holdout_tokens: list[int] | None = None
-        self.pretrained: Mapping[str, float] = {}
+        self._pretrained: dict[str, float] = {}
         self._seen = self._step = 0
         self._written = time.monotonic()
         if resume:
@@ -88,11 +91,20 @@ class Recorder:
             batches=self._batches,
             holdouts=self._holdouts,
             holdout_tokens=self._holdout_tokens,
-            pretrained=dict(self.pretrained),
+            pretrained=self._pretrained,
             dropout=self._dropout,
             skipped=self._skipped,
             skipped_samples=self._skipped_samples or [],
         )
+
+    @property
+    def pretrained(self) -> Mapping[str, float]:
+        """Losses of training samples by the pretrained model, by what names a sample; only finite ones are kept."""
+        return self._pretrained
+
+    @pretrained.setter
+    def pretrained(self, losses: Mapping[str, float]) -> None:
+        self._pretrained = {name: float(loss) for name, loss in losses.items() if math.isfinite(loss)}
 
     @property
     def is_due(self) -> bool:
@@ -118,7 +130,7 @@ class Recorder:
             losses: (n,) of the samples, before the update; numbers or a tensor.
             tokens: how many tokens have a loss: (n,) of each sample, from which the losses of tokens follow as well, or
                 of all together.
-            rate: learning rate.
+            rate: learning rate; not known where it is not finite.
             before: (n,) losses of the same samples by the pretrained model.
             samples: how many samples the update takes, where other processes have more than the n.
 
@@ -130,7 +142,7 @@ class Recorder:
         if first is not None and len(first) != len(own):
             raise InputError(f"{len(own)} losses and {len(first)} of the pretrained model: give those of one batch")
         self._step += 1
-        seen, count = self._seen, samples or len(own)
+        seen, count = self._seen, int(samples or len(own))
         self._seen += count
         if not np.isfinite(own).all() or (first is not None and not np.isfinite(first).all()):
             self._skipped.append(self._step)
@@ -144,16 +156,17 @@ class Recorder:
                     stacklevel=2,
                 )
             return
-        counts = None if tokens is None or isinstance(tokens, int) else _counts(tokens, len(own))
+        together = _of_all_together(tokens)
+        counts = None if tokens is None or together is not None else _counts(tokens, len(own))
         self._batches.append(
             OnlineBatch(
                 step=self._step,
                 seen=seen,
                 samples=count,
-                tokens=tokens if counts is None else int(counts.sum()),
+                tokens=together if counts is None else int(counts.sum()),
                 loss=float(own.mean()),
                 before=None if first is None else float(first.mean()),
-                rate=rate,
+                rate=None if rate is None or not math.isfinite(rate) else float(rate),
                 token_loss=None if counts is None else float(np.average(own, weights=counts)),
                 token_before=None if counts is None or first is None else float(np.average(first, weights=counts)),
             )
@@ -171,12 +184,17 @@ class Recorder:
             tokens: (h,) how many tokens of each have a loss; once is enough.
 
         Raises:
-            InputError: losses that are not finite, or of another number of samples than before or than ``tokens``.
+            InputError: losses that are not finite, of one sample alone, or of another number of samples than before or
+                than ``tokens``.
         """
         own = _numbers(losses, "losses")
+        if len(own) < 2:
+            raise InputError("the hold-out has one loss: give those of two samples at least; a few hundred are enough")
         if not np.isfinite(own).all():
             raise InputError(f"after {self._seen:,} samples: a loss of the hold-out is not finite")
         if tokens is not None:
+            if _of_all_together(tokens) is not None:
+                raise InputError(f"tokens: give a number for each of the {len(own)} samples of the hold-out")
             self._holdout_tokens = _counts(tokens, len(own)).tolist()
         if self._holdouts and len(own) != len(self._holdouts[0].losses):
             raise InputError(
@@ -225,6 +243,16 @@ class Recorder:
             f"{self.path}: the loss of update {step:,} was not finite, and an earlier version of suffice did not keep "
             "how many samples it had: go on from another checkpoint, or give another file"
         )
+
+
+def _of_all_together(tokens: Any) -> int | None:
+    """One number of tokens, as a number, an array or a tensor; None where there are several, or none."""
+    if not isinstance(tokens, numbers.Real) and getattr(tokens, "ndim", None) != 0:
+        return None
+    count = float(tokens)
+    if not count.is_integer():
+        raise InputError(f"tokens = {count:g}: give a whole number")
+    return int(count)
 
 
 def _counts(tokens: Any, samples: int) -> Int64[np.ndarray, " n"]:

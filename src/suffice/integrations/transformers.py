@@ -13,8 +13,9 @@ class LearningCurveCallback(TrainerCallback):
     """Records the losses of each batch before its update, of a hold-out, and of the pretrained model.
 
     Works with gradient accumulation, mixed precision, adapters, runs that go on from a checkpoint, and several
-    processes, each of which measures its share. Models whose weights are split over processes (FSDP, DeepSpeed) are
-    refused, and so is what hides the losses of samples: label smoothing, fused losses, several examples in a row.
+    processes, each of which measures its share. Models whose weights are split over processes (FSDP, DeepSpeed), or
+    copied to several GPUs of one process, are refused, and so is what hides the losses of samples: label smoothing,
+    fused losses, several examples in a row.
 
     Args:
         path: the file; by default ``learning_curve.json`` in the run's output folder.
@@ -27,11 +28,12 @@ class LearningCurveCallback(TrainerCallback):
         gain: by how much doubling the samples has to lower the loss. The page and the log say when it no longer does.
 
     Raises:
-        InputError: reports or a gain out of range; and when the training begins: samples that have no length, or a
-            training whose losses of samples cannot be seen.
+        InputError: reports or a gain out of range; and when the training begins: samples that have no length,
+            one of the hold-out without a label, or a training whose losses of samples cannot be seen.
 
     Example:
-        >>> callback = LearningCurveCallback("run.json", holdout=[{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}])
+        >>> unseen = [{"input_ids": [5, ids, 7], "labels": [-100, ids, 7]} for ids in range(200)]
+        >>> callback = LearningCurveCallback("run.json", holdout=unseen)
         >>> callback.path
         PosixPath('run.json')
     """
@@ -97,20 +99,35 @@ class LearningCurveCallback(TrainerCallback):
         """Records the update that was just made."""
         if self._listener is not None:
             self._listener.updated(self._rate)
+            self._measure_if_last(state, control)
             if control.should_save:  # before the checkpoint, which needs all that was before it
                 self._listener.save()
 
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
+    ) -> None:
+        """Measures the hold-out where the training was stopped early."""
+        self._measure_if_last(state, control)
+
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
         """Writes the file with each checkpoint."""
+        self._measure_if_last(state, control)
         if self._listener is not None:
             self._listener.save()
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
     ) -> None:
-        """Measures the hold-out once more, and writes the file."""
+        """Writes the file; the hold-out was measured after the last update, before the best checkpoint is loaded."""
         if self._listener is not None:
+            if not args.load_best_model_at_end:
+                self._listener.measure()
             self._listener.end()
+
+    def _measure_if_last(self, state: TrainerState, control: TrainerControl) -> None:
+        """Measures the hold-out once more if no update follows."""
+        if self._listener is not None and (state.global_step >= state.max_steps or control.should_training_stop):
+            self._listener.measure()
 
     def stop(self) -> None:
         """Listens no longer, as after a training that failed."""
@@ -122,6 +139,11 @@ class LearningCurveCallback(TrainerCallback):
 def _refuse(args: TrainingArguments) -> None:
     """What hides the losses of samples, before anything is measured."""
     remedy = "record with suffice.integrations.Recorder in a loop of your own, or turn it off"
+    if args.n_gpu > 1:
+        raise InputError(
+            f"LearningCurveCallback: Trainer would copy the model to {args.n_gpu} GPUs of one process: start a process "
+            f"for each (torchrun --nproc-per-node {args.n_gpu} ...), or show one GPU (CUDA_VISIBLE_DEVICES=0)"
+        )
     if args.label_smoothing_factor > 0:
         raise InputError(f"LearningCurveCallback: label smoothing hides the losses of samples: {remedy}")
     fused = (args.liger_kernel_config or {}).get("fused_linear_cross_entropy", True)

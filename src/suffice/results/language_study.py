@@ -21,6 +21,10 @@ class LanguageCell(Value):
     )
     moving_parameters: int = Field(description="P: parameters that were trained")
     steps: int = Field(description="updates of the training")
+    seen: int | None = Field(
+        default=None,
+        description="number of samples that the updates take, all epochs together; null in results of earlier versions",
+    )
     test_loss: float | None = Field(
         default=None, description="mean over the test samples of the mean loss of an answer's tokens"
     )

@@ -133,7 +133,7 @@ def check_recording(recording: Recording) -> None:
     """Refuses what no run can have recorded.
 
     Raises:
-        InputError: names the update or the hold-out.
+        InputError: names the update, the hold-out or the number.
 
     Example:
         >>> batches = [OnlineBatch(step=1, seen=0, samples=4, loss=float("nan"))]
@@ -158,6 +158,15 @@ def check_recording(recording: Recording) -> None:
                 "give the updates in their order"
             )
         seen = batch.seen
+    _check_holdouts(recording)
+    for name, loss in recording.pretrained.items():
+        if not math.isfinite(loss):
+            raise InputError(f"pretrained loss of {name}: it is {loss}; leave it out, as a recorder does")
+    if recording.dropout is not None and not 0 <= recording.dropout <= 1:
+        raise InputError(f"dropout = {recording.dropout}: give a share from 0 to 1, or null")
+
+
+def _check_holdouts(recording: Recording) -> None:
     seen = -1
     for holdout in recording.holdouts:
         where = f"the hold-out after {holdout.seen} samples"

@@ -14,7 +14,7 @@ from suffice.data.answers import AnswerPattern
 from suffice.data.completions import Texts, load_completions
 from suffice.engine import choose_device
 from suffice.errors import InputError
-from suffice.forecasting.one_run import FEWEST_STEPS, forecast_one_run
+from suffice.forecasting.one_run import FEWEST_STEPS, HIGH, LEAST, forecast_one_run
 from suffice.integrations.recorder import SHARES
 from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import EVALUATED, Generation, LanguageModel, LanguageProblem, moved
@@ -36,6 +36,9 @@ FREE = frozenset({"sizes", "target_loss", "cost_per_sample", "assurance", "of", 
 
 MOMENTS = 3
 """Times that the prompts are completed: before the training, at half of its samples, and after it."""
+
+SHORTER = (2, 4)
+"""Parts of the samples that the short runs train on: a half and a quarter."""
 
 STEP = 3
 """Times as long as a forward pass takes one with its backward pass, about."""
@@ -59,7 +62,6 @@ def forecast_language(
         InputError: bad input of any kind, or a training that is too short to tell anything.
     """
     watch = logged(watch)
-    _check(config)
     with torch.random.fork_rng(devices=[]):  # PEFT draws, and leaves others' numbers as they are
         prepared = prepare(config)
     watch.say(prepared.in_words)
@@ -154,8 +156,10 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
     """The model and its samples, checked before anything is written or trained.
 
     Raises:
-        InputError: bad data, a model that is none of language, or too few samples.
+        InputError: flags that do not go together, bad data, a model that is none of language, too few samples, or a
+            warm-up that leaves too few of them.
     """
+    _check(config)
     columns = columns_of(config, config.split)
     texts = load_completions(config.data, columns)
     test = None if config.test is None else load_completions(config.test, replace(columns, split=None))
@@ -167,6 +171,7 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
         raise InputError(f"samples = {config.samples}: {config.data} has {len(parts.pool):,} to train on")
     own, unseen = texts.subset(sorted(parts.pool[: config.samples])), parts.unseen
     _check_steps(len(own), config)
+    _check_warm_up(len(own), config)
     tokens, held = language.tokens(own), language.tokens(unseen)
     contents = {"data": texts.fingerprint(), **files}
     if test is not None:
@@ -193,7 +198,7 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
 
 def _short_rows(samples: int, config: LanguageForecastConfig) -> list[Int64[np.ndarray, " rows"]]:
     draw = np.random.default_rng([config.seed, 3])
-    parts = (2, 4) if config.short_runs else ()
+    parts = SHORTER if config.short_runs else ()
     return [np.sort(draw.permutation(samples)[: samples // part]) for part in parts]
 
 
@@ -228,6 +233,20 @@ def _check_steps(samples: int, config: LanguageForecastConfig) -> None:
         raise InputError(
             f"{samples:,} samples in batches of {config.train_batch_size} are {steps} updates, and with fewer than "
             f"{FEWEST_STEPS} a language model still learns the format of the answers: {remedy}"
+        )
+
+
+def _check_warm_up(samples: int, config: LanguageForecastConfig) -> None:
+    """The rate is up early enough for a slope: within the fourth half of a doubling before the end."""
+    steady = math.floor(samples / config.train_batch_size / 2**1.5) - LEAST + 1  # the last step that it may begin at
+    longest = math.floor((steady + 1) / HIGH) - 1
+    if config.short_runs:
+        longest = min(longest, math.ceil(samples // max(SHORTER) / config.train_batch_size) - 1)
+    if config.warm_up > longest:
+        steps = math.ceil(samples / config.train_batch_size)
+        raise InputError(
+            f"--warm-up {config.warm_up}: of the {steps} updates too few would have the full learning rate to tell a "
+            f"slope: take --warm-up {longest} at most, or smaller batches"
         )
 
 
@@ -275,7 +294,8 @@ class Times:
 def estimate(prepared: Prepared, config: LanguageForecastConfig) -> Times:
     """How long the run should take, from the time of a few batches of typical samples."""
     problem = prepared.problem
-    size = epoch_of(config).evaluated
+    evaluated = epoch_of(config).evaluated
+    size = max(1, min(evaluated, len(problem) // 2))
     rows = np.random.default_rng(config.seed).permutation(len(problem))[: 2 * size]
     problem.all_losses(size, rows[:size])  # the first run is slower than the others
     start = time.perf_counter()
@@ -286,7 +306,7 @@ def estimate(prepared: Prepared, config: LanguageForecastConfig) -> Times:
         pretrained=forward * len(problem) if config.baseline else 0.0,
         training=STEP * forward * prepared.samples,
         holdouts=forward * len(prepared.held) * (len(SHARES) + 1) * runs,
-        completions=0.0 if prepared.answers is None else _seconds_of_completions(prepared, prepared.answers, size),
+        completions=0.0 if prepared.answers is None else _seconds_of_completions(prepared, prepared.answers, evaluated),
     )
 
 

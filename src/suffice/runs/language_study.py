@@ -1,6 +1,7 @@
 """``suffice study MODEL DATA`` of a language model: trainings at each size and seed, and how the curves go on."""
 
 import functools
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -164,6 +165,7 @@ class _Work:
             *self._tokens.notes,
             *(f"Of those to test on: {note}" for note in self._held.notes),
             *self._still_rising(),
+            *self._seen_in_part(),
         ]
         counts = self._tokens.answer_tokens
         self.in_words = (
@@ -334,6 +336,21 @@ class _Work:
                 )
         return found
 
+    def _seen_in_part(self) -> list[str]:
+        """Trainings that end before they have seen all of their samples, a sentence for each method."""
+        found = []
+        for method in self._config.methods:
+            settings = self._training_of(Series(ALL, method, self._config.seed))
+            cut = [size for size in self.sizes if settings.samples_run(size) < size]
+            if cut:
+                enough = math.ceil(cut[-1] / settings.batch_size)
+                found.append(
+                    f"{method}: a training on {_and_more(cut)} sees {settings.samples_run(cut[-1]):,} of them, in "
+                    f"{counted(settings.steps_run(cut[-1]), 'step')}: take --epochs in place of --steps, or at least "
+                    f"--steps {enough}."
+                )
+        return found
+
     def seconds(self, step: _Step) -> float:
         """About how long a step should take, from the time of a few batches."""
         measured = self._forward * len(self._held)
@@ -384,6 +401,9 @@ def continued(cells: list[LanguageCell], seed: int) -> tuple[Predictions | None,
         cells: finished trainings of one method.
         seed: of the draws.
     """
+    cut = [cell for cell in cells if cell.seen is not None and cell.seen < cell.size]
+    if cut:
+        return None, None, f"a training on {_and_more([cell.size for cell in cut])} sees {cut[-1].seen:,} of them"
     sizes = np.array([cell.size for cell in cells], dtype=np.float64)
     losses: Float64[np.ndarray, " cells"] = np.array([cell.test_loss for cell in cells], dtype=np.float64)
     if not len(sizes):
@@ -396,6 +416,10 @@ def continued(cells: list[LanguageCell], seed: int) -> tuple[Predictions | None,
     ahead = [largest * times for times in AHEAD]
     drawn = drawn_sizes(round(sizes.min()), largest, ahead, None)
     return predictions(curve, ahead, None), predictions(curve, drawn, None), ""
+
+
+def _and_more(sizes: list[int]) -> str:
+    return f"{min(sizes):,} samples" + (" and more" if len(set(sizes)) > 1 else "")
 
 
 def _sizes(config: LanguageStudyConfig, pool: int) -> list[int]:

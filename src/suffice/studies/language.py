@@ -46,6 +46,7 @@ def train_language_cell(
         "size": len(rows),
         "moving_parameters": sum(value.numel() for value in before.values()),
         "steps": settings.steps_run(len(rows)),
+        "seen": settings.samples_run(len(rows)),
     }
     diverged = LanguageCell(**about, status="diverged")
     start = time.perf_counter()

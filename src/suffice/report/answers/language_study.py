@@ -146,6 +146,8 @@ def _trust(result: LanguageStudyResult, ranked: list[LanguageMethod]) -> Trust:
 def _reasons_for_low(result: LanguageStudyResult, best: LanguageMethod) -> Iterator[str]:
     if float(best.loss.mean[-1]) >= result.pretrained_loss:
         yield "no training made the model better than it was"
+    if _seen_in_part(result, best):
+        yield "the longest trainings do not see all of their samples"
     if best.predicted is None:
         yield "the curve cannot be continued"
     steps = max(cell.steps for cell in result.cells if (cell.method, cell.size) == (best.method, best.sizes[-1]))
@@ -162,13 +164,20 @@ def _reasons_for_low(result: LanguageStudyResult, best: LanguageMethod) -> Itera
         yield "what the last step of size brought is indistinguishable from zero"
 
 
+def _seen_in_part(result: LanguageStudyResult, best: LanguageMethod) -> bool:
+    """Whether trainings of a method end before they have seen all of their samples."""
+    return any(cell.method == best.method and cell.seen is not None and cell.seen < cell.size for cell in result.cells)
+
+
 def _next_steps(result: LanguageStudyResult, ranked: list[LanguageMethod]) -> Iterator[str]:
     best, largest = ranked[0], largest_size(result)
     if float(best.loss.mean[-1]) >= result.pretrained_loss:
         yield "Take a smaller `--learning-rate`: these trainings made the model worse."
         return
     there = doubled(best)
-    if result.pool >= 2 * largest:
+    if _seen_in_part(result, best):
+        yield "Let each training see all of its samples: take `--epochs` in place of `--steps`, or more steps."
+    elif result.pool >= 2 * largest:
         yield f"Study sizes up to {result.pool:,} samples (`--sizes`) before you collect more."
     elif there is not None and there[2] < float(best.loss.mean[-1]):
         yield (

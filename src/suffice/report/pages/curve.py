@@ -139,11 +139,21 @@ def computed_of_one_run(run: OneRunFound) -> list[str]:
 
 
 def _untold(result: CurveResult) -> list[str]:
+    other = (
+        "How it would be with other samples or another training: more samples have to come from where these came from, "
+        "and each size has to be trained in the same way."
+    )
+    if result.one_run is not None:
+        return [
+            other,
+            "Whether the curve keeps its shape. One run does not tell a curve that nears a limit from one that goes on "
+            "falling. There the curves of language models that others fine-tuned decide, and yours may be unlike them.",
+            "Much beyond 8 times the samples of the run: there such curves were not compared with measured ones.",
+        ]
     kind = result.configuration.get("kind", "any")
     whose = "of any learner" if kind == "any" else f"kind: {kind}"
     return [
-        "How it would be with other samples or another training: more samples have to come from where these came from, "
-        "and each size has to be trained in the same way.",
+        other,
         "Whether the curve keeps its shape. A head with a fixed penalty falls towards its limit as 1/n, whole networks "
         "rather as power laws with small exponents, and a few scores do not tell the two apart. There other people's "
         f"curves decide ({whose}), and yours may be unlike them.",
