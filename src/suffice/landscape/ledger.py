@@ -140,7 +140,8 @@ def record(
 
     Each shard of samples is read once and run at all probes. With a store, each shard is on disk when it is
     finished, and a later call with the same arguments computes only the shards that are missing or damaged, and one
-    sample of each other to compare it. The store keeps hashes of the weights and of all samples (see `suffice.digest.digest_of_samples`), and is locked meanwhile.
+    sample of each other to compare it. The store keeps hashes of the weights and of all samples (see
+    `suffice.digest.digest_of_samples`), and is locked meanwhile.
 
     Args:
         problem: the model, its samples and its loss.

@@ -140,6 +140,18 @@ def read_bytes(file: Place) -> bytes:
         return bytes(file.fs.cat_file(file.path))
 
 
+def named(where: Place) -> str:
+    """What `place` takes for the same place, from any folder: an absolute path, or the URL.
+
+    Example:
+        >>> named(Path("exp:1/run")) == str(Path.cwd() / "exp:1" / "run")
+        True
+        >>> named(place("memory://store/ledger"))
+        'memory://store/ledger'
+    """
+    return str(where.absolute() if isinstance(where, Path) else where)
+
+
 def read_json(file: Place) -> Any:
     """The value in a file of JSON.
 
