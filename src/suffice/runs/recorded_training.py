@@ -185,7 +185,7 @@ def _warn_of_change(file: Path, then: str) -> None:
 
 
 def _half(batches: list[Int64[np.ndarray, " batch"]]) -> tuple[int, int]:
-    """The number of updates after which half of the samples were seen, as for the hold-out, and that of samples then."""
+    """The number of updates after which half of the samples were seen, as for the hold-out, and of those."""
     seen = np.cumsum([len(rows) for rows in batches])
     last = int(np.searchsorted(seen, math.ceil(seen[-1] / 2)))
     return last + 1, int(seen[last])
