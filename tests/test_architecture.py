@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "configuration": {"errors", "addresses"},
     "storage": {"errors", "addresses", "digest", "regular", "software"},
     "software": set(),
+    "engine": {"errors", "software"},
     "language_configuration": {"errors", "configuration"},
     "file_digests": {"errors", "digest", "regular", "storage"},
     "memory": {"errors"},

@@ -218,6 +218,12 @@ def test_a_configuration_of_another_command_is_told_by_its_keys(tmp_path, comman
     assert "did you mean" not in told
 
 
+@pytest.mark.parametrize("store", ["", " "])
+def test_a_store_without_a_name_is_refused(store):
+    with pytest.raises(InputError, match="store.*give a folder or a URL, or leave it out"):
+        read_configuration(AnalyzeConfig, {"model": "builtin:tiny-vit", "data": "builtin:digits", "store": store})
+
+
 def test_few_keys_may_be_of_several_commands_and_a_misspelt_one_is_of_none(tmp_path):
     file = write(tmp_path, "model: m\ndata: d\noptimizer: sgd\n")
     with pytest.raises(InputError) as refusal:

@@ -198,6 +198,8 @@ class ModelConfig(DataConfig):
     @classmethod
     def _from_anywhere(cls, value: str | None) -> str | None:
         """Workers and later commands may be in another folder."""
+        if value is not None and not value.strip():
+            raise PydanticCustomError("store", "give a folder or a URL, or leave it out")
         return None if value is None else absolute(value)
 
     @field_validator("label_map", mode="before")

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import warnings
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -165,6 +166,67 @@ def test_an_executor_that_cannot_begin_is_given_up():
     with pytest.warns(InputWarning), pytest.raises(InputError, match="3 times"), Workers(2, 1, Breaks) as workers:
         workers.run(begun.append, range(5))
     assert begun == []
+
+
+class Breaking(Executor):
+    """An executor that breaks for all its tasks when one of them kills its worker; others take a while."""
+
+    def __init__(self, kills):
+        self.kills, self.futures, self.is_broken = kills, [], False
+
+    def submit(self, call, /, *arguments, **named):
+        if self.is_broken:
+            raise BrokenExecutor("a worker was killed")
+        future = Future()
+        self.futures.append(future)
+        if self.kills.get(arguments[-1], 0):
+            self.kills[arguments[-1]] -= 1
+            self.is_broken = True
+            for lost in self.futures:
+                if not lost.done():
+                    lost.set_exception(BrokenExecutor("a worker was killed"))
+        else:
+            threading.Timer(0.2, self.finish, [future, call, arguments]).start()
+        return future
+
+    @staticmethod
+    def finish(future, call, arguments):
+        if not future.done():
+            future.set_result(call(*arguments))
+
+
+def test_no_task_is_given_up_for_what_others_did_to_their_workers():
+    kills, done = {"first": 1, "second": 1, "last": 1}, []
+    begin = functools.partial(Breaking, kills)
+    with warnings.catch_warnings(record=True) as caught, Workers(3, torch.get_num_threads(), begin) as workers:
+        warnings.simplefilter("always")
+        workers.run(len, ["slow", "first", "second", "last"], took=into(done))
+    assert sorted(done) == ["first", "last", "second", "slow"]
+    assert set(kills.values()) == {0}
+    # once for each time
+    assert len([one for one in caught if "was lost" in str(one.message)]) == 3
+
+
+def test_a_lost_task_is_not_told_of_as_slow_or_under_way(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(processes.time, "monotonic", lambda: now[0])
+    told, done = [], []
+    clock = processes._Clock(lambda index: 10, lambda *slow: told.append(slow), done.append)
+    for index in range(processes.ENOUGH):
+        clock.start(index)
+        now[0] += 1.0
+        clock.stop(index)
+    clock.start(3)
+    clock.lose(3)
+    now[0] += 1000.0
+    clock.look()
+    assert (told, sum(done)) == ([], 10 * processes.ENOUGH)
+    clock.start(3)
+    now[0] += 1000.0
+    clock.look()
+    assert [index for index, *_ in told] == [3]
+    clock.stop(3)
+    assert sum(done) == 10 * (processes.ENOUGH + 1)
 
 
 def test_a_slow_task_is_told_once(monkeypatch):

@@ -298,8 +298,8 @@ def test_a_killed_recording_goes_on_to_the_same_bits_without_repeating_shards(tm
     assert np.array_equal(Ledger.open(tmp_path).losses, whole)
     assert sum(done) == SAMPLES * PROBES
     finished_rows = BATCH * ((call - 1) // PROBES)
-    # one batch and some samples are run again, to see that it is the same problem
-    check = BATCH * PROBES + AGAIN if finished_rows else 0
+    # one batch, some samples and one of each shard are run again, to see that it is the same problem
+    check = BATCH * PROBES + AGAIN + (finished_rows // BATCH - 1) * PROBES if finished_rows else 0
     assert loss.count <= (SAMPLES - finished_rows) * PROBES + check
 
 
@@ -308,7 +308,23 @@ def test_a_complete_store_is_checked_and_not_measured_again(tmp_path, one_batch_
     first = record(problem, probes_of(problem), tmp_path, BATCH).losses
     problem.loss.count = 0
     assert np.array_equal(record(problem, probes_of(problem), tmp_path, BATCH).losses, first)
-    assert problem.loss.count <= BATCH * PROBES + AGAIN
+    assert problem.loss.count <= BATCH * PROBES + AGAIN + (SHARDS - 1) * PROBES
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_shard_of_another_radius_in_the_place_of_ones_own_is_refused(tmp_path, one_batch_shards, shard):
+    problem = problem_of()
+    stores = {radius: tmp_path / str(radius) for radius in (0.1, 0.2)}
+    ledgers = {
+        radius: record(problem, Probes.sphere(problem, radius=radius, count=PROBES - 1), store, BATCH)
+        for radius, store in stores.items()
+    }
+    assert np.array_equal(ledgers[0.1].losses[:, 0], ledgers[0.2].losses[:, 0])
+    file = f"losses.zarr/c/{shard}/0"
+    (stores[0.1] / file).write_bytes((stores[0.2] / file).read_bytes())
+    rows = f"rows {shard * BATCH} to {min((shard + 1) * BATCH, SAMPLES) - 1} is of another run"
+    with pytest.raises(InputError, match=rows):
+        record(problem, Probes.sphere(problem, radius=0.1, count=PROBES - 1), stores[0.1], BATCH)
 
 
 def negated():

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import warnings
 
 import pytest
 from test_run_language import Impatient, InterruptedRunError, asked, stored, write
 
 from suffice import InputError
 from suffice.data.answers import AnswerPattern
+from suffice.errors import InputWarning
 from suffice.models.language import Generation
 from suffice.report.pages import page_of
 from suffice.results import Estimate
@@ -103,10 +105,35 @@ def test_a_pattern_that_comes_after_the_training_asks_the_stored_weights(
     assert plain.one_run.generated is None
     before = stored(out)
     monkeypatch.setattr(recorded_training, "set_gradients", None)  # nothing can be trained
-    found = forecast_language(asked(language_desk, answer_pattern=LAST_DIGIT), out)[1].one_run.generated
+    with pytest.warns(
+        InputWarning, match="the accuracy after 208 samples is left out: its completions are missing, and"
+    ):
+        found = forecast_language(asked(language_desk, answer_pattern=LAST_DIGIT), out)[1].one_run.generated
     first, _, last = measured[1].one_run.generated.at
     assert found.at == [first, last]
     assert stored(out) == before
+
+
+@pytest.mark.parametrize("held", [None, b"{}"], ids=["deleted", "damaged"])
+def test_completions_at_half_that_are_lost_are_said_to_be_left_out(
+    language_desk, measured, tmp_path, monkeypatch, held
+):
+    out = tmp_path / "run"
+    shutil.copytree(measured[0], out)
+    file = out / "evidence" / "completions_208.json"
+    file.unlink()
+    if held is not None:
+        file.write_bytes(held)
+    monkeypatch.setattr(recorded_training, "set_gradients", None)  # nothing can be trained
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InputWarning)
+        found = forecast_language(asked(language_desk, answer_pattern=LAST_DIGIT), out)[1].one_run.generated
+    told = [str(one.message) for one in caught]
+    assert any("after 208 samples is left out" in words and "--overwrite repeats it" in words for words in told)
+    assert any("completions_208.json is damaged" in words for words in told) == (held is not None)
+    assert not any("computed again" in words for words in told)
+    first, _, last = measured[1].one_run.generated.at
+    assert found.at == [first, last]
 
 
 def test_the_time_of_the_completions_is_told(language_desk):

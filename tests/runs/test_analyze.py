@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import peft
@@ -353,21 +354,23 @@ def test_held_out_samples_are_not_trained_on(small_run):
     assert result.problem.gap == pytest.approx(held_out.losses[:, 0].mean() - at_hand.losses[:, 0].mean())
 
 
-def test_results_do_not_depend_on_the_number_of_workers(tmp_path):
+def test_results_do_not_depend_on_the_number_of_workers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = Path("exp:1")  # no URL
     asked = read_configuration(AnalyzeConfig, SMALL | {"samples": 640, "held_out": 0.45, "epochs": 1, "batch_size": 64})
     alone = analyze(asked, tmp_path / "alone")
     stores = ("ledger", "held_out_ledger")
     shards = [path for store in stores for path in (tmp_path / "alone" / store / "losses.zarr" / "c").rglob("*/*")]
     assert len(shards) == 4  # the first of each store is measured by the command itself
-    found = analyze(asked, tmp_path / "shared", workers=2)
+    found = analyze(asked, out, workers=2)
     assert found == alone
     for shard in shards:
-        other = tmp_path / "shared" / shard.relative_to(tmp_path / "alone")
+        other = out / shard.relative_to(tmp_path / "alone")
         assert other.read_bytes() == shard.read_bytes()
         written = other.stat().st_mtime_ns
         if shard == shards[-1]:
             other.unlink()
-            assert analyze(asked, tmp_path / "shared", workers=2) == alone
+            assert analyze(asked, out, workers=2) == alone
             assert other.read_bytes() == shard.read_bytes()
             assert other.stat().st_mtime_ns > written
 

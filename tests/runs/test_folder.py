@@ -127,6 +127,15 @@ def test_other_software_that_decides_numbers_is_refused_and_other_is_said(tmp_pa
         assert opened(tmp_path) is True
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_number_of_thousands_of_digits_in_a_configuration_is_one_line(tmp_path, overwrite):
+    opened(tmp_path)
+    file = tmp_path / "config.yaml"
+    file.write_text(file.read_text().replace("samples: 300", f"samples: 0x{'f' * 5000}"))
+    with pytest.raises(InputError, match=r"config\.yaml is damaged"):
+        opened(tmp_path, overwrite=overwrite)
+
+
 def test_an_edited_configuration_is_refused(tmp_path):
     opened(tmp_path)
     file = tmp_path / "config.yaml"

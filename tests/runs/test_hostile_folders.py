@@ -1,5 +1,6 @@
 """A run writes within its own folder, whatever links somebody put there."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from suffice.results import read_result
 from suffice.runs.hessian import measure_hessian
 from suffice.runs.replacement import COMPLETE, REPLACEMENT
 from suffice.runs.status import status_of
+from suffice.storage import write_sealed
 
 HESSIAN = HessianConfig(samples=8, hidden_width=4, key_width=4, patch_size=2, epochs=1, moments=2)
 FILES = ["config.yaml", "result.json", ".suffice-state.json", "log.jsonl", ".suffice-owner", ".suffice-lock"]
@@ -82,14 +84,32 @@ def test_a_report_names_what_is_in_the_place_of_its_files(run):
         write_report(result, run)
 
 
-@pytest.mark.parametrize("held", ["[" * 100_000, "", "7", "[[]]", "{"])
-def test_a_damaged_list_of_a_replacement_is_one_line(run, held):
+@pytest.mark.parametrize("is_sealed", [False, True])
+@pytest.mark.parametrize(
+    "held", ["[" * 100_000, "", "7", "[[]]", "{", '"moments"', '["moments", "../mine"]', '{"moments": 1}']
+)
+def test_a_damaged_list_of_a_replacement_is_one_line(run, held, is_sealed):
     (run / REPLACEMENT).mkdir()
-    (run / REPLACEMENT / COMPLETE).write_text(held)
+    if is_sealed:
+        write_sealed(run / REPLACEMENT / COMPLETE, held.encode())
+    else:
+        (run / REPLACEMENT / COMPLETE).write_text(held)
     with pytest.raises(InputError, match=rf"{COMPLETE} is damaged: move what is in .*, and remove") as line:
         measure_hessian(HESSIAN, run)
     assert "\n" not in str(line.value)
     assert (run / "result.json").is_file()
+
+
+@pytest.mark.parametrize("listed", [[], ["moments"]])
+def test_a_replacement_that_holds_what_is_not_listed_is_left_as_it_is(run, listed):
+    (run / REPLACEMENT).mkdir()
+    (run / REPLACEMENT / "result.json").write_text("new")
+    write_sealed(run / REPLACEMENT / COMPLETE, json.dumps(listed).encode())
+    with pytest.raises(InputError, match=rf"holds result\.json, which is not on its list {COMPLETE}: move it away"):
+        measure_hessian(HESSIAN, run)
+    assert (run / REPLACEMENT / "result.json").read_text() == "new"
+    assert (run / "moments" / "epoch_0.json").is_file()
+    assert read_result(run).command == "hessian"
 
 
 @pytest.fixture

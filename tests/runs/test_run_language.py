@@ -26,6 +26,7 @@ from suffice.runs.recorded_training import losses_of
 from suffice.runs.status import status_of
 from suffice.runs.texts import is_of_language
 from suffice.runs.watch import Silent
+from suffice.storage import write_sealed
 
 SAMPLES = 460
 """Those of ``desk``."""
@@ -137,6 +138,15 @@ def test_a_damaged_checkpoint_begins_the_training_anew(language_desk, ran, tmp_p
     file = tmp_path / "run" / "fine_tuning.pt"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.warns(UserWarning, match="is damaged .*: the training begins anew"):
+        forecast_language(asked(language_desk), tmp_path / "run")
+    assert stored(tmp_path / "run") == stored(ran[0])
+
+
+def test_a_sealed_checkpoint_that_is_none_begins_the_training_anew(language_desk, ran, tmp_path):
+    with pytest.raises(InterruptedRunError):
+        forecast_language(asked(language_desk), tmp_path / "run", watch=Impatient(300))
+    write_sealed(tmp_path / "run" / "fine_tuning.pt", b"junk")
+    with pytest.warns(InputWarning, match=r"fine_tuning\.pt .*: the training begins anew"):
         forecast_language(asked(language_desk), tmp_path / "run")
     assert stored(tmp_path / "run") == stored(ran[0])
 

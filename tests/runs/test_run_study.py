@@ -19,7 +19,7 @@ from suffice.configuration import StudyConfig, read_configuration
 from suffice.errors import InputError
 from suffice.results import Cell, read_result
 from suffice.runs import study as run
-from suffice.runs.cells import table_of
+from suffice.runs.cells import table_of, with_six_digits
 from suffice.runs.folder import TABLES
 from suffice.runs.study import study
 from suffice.storage import faults_of_files
@@ -86,6 +86,14 @@ def test_there_is_a_cell_for_each_task_method_size_and_seed(small_study):
     assert moving["all", "head"] == 10 * 65
     assert moving["0,1,2", "head"] == 3 * 65
     assert moving["all", "lora(2)"] - moving["all", "head"] == moving["0,1,2", "lora(2)"] - moving["0,1,2", "head"] > 0
+
+
+def test_a_result_of_six_digits_repeats_its_settings_as_they_were_given(small_study):
+    _, result = small_study
+    rate = 10**-3.5
+    given = result.model_copy(update={"configuration": result.configuration | {"learning_rate": rate}})
+    assert float(f"{rate:.6g}") != rate
+    assert with_six_digits(given).configuration == given.configuration
 
 
 def test_curves_are_the_means_of_the_cells(small_study):

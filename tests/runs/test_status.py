@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -21,7 +22,7 @@ from suffice.runs.analyze import analyze
 from suffice.runs.curve import forecast_curve
 from suffice.runs.folder import write_table
 from suffice.runs.hessian import measure_hessian
-from suffice.runs.log import LOG, keep_log, logged, note
+from suffice.runs.log import LOG, keep_log, logged, note, read_log
 from suffice.runs.state import STATE
 from suffice.runs.status import Step, status_of
 from suffice.runs.watch import SILENT
@@ -174,6 +175,28 @@ def test_a_run_at_work_says_its_step_and_what_is_left_of_it(finished, monkeypatc
             file.write(json.dumps(entry | {"time": earlier.isoformat(" ")}) + "\n")
         assert status_of(finished).step.left == pytest.approx(9 * 30 - 100, abs=10)
     assert status_of(finished).step is None
+
+
+def test_what_was_on_disk_counts_for_no_pace(finished, monkeypatch):
+    now = time.monotonic
+    with locked(finished), keep_log(finished), logged(SILENT).progress("training", 100) as done:
+        done(80)  # at once
+        monkeypatch.setattr(log.time, "monotonic", lambda: now() + 30)
+        done(10)
+        monkeypatch.undo()
+        assert status_of(finished).step.left == pytest.approx(30, abs=3)
+
+
+def test_the_names_of_arrays_are_whole_wherever_the_status_is_asked(tmp_path, monkeypatch):
+    analyze(AnalyzeConfig(model="builtin:tiny-vit", data="builtin:digits", samples=30, probes=2), tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    assert [part.name for part in status_of(Path()).parts] == [part.name for part in status_of(tmp_path / "run").parts]
+    assert "ledger/losses.zarr" in [part.name for part in status_of(Path()).parts]
+
+
+def test_a_log_that_is_larger_than_any_is_not_read(finished, monkeypatch):
+    monkeypatch.setattr(log, "LARGEST", 10)
+    assert read_log(finished) == []
 
 
 def test_watching_prints_what_changes_until_the_run_ends(finished, capsys, monkeypatch):

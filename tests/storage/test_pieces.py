@@ -37,6 +37,16 @@ def test_a_piece_of_another_identity_is_none(tmp_path):
     assert not Pieces(tmp_path, "these weights").has("one")
 
 
+def test_a_piece_under_the_name_of_another_is_refused(tmp_path):
+    pieces = written(tmp_path)
+    pieces.write("two", [0.1, 2.0], FILES)
+    assert pieces.has("two")
+    for name in ("one.json", "one.npy", "one.safetensors"):
+        (tmp_path / name.replace("one", "two")).write_bytes((tmp_path / name).read_bytes())
+    assert not pieces_or_warning(pieces, "two.json", "two")
+    assert pieces.has("one")
+
+
 @pytest.mark.parametrize("name", ["one.json", "one.npy", "one.safetensors"])
 def test_a_flipped_bit_of_each_byte_and_every_other_length_is_noticed_and_named(tmp_path, name):
     pieces = written(tmp_path)
@@ -54,10 +64,10 @@ def test_a_flipped_bit_of_each_byte_and_every_other_length_is_noticed_and_named(
     assert faults_of_piece(tmp_path / "one.json") == []
 
 
-def pieces_or_warning(pieces, name):
+def pieces_or_warning(pieces, name, piece="one"):
     """Whether the piece is taken as it is."""
     with pytest.warns(InputWarning, match=rf"{name.replace('.', '[.]')} .*: it is computed again"):
-        return pieces.has("one")
+        return pieces.has(piece)
 
 
 def test_a_missing_file_is_named(tmp_path):

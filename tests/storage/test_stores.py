@@ -236,6 +236,14 @@ def test_an_owner_of_another_host_that_gives_no_sign_of_life_is_taken_over(store
     assert time.monotonic() - began >= leases.LEASE
 
 
+def test_an_owner_of_another_host_that_is_silent_for_long_is_not_told_of(store, monkeypatch):
+    create(store / leases.LEASES / "00000007.json", sign())
+    assert "elsewhere" in owner_of(store)
+    monkeypatch.setattr(leases, "SILENCE", -1.0)
+    assert owner_of(store) is None
+    assert names_in(store / leases.LEASES) == ["00000007.json"]
+
+
 def test_a_dead_owner_of_this_host_is_taken_over_at_once(store):
     create(store / leases.LEASES / "00000001.json", sign(socket.gethostname(), 2**22 + 1))
     assert owner_of(store) is None

@@ -17,6 +17,7 @@ from typing import Any
 
 from suffice.engine.processes import LostGPUError, LostWorkerError
 from suffice.errors import InputError, reason
+from suffice.software import DECIDING
 
 STORE = 100_000_000
 """Bytes of shared memory for a cluster that is begun here; tasks and results go through the disk."""
@@ -24,7 +25,7 @@ STORE = 100_000_000
 PATIENCE = 5.0
 """Seconds in which a machine must answer."""
 
-SOFTWARE = ("suffice", "torch", "numpy", "transformers", "peft", "scikit-learn")
+SOFTWARE = (*DECIDING, "scikit-learn")
 """Packages whose versions decide the numbers."""
 
 

@@ -34,7 +34,8 @@ class Ended(NamedTuple):
 
 
 TRIES = 3
-"""Times that a task is begun, where each worker that had it was lost."""
+"""Times that a task is begun, where each worker that had it was lost; the last time alone, if others were lost with it
+and may have been why."""
 
 LOOK = 1.0
 """Seconds between looks at the tasks that run."""
@@ -130,11 +131,15 @@ class Workers:
             self._run_here(call, tasks, cost, took, progress)
             return
         waiting, tries, told = deque(range(len(tasks))), Counter[int](), set[tuple[str, type[Warning], str, int]]()
+        together: set[int] = set()  # lost with others
+        alone: set[int] = set()
         running: dict[Future[Ended], int] = {}
         ended: SimpleQueue[Future[Ended]] = SimpleQueue()
         clock = _Clock(lambda index: cost(tasks[index]), lambda index, *seconds: slow(tasks[index], *seconds), progress)
         while waiting or running:
             while waiting and len(running) < self.count:
+                if running and not alone.isdisjoint([waiting[0], *running.values()]):
+                    break
                 index = waiting.popleft()
                 tries[index] += 1
                 clock.start(index)
@@ -151,9 +156,15 @@ class Workers:
             lost = self._lost_with(future, running)
             for other in lost:
                 index = running.pop(other)
+                clock.lose(index)
                 _check_tries(tries[index], other.exception())
                 waiting.append(index)
+                if len(lost) > 1:
+                    together.add(index)
+                if index in together and tries[index] == TRIES - 1:
+                    alone.add(index)
             if lost:
+                _warn_of_loss(future.exception(), len(lost))
                 continue
             answer = future.result()
             for warning, file, line in answer.told:
@@ -235,6 +246,10 @@ class _Clock:
         """A task begins, perhaps once more."""
         self._began[index] = time.monotonic()
 
+    def lose(self, index: int) -> None:
+        """A task runs no more, and is not done."""
+        del self._began[index]
+
     def stop(self, index: int) -> None:
         """A task is done."""
         self._rates.append((time.monotonic() - self._began.pop(index)) / self._cost(index))
@@ -271,23 +286,29 @@ class _Clock:
 
 def _check_tries(tries: int, error: BaseException | None) -> None:
     """Refuses to begin a task once more that has lost so many workers."""
+    if tries < TRIES:
+        return
     if isinstance(error, LostGPUError):
-        if tries >= TRIES:
-            raise InputError(
-                f"a task lost its GPU {TRIES} times ({error}); what was finished is kept: the same command goes on "
-                "where there is a GPU that works"
-            ) from error
-        words = f"a worker process lost its GPU ({error}); its task is begun again on another, {TRIES} times at most"
+        raise InputError(
+            f"a task lost its GPU {TRIES} times ({error}); what was finished is kept: the same command goes on where "
+            "there is a GPU that works"
+        ) from error
+    raise InputError(
+        f"a task lost its worker process {TRIES} times, as happens where memory is short; what was finished is kept: "
+        "the same command with fewer --workers goes on from there"
+    ) from error
+
+
+def _warn_of_loss(error: BaseException | None, lost: int) -> None:
+    """Tells of a lost worker once, whatever the number of tasks that were lost with it."""
+    tasks = "its task is" if lost == 1 else f"its task and {lost - 1} beside it are"
+    if isinstance(error, LostGPUError):
+        words = f"a worker process lost its GPU ({error}); {tasks} begun again on another, {TRIES} times at most"
         warnings.warn(InputWarning(words, event="lost GPU"), stacklevel=3)
         return
-    if tries >= TRIES:
-        raise InputError(
-            f"a task lost its worker process {TRIES} times, as happens where memory is short; what was finished is "
-            "kept: the same command with fewer --workers goes on from there"
-        ) from error
     words = (
-        "a worker process was lost, as happens where memory is short, a GPU fails or a machine is taken away; its task "
-        f"is begun again, {TRIES} times at most"
+        "a worker process was lost, as happens where memory is short, a GPU fails or a machine is taken away; "
+        f"{tasks} begun again, {TRIES} times at most"
     )
     warnings.warn(InputWarning(words, event="lost worker"), stacklevel=3)
 

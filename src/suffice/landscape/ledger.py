@@ -139,8 +139,9 @@ def record(
     """Measures the loss of every sample at every probe, in one pass over the data.
 
     Each shard of samples is read once and run at all probes. With a store, each shard is on disk when it is
-    finished, and a later call with the same arguments computes only the shards that are missing or damaged. The store
-    keeps hashes of the weights and of all samples (see `suffice.digest.digest_of_samples`), and is locked meanwhile.
+    finished, and a later call with the same arguments computes only the shards that are missing or damaged, and one
+    sample of each other to compare it. The store keeps hashes of the weights and of all samples (see
+    `suffice.digest.digest_of_samples`), and is locked meanwhile.
 
     Args:
         problem: the model, its samples and its loss.
@@ -295,22 +296,41 @@ def _check_same(
     """Runs the first stored batch again, and others where samples from all over the store have another loss.
 
     A callable loss, the prediction, collation and the software have no hash, and they may have changed for some samples
-    only, as by class weights.
+    only, as by class weights. A shard does not say which run it is of: one sample of each is run at all probes.
     """
     stored = np.concatenate([np.arange(rows.start, rows.stop) for rows in finished])
     spread = stored[np.linspace(0, len(stored) - 1, min(AGAIN, len(stored))).round().astype(int)]
-    with problem.at(probes[0]):
-        again = torch.cat(list(halving(lambda some: problem.losses(problem.batch(some), len(some)), spread)))
-    known = np.concatenate([shards.read(slice(row, row + 1))[:, 0] for row in spread])
-    other = spread[~np.isclose(known, again.double().cpu().numpy(), rtol=ALIKE, atol=LEAST)]
-    for start in dict.fromkeys([finished[0].start, *(other // batch_size * batch_size).tolist()]):
+    other = _changed(problem, probes, shards, spread, range(1), halving)
+    if len(finished) > 1:
+        firsts = np.array([rows.start for rows in finished[1:]])
+        other |= _changed(problem, probes, shards, firsts, range(len(probes)), halving)
+    for start in dict.fromkeys([finished[0].start, *sorted(row // batch_size * batch_size for row in other)]):
         rows = slice(start, min(start + batch_size, len(problem)))
         measured = _measure(problem, probes, rows, halving, lambda losses: None)
         if not np.allclose(shards.read(rows), measured, rtol=ALIKE, atol=LEAST):
             raise InputError(
                 "the store holds other losses of these samples at these weights: the loss, the prediction or the "
-                "software has changed; give another store"
+                f"software has changed, or the file of rows {rows.start} to {rows.stop - 1} is of another run; give "
+                "another store"
             )
+
+
+def _changed(
+    problem: Problem,
+    probes: Probes,
+    shards: RowShards,
+    rows: Int64[np.ndarray, " rows"],
+    at: range,
+    halving: Halving,
+) -> set[int]:
+    """The rows whose stored loss at any of some probes is another than that of now."""
+    known = np.concatenate([shards.read(slice(row, row + 1)) for row in rows])
+    differs = np.zeros(len(rows), dtype=bool)
+    for probe in at:
+        with problem.at(probes[probe]):
+            now = torch.cat(list(halving(lambda some: problem.losses(problem.batch(some), len(some)), rows)))
+        differs |= ~np.isclose(known[:, probe], now.double().cpu().numpy(), rtol=ALIKE, atol=LEAST)
+    return set(rows[differs].tolist())
 
 
 def _contents(problem: Problem, probes: Probes) -> dict[str, Any]:

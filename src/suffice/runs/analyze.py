@@ -42,7 +42,7 @@ from suffice.runs.log import logged, note
 from suffice.runs.watch import SILENT, Watch, counted, duration
 from suffice.runs.workers import workers_of
 from suffice.software import versions
-from suffice.storage import Pieces, Place, place
+from suffice.storage import Pieces, Place, named, place
 from suffice.training.order import between_groups, together
 
 DRAWN = frozenset({"tolerance", "points", "curvature"})
@@ -217,7 +217,7 @@ def _record(
                 config.model_dump_json(),
                 tuple(contents.items()),
                 run.identity,
-                str(store),
+                named(store),
             )
 
             def cost(shard: tuple[int, int]) -> int:

@@ -11,6 +11,9 @@ from suffice.results.value import Value
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What begins a formula."""
 
+GIVEN = ("configuration", "versions")
+"""What a result repeats."""
+
 Of = TypeVar("Of", bound=Value)
 
 
@@ -34,7 +37,7 @@ def _as_cell(value: Any) -> Any:
 
 
 def with_six_digits(result: Of) -> Of:
-    """The result with numbers of six digits, since it has thousands of numbers."""
+    """The result with numbers of six digits, since it has thousands; the settings it answers are as they were given."""
 
     def short(value: Any) -> Any:
         if isinstance(value, dict):
@@ -43,7 +46,8 @@ def with_six_digits(result: Of) -> Of:
             return [short(item) for item in value]
         return float(f"{value:.6g}") if isinstance(value, float) else value
 
-    return type(result).model_validate(short(result.model_dump(mode="json")))
+    given = result.model_dump(mode="json")
+    return type(result).model_validate({name: item if name in GIVEN else short(item) for name, item in given.items()})
 
 
 def diverged_in_words(cells: Sequence[Cell | LanguageCell]) -> list[str]:

@@ -1,5 +1,6 @@
 """Accuracy by generation: the completions of a hold-out's prompts on the way of a run, kept and judged."""
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ from pydantic import TypeAdapter
 
 from suffice.data.answers import AnswerPattern, references
 from suffice.data.completions import Texts
-from suffice.errors import InputError, shortened
+from suffice.errors import InputError, InputWarning, shortened
 from suffice.forecasting.metrics.now import MetricNow
 from suffice.models.language import Generation, LanguageProblem, Written
 from suffice.results import CONFIDENCE, AccuracyAt, Estimate, GeneratedAccuracy
@@ -101,10 +102,19 @@ class Completed:
         self.found: dict[int, list[Written]] = {}
 
     def recall(self, moments: Sequence[int]) -> None:
-        """What was kept of some moments of the run: it cannot be made again without the weights of then."""
+        """What was kept of some moments of the run: it cannot be made again without the weights of then.
+
+        What is damaged is warned of by name, and is none.
+        """
         for seen in moments:
-            if self._pieces.has(_name(seen)):
-                self.at(seen)
+            try:
+                self._pieces.read(_name(seen))
+            except FileNotFoundError:
+                continue
+            except InputError as error:
+                warnings.warn(InputWarning(f"{error}: it is not used", event="damaged"), stacklevel=3)
+                continue
+            self.at(seen)
 
     def at(self, seen: int) -> None:
         """Completes the prompts by the model as it is now, after so many samples, unless that was done before."""

@@ -218,7 +218,7 @@ def read_configuration_of(folder: Path) -> dict[str, Any]:
         stored = settings_in(read_regular(file, LARGEST), file)
         checksum = stored.pop("checksum", None)
         is_as_written = checksum == digest(stored)
-    except (OSError, InputError):
+    except (OSError, ValueError):  # such as a number of thousands of digits
         stored, checksum, is_as_written = {}, None, False
     if not isinstance(stored.get("versions"), dict) or not isinstance(stored.get("contents", {}), dict):
         raise InputError(f"{file} is damaged, or another program's: give another --out")

@@ -53,7 +53,7 @@ from suffice.runs.summary import summary_of, tell
 from suffice.runs.watch import SILENT, Watch
 from suffice.runs.workers import ALONE, workers_of
 from suffice.software import versions
-from suffice.storage import Place, place
+from suffice.storage import Place, named, place
 from suffice.training import ALL, Learners, Parts, Predictions, Task
 
 Contents: TypeAlias = tuple[tuple[str, str], ...]
@@ -144,7 +144,7 @@ def forecast_and_evidence(
     contents = learners.contents()
     with open_folder(out, config, contents, overwrite, free=FREE) as run, processes as workers:
         learners.keep_in(run.stored)
-        there = config.model_dump_json(), str(run.stored), tuple(contents.items())
+        there = config.model_dump_json(), named(run.stored), tuple(contents.items())
         if not (run.path / RESULT).exists():
             _check_apart(task)
         shards = learners.plan_features(config.method)

@@ -127,17 +127,22 @@ class Event(TypedDict):
     done: NotRequired[Count]
     total: NotRequired[Count]
     seconds: NotRequired[FiniteFloat]
+    first: NotRequired[Count]
+    until_first: NotRequired[FiniteFloat]
 
 
 _EVENT = TypeAdapter(Event)
 
 
 def read_log(folder: Path) -> list[Event]:
-    """The events in a folder, the oldest first; lines that a killed run left unfinished are left out."""
+    """The events in a folder, the oldest first.
+
+    Lines that a killed run left unfinished are left out, and so is a file that is larger than any that a run writes.
+    """
     found: list[Event] = []
     for name in (OLDER, LOG):
         try:
-            lines = read_regular(folder / name).splitlines()
+            lines = read_regular(folder / name, 2 * LARGEST).splitlines()
         except OSError:
             continue
         for line in lines:
@@ -167,15 +172,18 @@ class _Logged:
         note("step", what, total=total)
         began = noted = time.monotonic()
         done = 0
+        found: dict[str, float] = {}
 
         def advance(parts: int) -> None:
             nonlocal noted, done
             done += parts
             show(parts)
             now = time.monotonic()
+            if not found:
+                found.update(first=done, until_first=now - began)
             if now - noted >= max(EVERY, SHARE * (now - began)):
                 noted = now
-                note("progress", what, done=done, total=total, seconds=now - began)
+                note("progress", what, done=done, total=total, seconds=now - began, **found)
 
         with self._watch.progress(what, total) as show:
             yield advance

@@ -27,6 +27,7 @@ from suffice.training import FineTuning
 from suffice.training.fine_tune import (
     OF_ANOTHER,
     identity_of_training,
+    loaded_training,
     optimizer_of,
     set_gradients,
     training_mode,
@@ -89,13 +90,14 @@ def record_training(
     identity = identity_of_training(identity, problem)
     kept = Pieces(folder / EVIDENCE, identity)
     batches = list(_batches(len(problem), settings))
-    half = _half(batches)
+    half, at_half = _half(batches)
     if completed is not None:
         completed.at(0)
-        completed.recall([half * settings.batch_size, len(problem)])
+        completed.recall([at_half, len(problem)])
     ended = _ended(folder, kept)
     if ended is not None and (completed is None or len(problem) in completed.found):
         progress(len(problem))
+        _warn_of_no_completions(completed, at_half)
         return ended
     check_losses(problem, settings.batch_size)
     check_unused(problem)
@@ -112,7 +114,7 @@ def record_training(
         for step in range(begun, len(batches)):
             rows = batches[step]
             if completed is not None and step == half:
-                completed.at(step * settings.batch_size)
+                completed.at(at_half)
             torch.manual_seed(int(np.random.default_rng([settings.seed, 1, step]).integers(2**63)))
             rate = settings.rate(step, len(batches))
             optimizer.param_groups[0]["lr"] = rate
@@ -134,6 +136,7 @@ def record_training(
             progress(len(rows))
     if completed is not None:
         completed.at(len(problem))
+        _warn_of_no_completions(completed, at_half)
     recorder.save()
     kept.write("recording", digest(file.read_bytes()))
     return recorder.recording
@@ -149,6 +152,16 @@ def _ended(folder: Path, kept: Pieces) -> Recording | None:
     if not (folder / CHECKPOINT).exists():
         _warn_of_change(file, "the training begins anew")
     return None
+
+
+def _warn_of_no_completions(completed: Completed | None, seen: int) -> None:
+    """Says that those at half of the samples are missing, which the training alone can make."""
+    if completed is not None and seen not in completed.found:
+        words = (
+            f"the accuracy after {seen:,} samples is left out: its completions are missing, and only the training can "
+            "make them; --overwrite repeats it"
+        )
+        warnings.warn(InputWarning(words), stacklevel=3)
 
 
 def _recorder(file: Path, recorded: str, updates: int, samples: int, dropout: float) -> Recorder:
@@ -171,10 +184,11 @@ def _warn_of_change(file: Path, then: str) -> None:
     warnings.warn(InputWarning(f"{file} is missing or was changed: {then}", event="damaged"), stacklevel=3)
 
 
-def _half(batches: list[Int64[np.ndarray, " batch"]]) -> int:
-    """The number of updates after which half of the samples were seen, as for the hold-out."""
+def _half(batches: list[Int64[np.ndarray, " batch"]]) -> tuple[int, int]:
+    """The number of updates after which half of the samples were seen, as for the hold-out, and of those."""
     seen = np.cumsum([len(rows) for rows in batches])
-    return int(np.searchsorted(seen, math.ceil(seen[-1] / 2))) + 1
+    last = int(np.searchsorted(seen, math.ceil(seen[-1] / 2)))
+    return last + 1, int(seen[last])
 
 
 def pretrained_losses(
@@ -280,7 +294,7 @@ class _Checkpoint:
         except InputError as error:
             warnings.warn(f"{error}: the training begins anew", InputWarning, stacklevel=3)
             return 0, ""
-        stored = torch.load(io.BytesIO(held), map_location=self._problem.device, weights_only=True)
+        stored = loaded_training(held, self._problem.device)
         if stored.get("identity") != self._identity:
             warnings.warn(f"{self._file} {OF_ANOTHER}", InputWarning, stacklevel=3)
             return 0, ""

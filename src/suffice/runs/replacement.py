@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from suffice.errors import InputError
-from suffice.storage import atomic_write, read_json, sync_folder
+from suffice.regular import json_in
+from suffice.storage import read_sealed, sync_folder, write_sealed
 
 REPLACEMENT = ".replacement"
 """In a run's folder: the run that is to replace it."""
 
 COMPLETE = ".suffice-complete"
-"""In a replacement that is complete: the names of what it holds."""
+"""In a replacement that is complete: the names of what it holds, sealed."""
 
 
 def folder_to_write(out: Path, overwrite: bool) -> Path:
@@ -34,8 +35,7 @@ def complete(out: Path, contents: Sequence[str]) -> None:
     """
     built = out / REPLACEMENT
     names = [name for name in contents if (built / name).exists()]
-    with atomic_write(built / COMPLETE) as stream:
-        stream.write(json.dumps(names).encode())
+    write_sealed(built / COMPLETE, json.dumps(names).encode())
     finish(out, contents)
 
 
@@ -47,15 +47,17 @@ def finish(out: Path, contents: Sequence[str]) -> None:
     Args:
         out: the run's folder, which is locked.
         contents: as of `complete`.
+
+    Raises:
+        InputError: the list is damaged, or the replacement holds what is not on it.
     """
     built = out / REPLACEMENT
-    mark = built / COMPLETE
-    if not mark.exists():
+    if not (built / COMPLETE).exists():
         return
-    try:
-        names = set(read_json(mark))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{mark} is damaged: move what is in {built} to {out}, and remove {built}") from error
+    names = _listed(built, contents)
+    others = {file.name for file in built.iterdir()} - set(names)
+    if others := sorted(name for name in others if name in contents or not name.startswith(".")):
+        raise InputError(f"{built} holds {others[0]}, which is not on its list {COMPLETE}: move it away")
     for name in contents:
         if name not in names:
             remove(out / name)
@@ -65,6 +67,22 @@ def finish(out: Path, contents: Sequence[str]) -> None:
             (built / name).replace(out / name)
     sync_folder(out)
     shutil.rmtree(built)
+
+
+def _listed(built: Path, contents: Sequence[str]) -> list[str]:
+    """The names on the list of a replacement.
+
+    Raises:
+        InputError: it is damaged, or has other names than those of a run.
+    """
+    mark = built / COMPLETE
+    try:
+        names = json_in(read_sealed(mark))
+        if isinstance(names, list) and all(name in contents for name in names):
+            return names
+    except (InputError, ValueError):
+        pass
+    raise InputError(f"{mark} is damaged: move what is in {built} to {built.parent}, and remove {built}")
 
 
 def is_half_in_place(out: Path) -> bool:

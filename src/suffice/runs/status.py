@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field
@@ -140,7 +140,10 @@ def _within(folder: Path, owner: str | None, verify: bool) -> RunStatus:
 
 
 def _step(folder: Path) -> Step | None:
-    """The step that the log of a run says is at work, and what is left of it by the pace until now."""
+    """The step that the log of a run says is at work, and what is left of it by the pace until now.
+
+    What was done at first counts for no pace, as it may have been on disk; it does where there is nothing else.
+    """
     at_work: Step | None = None
     for entry in read_log(folder):
         what, done, total = entry["what"], entry.get("done"), entry.get("total")
@@ -148,7 +151,11 @@ def _step(folder: Path) -> Step | None:
             at_work = Step(name=what, done=None, total=total, left=None)
         elif entry["event"] == "progress" and at_work is not None and done and total and "seconds" in entry:
             since = (datetime.now().astimezone() - datetime.fromisoformat(entry["time"])).total_seconds()
-            left = max(0.0, entry["seconds"] * (total - done) / done - since)
+            first, until_first = entry.get("first", 0), entry.get("until_first", 0.0)
+            if done <= first:
+                first, until_first = 0, 0.0
+            pace = (entry["seconds"] - until_first) / (done - first)
+            left = max(0.0, pace * (total - done) - since)
             at_work = Step(name=what, done=done, total=total, left=left)
         elif entry["event"] in ("step done", "begun", *ENDS):
             at_work = None
@@ -256,7 +263,7 @@ def _parts(stored: Place, planned: dict[str, int], verify: bool) -> tuple[list[P
             whole = sum(not faults.get(file) for file in files)
             parts.append(Part(name=kind, unit="piece", done=whole, planned=planned.get(kind)))
     for file in files_within(stored, METADATA):
-        name = file.parent.as_posix()[len(stored.as_posix()) + 1 :]
+        name = PurePosixPath(file.parent.as_posix()).relative_to(stored.as_posix()).as_posix()
         if name.partition("/")[0] in (METHODS, REPLACEMENT):
             continue
         try:

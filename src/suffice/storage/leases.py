@@ -18,13 +18,16 @@ from upath import UPath
 
 from suffice.errors import InputError, InputWarning
 from suffice.storage.owners import Owner, in_words, owner_in
-from suffice.storage.places import StoreError, create, names_in, read_bytes, remove, replace
+from suffice.storage.places import StoreError, create, modified, names_in, read_bytes, remove, replace
 
 LEASES = ".suffice-lock"
 """In a place that was leased before: the folder of its leases."""
 
 BEAT, LEASE = 5.0, 30.0
 """Seconds between signs of life of an owner, and without one after which its lease has run out."""
+
+SILENCE = 10 * LEASE
+"""Seconds without a sign of life after which one look is enough, by the clocks of the store and of this machine."""
 
 
 NAME = re.compile(r"[0-9]{8,18}\.json")
@@ -90,9 +93,19 @@ def leased(place: UPath, waits: bool) -> Iterator[None]:
 
 
 def lessee_of(place: UPath) -> str | None:
-    """Who has leased a place, in words; None where nobody has, or a process of this machine that is no more."""
+    """Who has leased a place, in words; None where nobody has, or an owner that is taken to be gone.
+
+    That is a process of this machine that is no more, or one of another without a sign of life for `SILENCE` seconds.
+    """
     newest = _newest(place)
-    return None if newest is None or newest.is_free or newest.is_of_the_dead else str(newest)
+    if newest is None or newest.is_free or newest.is_of_the_dead:
+        return None
+    try:
+        sign = modified(_file(place, newest.number))
+    except FileNotFoundError:  # given up in the meantime
+        return None
+    is_silent = sign is not None and (datetime.now().astimezone() - sign).total_seconds() > SILENCE
+    return None if is_silent else str(newest)
 
 
 def _acquired(place: UPath, waits: bool) -> int | None:

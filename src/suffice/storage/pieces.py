@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 @final
 class Pieces:
-    """JSON files of a folder or of a place in a store, one a piece, with what it was computed from and its hash.
+    """JSON files of a folder or of a place in a store, one a piece, with what it was computed from and a hash.
+
+    The hash is of the file's name too, so that one piece is not taken for another.
 
     A piece may have further files, such as weights. They are written first, and the JSON file keeps their hashes, so
     that a piece is whole or counts as missing. A piece that is damaged is warned of by name, and counts as missing; one
@@ -96,10 +98,10 @@ class Pieces:
         for suffix, held in (files or {}).items():
             with atomic_write(self._file(name, suffix)) as stream:
                 stream.write(held)
-        parts = self._identity, {suffix: digest(held) for suffix, held in (files or {}).items()}, content
-        marked = dict(zip(("identity", "files", "content"), parts, strict=True)) | {"checksum": digest(*parts)}
-        with atomic_write(self._file(name)) as stream:
-            stream.write(json.dumps(marked).encode())
+        file, hashes = self._file(name), {suffix: digest(held) for suffix, held in (files or {}).items()}
+        marked = {"identity": self._identity, "files": hashes, "content": content}
+        with atomic_write(file) as stream:
+            stream.write(json.dumps(marked | {"checksum": _checksum(file, marked)}).encode())
 
     def get(self, name: str, kind: TypeAdapter[T], compute: Callable[[], T]) -> T:
         """The piece that is there, or else the one that is computed now and kept.
@@ -133,18 +135,21 @@ def read_piece(file: Place) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        InputError: it is damaged; names it.
+        InputError: it is damaged, or stood under another name; names it.
     """
     try:
         stored = read_json(file)
-        is_whole = stored["checksum"] == digest(stored["identity"], stored["files"], stored["content"])
-        if is_whole and _are_hashes(stored["files"]):
+        if stored["checksum"] == _checksum(file, stored) and _are_hashes(stored["files"]):
             return dict(stored)
     except (FileNotFoundError, StoreError):
         raise
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         pass
     raise InputError(f"{file} is damaged (its checksum does not match)")
+
+
+def _checksum(file: Place, stored: Mapping[str, Any]) -> str:
+    return digest(file.name, stored["identity"], stored["files"], stored["content"])
 
 
 def _are_hashes(files: Any) -> bool:

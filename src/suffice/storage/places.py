@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -138,6 +139,33 @@ def read_bytes(file: Place) -> bytes:
         return read_regular(file)
     with _answers(file):
         return bytes(file.fs.cat_file(file.path))
+
+
+def modified(file: UPath) -> datetime | None:
+    """When an object was written, by the clock of its store; None where that does not say.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StoreError: the store does not answer.
+    """
+    with _answers(file):
+        try:
+            written: datetime = file.fs.modified(file.path)
+        except NotImplementedError:
+            return None
+    return written if written.tzinfo is not None else None
+
+
+def named(where: Place) -> str:
+    """What `place` takes for the same place, from any folder: an absolute path, or the URL.
+
+    Example:
+        >>> named(Path("exp:1/run")) == str(Path.cwd() / "exp:1" / "run")
+        True
+        >>> named(place("memory://store/ledger"))
+        'memory://store/ledger'
+    """
+    return str(where.absolute() if isinstance(where, Path) else where)
 
 
 def read_json(file: Place) -> Any:

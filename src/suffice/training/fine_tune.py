@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -317,6 +317,22 @@ def identity_of_training(identity: str, problem: Problem) -> str:
     return digest(identity, len(problem), problem.index)
 
 
+def loaded_training(held: bytes, device: torch.device) -> dict[str, Any]:
+    """What a checkpoint holds; nothing where it is no checkpoint of a training, whatever its seal says.
+
+    Example:
+        >>> loaded_training(b"junk", torch.device("cpu"))
+        {}
+    """
+    try:
+        stored = torch.load(io.BytesIO(held), map_location=device, weights_only=True)
+    except Exception as error:  # torch has many for what is none
+        if has_run_out(error):
+            raise
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
 def _restore(
     checkpoint: Place, problem: Problem, settings: FineTuning, optimizer: torch.optim.Optimizer, identity: str
 ) -> list[float]:
@@ -327,7 +343,7 @@ def _restore(
     except InputError as error:
         warnings.warn(f"{error}: the training begins anew", InputWarning, stacklevel=3)
         return []
-    stored = torch.load(io.BytesIO(held), map_location=problem.device, weights_only=True)
+    stored = loaded_training(held, problem.device)
     if stored.get("identity") != identity_of_training(identity, problem):
         warnings.warn(f"{checkpoint} {OF_ANOTHER}", InputWarning, stacklevel=3)
         return []
