@@ -55,8 +55,8 @@ def finish(out: Path, contents: Sequence[str]) -> None:
     if not (built / COMPLETE).exists():
         return
     names = _listed(built, contents)
-    others = {file.name for file in built.iterdir()} - set(names)
-    if others := sorted(name for name in others if name in contents or not name.startswith(".")):
+    unlisted = {file.name for file in built.iterdir()} - set(names)
+    if others := sorted(name for name in unlisted if name in contents or not name.startswith(".")):
         raise InputError(f"{built} holds {others[0]}, which is not on its list {COMPLETE}: move it away")
     for name in contents:
         if name not in names:
