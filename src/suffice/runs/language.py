@@ -196,7 +196,7 @@ def prepare(config: LanguageForecastConfig) -> Prepared:
     )
 
 
-def _short_rows(samples: int, config: LanguageForecastConfig) -> list[Int64[np.ndarray, " rows"]]:
+def _short_rows(samples: int, config: LanguageForecastConfig) -> list[Int64[np.ndarray, " _"]]:
     draw = np.random.default_rng([config.seed, 3])
     parts = SHORTER if config.short_runs else ()
     return [np.sort(draw.permutation(samples)[: samples // part]) for part in parts]

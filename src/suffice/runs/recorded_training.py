@@ -184,7 +184,7 @@ def _warn_of_change(file: Path, then: str) -> None:
     warnings.warn(InputWarning(f"{file} is missing or was changed: {then}", event="damaged"), stacklevel=3)
 
 
-def _half(batches: list[Int64[np.ndarray, " batch"]]) -> tuple[int, int]:
+def _half(batches: list[Int64[np.ndarray, " _"]]) -> tuple[int, int]:
     """The number of updates after which half of the samples were seen, as for the hold-out, and of those."""
     seen = np.cumsum([len(rows) for rows in batches])
     last = int(np.searchsorted(seen, math.ceil(seen[-1] / 2)))
