@@ -12,8 +12,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from suffice import InputError, Problem
-from suffice.curvature import parameter_count, per_sample, projected, unflattened
+from suffice.curvature import parameter_count, per_sample, per_sample_shard, projected, unflattened
+from suffice.curvature.projected import SHARD_SAMPLES
 from suffice.curvature.second_order_ways import SampleProjections
+from suffice.engine import Workers
 
 pytestmark = pytest.mark.filterwarnings("ignore:SUF010")  # of parameters without gradient, see tests/checks
 
@@ -575,3 +577,55 @@ def test_one_pass_over_the_data_reads_each_sample_few_times():
     per_sample(problem, basis_of(problem), progress=done.append)
     assert sum(done) == 200
     assert Counted.reads <= 200 + 10
+
+
+def small(seed=0):
+    """A model and three shards of samples, made alike by every process."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+    count = 2 * SHARD_SAMPLES + 30
+    data = torch.utils.data.TensorDataset(torch.randn(count, 4, dtype=torch.float64), torch.arange(count) % 3)
+    return Problem(model, data)
+
+
+def measure_shard(folder, rows):
+    problem = small()
+    per_sample_shard(problem, basis_of(problem), folder, slice(*rows), batch_size=64)
+
+
+@pytest.mark.deep
+def test_shards_are_measured_by_other_processes_with_the_same_bits(tmp_path):
+    problem = small()
+    basis, asked = basis_of(problem), []
+    expected = per_sample(problem, basis, tmp_path / "here", batch_size=64)
+
+    def elsewhere(shards):
+        asked.extend(shards)
+        with Workers(2, torch.get_num_threads()) as workers:
+            call = functools.partial(measure_shard, str(tmp_path / "there"))
+            workers.run(call, [(rows.start, rows.stop) for rows in shards])
+
+    for shards in (2, 0):  # there are none left the second time
+        found = per_sample(small(), basis, tmp_path / "there", batch_size=64, elsewhere=elsewhere)
+        assert len(asked) == shards
+        asked.clear()
+        for name in ("losses", "gradients", "hessians"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_what_no_process_measured_is_measured_here(tmp_path):
+    problem, asked = small(), []
+    found = per_sample(problem, basis_of(problem), tmp_path, elsewhere=asked.extend)
+    assert [rows.start for rows in asked] == [SHARD_SAMPLES, 2 * SHARD_SAMPLES]
+    assert np.allclose(found.losses, problem.all_losses().numpy())
+
+
+def test_a_process_with_another_model_or_basis_is_refused(tmp_path):
+    problem = small()
+    basis = basis_of(problem)
+    per_sample(problem, basis, tmp_path)
+    for other, with_basis in ((small(1), basis), (problem, basis_of(problem, seed=4))):
+        with pytest.raises(InputError, match="begun with other weights, samples or basis than a worker has"):
+            per_sample_shard(other, with_basis, tmp_path, slice(0, SHARD_SAMPLES))
+    with pytest.raises(InputError, match="other processes write to a store; give one"):
+        per_sample(problem, basis, elsewhere=print)

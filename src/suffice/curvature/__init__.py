@@ -15,7 +15,7 @@ from suffice.curvature.layers import LayerCurvature, by_layer, layers
 from suffice.curvature.operator import SymmetricMatrix, SymmetricOperator
 from suffice.curvature.outliers import Outliers, outliers
 from suffice.curvature.parameters import flattened, parameter_count, unflattened
-from suffice.curvature.projected import PerSample, check_basis, per_sample
+from suffice.curvature.projected import PerSample, check_basis, per_sample, per_sample_shard
 from suffice.curvature.spectral_norm import SpectralNorm, spectral_norm
 from suffice.curvature.spreads import Spreads, spreads
 from suffice.curvature.tangent_kernel import KernelPlan, TangentKernel, plan_tangent_kernel, tangent_kernel
@@ -54,6 +54,7 @@ __all__ = [
     "output_gradients",
     "parameter_count",
     "per_sample",
+    "per_sample_shard",
     "plan_tangent_kernel",
     "prefix_gradients",
     "spectral_density",

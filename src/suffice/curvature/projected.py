@@ -1,7 +1,7 @@
 """Losses, gradients and Hessians of all samples in a subspace: measured in one pass, kept on disk, resumed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -88,6 +88,7 @@ def per_sample(
     store: str | Place | None = None,
     batch_size: int | Literal["auto"] = "auto",
     progress: Callable[[int], None] = lambda samples: None,
+    elsewhere: Callable[[Sequence[slice]], None] | None = None,
 ) -> PerSample:
     r"""The loss, the gradient and the Hessian of every sample in a subspace, in one pass over the data.
 
@@ -109,6 +110,8 @@ def per_sample(
         store: a folder to keep the results in, or the URL of a place in a store; None keeps them in memory.
         batch_size: samples to run together; "auto" takes it from the size of the activations.
         progress: called with the number of samples measured, or found in the store, since the last call.
+        elsewhere: called with the shards that are missing after the first, to measure them by `per_sample_shard` in
+            other processes; those that are missing after that are measured here. Only with a store.
 
     Returns:
         Rows in the problem's order.
@@ -134,6 +137,8 @@ def per_sample(
     """
     if batch_size != "auto" and batch_size < 1:
         raise InputError(f"batch_size = {batch_size}: must be at least 1")
+    if elsewhere is not None and store is None:
+        raise InputError("elsewhere: other processes write to a store; give one")
     problem.need_equal_weights("projections of each sample, whose means weigh all alike")
     check_basis(problem, basis)
     folder = None if store is None else place(store)
@@ -151,12 +156,57 @@ def per_sample(
         with problem.measuring():
             _check_same(problem, shards, [rows for rows in shards.shards() if rows not in missing], progress)
             projections, halving = SampleProjections(problem, basis.to(problem.device)), Halving(SHARD_SAMPLES)
-            for rows in missing:
+            for rows in missing[:1]:
+                shards.write(rows, _measured(problem, projections, rows, batch_size, halving, progress))
+            later = missing[1:]
+            if elsewhere is not None and later:
+                elsewhere(later)
+                later = shards.missing()
+            for rows in later:
                 shards.write(rows, _measured(problem, projections, rows, batch_size, halving, progress))
     values = shards.read()
     hessians = np.empty((len(problem), directions, directions))
     hessians[:, triangle[0], triangle[1]] = hessians[:, triangle[1], triangle[0]] = values[:, 1 + directions :]
     return PerSample(values[:, 0].copy(), values[:, 1 : 1 + directions].copy(), hessians)
+
+
+def per_sample_shard(
+    problem: Problem,
+    basis: Float[Tensor, "parameters *directions"],
+    store: str | Place,
+    rows: slice,
+    batch_size: int | Literal["auto"] = "auto",
+) -> None:
+    """Measures one shard of what `per_sample` has begun in another process.
+
+    Args:
+        problem: with the same samples, weights and order.
+        basis: the same.
+        store: that `per_sample` was given.
+        rows: of the shard.
+        batch_size: the same.
+
+    Raises:
+        InputError: there is no such store, or it is one of other weights, samples or basis; or what `per_sample` raises.
+
+    Example:
+        >>> import tempfile
+        >>> data = torch.utils.data.TensorDataset(torch.randn(300, 4), torch.arange(300) % 3)
+        >>> problem, basis = Problem(torch.nn.Linear(4, 3), data), torch.eye(15)[:, :2]
+        >>> store = tempfile.mkdtemp()
+        >>> def here(shards):  # or on any executor
+        ...     for rows in shards:
+        ...         per_sample_shard(problem, basis, store, rows)
+        >>> per_sample(problem, basis, store, elsewhere=here).gradients.shape
+        (300, 2)
+    """
+    shards = RowShards.open(place(store) / DERIVATIVES)
+    own = _contents(problem, basis)
+    if any(shards.identity.get(name) != value for name, value in own.items()):
+        raise InputError(f"{store} is begun with other weights, samples or basis than a worker has: begin it anew")
+    with sdpa_kernel(SDPBackend.MATH), problem.measuring():
+        projections, halving = SampleProjections(problem, basis.to(problem.device)), Halving(SHARD_SAMPLES)
+        shards.write(rows, _measured(problem, projections, rows, batch_size, halving, lambda samples: None))
 
 
 def _measured(
