@@ -451,14 +451,16 @@ def damages() -> str:
 
 def kills() -> str:
     """What becomes of a run that is killed."""
-    counted = ("kills", "of_workers", "same_results", "pieces_written_again")
-    left = ("processes_that_outlived", "partial_files_left")
-    rows = [
-        [kind, *(str(of[name]) for name in (*counted, *left))]
-        for kind, of in read("kills").items()
-        if kind != "environment"
-    ]
-    return table(["run", *(name.replace("_", " ") for name in (*counted, *left))], rows)
+    rows = []
+    for kind, of in read("kills").items():
+        if kind == "environment":
+            continue
+        drivers, workers = of["of_drivers"], of["of_workers"]
+        counts = [of["kills"], drivers, workers, of["kills"] - drivers - workers, of["same_results"]]
+        counts += [of[name] for name in ("pieces_written_again", "processes_that_outlived", "partial_files_left")]
+        rows.append([kind, *map(str, counts)])
+    head = ["run", "moments", "drivers killed", "workers killed", "over before", "same results", "pieces written again"]
+    return table([*head, "processes that outlived", "partial files left"], rows)
 
 
 def changes() -> str:

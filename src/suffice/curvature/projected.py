@@ -187,7 +187,7 @@ def per_sample_shard(
         batch_size: the same.
 
     Raises:
-        InputError: there is no such store, or it is one of other weights, samples or basis; or what `per_sample` raises.
+        InputError: there is no such store, or it is one of other weights, samples or basis; or as `per_sample`.
 
     Example:
         >>> import tempfile
