@@ -83,12 +83,11 @@ def test_a_worker_that_runs_out_of_memory_halves_its_batches_and_says_so(tmp_pat
     assert status_of(tmp_path / "short").damaged == []
 
 
-def test_a_read_only_store_is_said_in_one_line(tmp_path):
-    """As a file where the folder has to be, since root may write anywhere."""
+def test_a_file_where_a_folder_has_to_be_is_said_in_one_line(tmp_path):
     analyze(AnalyzeConfig(**DIGITS, samples=60, probes=2), tmp_path)
     shutil.rmtree(tmp_path / "ledger")
     (tmp_path / "ledger").write_bytes(b"")
-    with pytest.raises(InputError, match="ledger cannot be written to .*: give another folder") as told:
+    with pytest.raises(InputError, match="ledger is no folder, and suffice makes one of that name: move it away") as told:
         analyze(AnalyzeConfig(**DIGITS, samples=60, probes=2), tmp_path)
     assert "\n" not in str(told.value)
 

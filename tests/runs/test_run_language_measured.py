@@ -113,7 +113,7 @@ def test_the_commands_tell_language_models_by_their_files(language_desk, tmp_pat
         commands([name, model, data, "--out", str(tmp_path / "out"), "--dry-run"], standalone_mode=False)
         assert capsys.readouterr().out.startswith("460 samples, with 3.5")
     flags = ["--label-column", "completion", "--whole-text"]
-    with pytest.raises(InputError, match="--label-column is for classifiers and --whole-text for language models"):
+    with pytest.raises(InputError, match="--label-column is for classifiers, and --whole-text for language models"):
         commands(["analyze", model, data, *flags], standalone_mode=False)
     assert not (tmp_path / "out").exists()
     flags = ["--samples", "24", "--probes", "1", "--held-out", "0", "--method", "last_layers(1)", "--json"]

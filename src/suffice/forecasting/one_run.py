@@ -148,7 +148,7 @@ def forecast_one_run(
         ...     for b in range(400)
         ... ]
         >>> found = forecast_one_run(Recording(samples=3200, batches=batches))
-        >>> abs(found.slope.value - 0.15) < 0.01, abs(found.covariate - 1) < 0.01
+        >>> found.slope.low < 0.15 < found.slope.high, abs(found.covariate - 1) < 0.01
         (True, True)
     """
     check_recording(recording)
