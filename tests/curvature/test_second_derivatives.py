@@ -115,7 +115,10 @@ class Operators:
         columns = torch.stack([direction(problem), direction(problem, 4)], 1)
         found = operator @ columns
         assert torch.equal(operator @ columns, found)
-        assert torch.equal(torch.stack([operator @ column for column in columns.T], 1), found)
+        # one product of a matrix or several of vectors: processors differ in whether these have the same bits
+        assert torch.allclose(
+            torch.stack([operator @ column for column in columns.T], 1), found, rtol=1e-12, atol=1e-12
+        )
 
     def test_it_stays_at_the_weights_of_its_beginning(self, problem):
         vector = direction(problem)

@@ -87,7 +87,9 @@ def test_a_file_where_a_folder_has_to_be_is_said_in_one_line(tmp_path):
     analyze(AnalyzeConfig(**DIGITS, samples=60, probes=2), tmp_path)
     shutil.rmtree(tmp_path / "ledger")
     (tmp_path / "ledger").write_bytes(b"")
-    with pytest.raises(InputError, match="ledger is no folder, and suffice makes one of that name: move it away") as told:
+    with pytest.raises(
+        InputError, match="ledger is no folder, and suffice makes one of that name: move it away"
+    ) as told:
         analyze(AnalyzeConfig(**DIGITS, samples=60, probes=2), tmp_path)
     assert "\n" not in str(told.value)
 
