@@ -45,12 +45,12 @@ def learning_curve(cells: Sequence[Cell], tested: Tested, groups: Groups | None 
 
 
 def band_over_seeds(
-    values: Sequence[Float64[np.ndarray, "seeds samples"]], groups: Groups | None = None, is_share: bool = False
+    values: Sequence[Float64[np.ndarray, "_ samples"]], groups: Groups | None = None, is_share: bool = False
 ) -> Band:
     """The mean at each size with its interval, see `over_seeds`.
 
     Args:
-        values: of each size.
+        values: of each size, a row for each seed that has it.
         groups: of the test samples.
         is_share: they are 0 or 1.
     """
