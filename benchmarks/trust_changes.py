@@ -21,7 +21,7 @@ from typing import Any
 from environment import save
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from trust_runs import RUNS, SILENT, Interrupting, answer, drawn, inputs, ticks
+from trust_runs import RUNS, SILENT, Interrupting, answer, drawn, inputs, interrupt, ticks
 
 from suffice.errors import InputError
 from suffice.runs.watch import Watch
@@ -101,11 +101,6 @@ def outcome(name: str, change: str, moment: str, after: int, folder: Path, draw:
         is_told = any(words in str(error) for words in ("changed", "cannot be read")) and "\n" not in str(error)
         return ("noticed" if is_told else "missed"), str(error)
     return ("new" if found == answer(run(folder / "fresh")) else "missed"), ""
-
-
-def interrupt() -> None:
-    """As Ctrl-C does."""
-    raise KeyboardInterrupt
 
 
 def measure(cases: int, seed: int, names: list[str]) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from typing import Any, TypeAlias
 
 from suffice.configuration import AnalyzeConfig, CurvatureConfig, ForecastConfig, HessianConfig, StudyConfig
 from suffice.data import load_samples
+from suffice.language_configuration import LanguageForecastConfig, LanguageStudyConfig
 from suffice.runs.analyze import analyze
 from suffice.runs.curvature import measure_curvature
 from suffice.runs.forecast import forecast
 from suffice.runs.hessian import measure_hessian
+from suffice.runs.language import forecast_language
+from suffice.runs.language_study import study_language
 from suffice.runs.study import study
 from suffice.runs.watch import SILENT, Watch
 
@@ -59,6 +62,35 @@ def _hessian(model: str, data: str, out: Path, watch: Watch) -> Any:
     return measure_hessian(config, out, watch=watch)
 
 
+def _language(model: str, data: str, out: Path, watch: Watch) -> Any:
+    config = LanguageForecastConfig(
+        model="builtin:tiny-lm",
+        data="builtin:questions",
+        samples=160,
+        method="lora(2)",
+        train_batch_size=1,
+        learning_rate=3e-3,
+        answer_pattern="= ([0-9]+)",
+        short_runs=True,
+    )
+    return forecast_language(config, out, watch=watch)[1]
+
+
+def _language_study(model: str, data: str, out: Path, watch: Watch) -> Any:
+    config = LanguageStudyConfig(
+        model="builtin:tiny-lm",
+        data="builtin:questions",
+        methods=["full", "lora(2)"],
+        sizes=[8, 16, 32],
+        seeds=1,
+        train_batch_size=4,
+        warm_up=1,
+        learning_rate=3e-3,
+        test_samples=20,
+    )
+    return study_language(config, out, workers=1, watch=watch)
+
+
 RUNS: dict[str, Run] = {
     "analyze": _analyze,
     "curvature": _curvature,
@@ -67,6 +99,10 @@ RUNS: dict[str, Run] = {
     "forecast of trainings": _trainings,
     "hessian": _hessian,
 }
+"""Of the model and the images that `inputs` makes."""
+
+LANGUAGE_RUNS: dict[str, Run] = {"language forecast": _language, "language study": _language_study}
+"""Of the language model and the questions that are built in."""
 
 
 def inputs(folder: Path) -> tuple[Path, Path]:
@@ -114,6 +150,11 @@ class Interrupting:
             self._act()
 
 
+def interrupt() -> None:
+    """As Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def ticks(run: Run, model: Path, data: Path, out: Path) -> int:
     """How often a run tells of progress."""
     watch = Interrupting(-1, lambda: None)
@@ -126,4 +167,4 @@ def drawn(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311
 
 
-__all__ = ["RUNS", "SILENT", "Interrupting", "answer", "drawn", "inputs", "ticks"]
+__all__ = ["LANGUAGE_RUNS", "RUNS", "SILENT", "Interrupting", "answer", "drawn", "inputs", "interrupt", "ticks"]

@@ -444,9 +444,9 @@ def damages() -> str:
     found = read("trust_damage")
     rows = [
         [kind, *(str(of.get(outcome, 0)) for outcome in ("equal", "error", "different", "traceback"))]
-        for kind, of in {**found["by_kind"], "all": found["outcomes"]}.items()
+        for kind, of in {**found["by_kind"], **found["by_state"], "all": found["outcomes"]}.items()
     ]
-    return table(["damage", "equal result", "one line", "another result", "traceback"], rows)
+    return table(["damage, or state of the run", "equal result", "one line", "another result", "traceback"], rows)
 
 
 def kills() -> str:

@@ -21,11 +21,13 @@ def scripts(monkeypatch):
             del sys.modules[name]
 
 
+@pytest.mark.deep
 @pytest.mark.filterwarnings("ignore::suffice.errors.InputWarning")
 def test_damaged_files_end_in_equal_answers_or_one_line(scripts):
     found = scripts[0].measure(cases=12, seed=0, names=["forecast", "hessian"])
     assert found["faults"] == []
     assert sum(found["outcomes"].values()) == 12
+    assert all(sum(counts.values()) > 0 for counts in found["by_state"].values())
 
 
 @pytest.mark.deep
