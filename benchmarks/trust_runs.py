@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from suffice.configuration import AnalyzeConfig, CurvatureConfig, ForecastConfig, HessianConfig, StudyConfig
+from suffice.configuration.language import LanguageForecastConfig, LanguageStudyConfig
 from suffice.data import load_samples
-from suffice.language_configuration import LanguageForecastConfig, LanguageStudyConfig
 from suffice.runs.analyze import analyze
 from suffice.runs.curvature import measure_curvature
 from suffice.runs.forecast import forecast

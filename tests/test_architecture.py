@@ -23,7 +23,6 @@ MAY_IMPORT = {
     "storage": {"errors", "addresses", "digest", "regular", "software"},
     "software": set(),
     "engine": {"errors", "software"},
-    "language_configuration": {"errors", "configuration"},
     "file_digests": {"errors", "digest", "regular", "storage"},
     "memory": {"errors"},
     "problem": {"errors", "memory"},
@@ -37,12 +36,12 @@ MAY_IMPORT = {
     "studies": VALUES | {"problem", "data", "models", "curvature", "landscape", "training", "forecasting", "checks"},
     "integrations": {"errors", "results", "storage"},
     "closed_form": {"errors", "results"},
-    "report": {"errors", "regular", "results", "storage", "configuration", "language_configuration"},
+    "report": {"errors", "regular", "results", "storage", "configuration"},
     "runs": VALUES
-    | {"software", "regular", "language_configuration", "integrations"}
+    | {"software", "regular", "integrations"}
     | {"problem", "checks", "data", "models", "curvature", "landscape", "training", "forecasting", "studies"}
     | {"closed_form"},
-    "cli": VALUES | {"language_configuration", "report", "runs"},
+    "cli": VALUES | {"report", "runs"},
 }
 """Each room, and the rooms that it may know of. No computation imports what people read: `report`, `cli`."""
 

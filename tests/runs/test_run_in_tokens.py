@@ -7,7 +7,7 @@ import pytest
 
 from suffice import InputError
 from suffice.cli.main import commands
-from suffice.language_configuration import LanguageAnalyzeConfig, LanguageCurvatureConfig, LanguageForecastConfig
+from suffice.configuration.language import LanguageAnalyzeConfig, LanguageCurvatureConfig, LanguageForecastConfig
 from suffice.report.figures.analysis import analysis_figures
 from suffice.report.pages import page_of
 from suffice.results import read_recording

@@ -12,9 +12,9 @@ import yaml
 
 from suffice import InputError
 from suffice.cli.main import commands
+from suffice.configuration.language import LanguageForecastConfig
 from suffice.errors import InputWarning
 from suffice.forecasting.one_run import forecast_one_run
-from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import load_language_model
 from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of

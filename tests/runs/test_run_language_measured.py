@@ -10,8 +10,8 @@ import yaml
 
 from suffice import InputError
 from suffice.cli.main import commands
+from suffice.configuration.language import LanguageAnalyzeConfig, LanguageCurvatureConfig
 from suffice.data.completions import load_completions
-from suffice.language_configuration import LanguageAnalyzeConfig, LanguageCurvatureConfig
 from suffice.models.language import load_language_model, moved
 from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of

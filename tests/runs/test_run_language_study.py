@@ -12,7 +12,7 @@ import torch
 from suffice import InputError
 from suffice.cli.main import commands
 from suffice.configuration import read_configuration
-from suffice.language_configuration import LanguageStudyConfig
+from suffice.configuration.language import LanguageStudyConfig
 from suffice.models.language import load_language_model
 from suffice.report.pages import page_of
 from suffice.report.pages.settings import command_of

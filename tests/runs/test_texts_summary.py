@@ -6,7 +6,7 @@ import pytest
 
 from suffice import InputError
 from suffice.cli.main import commands
-from suffice.language_configuration import LanguageCheckConfig
+from suffice.configuration.language import LanguageCheckConfig
 from suffice.runs.texts_summary import check_texts, texts_in_words
 
 

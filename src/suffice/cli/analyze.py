@@ -19,8 +19,8 @@ from suffice.cli.flags import (
 from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, AnalyzeConfig, MLPConfig, read_analysis, read_configuration
+from suffice.configuration.language import LanguageAnalyzeConfig
 from suffice.errors import InputError
-from suffice.language_configuration import LanguageAnalyzeConfig
 
 
 @with_terminal

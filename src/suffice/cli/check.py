@@ -11,8 +11,8 @@ from suffice.cli.flags import Config, with_flags, with_terminal
 from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CheckConfig, DataConfig, HessianConfig, read_configuration
+from suffice.configuration.language import LanguageCheckConfig, LanguageMeasuredConfig
 from suffice.errors import shortened
-from suffice.language_configuration import LanguageCheckConfig, LanguageMeasuredConfig
 from suffice.results import DataSummary
 
 

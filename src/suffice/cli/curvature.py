@@ -7,7 +7,7 @@ from suffice.cli.flags import Config, DryRun, Out, Overwrite, with_flags, with_t
 from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CurvatureConfig, read_configuration
-from suffice.language_configuration import LanguageCurvatureConfig
+from suffice.configuration.language import LanguageCurvatureConfig
 
 
 @with_terminal

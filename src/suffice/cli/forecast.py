@@ -22,8 +22,8 @@ from suffice.cli.flags import (
 from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import WRITTEN, CurveConfig, ForecastConfig, read_configuration
+from suffice.configuration.language import LanguageForecastConfig
 from suffice.errors import InputError
-from suffice.language_configuration import LanguageForecastConfig
 from suffice.results import Unit
 
 Recorded = Annotated[

@@ -11,8 +11,8 @@ import typer
 
 from suffice.cli.terminal import Terminal
 from suffice.configuration import CurveConfig, ForecastConfig
+from suffice.configuration.language import LanguageForecastConfig
 from suffice.errors import InputError, nearest
-from suffice.language_configuration import LanguageForecastConfig
 from suffice.numerals import number_of
 from suffice.report.answers.words import in_words
 from suffice.results import (

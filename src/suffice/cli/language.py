@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from suffice.configuration import Config, read_settings
-from suffice.language_configuration import OF_LABELS, refuse_flags_of_classifiers, said_to_be_of_language
+from suffice.configuration.language import OF_LABELS, refuse_flags_of_classifiers, said_to_be_of_language
 
 
 def is_of_language(kind: type[Config], flags: Mapping[str, Any], file: Path | None) -> bool:

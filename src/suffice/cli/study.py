@@ -19,7 +19,7 @@ from suffice.cli.flags import (
 from suffice.cli.language import is_of_language
 from suffice.cli.terminal import Terminal
 from suffice.configuration import NO_FLAGS, StudyConfig, read_configuration
-from suffice.language_configuration import LanguageStudyConfig
+from suffice.configuration.language import LanguageStudyConfig
 
 if TYPE_CHECKING:
     from suffice.engine import RayCluster

@@ -14,12 +14,12 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from suffice.configuration import AnalyzeConfig, CurvatureConfig, MeasuredConfig
+from suffice.configuration.language import LanguageCurvatureConfig, LanguageMeasuredConfig
 from suffice.data import groups_of
 from suffice.engine import RayCluster, Workers, lost_gpu
 from suffice.errors import InputError
 from suffice.landscape import Convergence, Ledger, Probes, record, record_shard, root_mean_square
 from suffice.landscape.convergence import CRITERIA, bounded, check_enough
-from suffice.language_configuration import LanguageCurvatureConfig, LanguageMeasuredConfig
 from suffice.models import Classifier
 from suffice.models.language import LanguageModel
 from suffice.problem import Batch, Problem, fastest_batch_size, norm

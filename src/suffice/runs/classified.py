@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Int64
 
 from suffice.configuration import MeasuredConfig
+from suffice.configuration.language import LanguageMeasuredConfig
 from suffice.data import LabelledSamples, Reading, load_collection, task_of
 from suffice.data.completions import Texts, load_completions
 from suffice.engine import choose_device
 from suffice.errors import InputError
-from suffice.language_configuration import LanguageMeasuredConfig
 from suffice.models import Classifier, adapted, center_head, load_classifier, read_unchanged, weights_of_imported
 from suffice.models.language import LanguageModel, Tokens, moved
 from suffice.problem import Problem

@@ -1,9 +1,9 @@
 """The embedded examples: a tiny Vision Transformer on real digits, a tiny language model on made-up questions."""
 
 from suffice.configuration import AnalyzeConfig, ForecastConfig
+from suffice.configuration.language import LanguageForecastConfig
 from suffice.data import DIGITS
 from suffice.data.questions import QUESTIONS
-from suffice.language_configuration import LanguageForecastConfig
 from suffice.models import TINY_VIT
 from suffice.models.source import TINY_LM
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
+from suffice.configuration.language import LanguageForecastConfig
 from suffice.data.answers import AnswerPattern
 from suffice.data.completions import Texts, load_completions
 from suffice.engine import choose_device
 from suffice.errors import InputError
 from suffice.forecasting.one_run import FEWEST_STEPS, HIGH, LEAST, forecast_one_run
 from suffice.integrations.recorder import SHARES
-from suffice.language_configuration import LanguageForecastConfig
 from suffice.models.language import EVALUATED, Generation, LanguageModel, LanguageProblem, moved
 from suffice.results import Curve, CurveResult, Recording
 from suffice.runs.completed import Answers, Completed

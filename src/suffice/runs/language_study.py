@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
+from suffice.configuration.language import LanguageStudyConfig
 from suffice.data.completions import load_completions
 from suffice.engine import RayCluster, choose_device
 from suffice.errors import InputError
 from suffice.forecasting.scores import forecast_scores
-from suffice.language_configuration import LanguageStudyConfig
 from suffice.models.language import EVALUATED, LanguageModel, LanguageProblem, losses_of, moved
 from suffice.results import LanguageCell, LanguageMethod, LanguageStudyResult, Predictions
 from suffice.runs.cells import diverged_in_words, table_of, with_six_digits

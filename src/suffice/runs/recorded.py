@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from suffice.configuration import CurveConfig
+from suffice.configuration.language import LanguageForecastConfig
 from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.forecasting.one_run import OneRun, forecast_one_run
-from suffice.language_configuration import LanguageForecastConfig
 from suffice.results import Curve, CurveResult, OneRunFound, Training, Unit, read_recording
 from suffice.runs.classified import WEIGHED
 from suffice.runs.curve import FREE, drawn_sizes, predictions

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int64
 
+from suffice.configuration.language import LanguageMeasuredConfig, LanguageTexts, LanguageTrained
 from suffice.data.completions import Columns, Texts, are_completions, load_completions
 from suffice.errors import InputError
-from suffice.language_configuration import LanguageMeasuredConfig, LanguageTexts, LanguageTrained
 
 if TYPE_CHECKING:
     from suffice.models.language import LanguageModel

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from suffice.configuration.language import LanguageCheckConfig
 from suffice.data.completions import Completion, Message, Texts, Written, load_completions
-from suffice.language_configuration import LanguageCheckConfig
 from suffice.results import OverlapOfTexts, TextLengths, TextsSummary, TokenCounts
 from suffice.runs.summary import NAMED, many
 from suffice.runs.texts import columns_of, load_configured

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from suffice.configuration import Config, ForecastConfig, ModelConfig
-from suffice.language_configuration import LanguageForecastConfig, LanguageTexts
+from suffice.configuration.language import LanguageForecastConfig, LanguageTexts
 from suffice.report.answers.answer import MOST_STEPS, Answer, lowered
 from suffice.report.answers.commands import in_shell
 from suffice.report.answers.words import rounded

@@ -17,8 +17,8 @@ from suffice.configuration import (
     StudyConfig,
     settings_in,
 )
+from suffice.configuration.language import LANGUAGE, LanguageForecastConfig
 from suffice.errors import InputError
-from suffice.language_configuration import LANGUAGE, LanguageForecastConfig
 from suffice.regular import LARGEST, read_regular
 from suffice.report.answers.commands import differing, in_shell
 from suffice.report.pages.page import Block, Bullets, Page, Section, Table, Words

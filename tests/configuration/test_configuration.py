@@ -18,9 +18,8 @@ from suffice.configuration import (
     read_analysis,
     read_configuration,
 )
+from suffice.configuration.language import LanguageStudyConfig
 from suffice.errors import InputError
-from suffice.language_configuration import LanguageStudyConfig
-from suffice.training import Series, training_of
 
 GIVEN = {"model": "m", "data": "d"}
 
@@ -90,82 +89,6 @@ def test_what_is_written_is_read_back(config):
     )
 
 
-LISTS = {
-    "methods": ("head, last_layers(2),lora(4)", ["head", "last_layers(2)", "lora(4)"]),
-    "sizes": ("50,100, 200", [50, 100, 200]),
-    "metrics": ("f1,auroc", ["f1", "auroc"]),
-    "lora_targets": ("query,value", ["query", "value"]),
-    "landscape_sizes": ("50", [50]),
-    "tolerances": ("0.1,0.05", [0.1, 0.05]),
-}
-
-
-@pytest.mark.parametrize("key", LISTS)
-def test_lists_are_split_at_commas_wherever_they_come_from(tmp_path, key):
-    text, expected = LISTS[key]
-    file = write(tmp_path, f"model: m\ndata: d\n{key}: {text}\n")
-    given = [{key: text}, {key: [text]}, {key: text.split(",")}, {key: expected}]
-    read = [read_configuration(StudyConfig, GIVEN | values) for values in given]
-    assert all(getattr(config, key) == expected for config in [*read, read_configuration(StudyConfig, {}, file)])
-
-
-@pytest.mark.parametrize(("key", "value"), [("sizes", 50), ("tolerances", 0.1), ("landscape_sizes", 50)])
-def test_a_single_number_is_a_list_of_one(key, value):
-    assert getattr(read_configuration(StudyConfig, GIVEN | {key: value}), key) == [value]
-
-
-def test_class_subsets_keep_their_commas():
-    config = read_configuration(StudyConfig, GIVEN | {"class_subsets": ["0,1,2", "3,4"]})
-    assert config.class_subsets == ["0,1,2", "3,4"]
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("sizes", "50,many"),
-        ("sizes", "50,,100"),
-        ("sizes", [0, 50]),
-        ("sizes", []),
-        ("tolerances", "0.1,-1"),
-        ("tolerances", "nan"),
-        ("methods", []),
-        ("methods", "head,head"),
-        ("methods", "lora(2),lora( 2 )"),
-        ("by_method", {"full": {"steps": 3}}),
-        ("by_method", {"head": {"stepps": 3}}),
-        ("by_method", {"head": {"steps": 0}}),
-        ("metrics", "f1,accuracy"),
-        ("optimizer", "lion"),
-        ("seeds", 0),
-        ("test_share", 1.0),
-        ("patience", 0),
-        ("threads", 0),
-    ],
-)
-def test_values_that_a_study_cannot_have_name_their_key(key, value):
-    with pytest.raises(InputError, match=key if key != "by_method" else "by_method|step") as error:
-        read_configuration(StudyConfig, GIVEN | {key: value})
-    assert "\n" not in str(error.value)
-
-
-@given(
-    st.builds(
-        StudyConfig,
-        model=st.just("m"),
-        data=st.just("d"),
-        methods=st.lists(st.sampled_from(["head", "full", "lora(4)", "last_layers(1)"]), min_size=1, unique=True),
-        sizes=st.none() | st.lists(st.integers(1, 10**6), min_size=1),
-        class_subsets=st.lists(st.sampled_from(["0,1", "a,b,c"])),
-        tolerances=st.lists(st.floats(1e-6, 1e3), min_size=1),
-        metrics=st.lists(st.sampled_from(["f1", "auroc"])),
-        learning_rate=st.none() | st.floats(1e-9, 10),
-    )
-)
-def test_what_a_study_writes_is_read_back(config):
-    assert read_configuration(StudyConfig, yaml.safe_load(yaml.safe_dump(config.asked()))) == config
-    assert StudyConfig.model_validate_json(config.model_dump_json()) == config
-
-
 @pytest.mark.parametrize("written", ["label_map: {no: NEG, yes: POS}", "classes: [no, yes]", "label_map: {bad: no}"])
 def test_words_that_yaml_takes_for_truth_values_are_to_be_quoted(written, tmp_path):
     file = tmp_path / "run.yaml"
@@ -175,7 +98,7 @@ def test_words_that_yaml_takes_for_truth_values_are_to_be_quoted(written, tmp_pa
     assert "\n" not in str(refusal.value)
 
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 @pytest.mark.parametrize("name", sorted(file.parent.name for file in EXPERIMENTS.glob("*/config.yaml")))
@@ -261,43 +184,6 @@ def test_keys_of_earlier_versions_are_read_under_their_names_of_today(tmp_path):
 def test_keys_that_are_twice_or_no_longer_there_are_refused(tmp_path, line, said):
     with pytest.raises(InputError, match=said):
         read_configuration(AnalyzeConfig, {}, write(tmp_path, f"model: m\ndata: d\n{line}\n"))
-
-
-def test_a_budget_in_epochs_takes_the_place_of_steps_and_a_method_may_have_its_own():
-    config = StudyConfig(model="m", data="d", methods=["head", "lora(4)"], epochs=3, by_method={"head": {"steps": 200}})
-    series = [Series("all", method, 0) for method in config.methods]
-    head, lora = (training_of(config, config.of_method(one.method), one) for one in series)
-    assert (head.budget, lora.budget) == ("200 steps", "3 epochs")
-    assert [lora.samples_run(size) for size in (10, 100)] == [30, 300]
-    assert [lora.steps_run(size) for size in (10, 100)] == [3, 12]
-
-
-@pytest.mark.parametrize(
-    ("given", "methods"),
-    [
-        ("head", ["head"]),
-        ("head, lora( 4 ) ,all", ["head", "lora(4)", "full"]),
-        ("lora(4,8),head", ["lora(4,8)", "head"]),
-    ],
-)
-def test_methods_stand_between_commas_outside_parentheses(given, methods):
-    config = ForecastConfig(**GIVEN, method=given)
-    assert config.methods == methods
-    assert config.method == ",".join(methods)
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ("head,lora(4),head", "each may be named once"),
-        ("full,all", "each may be named once"),
-        ("head,", "give one method, or several with commas between them"),
-        ("", "give one method, or several with commas between them"),
-    ],
-)
-def test_a_method_given_twice_or_not_at_all_is_refused(given, said):
-    with pytest.raises(InputError, match=said):
-        read_configuration(ForecastConfig, GIVEN | {"method": given})
 
 
 @pytest.mark.parametrize("character", ["\0", "\x85", "\u2028", "\u2029"])
