@@ -67,8 +67,8 @@ class LanguageLosses(LanguageTexts):
 
     unit: Literal["sample", "token"] = Field(
         default="sample",
-        description="what counts alike in the mean loss of a language model: sample, each with the mean over its "
-        "tokens, or token",
+        description="what counts alike in the mean loss of a language model, in training too: sample, each with the "
+        "mean over its tokens, or token",
     )
 
 
@@ -194,7 +194,7 @@ class LanguageTraining(BaseModel):
         return self
 
 
-class LanguageStudyConfig(StudiedConfig, LanguageTraining, LanguageTrained):
+class LanguageStudyConfig(StudiedConfig, LanguageTraining, LanguageLosses, LanguageTrained):
     """The configuration of ``suffice study`` for a language model.
 
     Example:

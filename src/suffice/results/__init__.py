@@ -69,6 +69,7 @@ from suffice.results.predicted import (
     refuse_target,
     sample_counts,
 )
+from suffice.results.ratio import linearised
 from suffice.results.recording import (
     Holdout,
     OnlineBatch,
@@ -191,6 +192,7 @@ __all__ = [
     "in_tokens",
     "interval_in_words",
     "is_recording",
+    "linearised",
     "read_recording",
     "read_result",
     "recording_as_json",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from suffice.results.curve import Predictions
 from suffice.results.interval import Band, Estimate
+from suffice.results.recording import Unit
 from suffice.results.value import Value
 from suffice.shown import Shown
 
@@ -26,10 +27,13 @@ class LanguageCell(Value):
         description="number of samples that the updates take, all epochs together; null in results of earlier versions",
     )
     test_loss: float | None = Field(
-        default=None, description="mean over the test samples of the mean loss of an answer's tokens"
+        default=None,
+        description="mean over the test samples of the mean loss of an answer's tokens; with the unit token, mean over "
+        "the tokens of all their answers",
     )
     test_loss_error: float | None = Field(
-        default=None, description="standard error of the test loss, over test samples"
+        default=None,
+        description="standard error of the test loss, over test samples; with the unit token, that of a ratio",
     )
     perplexity: float | None = Field(default=None, description="exp(test loss)")
     distance: float | None = Field(
@@ -65,6 +69,11 @@ class LanguageStudyResult(Value, Shown):
     data: str = Field(description="the samples")
     pool: int = Field(description="number of samples to train on")
     test_samples: int = Field(description="number of samples to test on")
+    unit: Unit = Field(
+        default="sample",
+        description="what counts alike in the losses, those that trainings minimise too: sample, each with its mean "
+        "over tokens, or token",
+    )
     pretrained_loss: float = Field(description="test loss of the model before any training")
     methods: list[LanguageMethod] = Field(description="learning curves")
     cells: list[LanguageCell] = Field(description="every training")

@@ -12,6 +12,7 @@ from suffice.digest import digest
 from suffice.errors import InputError
 from suffice.regular import read_regular
 from suffice.results.interval import Numbers
+from suffice.results.ratio import linearised
 from suffice.results.value import Value
 
 Unit: TypeAlias = Literal["sample", "token"]
@@ -193,9 +194,8 @@ def _check_holdouts(recording: Recording) -> None:
 def in_tokens(recording: Recording) -> Recording:
     r"""The same run with the losses of tokens in place of those of samples.
 
-    A batch has the mean loss of its tokens. Sample i of a hold-out has :math:`L + (n_i / \bar n) (l_i - L)`, with
-    :math:`L = \sum n_i l_i / \sum n_i`: these have the mean L, and the variance of their mean is that of L to first
-    order, and so it is for differences of two hold-outs.
+    A batch has the mean loss of its tokens, and the losses of a hold-out are `linearised`: their mean is that of its
+    tokens.
 
     Raises:
         InputError: the recording has no losses of tokens, or no numbers of tokens of the hold-out's samples.
@@ -216,13 +216,7 @@ def in_tokens(recording: Recording) -> Recording:
             "the recording has no numbers of tokens of the hold-out's samples: record with them "
             "(Recorder.holdout(tokens=...)), or take --unit sample"
         )
-    relative = np.array(recording.holdout_tokens or [1], dtype=np.float64)
-    relative /= relative.mean()
-
-    def by_token(losses: Numbers) -> Numbers:
-        mean = float((relative * losses).mean())
-        return mean + relative * (losses - mean)
-
+    tokens = np.array(recording.holdout_tokens or [1], dtype=np.float64)
     return recording.model_copy(
         update={
             "batches": [
@@ -230,7 +224,8 @@ def in_tokens(recording: Recording) -> Recording:
                 for batch in recording.batches
             ],
             "holdouts": [
-                holdout.model_copy(update={"losses": by_token(holdout.losses)}) for holdout in recording.holdouts
+                holdout.model_copy(update={"losses": linearised(holdout.losses, tokens)})
+                for holdout in recording.holdouts
             ],
         }
     )

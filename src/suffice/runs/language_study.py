@@ -20,6 +20,7 @@ from suffice.forecasting.scores import forecast_scores
 from suffice.models.language import EVALUATED, LanguageModel, LanguageProblem, losses_of, moved
 from suffice.results import LanguageCell, LanguageMethod, LanguageStudyResult, Predictions
 from suffice.runs.cells import diverged_in_words, table_of, with_six_digits
+from suffice.runs.classified import WEIGHED
 from suffice.runs.curve import drawn_sizes, predictions
 from suffice.runs.estimate import check_room
 from suffice.runs.folder import open_folder, refuse_changed, stored_at, write_result, write_table
@@ -157,6 +158,7 @@ class _Work:
         used = np.unique(np.concatenate(list(orders.values())))
         self._tokens = language.tokens(texts.subset(used.tolist()))
         self._held = language.tokens(parts.unseen)
+        self._weights = np.array(self._held.answer_tokens, dtype=np.float64) if config.unit == "token" else None
         self.orders = {seed: np.searchsorted(used, order) for seed, order in orders.items()}
         self.notes = [
             *texts.notes,
@@ -166,6 +168,7 @@ class _Work:
             *(f"Of those to test on: {note}" for note in self._held.notes),
             *self._still_rising(),
             *self._seen_in_part(),
+            *([WEIGHED] if config.unit == "token" else []),
         ]
         counts = self._tokens.answer_tokens
         self.in_words = (
@@ -250,7 +253,8 @@ class _Work:
             data=config.data,
             pool=self.pool,
             test_samples=len(self._held),
-            pretrained_loss=float(np.mean(self._evidence.read(PRETRAINED))),
+            unit=config.unit,
+            pretrained_loss=float(np.average(self._evidence.read(PRETRAINED), weights=self._weights)),
             methods=[
                 self._curve_of(method, [cell for cell in cells if cell.method == method]) for method in config.methods
             ],
@@ -266,7 +270,7 @@ class _Work:
         tested = {
             (cell.size, cell.seed): self.cells.tested(Series(ALL, method, cell.seed), cell.size) for cell in finished
         }
-        sizes, loss, perplexity, fall = language_curve(tested)
+        sizes, loss, perplexity, fall = language_curve(tested, self._weights)
         predicted, drawn, why = continued(finished, self._config.seed)
         return LanguageMethod(
             method=method,
@@ -286,7 +290,7 @@ class _Work:
         language = self._moved(read, method, seed)
         language.model.to(choose_device(config.device))  # what LoRA adds
         learner = Learner(language.model, functools.partial(self._problem, language), {})
-        return replace(learner, initial=learner.state()), language.problem(self._held, order="source")
+        return replace(learner, initial=learner.state()), language.problem(self._held, order="source", unit=config.unit)
 
     def _moved(self, language: LanguageModel, method: str, seed: int) -> LanguageModel:
         with torch.random.fork_rng(devices=[]):  # PEFT draws, and leaves others' numbers as they are
@@ -304,7 +308,7 @@ class _Work:
         return language
 
     def _problem(self, language: LanguageModel, rows: Rows) -> LanguageProblem:
-        return language.problem(self._tokens.subset(rows.tolist()), order="source")
+        return language.problem(self._tokens.subset(rows.tolist()), order="source", unit=self._config.unit)
 
     def _training_of(self, series: Series) -> FineTuning:
         asked = self._config.of_method(series.method)

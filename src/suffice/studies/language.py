@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from suffice.models.language import EVALUATED, LanguageProblem, losses_of
 from suffice.problem import norm
-from suffice.results import Band, Estimate, LanguageCell
+from suffice.results import Band, Estimate, LanguageCell, linearised
 from suffice.studies.curves import Tested, band_over_seeds, by_last_step
 from suffice.training import DivergedError, FineTuning, Learner, Rows, Series, fine_tune
 
@@ -28,7 +28,7 @@ def train_language_cell(
 
     Args:
         learner: put back to its initial weights first.
-        held: the same model on the samples to test on.
+        held: the same model on the samples to test on; the test loss is the mean by their weights.
         rows: to train on; k is their number.
         settings: how to train.
         series: method and seed.
@@ -56,15 +56,16 @@ def train_language_cell(
         return diverged, None
     seconds = time.perf_counter() - start
     losses = losses_of(held, batch_size)
-    loss = float(losses.mean())
-    if not math.isfinite(loss):
+    if not np.isfinite(losses).all():
         return diverged, None
+    values = linearised(losses, held.sample_weights) if held.is_weighted else losses
+    loss = float(values.mean())
     after = train.center()
     cell = LanguageCell(
         **about,
         status="finished",
         test_loss=loss,
-        test_loss_error=losses.std(ddof=1) / math.sqrt(len(losses)),
+        test_loss_error=values.std(ddof=1) / math.sqrt(len(values)),
         perplexity=perplexity_of(loss),
         distance=norm({name: after[name] - before[name] for name in after}),
         seconds=seconds,
@@ -82,11 +83,14 @@ def perplexity_of(loss: float) -> float:
     return float(np.exp(min(loss, math.log(np.finfo(np.float64).max))))
 
 
-def language_curve(tested: Tested) -> tuple[list[int], Band, Band, Estimate | None]:
+def language_curve(tested: Tested, weights: Losses | None = None) -> tuple[list[int], Band, Band, Estimate | None]:
     """The learning curve of one method, means over seeds with intervals as of `over_seeds`.
+
+    With weights, losses are means by weight; their intervals, and that of the fall, are those of ratios (`linearised`).
 
     Args:
         tested: the loss of each test sample, (1, samples), by size and seed of finished trainings.
+        weights: of the test samples, such as the numbers of their tokens; by default all count alike.
 
     Returns:
         The sizes, the test loss and the perplexity at each, and the fall of the loss by the last step of size.
@@ -96,7 +100,11 @@ def language_curve(tested: Tested) -> tuple[list[int], Band, Band, Estimate | No
         >>> sizes, loss, perplexity, fall = language_curve({(10, 0): one, (20, 0): one - 0.5})
         >>> sizes, loss.mean, perplexity.mean.round(2), fall.value
         ([10, 20], array([2. , 1.5]), array([7.39, 4.48]), 0.5)
+        >>> language_curve({(10, 0): one}, np.array([1.0, 2.0, 1.0]))[1].mean
+        array([1.75])
     """
+    if weights is not None:
+        tested = {key: linearised(losses[0], weights)[None] for key, losses in tested.items()}
     sizes = sorted({size for size, _ in tested})
     seeds = sorted({seed for _, seed in tested})
     loss = band_over_seeds(

@@ -25,6 +25,7 @@ from suffice.results import (
     Result,
     StudyResult,
     Trust,
+    Unit,
 )
 
 SURE = 0.8
@@ -121,9 +122,10 @@ def compare_runs(runs: Mapping[Path, Result]) -> Compared:
 
     Raises:
         InputError: a run without a learning curve, runs without a metric or a range of sizes in common, numbers beside
-            classes, or one curve.
+            classes, means over tokens beside means over samples, or one curve.
     """
     _check_tasks(runs)
+    _check_units(runs)
     found: dict[Metric, list[Line]] = {metric: [] for metric in METRICS}
     missing: dict[Metric, list[str]] = {metric: [] for metric in METRICS}
     for folder, result in runs.items():
@@ -165,6 +167,22 @@ def _check_tasks(runs: Mapping[Path, Result]) -> None:
             f"{numbers[True]} is about numbers, and {numbers[False]} about classes: their losses differ in kind; give "
             "runs of one task"
         )
+
+
+def _check_units(runs: Mapping[Path, Result]) -> None:
+    """Refuses losses that are other means; of given scores nothing is known."""
+    units = {_unit(result): run for run, result in runs.items()}
+    if {"sample", "token"} <= units.keys():
+        raise InputError(
+            f"the loss of {units['token']} is the mean over tokens, and that of {units['sample']} the mean over "
+            "samples: give runs of one --unit"
+        )
+
+
+def _unit(result: Result) -> Unit | None:
+    if isinstance(result, LanguageStudyResult):
+        return result.unit
+    return result.one_run.unit if isinstance(result, CurveResult) and result.one_run is not None else None
 
 
 def compare_answer(compared: Compared) -> Answer:

@@ -93,9 +93,15 @@ def _reached(result: LanguageStudyResult, ranked: list[LanguageMethod]) -> str:
         found.append(f"{method.method} {mean} ({low} to {high})")
     before = in_words("loss", result.pretrained_loss)
     return (
-        f"Test loss on {result.test_samples:,} unseen samples, trained on {largest_size(result):,}: "
+        f"Test loss {_tested_on(result)}, trained on {largest_size(result):,}: "
         f"{', '.join(found)}; before any training it is {before}."
     )
+
+
+def _tested_on(result: LanguageStudyResult) -> str:
+    """What the test loss is a mean over."""
+    samples = f"{result.test_samples:,} unseen samples"
+    return f"on {samples}" if result.unit == "sample" else f"by token on {samples}"
 
 
 def _last_step(result: LanguageStudyResult, best: LanguageMethod) -> list[str]:

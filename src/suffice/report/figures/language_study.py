@@ -64,12 +64,14 @@ def _figure(result: LanguageStudyResult, name: str, title: str, of_loss: Callabl
     highest = max(y for curve in curves for y in curve.y if not math.isnan(y))
     shown = before <= 2 * highest
     beyond = "" if shown else f" Before any training it is {before:.3g}, above these axes."
+    alike = ", of which all tokens count alike" if result.unit == "token" else ""
     return Figure(
         name=name,
         title=f"{title} against the number of training samples",
         caption=(
-            f"On {result.test_samples:,} unseen samples. Bands: {result.confidence:.0%} intervals, of the mean over "
-            f"seeds and test samples where it was measured, of the mean over trainings where it is forecast.{beyond}"
+            f"On {result.test_samples:,} unseen samples{alike}. Bands: {result.confidence:.0%} intervals, of the mean "
+            "over seeds and test samples where it was measured, of the mean over trainings where it is forecast."
+            f"{beyond}"
         ),
         x_label="training samples",
         y_label=name if name == "perplexity" else "test loss",

@@ -97,10 +97,23 @@ def _computed(result: LanguageStudyResult) -> list[str]:
     return [
         f"The model was fine-tuned anew at each size with {seeds} {'seed' if seeds == 1 else 'seeds'}: each seed draws "
         "its samples at random, smaller sizes are parts of larger ones, and all methods have the same samples.",
-        f"The test loss is the mean over {result.test_samples:,} samples that no training saw, the loss of a sample "
-        "the mean over the tokens of its answer, and the perplexity the exponential of the test loss.",
+        *_loss_computed(result),
         "The forecast is the curve of `suffice curve` through the test losses of all trainings: a power law that may "
         "begin late and may wander, with curves of language models that others fine-tuned as prior.",
+    ]
+
+
+def _loss_computed(result: LanguageStudyResult) -> list[str]:
+    if result.unit == "token":
+        return [
+            "All tokens count alike: the test loss is the mean over the tokens of the answers of "
+            f"{result.test_samples:,} samples that no training saw, and the perplexity its exponential. The samples "
+            "are what is drawn, so that the intervals are those of a ratio of two sums over samples.",
+            "The trainings minimise the mean over the tokens of each batch.",
+        ]
+    return [
+        f"The test loss is the mean over {result.test_samples:,} samples that no training saw, the loss of a sample "
+        "the mean over the tokens of its answer, and the perplexity the exponential of the test loss."
     ]
 
 
