@@ -3,8 +3,10 @@
 import math
 
 import pytest
+from curve_results import result as curve_result
 from language_study_results import band, cells, method, of_one, result
 
+from suffice.errors import InputError
 from suffice.report import write_report
 from suffice.report.answers.compare import compare_runs
 from suffice.report.answers.language_study import language_study_answer
@@ -110,6 +112,18 @@ def test_the_page_is_written_and_names_its_command(tmp_path):
     assert command_of(made) == "suffice study 'builtin:<i>lm</i>' sums.jsonl"
     titles = [section.title for section in page_of(made).sections]
     assert titles[:2] == ["All sizes", "All trainings"]
+
+
+def test_means_over_tokens_are_not_compared_with_means_over_samples(tmp_path):
+    runs = {tmp_path / "one": of_one(), tmp_path / "two": of_one("lora(8)", 1.2, unit="token")}
+    with pytest.raises(InputError, match=r"two is the mean over tokens, and that of .*one the mean over samples: give"):
+        compare_runs(runs)
+    run = {"samples": 100, "steps": 100, "slope": {"value": 0.1, "low": 0.0, "high": 0.2}, "covariate": None}
+    forecast = curve_result(metric="loss", one_run=run | {"unit": "token"})
+    with pytest.raises(InputError, match="give runs of one --unit"):
+        compare_runs({tmp_path / "one": of_one(), tmp_path / "two": forecast})
+    of_tokens = of_one("lora(8)", 1.2, unit="token")
+    assert compare_runs({tmp_path / "one": of_one(unit="token"), tmp_path / "two": of_tokens}).metric == "loss"
 
 
 def test_two_studies_are_compared_by_their_loss(tmp_path):

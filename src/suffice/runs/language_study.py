@@ -28,7 +28,7 @@ from suffice.runs.log import logged
 from suffice.runs.replacement import folder_to_write
 from suffice.runs.state import plan
 from suffice.runs.steps import processes_of, run_steps, time_in_words
-from suffice.runs.texts import columns_of, divided, load_configured
+from suffice.runs.texts import FEWEST_HELD_OUT, columns_of, divided, load_configured
 from suffice.runs.watch import SILENT, Watch, counted
 from suffice.software import versions
 from suffice.storage import Pieces
@@ -168,7 +168,7 @@ class _Work:
             *(f"Of those to test on: {note}" for note in self._held.notes),
             *self._still_rising(),
             *self._seen_in_part(),
-            *([WEIGHED] if config.unit == "token" else []),
+            *([] if self._weights is None else [WEIGHED, *_few_long(self._weights)]),
         ]
         counts = self._tokens.answer_tokens
         self.in_words = (
@@ -420,6 +420,20 @@ def continued(cells: list[LanguageCell], seed: int) -> tuple[Predictions | None,
     ahead = [largest * times for times in AHEAD]
     drawn = drawn_sizes(round(sizes.min()), largest, ahead, None)
     return predictions(curve, ahead, None), predictions(curve, drawn, None), ""
+
+
+def _few_long(tokens: Float64[np.ndarray, " samples"]) -> list[str]:
+    """What there is to say where a few long answers to test on have most of the tokens.
+
+    Samples with numbers of tokens n count like (sum n)^2 / sum n^2 equal ones (L. Kish, "Survey Sampling", 1965).
+    """
+    equal = float(tokens.sum() ** 2 / np.square(tokens).sum())
+    if equal >= FEWEST_HELD_OUT:
+        return []
+    return [
+        f"A few long answers have most of the tokens: the {len(tokens):,} samples to test on count like {equal:.0f} of "
+        "equal length, so that intervals are too narrow. Test on more samples, or take --unit sample."
+    ]
 
 
 def _and_more(sizes: list[int]) -> str:
