@@ -46,7 +46,12 @@ TYPES = BeartypeConf(is_pep484_tower=True, hint_overrides=FrozenDict(OTHER_HINTS
 
 
 def type_checked(function):
-    """A function that checks its types and shapes, unless they are of a kind that beartype cannot check."""
+    """A function that checks its types and shapes, unless they are of a kind that beartype cannot check.
+
+    One inside a function is made anew in each call, and its checks would take longer than the call.
+    """
+    if "<locals>" in function.__qualname__:
+        return function
     try:
         return beartype(function, conf=TYPES)
     except BeartypeDecorHintException:
