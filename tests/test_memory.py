@@ -144,6 +144,7 @@ def test_products_of_samples_are_halved(problem, monkeypatch):
     assert [size for size in sizes if size > LIMIT] == [70, 35, 18]
 
 
+@pytest.mark.deep
 def test_kept_graphs_are_given_up_before_batches_are_halved(problem):
     graphs = Graphs(problem, "full", memory=1 << 30)
     vector = torch.ones(1, parameters(problem), dtype=torch.float64)

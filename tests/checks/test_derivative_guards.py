@@ -1,5 +1,6 @@
 """Derivatives match what moving the parameters does: sound models pass, others are named, and losses still record."""
 
+import itertools
 import threading
 import warnings
 
@@ -16,6 +17,7 @@ from suffice.checks.ground import Ground
 from suffice.training import FineTuning, fine_tune
 
 ALL_SOUND = SOUND | MORE_SOUND
+HALF_AND_MORE = (torch.float64, torch.float32, torch.bfloat16)
 DTYPES = [torch.float64, torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.deep)]
 NOT_IN_HALF = {
     "still_complex_layer": "PyTorch has no Fourier transform in half precision on a CPU",
@@ -52,19 +54,16 @@ def passes(kind, run):
     run()
 
 
-def engines_and_kinds():
-    """Second derivatives of most kinds of models in the deep profile only."""
-    return [
-        pytest.param(
-            kind, engine, marks=[pytest.mark.deep] * (engine in SECOND_ORDER and kind not in FEW | NOT_TWICE.keys())
-        )
-        for engine in ENGINES
-        for kind in ALL_SOUND
-    ]
+def sound_cases():
+    """Second derivatives and single precision of most kinds of models in the deep profile only."""
+    for dtype, engine, kind in itertools.product(HALF_AND_MORE, ENGINES, ALL_SOUND):
+        is_slow = engine in SECOND_ORDER and kind not in FEW | NOT_TWICE.keys()
+        is_alike = dtype == torch.float32 and kind not in FEW
+        is_deep = is_slow or is_alike or dtype == torch.bfloat16
+        yield pytest.param(kind, engine, dtype, marks=[pytest.mark.deep] * is_deep, id=f"{kind}-{engine}-{dtype}")
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize(("kind", "engine"), engines_and_kinds())
+@pytest.mark.parametrize(("kind", "engine", "dtype"), sound_cases())
 def test_sound_models_pass(kind, engine, dtype):
     problem = built(kind, dtype)
     before, state = problem.center(), torch.random.get_rng_state()

@@ -74,6 +74,7 @@ def test_a_flag_given_under_both_its_names_is_refused(tmp_path, suffice, flags):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("without_figure_files")
 def test_a_hessian_is_measured_reported_and_refused_with_other_settings(tmp_path, suffice):
     run = str(tmp_path / "run")
@@ -224,6 +225,7 @@ def test_report_is_written_anew_from_the_result(small_run, small_report, tmp_pat
     assert "not a result of this version" in done.stderr
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("without_figure_files")
 def test_the_mlp_experiment_is_analyzed_reported_and_refuses_keys_of_other_models(tmp_path, suffice):
     run, file = str(tmp_path / "run"), tmp_path / "config.yaml"

@@ -130,6 +130,7 @@ def test_exit_statuses_are_in_the_help_of_every_command(command, suffice, monkey
     assert all(flag in shown for flag in ("--json", "--quiet", "--verbose"))
 
 
+@pytest.mark.deep
 def test_a_reader_who_has_left_changes_no_exit_status(scores, tmp_path):
     asked = ["curve", scores, "--out", tmp_path / "run", "--fail-if", "accuracy<0.99 at 2000"]
     for flags in ([], ["--json"]):

@@ -179,6 +179,7 @@ def test_they_hold_at_trained_weights(norm, loss, pool):
 # what they depend on
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_a_bound_is_the_mean_over_the_samples_in_any_order(kind, data):
@@ -200,6 +201,7 @@ def test_how_many_samples_are_taken_at_a_time_does_not_matter(monkeypatch, kind,
     assert close(case.bound(kind), at_once)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_what_padding_is_filled_with_does_not_matter(kind, data, seed):
@@ -218,6 +220,7 @@ def test_what_padding_is_filled_with_does_not_matter(kind, data, seed):
         assert close(case.bound(kind, norm, **changed), case.bound(kind, norm))
 
 
+@pytest.mark.deep
 @given(
     case=scaled(widest=1, padded=False, loss_of=["mse", "cross_entropy"]),
     padding=st.integers(1, 3),

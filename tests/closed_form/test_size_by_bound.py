@@ -31,6 +31,7 @@ def constant(case, radius) -> float:
     return S_l + radius * S_g + radius**2 / 2 * S_h
 
 
+@pytest.mark.deep
 @given(case=cases(), radius=st.floats(0, 2), share=st.floats(0.01, 1))
 def test_measured_constants_are_those_of_dense_hessians(case, radius, share):
     assume(len(case.inputs) > 1)
@@ -45,6 +46,7 @@ def test_measured_constants_are_those_of_dense_hessians(case, radius, share):
     assert answer.status == ("reached" if answer.size <= len(case.inputs) else "extrapolated")
 
 
+@pytest.mark.deep
 @fewer
 @given(case=cases(loss_of=("mse", "cross_entropy"), activation_of=("gelu", "tanh")), radius=st.floats(0, 2))
 def test_measured_sizes_are_at_most_data_dependent_ones(case, radius):

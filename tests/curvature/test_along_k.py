@@ -45,6 +45,7 @@ def top(matrix):
     return values[first], vectors[:, first]
 
 
+@pytest.mark.deep
 def test_they_are_those_of_dense_matrices_along_every_order():
     problem = SOUND["norm_mlp"]()
     orders = [np.arange(SAMPLES), np.array([3, 5, 0, 1, 4, 2])]
@@ -60,6 +61,7 @@ def test_they_are_those_of_dense_matrices_along_every_order():
     assert np.array_equal(found.values[0, -1], found.whole.values.numpy())
 
 
+@pytest.mark.deep
 def test_its_own_order_is_the_default():
     problem = SOUND["norm_mlp"]()
     default, given = along_k(problem, [2, 4], 1), along_k(problem, [2, 4], 1, [np.arange(SAMPLES)])

@@ -63,6 +63,7 @@ def test_the_moments_are_traces():
         assert abs(each.mean() - (eigenvalues**power).mean()) < 3 * error
 
 
+@pytest.mark.deep
 def test_with_many_draws_it_is_the_density_of_the_eigenvalues():
     """At the default width, what the quadrature adds to the error over the draws is small."""
     eigenvalues = np.concatenate([np.random.default_rng(0).beta(2, 5, 290), [1.5, 1.8, 2.0, -0.5, -0.5] * 2])

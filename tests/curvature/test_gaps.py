@@ -57,6 +57,7 @@ def test_they_are_those_of_dense_matrices(kind):
     assert (found.residual <= 1e-4 * found.hessian * 1.01).all()
 
 
+@pytest.mark.deep
 def test_chunks_rests_and_memory_change_nothing():
     problem = mlp_problem([5, 4, 3], 100)
     sizes = [3, 31, 32, 33, 64, 99]

@@ -29,6 +29,7 @@ def test_they_are_those_that_were_set_apart(apart, scale):
     assert 1.0 < found.edge / scale < 1.5  # a few widths beyond the bulk
 
 
+@pytest.mark.deep
 def test_several_in_one_place_are_several():
     assert found_of([4.0, 4.0, 4.0]).count == 3
 
@@ -40,6 +41,7 @@ def test_too_few_eigenvalues_are_refused():
         found_of([9.0, -5.0], count=2)  # it does not help that the other end is reached
 
 
+@pytest.mark.deep
 def test_an_eigenvalue_too_near_to_the_edge_is_refused():
     A = Reflected(np.concatenate([[9.0, 5.0], BULK]))
     density, pairs = spectral_density(A, draws=4, width=0.1), top_eigenpairs(A, 20)
@@ -49,6 +51,7 @@ def test_an_eigenvalue_too_near_to_the_edge_is_refused():
     assert outliers(density, pairs).count == 2
 
 
+@pytest.mark.deep
 def test_a_density_that_does_not_fall_is_refused():
     A = Reflected(np.concatenate([[9.0, 5.0], BULK]))
     density = spectral_density(A, draws=4, width=0.1)

@@ -311,6 +311,7 @@ def plain_runs(monkeypatch):
     return runs
 
 
+@pytest.mark.deep
 def test_a_graph_that_does_not_fit_a_sample_is_traced_again_for_it(plain_runs):
     """A text without padding lacks a mask."""
     problem = SOUND["bert"]()

@@ -112,6 +112,7 @@ def test_an_error_of_a_task_comes_through_and_the_other_processes_end(tmp_path):
         bystander.join()
 
 
+@pytest.mark.deep
 def test_a_task_that_loses_its_worker_each_time_is_said_in_one_line(tmp_path):
     lost = pytest.warns(InputWarning, match="begun again, 3 times at most")
     with lost, pytest.raises(InputError, match="where memory is short") as refusal, Workers(2, threads=1) as workers:
@@ -122,6 +123,7 @@ def test_a_task_that_loses_its_worker_each_time_is_said_in_one_line(tmp_path):
     wait_for(lambda: multiprocessing.active_children() == [])
 
 
+@pytest.mark.deep
 def test_a_task_that_loses_its_worker_once_is_done_on_another(tmp_path):
     done = []
     with pytest.warns(InputWarning, match="begun again"), Workers(2, threads=1) as workers:
@@ -269,6 +271,7 @@ def test_a_task_that_takes_longer_than_others_did_is_not_counted_as_done(monkeyp
     assert sum(told[:-1]) <= 100 + 0.95 * 100
 
 
+@pytest.mark.deep
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     program = f"""
         import functools, sys
@@ -333,6 +336,7 @@ def test_what_is_done_is_told_after_each_task_here():
     assert events == ["call 0", "done 0", "call 1", "done 1"]
 
 
+@pytest.mark.deep
 def test_what_tasks_warn_of_is_warned_of_here_once():
     with warnings.catch_warnings(record=True) as caught, Workers(2, threads=1) as workers:
         warnings.simplefilter("always")
@@ -356,6 +360,7 @@ def lose_gpu(folder, times, task):
     Path(folder, f"{task}.finished").write_text(str(task))
 
 
+@pytest.mark.deep
 def test_a_task_that_loses_its_gpu_is_done_by_another_process(tmp_path):
     done = []
     lost = pytest.warns(InputWarning, match=r"lost its GPU \(.*:\d+: AcceleratorError: CUDA error: unspecified launch")
@@ -369,6 +374,7 @@ def test_a_task_that_loses_its_gpu_is_done_by_another_process(tmp_path):
     wait_for(lambda: multiprocessing.active_children() == [])
 
 
+@pytest.mark.deep
 def test_a_gpu_that_is_lost_each_time_is_said_in_one_line(tmp_path):
     with (
         pytest.warns(InputWarning, match="on another, 3 times at most"),

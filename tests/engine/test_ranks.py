@@ -150,6 +150,7 @@ def test_ranks_that_hold_something_else_are_named(together):
     assert threads.startswith("rank 1 has other number of threads than rank 0 (2, there 1)")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("how", ["dies", "sleeps"])
 def test_a_rank_that_is_lost_is_named_and_nobody_waits_for_it_without_end(how):
     first, second, third = launched(3, __file__, "ends", how)

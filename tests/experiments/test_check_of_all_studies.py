@@ -24,6 +24,7 @@ def leaves(value, path=""):
         yield from leaves(part, f"{path}/{key}")
 
 
+@pytest.mark.deep
 def test_what_is_committed_is_what_the_studies_give(check, tmp_path, monkeypatch):
     committed = {path.name: path.read_text() for path in (FOLDER / "result.json", FOLDER / "README.md")}
     copy = tmp_path / "check"

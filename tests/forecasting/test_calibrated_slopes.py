@@ -137,6 +137,7 @@ def test_degrees_of_freedom_are_the_traces_of_dense_matrices(penalty):
     assert np.std([found.second for found in drawn]) == pytest.approx(error * second, rel=0.5)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("task", "penalty"), [(Ridge(), 0.02), (Ridge(), 0.5), (Logistic(), 0.05)])
 def test_the_variance_between_trainings_is_that_of_many_retrainings(task, penalty):
     samples, retrainings = 400, 200

@@ -194,6 +194,7 @@ def test_gaps_do_not_tell_where_a_class_is_not_among_the_others_or_the_model_doe
     assert class_slopes_of_gaps((ones, labels), (ones - 0.5, labels), 1.0) is None
 
 
+@pytest.mark.deep
 def test_blocks_of_samples_change_nothing_and_need_no_array_of_draws_samples_and_outputs(monkeypatch):
     random = np.random.default_rng(0)
     samples, outputs = 1500, 20

@@ -209,6 +209,7 @@ def measured_again(random, rates, correlation, count, slopes, error):
     return forecasts, errors
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("correlation", [0.0, 0.9])
 def test_the_interval_of_a_crossing_holds_it(correlation):
     """It is where the probability is 0.05 to 0.95: at the true crossing this is so in 90% of the pilots."""

@@ -106,6 +106,7 @@ def test_copies_are_found_to_the_bit_and_by_content_whatever_the_label():
         )
 
 
+@pytest.mark.deep
 def test_with_copies_in_one_fold_the_level_is_that_of_new_samples():
     """Mean over 12 draws of 60 samples copied five times; each copied sample elsewhere lowers the loss by a third."""
     random = np.random.default_rng(0)

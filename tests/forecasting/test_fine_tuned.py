@@ -146,6 +146,7 @@ def test_the_gain_of_a_network_is_that_of_retrainings():
     assert np.mean(found["information"]) == pytest.approx(gain, rel=0.35)
 
 
+@pytest.mark.deep
 def test_folds_are_real_trainings_and_the_model_is_put_back():
     data = samples(90, 5)
     problem = trained(network(), data, 0.02)

@@ -44,6 +44,7 @@ def test_sizes_far_below_those_at_hand_are_named_and_change_no_confidence():
     assert far.loss.mean[-1] == near.loss.mean[-1]
 
 
+@pytest.mark.deep
 def test_copies_do_not_make_random_labels_look_learned():
     """Labels of copies go together: taken one by one, half of such data sets pass."""
     passed = 0

@@ -33,6 +33,7 @@ def loss_of(y, kind):
     return SquaredError(y) if kind == "squared" else CrossEntropy(y, 2)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("kind", ["squared", "cross_entropy"])
 def test_slopes_are_those_of_retrainings_on_more_groups(kind):
     random = np.random.default_rng(0)

@@ -87,6 +87,7 @@ def test_ordinary_losses_are_not_doubted():
         assert "SUF030" not in {finding.code for finding in curve_of(evidence, [400]).findings}
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("noise", "least"), [(normal, 25), (log_normal, 22)])
 def test_intervals_of_regressions_hold_although_a_few_samples_carry_the_loss(noise, least):
     """With sides of equal length they hold in 18 of 30 for log-normal noise; 27 are expected."""

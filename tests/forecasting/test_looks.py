@@ -31,6 +31,7 @@ def failed(looks):
     return False
 
 
+@pytest.mark.deep
 def test_betting_intervals_fail_at_no_look_in_95_of_100_sequences():
     draw = np.random.default_rng(0)
     failures = [failed(measured(SIZES, (x := right(draw, 80)).mean(1), "accuracy", samples=x)) for _ in range(80)]

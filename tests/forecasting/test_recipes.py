@@ -73,6 +73,7 @@ def test_forecasts_of_ridge_regression_are_those_of_retrainings_with_each_recipe
     assert np.median(true["tuned"]) > 1.1 * np.median(true["fixed"])
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("recipe", ["tuned", "per-sample"])
 def test_every_recipe_begins_where_the_fixed_one_is_and_a_tuned_penalty_is_not_worse(recipe):
     x, y = of_classes(PILOT, 0)
@@ -95,6 +96,7 @@ def test_every_recipe_begins_where_the_fixed_one_is_and_a_tuned_penalty_is_not_w
     assert widths[1] > widths[0]
 
 
+@pytest.mark.deep
 def test_a_curve_that_falls_farther_reaches_targets_with_fewer_samples_and_its_limit_later():
     x, y = of_classes(PILOT, 0)
     fixed, tuned = (forecast_head(x, y, [PILOT, AHEAD], recipe=recipe) for recipe in ("fixed", "tuned"))

@@ -148,6 +148,7 @@ def drawn_from_the_prior(random, level, sizes):
     return curve, curve + deviation * random.normal(size=6)
 
 
+@pytest.mark.deep
 def test_intervals_hold_what_the_prior_draws():
     """90% of 200 curves, of which 9 in 10 are inside to within 3 standard errors; of the mean and of the next model."""
     random, sizes = np.random.default_rng(0), np.array([100.0, 200, 400, 800, 3200, 6400])

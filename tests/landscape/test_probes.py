@@ -271,6 +271,7 @@ def test_a_basis_that_is_not_orthonormal_is_refused():
         Probes.gaussian(problem, 1.0, 2, basis=2 * orthonormal(problem))
 
 
+@pytest.mark.deep
 def test_gaussian_points_within_a_basis_have_standard_normal_coordinates():
     problem = problem_of(torch.float64)
     basis = orthonormal(problem)

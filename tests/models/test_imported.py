@@ -201,6 +201,7 @@ def test_a_checkpoint_cannot_name_code_to_be_run(tmp_path, code, digits):
     assert "own_models" not in sys.modules
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("code")
 def test_commands_take_an_import_path(tmp_path, reviews):
     small = {"data": "builtin:digits", "samples": 100}

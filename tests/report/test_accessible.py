@@ -34,6 +34,9 @@ RESULTS = {
     "hessian": lambda: read_result(EXPERIMENTS / "vit-block"),
 }
 
+FEW = {"forecast", "study of a language model"}
+"""Pages that stand for the others in the quick profile."""
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
@@ -51,7 +54,10 @@ def violations(browser):
 
 
 @pytest.mark.usefixtures("without_figure_files")
-@pytest.mark.parametrize("command", [*RESULTS, "analyze", "compare"])
+@pytest.mark.parametrize(
+    "command",
+    [name if name in FEW else pytest.param(name, marks=pytest.mark.deep) for name in (*RESULTS, "analyze", "compare")],
+)
 def test_no_page_violates_a_rule_of_accessibility_scrolls_sideways_or_asks_the_network(
     browser, folders, small_run, command
 ):

@@ -127,6 +127,7 @@ def test_figures_are_written_as_png_and_pdf(small_report):
         assert b"/Type3" not in page
 
 
+@pytest.mark.deep
 def test_the_curvature_has_figures_and_a_sentence_where_it_was_measured(browser, small_run, tmp_path):
     curvature = result_of()
     part = CurvatureAtRadius(

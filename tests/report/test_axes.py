@@ -72,6 +72,7 @@ def test_sizes_are_said_to_be_samples_and_shares_of_right_answers_are_in_percent
             assert max(value for curve in figure.curves for value in curve.y if not np.isnan(value)) > 1, figure.name
 
 
+@pytest.mark.deep
 def test_files_and_pages_have_the_names(figures):
     for figure in figures[::4]:
         axes = draw(figure).axes[0]

@@ -65,6 +65,7 @@ def test_the_page_shows_eigenvalues_layers_and_figures_without_network_or_errors
         assert lines_of(browser, figure) >= least
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("without_figure_files")
 def test_text_from_outside_stays_text(browser, run, tmp_path):
     _, result = run
@@ -129,6 +130,7 @@ def test_the_slider_changes_the_surface_its_contours_and_the_marked_size(browser
     assert problems(browser) == []
 
 
+@pytest.mark.deep
 def test_pixels_of_the_surface_change_with_the_slider(browser, run_with_surface):
     folder, _ = run_with_surface
     open_page(browser, folder)
@@ -140,6 +142,7 @@ def test_pixels_of_the_surface_change_with_the_slider(browser, run_with_surface)
     assert pictures[0] == pictures[2] != pictures[1]
 
 
+@pytest.mark.deep
 def test_the_loss_axis_and_the_view_stay_while_k_changes(browser, run_with_surface):
     folder, result = run_with_surface
     open_page(browser, folder)
@@ -157,6 +160,7 @@ def test_the_loss_axis_and_the_view_stay_while_k_changes(browser, run_with_surfa
         assert eye == 0.5
 
 
+@pytest.mark.deep
 def test_playing_goes_through_all_sizes_and_stops(browser, run_with_surface):
     folder, _ = run_with_surface
     open_page(browser, folder)
@@ -224,6 +228,7 @@ def test_the_film_has_a_frame_for_each_size_and_is_small(run_with_surface):
     assert all(np.abs(one - other).max() > 50 for one, other in itertools.pairwise(frames))
 
 
+@pytest.mark.deep
 def test_a_flat_surface_is_drawn(browser, tmp_path):
     flat = np.ones((12, 5, 5))
     nothing = [0.0] * len(SIZES)

@@ -9,6 +9,8 @@ from suffice.report import write_report
 from suffice.report.answers.hessian import outer_share
 from suffice.runs.hessian import measure_hessian
 
+pytestmark = pytest.mark.deep  # of a run that is made for it
+
 CONFIG = HessianConfig(samples=10, patch_size=2, key_width=4, hidden_width=4, epochs=1, moments=2)
 
 

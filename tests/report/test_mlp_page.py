@@ -11,6 +11,8 @@ from suffice.report import write_report
 from suffice.report.answers import mlp_answer
 from suffice.runs.mlp import measure_mlps
 
+pytestmark = pytest.mark.deep  # of a run that is made for it
+
 CONFIG = MLPConfig(widths=[2, 3], depths=[1], samples=150, radii=[0.1], probes=2, epochs=1)
 NAMES = [f"{figure}_{target}" for figure in ("figure_1", "widths", "depths", "spreads") for target in CONFIG.targets]
 NAMES += ["heights", "ema", "ema_ratio"]

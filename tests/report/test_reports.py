@@ -14,6 +14,7 @@ from suffice.results import AnalysisResult, read_result
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("name", "title"),
     [

@@ -172,6 +172,7 @@ def test_a_study_in_which_all_diverged_has_a_page(browser, tmp_path):
     assert list((tmp_path / "figures").iterdir()) == []
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("without_figure_files")
 def test_the_surface_between_minima_is_drawn_with_its_slider(browser, tmp_path):
     content = values()

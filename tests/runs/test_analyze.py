@@ -142,6 +142,7 @@ def test_head_is_trained_on_texts_and_some_of_the_classes_are_kept(tmp_path, tin
         run(tmp_path / "run", data=str(three), classes=["unsure", "good"], **values)
 
 
+@pytest.mark.deep
 def test_the_bound_from_the_curvature_is_not_below_what_the_probes_measured(tmp_path, monkeypatch):
     values = {"model": "builtin:tiny-vit", "data": "builtin:digits", "samples": 50, "method": "head", "radius": 0.02}
     without = run(tmp_path / "run", **values)
@@ -354,6 +355,7 @@ def test_held_out_samples_are_not_trained_on(small_run):
     assert result.problem.gap == pytest.approx(held_out.losses[:, 0].mean() - at_hand.losses[:, 0].mean())
 
 
+@pytest.mark.deep
 def test_results_do_not_depend_on_the_number_of_workers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = Path("exp:1")  # no URL

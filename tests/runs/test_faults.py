@@ -69,6 +69,7 @@ def test_a_disk_without_room_is_said_before_the_work(tmp_path, monkeypatch, kind
     assert (tmp_path / "run" / RESULT).exists()
 
 
+@pytest.mark.deep
 def test_a_worker_that_runs_out_of_memory_halves_its_batches_and_says_so(tmp_path, monkeypatch):
     (tmp_path / "narrow_model.py").write_text(SHORT_OF_MEMORY)
     monkeypatch.syspath_prepend(tmp_path)

@@ -79,6 +79,7 @@ def kill_a_worker_after(folder, count, killed):
     return thread
 
 
+@pytest.mark.deep
 def test_two_workers_store_the_bits_of_one_process_also_where_one_is_killed(alone, tmp_path):
     folder, result = alone
     killed = []

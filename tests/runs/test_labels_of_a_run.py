@@ -59,6 +59,7 @@ def test_a_map_decides_the_loss_and_is_part_of_the_configuration(folder, reviews
         analyzed(folder, reviews, tmp_path / "run", label_map={"good": 1, "bad": 0})
 
 
+@pytest.mark.deep
 def test_the_flag_may_be_given_several_times(folder, reviews, tmp_path):
     maps = ["--label-map", "good=POSITIVE", "--label-map", "bad=0", "--out", str(tmp_path / "run")]
     call = [sys.executable, "-m", "suffice", "analyze", folder, str(reviews), *maps]

@@ -41,6 +41,7 @@ def test_a_run_that_is_resumed_adds_to_its_log_and_says_why_the_first_ended(tmp_
     assert done["seconds"] > 0
 
 
+@pytest.mark.deep
 def test_tasks_have_their_worker_and_damaged_shards_their_file(tmp_path):
     analyze(DIGITS, tmp_path, workers=2)
     tasks = events(tmp_path, "task")

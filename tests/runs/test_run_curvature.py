@@ -51,6 +51,7 @@ def test_a_run_measures_and_its_result_is_read_again(tmp_path):
     assert result.spectrum.trace.value >= values[0] > 0
 
 
+@pytest.mark.deep
 def test_finished_parts_are_taken_as_they_are_and_damaged_ones_measured_again(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     expected = measure_curvature(CONFIG, folder)
@@ -82,6 +83,7 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     assert measured == ["_density", "_gaps"]
 
 
+@pytest.mark.deep
 def test_the_frozen_part_runs_once_and_changes_nothing(tmp_path, monkeypatch):
     config = CONFIG.model_copy(update={"method": "last_layers(1)", "samples": 12})
     cut = measure_curvature(config, tmp_path / "cut")
@@ -106,6 +108,7 @@ def few_products(monkeypatch):
         monkeypatch.setattr(run, name, 4)
 
 
+@pytest.mark.deep
 def test_an_adapter_is_trained_and_measured(tmp_path, few_products):
     config = CONFIG.model_copy(update={"method": "lora(2)", "samples": 12, "count": 1, "points": 2})
     result = measure_curvature(config, tmp_path / "run")
@@ -198,6 +201,7 @@ def test_a_surface_is_measured_for_all_sizes_in_one_pass(tmp_path, directions):
         assert bent == pytest.approx(largest, rel=0.3)
 
 
+@pytest.mark.deep
 def test_a_surface_is_added_to_a_finished_run_and_kept(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     without = measure_curvature(CONFIG, folder)
@@ -212,6 +216,7 @@ def test_a_surface_is_added_to_a_finished_run_and_kept(tmp_path, monkeypatch):
     assert measure_curvature(CONFIG, folder).surface is None
 
 
+@pytest.mark.deep
 def test_an_interrupted_surface_goes_on(tmp_path, monkeypatch):
     config = CONFIG.model_copy(update={"surface": "random", "surface_points": 5, "batch_size": 8})
     monkeypatch.setattr("suffice.landscape.ledger.SHARD_SAMPLES", 8)

@@ -77,6 +77,7 @@ def test_another_question_runs_no_model_again(made, monkeypatch):
     forecast(config_of(sizes=[600, 1200], target_accuracy=0.78), folder)
 
 
+@pytest.mark.deep
 def test_a_cost_is_weighed_against_the_forecast_of_any_sizes(made, monkeypatch):
     folder, _ = made
     monkeypatch.setattr(FrozenFeatures, "run", lambda *_: pytest.fail("the features are there"))
@@ -122,6 +123,7 @@ def test_one_changed_bit_of_a_frozen_weight_is_noticed(tmp_path):
         forecast(config, tmp_path / "run")
 
 
+@pytest.mark.deep
 def test_the_penalty_is_chosen_by_the_samples_left_out(tmp_path):
     result = forecast(config_of(l2=None), tmp_path / "run")
     features = FrozenFeatures(tmp_path / "run" / "features" / "head").tensor.double().numpy()
@@ -133,6 +135,7 @@ def test_the_penalty_is_chosen_by_the_samples_left_out(tmp_path):
     assert result.forecast.level < forecast(config_of(l2=1e-5), tmp_path / "third").forecast.level
 
 
+@pytest.mark.deep
 def test_the_recipe_of_the_penalty_is_a_setting_that_needs_no_new_features(tmp_path, monkeypatch):
     fixed = forecast(config_of(l2=None, sizes=[2400]), tmp_path / "run")
     monkeypatch.setattr(FrozenFeatures, "run", lambda *_: pytest.fail("the features are there"))

@@ -44,6 +44,7 @@ def never(*_, **__):
     pytest.fail("this has been done before")
 
 
+@pytest.mark.deep
 def test_the_forecast_is_that_of_trainings_on_all_samples_on_folds_and_on_halves(made):
     """By another route: the trainings written out, and `measure_problem` on them."""
     _, result = made
@@ -145,6 +146,7 @@ def tested_apart(tables, tmp_path_factory):
         return asked, folder, forecast(config_of(**asked, sizes=[300]), folder), done
 
 
+@pytest.mark.deep
 def test_with_test_data_there_is_one_training_and_the_level_is_theirs(tested_apart, tmp_path):
     asked, _, result, done = tested_apart
     assert done == [150]
@@ -175,6 +177,7 @@ def test_test_samples_that_are_at_hand_are_refused(tables, tmp_path):
         forecast(config_of(data=str(tables / "train"), test=str(both), samples=None), tmp_path / "run")
 
 
+@pytest.mark.deep
 def test_a_model_that_was_trained_elsewhere_is_taken_as_it_is(tables, tmp_path, monkeypatch):
     """Trained and saved by transformers' own means, then forecast; against the losses computed here."""
     samples, others = load_samples(str(tables / "train")), load_samples(str(tables / "test"))

@@ -72,6 +72,7 @@ def test_the_result_is_that_of_a_local_run_and_another_folder_takes_up_what_is_d
     assert status_of(tmp_path / "second", verify=True).damaged == []
 
 
+@pytest.mark.deep
 def test_another_store_may_be_given_to_the_same_folder(tmp_path):
     for store in (None, "memory://another/one", str(tmp_path / "shared"), (tmp_path / "shared").as_uri()):
         analyze(AnalyzeConfig(**SMALL, store=store), tmp_path / "run")
@@ -79,6 +80,7 @@ def test_another_store_may_be_given_to_the_same_folder(tmp_path):
     assert {part.done for part in status_of(tmp_path / "run", verify=True).parts} == {1}
 
 
+@pytest.mark.deep
 def test_curvature_is_kept_in_a_store(tmp_path):
     config = CurvatureConfig(**DIGITS, samples=30, method="head", epochs=1, count=2, points=2)
     local = measure_curvature(config, tmp_path / "local")
@@ -94,6 +96,7 @@ def grid(out):
     return [{key: value for key, value in cell.items() if key != "seconds"} for cell in cells]
 
 
+@pytest.mark.deep
 def test_a_study_that_is_killed_goes_on_from_another_folder(endpoint, tmp_path):
     store = "s3://bucket/killed"
     flags = [

@@ -60,6 +60,7 @@ def test_an_analysis_in_tokens(words, tmp_path):
         analyze(LanguageAnalyzeConfig(**words, **settings, unit="sample"), tmp_path / "token")
 
 
+@pytest.mark.deep
 def test_the_loss_of_a_curvature_in_tokens(words, tmp_path):
     asked = {"samples": 24, "parameters": ["model.norm.weight"], "count": 2, "points": 2, "draws": 2}
     found = {

@@ -247,6 +247,7 @@ def test_another_target_needs_no_training_and_another_rate_is_refused(language_d
         forecast_language(asked(language_desk, learning_rate=1e-3), out)
 
 
+@pytest.mark.deep
 def test_short_runs_begin_anew_and_are_added_to_a_run_that_is_there(language_desk, ran, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(ran[0], out)

@@ -107,6 +107,7 @@ def test_eigenvalues_are_those_of_central_differences(language_desk, tmp_path):
     assert (result.classes, result.moving_parameters) == (0, 16)
 
 
+@pytest.mark.deep
 def test_the_commands_tell_language_models_by_their_files(language_desk, tmp_path, capsys):
     model, data = str(language_desk / "model"), str(language_desk / "sums.jsonl")
     for name in ("analyze", "curvature"):

@@ -255,6 +255,7 @@ def test_a_head_is_trained_from_features_in_this_process_too(tmp_path):
     assert cell.distance > 0
 
 
+@pytest.mark.deep
 def test_patience_ends_with_the_best_weights_and_says_nothing(tmp_path, recwarn):
     values = ONE | {"methods": ["head", "lora(2)"], "sizes": [30], "learning_rate": 0.3, "steps": 25}
     patient = study(config_of(**values, patience=25), tmp_path / "patient", workers=1)
@@ -398,6 +399,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.deep
 def test_a_surface_between_minima_is_measured_for_the_first_seed_and_kept(tmp_path, monkeypatch):
     config = config_of(**ONE | {"seeds": 2, "surface": True, "surface_points": 5})
     result = study(config, tmp_path / "run", workers=1)

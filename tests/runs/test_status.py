@@ -108,6 +108,7 @@ def test_what_is_no_run_is_refused(tmp_path):
         status_of(tmp_path)
 
 
+@pytest.mark.deep
 def test_a_damaged_report_is_found_and_how_to_write_it_again_is_said(finished):
     write_report(read_result(finished), finished)
     assert status_of(finished, verify=True).damaged == []
@@ -125,6 +126,7 @@ def test_a_damaged_report_is_found_and_how_to_write_it_again_is_said(finished):
     assert status_of(finished, verify=True).damaged == []
 
 
+@pytest.mark.deep
 def test_a_table_that_was_edited_is_found_and_how_to_write_it_again_is_said(finished):
     write_table("method,size\nhead,20\n", finished)
     write_report(read_result(finished), finished)

@@ -16,6 +16,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("folder", [BENCHMARKS, BENCHMARKS / "forecast"], ids=lambda folder: folder.name)
 def test_every_benchmark_finds_what_it_imports(folder):
     names = sorted(file.stem for file in folder.glob("*.py"))
