@@ -73,7 +73,7 @@ def result(**changes):
     return LanguageStudyResult.model_validate(values | changes)
 
 
-def of_one(name="full", limit=1.0, sizes=SIZES, seeds=SEEDS, continues=True, batch=8, **changes):
+def of_one(name="full", limit=1.0, sizes=SIZES, seeds=SEEDS, continues=True, batch=8, through=None, **changes):
     """A study of one method."""
-    made = method(name, limit, sizes, continues)
+    made = method(name, limit, sizes, continues, continued_from=through)
     return result(methods=[made], cells=cells(name, limit, sizes, seeds, batch=batch), **changes)

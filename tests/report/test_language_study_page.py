@@ -48,6 +48,9 @@ def test_another_leader_at_small_sizes_is_not_said_to_lead_everywhere():
         ({"continues": False}, "low", "the curve cannot be continued"),
         ({"pretrained_loss": 1.05}, "low", "no training made the model better than it was"),
         ({"batch": 32}, "low", "the longest trainings have 50 updates, and below 100"),
+        ({"batch": 16, "through": 100}, "low", "trainings at only one size have 100 updates, and below 100"),
+        ({"through": 800}, "low", "there are 2 sizes with 100 updates and more, which tell no shape"),
+        ({"through": 200, "batch": 2}, "medium", "there are 3 seeds at 4 sizes with 100 updates and more"),
         ({"seeds": (0, 1)}, "medium", "there are 2 seeds at 5 sizes"),
         ({"sizes": [400, 800, 1600]}, "medium", "there are 3 seeds at 3 sizes"),
     ],
@@ -56,6 +59,15 @@ def test_the_confidence_follows_what_was_trained(changes, word, why):
     answer = language_study_answer(of_one(**changes))
     assert answer.confidence == word
     assert answer.why.startswith(why)
+
+
+def test_sizes_that_tell_nothing_of_what_is_to_come_are_named():
+    assert not [sentence for sentence in language_study_answer(of_one()).more if "goes on from" in sentence]
+    (told,) = [of for of in language_study_answer(of_one(through=800)).more if "goes on from" in of]
+    assert told == (
+        "The curve goes on from 800 samples: smaller trainings have fewer than 100 updates, in which a language model "
+        "learns the format of the answers."
+    )
 
 
 def test_a_leader_that_is_close_to_another_is_not_sure():

@@ -19,7 +19,7 @@ from suffice.report.pages.settings import command_of
 from suffice.results import LanguageCell, read_result
 from suffice.runs import language_study as run
 from suffice.runs.folder import TABLES
-from suffice.runs.language_study import continued, look_at, order_of, study_language
+from suffice.runs.language_study import continued, look_at, order_of, steady, study_language
 
 SIZES, SEEDS = [12, 24, 48], [3, 4]
 SMALL = {
@@ -343,9 +343,11 @@ def test_flags_of_classifiers_do_not_go_with_language_models(language_desk):
         command(*about, "--store", "memory://x/y")
 
 
-def cells_of(losses):
-    about = {"method": "full", "seed": 0, "status": "finished", "moving_parameters": 1, "steps": 1}
-    return [LanguageCell(**about, size=size, test_loss=loss) for size, loss in losses.items()]
+def cells_of(losses, together=1):
+    about = {"method": "full", "seed": 0, "status": "finished", "moving_parameters": 1}
+    return [
+        LanguageCell(**about, size=size, test_loss=loss, steps=-(-size // together)) for size, loss in losses.items()
+    ]
 
 
 def test_a_curve_goes_on_as_it_went():
@@ -354,6 +356,19 @@ def test_a_curve_goes_on_as_it_went():
     assert (predicted.sizes, why) == ([1600, 3200, 6400, 12800], "")
     assert predicted.score.mean == pytest.approx([1 + 5 * size**-0.3 for size in predicted.sizes], rel=0.06)
     assert (drawn.sizes[0], drawn.sizes[-1]) == (100, 12800)
+
+
+def test_a_curve_goes_on_from_where_the_format_is_learnt():
+    """In the first 100 updates the loss falls faster, in a law of its own."""
+    law = {size: 1 + 5 * size**-0.3 for size in (800, 1600, 3200, 6400)}
+    early = {size: law[800] + 3 * np.log2(800 / size) for size in (100, 200, 400)}
+    predicted, drawn, _ = continued(cells_of(early | law, together=8), 0)
+    alone, _, _ = continued(cells_of(law, together=8), 0)
+    assert np.array_equal(predicted.score.mean, alone.score.mean)
+    assert drawn.sizes[0] == 800
+    # with one such size there is no curve but through all of them
+    assert {cell.size for cell in steady(cells_of(early | {800: law[800]}, together=8))} == {100, 200, 400, 800}
+    assert {cell.size for cell in steady(cells_of(early | law, together=8))} == set(law)
 
 
 @pytest.mark.parametrize("losses", [{100: 1.0}, {100: 1.0, 200: 1.0}, {100: 1.0, 200: 1.2, 400: 1.4, 800: 1.6}])

@@ -57,6 +57,11 @@ class LanguageMethod(Value):
         description="test loss at 1, 2, 4 and 8 times the largest size; null where the curve cannot be continued"
     )
     drawn: Predictions | None = Field(description="the same curve at the sizes at which it is drawn")
+    continued_from: int | None = Field(
+        default=None,
+        description="the smallest size that the curve goes through: of two sizes or more with trainings of 100 "
+        "updates, else of all; null where it is not continued, and in results of earlier versions",
+    )
     unpredicted: str = Field(description="why the curve is not continued; empty where it is")
 
 

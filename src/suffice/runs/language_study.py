@@ -16,6 +16,7 @@ from suffice.configuration.language import LanguageStudyConfig
 from suffice.data.completions import load_completions
 from suffice.engine import RayCluster, choose_device
 from suffice.errors import InputError
+from suffice.forecasting.one_run import FEWEST_STEPS
 from suffice.forecasting.scores import forecast_scores
 from suffice.models.language import EVALUATED, LanguageModel, LanguageProblem, losses_of, moved
 from suffice.results import LanguageCell, LanguageMethod, LanguageStudyResult, Predictions
@@ -272,6 +273,7 @@ class _Work:
         }
         sizes, loss, perplexity, fall = language_curve(tested, self._weights)
         predicted, drawn, why = continued(finished, self._config.seed)
+        through = None if predicted is None else min(cell.size for cell in steady(finished))
         return LanguageMethod(
             method=method,
             sizes=sizes,
@@ -280,6 +282,7 @@ class _Work:
             last_fall=fall,
             predicted=predicted,
             drawn=drawn,
+            continued_from=through,
             unpredicted=why,
         )
 
@@ -398,8 +401,22 @@ def order_of(pool: list[int], seed: int, of: int) -> Rows:
     return order
 
 
+def steady(cells: list[LanguageCell]) -> list[LanguageCell]:
+    """The trainings that tell how a curve goes on: those of at least 100 updates, if two sizes have such, else all.
+
+    Before, a language model learns the format of the answers: the loss falls fast, and no part of that comes again.
+
+    Args:
+        cells: finished trainings of one method.
+    """
+    long = [cell for cell in cells if cell.steps >= FEWEST_STEPS]
+    return long if len({cell.size for cell in long}) > 1 else cells
+
+
 def continued(cells: list[LanguageCell], seed: int) -> tuple[Predictions | None, Predictions | None, str]:
     """The learning curve behind some trainings: at the sizes to come, at those to draw, and why there is none.
+
+    It goes through those that are `steady`.
 
     Args:
         cells: finished trainings of one method.
@@ -408,8 +425,9 @@ def continued(cells: list[LanguageCell], seed: int) -> tuple[Predictions | None,
     cut = [cell for cell in cells if cell.seen is not None and cell.seen < cell.size]
     if cut:
         return None, None, f"a training on {_and_more([cell.size for cell in cut])} sees {cut[-1].seen:,} of them"
-    sizes = np.array([cell.size for cell in cells], dtype=np.float64)
-    losses: Float64[np.ndarray, " cells"] = np.array([cell.test_loss for cell in cells], dtype=np.float64)
+    through = steady(cells)
+    sizes = np.array([cell.size for cell in through], dtype=np.float64)
+    losses: Float64[np.ndarray, " cells"] = np.array([cell.test_loss for cell in through], dtype=np.float64)
     if not len(sizes):
         return None, None, "no training finished"
     try:

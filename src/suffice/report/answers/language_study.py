@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from suffice.report.answers.answer import MOST_STEPS, Answer
 from suffice.report.answers.words import in_words, listed
-from suffice.results import LanguageMethod, LanguageStudyResult, Trust
+from suffice.results import LanguageCell, LanguageMethod, LanguageStudyResult, Trust
 
 FEW_SIZES, MANY_SIZES = 3, 5
 """Sizes below which the shape of a curve is that of other people's curves, and from which on it is its own."""
@@ -23,7 +23,8 @@ def language_study_answer(result: LanguageStudyResult) -> Answer:
         return Answer(sentence, "cannot tell", "there is nothing to compare", [], steps)
     best = ranked[0]
     trust = _trust(result, ranked)
-    more = [_reached(result, ranked), *_last_step(result, best), *_ahead(best), *_worse(result, ranked)]
+    more = [_reached(result, ranked), *_last_step(result, best), *_ahead(best)]
+    more += [*_left_out(result, best), *_worse(result, ranked)]
     return Answer(_lead(result, ranked), trust.word, trust.reason, more, list(_next_steps(result, ranked))[:MOST_STEPS])
 
 
@@ -128,6 +129,21 @@ def _ahead(best: LanguageMethod) -> list[str]:
     ]
 
 
+def through(method: LanguageMethod) -> list[int]:
+    """The sizes that the continued curve goes through."""
+    return [size for size in method.sizes if size >= (method.continued_from or 0)]
+
+
+def _left_out(result: LanguageStudyResult, best: LanguageMethod) -> list[str]:
+    """Trainings that tell nothing of how the curve goes on."""
+    if through(best) == best.sizes:
+        return []
+    return [
+        f"The curve goes on from {through(best)[0]:,} samples: smaller trainings have fewer than {FEW_UPDATES} "
+        "updates, in which a language model learns the format of the answers."
+    ]
+
+
 def _worse(result: LanguageStudyResult, ranked: list[LanguageMethod]) -> list[str]:
     """Methods that do worse than the model did before."""
     names = [method.method for method in ranked if float(method.loss.mean[-1]) >= result.pretrained_loss]
@@ -144,9 +160,16 @@ def _trust(result: LanguageStudyResult, ranked: list[LanguageMethod]) -> Trust:
     if close:
         overlap = f"the interval of {best.method} overlaps with that of {listed(close)} at the largest size"
         return Trust(word="medium", reason=overlap)
-    if seeds < 3 or len(best.sizes) < MANY_SIZES:
-        return Trust(word="medium", reason=f"there are {seeds} seeds at {len(best.sizes)} sizes")
-    return Trust(word="high", reason=f"{seeds} seeds were trained at each of {len(best.sizes)} sizes")
+    sizes = f"{len(through(best))} sizes"
+    if through(best) != best.sizes:
+        sizes += f" with {FEW_UPDATES} updates and more"
+    if seeds < 3 or len(through(best)) < MANY_SIZES:
+        return Trust(word="medium", reason=f"there are {seeds} seeds at {sizes}")
+    return Trust(word="high", reason=f"{seeds} seeds were trained at each of {sizes}")
+
+
+def _is_of(cell: LanguageCell, method: LanguageMethod, size: int) -> bool:
+    return (cell.method, cell.size) == (method.method, size)
 
 
 def _reasons_for_low(result: LanguageStudyResult, best: LanguageMethod) -> Iterator[str]:
@@ -156,16 +179,18 @@ def _reasons_for_low(result: LanguageStudyResult, best: LanguageMethod) -> Itera
         yield "the longest trainings do not see all of their samples"
     if best.predicted is None:
         yield "the curve cannot be continued"
-    steps = max(cell.steps for cell in result.cells if (cell.method, cell.size) == (best.method, best.sizes[-1]))
-    if steps < FEW_UPDATES:
-        yield (
-            f"the longest trainings have {steps} updates, and below {FEW_UPDATES} a language model still learns the "
-            "format of the answers"
-        )
+    updates = {size: max(cell.steps for cell in result.cells if _is_of(cell, best, size)) for size in best.sizes}
+    fewest, most = updates[through(best)[0]], updates[best.sizes[-1]]
+    learning = f"below {FEW_UPDATES} a language model still learns the format of the answers"
+    if most < FEW_UPDATES:
+        yield f"the longest trainings have {most} updates, and {learning}"
+    elif fewest < FEW_UPDATES and best.continued_from is not None:
+        yield f"trainings at only one size have {FEW_UPDATES} updates, and {learning}"
     if seeds_of(result) < 2:
         yield "there is one seed, so that chance between trainings is not known"
-    if len(best.sizes) < FEW_SIZES:
-        yield f"there are {len(best.sizes)} sizes, which tell no shape of the curve"
+    if len(through(best)) < FEW_SIZES:
+        enough = "" if through(best) == best.sizes else f" with {FEW_UPDATES} updates and more"
+        yield f"there are {len(through(best))} sizes{enough}, which tell no shape of the curve"
     if best.last_fall is not None and best.last_fall.low <= 0:
         yield "what the last step of size brought is indistinguishable from zero"
 
