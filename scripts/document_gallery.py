@@ -43,6 +43,7 @@ BY_QUESTION = {
         "text-movie",
         "check",
     ),
+    "How far do more examples take a language model?": ("lm-gsm8k",),
     "Does the surface settle, and why?": ("settling", "mlp"),
     "What is the Hessian of a transformer block, and how good are bounds?": (
         "vit-block",

@@ -68,6 +68,8 @@ def test_sizes_that_tell_nothing_of_what_is_to_come_are_named():
         "The curve goes on from 800 samples: smaller trainings have fewer than 100 updates, in which a language model "
         "learns the format of the answers."
     )
+    next_steps = language_study_answer(of_one(through=800)).next_steps
+    assert next_steps[1].endswith("--target LOSS`, without the rows below 800 samples.")
 
 
 def test_a_leader_that_is_close_to_another_is_not_sure():

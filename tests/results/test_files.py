@@ -10,6 +10,7 @@ from suffice.results import (
     AnalysisResult,
     ForecastResult,
     HessianResult,
+    LanguageStudyResult,
     MLPResult,
     StudyResult,
     heat_map_file,
@@ -20,6 +21,7 @@ from suffice.results import (
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 COMMITTED = {
     "mlp": MLPResult,
+    "lm-gsm8k": LanguageStudyResult,
     "text-movie": StudyResult,
     "vit-block": HessianResult,
     "vit-digits": StudyResult,

@@ -218,9 +218,10 @@ def _next_steps(result: LanguageStudyResult, ranked: list[LanguageMethod]) -> It
     else:
         yield "Do not collect more for this alone: that it would help is not sure."
     if len(result.methods) == 1 and there is not None:
+        short = "" if through(best) == best.sizes else f", without the rows below {through(best)[0]:,} samples"
         yield (
             "To ask for the size that reaches a loss: `suffice curve cells.csv --metric loss --score-column test_loss "
-            '--kind "language model" --target LOSS`.'
+            f'--kind "language model" --target LOSS`{short}.'
         )
     if seeds_of(result) < 3:
         yield "Train three seeds (`--seeds 3`): runs of the same size differ."
