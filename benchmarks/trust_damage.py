@@ -71,14 +71,10 @@ def measure(cases: int, seed: int, names: list[str]) -> dict[str, Any]:
             kind, out = draw.choice(KINDS), Path(folder, "damaged")
             if state == "finished":
                 shutil.copytree(Path(folder, name), out)
-            else:
-                with suppress(KeyboardInterrupt):
+            while not (files := sorted(path for path in out.rglob("*") if path.is_file())):
+                with suppress(KeyboardInterrupt):  # anew where it was interrupted before it wrote
                     after = draw.randrange(1, lengths[name] + 1)
                     ALL[name](str(model), str(data), out, Interrupting(after, interrupt))
-            files = sorted(path for path in out.rglob("*") if path.is_file()) if out.exists() else []
-            if not files:  # it was interrupted before it wrote
-                found["nothing to damage"] += 1
-                continue
             file = draw.choice(files)
             damage(file, kind, draw)
             what, words = outcome(name, model, data, out, expected[name])

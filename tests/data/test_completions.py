@@ -138,6 +138,12 @@ def test_what_is_refused(rows, columns, said, tmp_path):
         load_completions(jsonl(tmp_path, rows), columns)
 
 
+def test_answers_that_are_to_be_found_in_a_text_are_kept_and_counted(tmp_path):
+    rows = [{"prompt": f"On day {n} it rained all day. And?", "completion": "it rained all day"} for n in range(9)]
+    (note,) = load_completions(jsonl(tmp_path, [*rows, {"prompt": "A", "completion": "B"}])).notes
+    assert note.endswith("line 1: the prompt contains its completion; so it is in 9 of 10 samples, which are kept.")
+
+
 def test_a_rare_repetition_is_kept_and_said(tmp_path):
     rows = [{"prompt": f"Say {n}", "completion": f"{n}"} for n in range(30)]
     rows.append({"prompt": "Repeat after me: repetition", "completion": "repetition"})

@@ -101,6 +101,16 @@ def test_a_folder_without_images_in_sub_folders_is_refused(tmp_path, files):
         ImageFolder(tmp_path)
 
 
+def test_a_folder_of_tables_says_to_name_one(tmp_path):
+    (tmp_path / "train").mkdir()
+    for name in ("train/a.jsonl", "test.jsonl"):
+        (tmp_path / name).write_text("{}\n")
+    with pytest.raises(
+        InputError, match=rf"{tmp_path}: holds tables and no images .* such as {tmp_path}/test\.jsonl, and"
+    ):
+        ImageFolder(tmp_path)
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         ImageFolder(tmp_path / "none")

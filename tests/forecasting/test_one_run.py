@@ -208,11 +208,17 @@ def test_the_command_says_what_a_doubling_brings(tmp_path, capsys):
     asked = ["forecast", "--from", str(tmp_path / "run.json"), "--out", str(tmp_path / "out"), "--target-loss", "2.2"]
     commands(asked, standalone_mode=False)
     said = " ".join(capsys.readouterr().out.split())
-    assert "Each doubling lowers the test loss by 0.1" in said
+    assert "samples lowers the test loss by 0.1" in said
     assert "9,600 samples more should bring the perplexity from 12" in said
     assert "samples reach" in said
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["one_run"]["samples"] == K0
+    assert result["drawn"]["sizes"][-1] >= result["predicted"]["sizes"][-1] == 8 * K0  # all of the table is drawn
+    # what to collect is the size of the answer without what is at hand
+    (size,), (more,) = (
+        re.findall(pattern, said) for pattern in (r"About ([\d,]+) samples reach", r"Collect ([\d,]+) ")
+    )
+    assert int(size.replace(",", "")) - K0 == int(more.replace(",", ""))
     assert (tmp_path / "out" / "report.html").exists()
     assert result["one_run"]["unit"] == "sample"
     with pytest.raises(InputError, match="--from goes with .*: leave --l2 out"):
@@ -328,7 +334,7 @@ def test_the_command_takes_shorter_runs(tmp_path, capsys):
         (tmp_path / f"{row}.json").write_text(run.model_dump_json())
     asked = [part for row in (1, 0, 2) for part in ("--from", str(tmp_path / f"{row}.json"))]
     commands(["forecast", *asked, "--out", str(tmp_path / "out")], standalone_mode=False)
-    assert "Each doubling lowers" in capsys.readouterr().out
+    assert "samples lowers the test loss by" in capsys.readouterr().out
     found = json.loads((tmp_path / "out" / "result.json").read_text())["one_run"]
     assert (found["samples"], found["shorter"], found["narrowed"]) == (K0, [800, 1600], None)
     assert found["slope"]["value"] == forecast_one_run(recorded(), shorter=beginnings()).slope.value

@@ -53,7 +53,7 @@ def test_before_100_updates_it_cannot_tell(tmp_path):
 def test_without_a_gain_it_says_the_fall_of_a_doubling_only():
     found = live_result(recording(0.15), "run.json")
     answer = live_answer(found)
-    assert answer.sentence.startswith("Each doubling lowers the test loss by 0.1")
+    assert answer.sentence.startswith("Doubling the 1,600 samples lowers the test loss by 0.1")
     assert list(stopped_in_words(found)) == []
     assert "probability" not in answer.more[1]
     assert found.curve.one_run.slope.low < 0.15 < found.curve.one_run.slope.high

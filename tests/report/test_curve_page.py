@@ -142,10 +142,12 @@ def test_what_to_train_next_is_told_where_it_narrows_the_interval():
 
 def test_figures_are_those_of_the_result():
     score, probability = curve_figures(result(answer()))
-    line, given = score.curves
-    assert line.x == SIZES
-    assert line.y == pytest.approx(100 * (0.9 - 2 / np.sqrt(SIZES)))
-    assert np.subtract(line.high, line.low) == pytest.approx(2)
+    among, beyond, given = score.curves
+    assert (among.style, beyond.style) == ("solid", "dashed")
+    assert [*among.x, *beyond.x[1:]] == SIZES
+    assert among.x[-1] == beyond.x[0] == 400  # the largest that was given
+    assert [*among.y, *beyond.y[1:]] == pytest.approx(100 * (0.9 - 2 / np.sqrt(SIZES)))
+    assert np.subtract([*among.high, *beyond.high], [*among.low, *beyond.low]) == pytest.approx(2)
     assert (given.x, given.y) == ([100, 100, 200, 400], pytest.approx([70, 72, 76, 80]))
     assert [(mark.axis, mark.value) for mark in score.marks] == [("y", 82), ("x", 800)]
     average, of_next = probability.curves
@@ -153,7 +155,7 @@ def test_figures_are_those_of_the_result():
     assert of_next.y == pytest.approx([0, 0.125, 0.25, 0.375, 0.5])
     assert [(mark.axis, mark.value) for mark in probability.marks] == [("y", 0.8), ("x", 800)]
     (alone,) = curve_figures(result(metric="loss"))
-    assert alone.curves[1].y == [0.70, 0.72, 0.76, 0.80]
+    assert alone.curves[2].y == [0.70, 0.72, 0.76, 0.80]
     assert not alone.marks
 
 

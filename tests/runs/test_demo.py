@@ -36,8 +36,10 @@ def test_demo_of_a_language_model_says_what_a_doubling_brings(tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "demo" / "result.json").read_text())
     slope = result["one_run"]["slope"]
-    assert 0.1 < slope["low"] < slope["value"] < slope["high"] < 0.25
+    # trainings end apart on different processors: slopes of 0.12 and 0.15 were seen
+    assert 0.05 < slope["low"] < slope["value"] < slope["high"] < 0.25
+    assert 0.1 < slope["value"] < 0.2
     assert 2500 < result["answer"]["size"] < 7000
     shown = " ".join(done.stdout.split())
-    assert f"Each doubling lowers the test loss by {slope['value']:.2g} (" in shown
+    assert f"samples lowers the test loss by {slope['value']:.2g} (" in shown
     assert (tmp_path / "demo" / "figures" / "score.png").exists()

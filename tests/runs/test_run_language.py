@@ -60,10 +60,10 @@ def test_one_run_says_what_a_doubling_brings(language_desk, ran):
     assert held[0] > held[-1] + 1  # the random model has learnt the form of the answers
     answer = page_of(result).answer
     low, high = run.slope.low, run.slope.high
-    begins = "This run cannot tell what more samples bring: e" if low <= 0 else "E"
+    begins = "This run cannot tell what more samples bring: d" if low <= 0 else "D"
     assert answer.sentence.startswith(
-        f"{begins}ach doubling lowers the test loss by {run.slope.value:.2g} ({low:.2g} to {high:.2g}) from "
-        f"{run.samples:,} samples on"
+        f"{begins}oubling the {run.samples:,} samples lowers the test loss by {run.slope.value:.2g} ({low:.2g} to "
+        f"{high:.2g})"
     )
     brings = f"{3 * run.samples:,} samples more should bring the perplexity from"
     assert (brings in answer.sentence) == (low > 0)
@@ -516,7 +516,7 @@ def test_the_command_answers_and_judges(language_desk, tmp_path, capsys):
     assert not out.exists()
     exit_status = command("forecast", model, sums, *flags, "--out", str(out), "--fail-if", "perplexity>1.1 at 800")
     said = " ".join(capsys.readouterr().out.split())
-    assert "ach doubling lowers the test loss by " in said
+    assert "samples lowers the test loss by " in said
     assert exit_status == 3
     assert (out / "report.html").exists()
     page = (out / "report.md").read_text()

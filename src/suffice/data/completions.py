@@ -42,7 +42,7 @@ PAIRS = (("prompt", "completion"), ("question", "answer"))
 """Columns of prompts and completions that are found by themselves."""
 
 REPEATED = 8
-"""Characters of a completion from which on one that its prompt ends with is a mistake, and not a short label."""
+"""Characters of a completion from which on one that its prompt holds is a mistake, and not a short label."""
 
 REPEATED_SHARE = 0.1
 """Share of the samples with such a mistake, from which on it is one of the whole file."""
@@ -325,20 +325,27 @@ def _content(where: str, content: Any) -> str:
     return "".join(part["text"] for part in content)
 
 
+ENDS, BEGINS = "the prompt ends with its completion", "the completion begins with its prompt"
+"""What a sample whose prompt and completion were put together before they were divided looks like."""
+
+HOLDS = "the prompt contains its completion"
+"""As it may, where answers are to be found in a text."""
+
+
 def _checked(texts: Texts) -> Texts:
-    """Refuses prompts and completions that were put together before they were divided."""
+    """Refuses prompts and completions that were put together, if many; notes few, and answers within their prompts."""
     found = dict(_repeated(texts))
+    notes = list(texts.notes)
+    for what, count in Counter(found.values()).most_common():
+        first = next(row for row, kind in found.items() if kind == what)
+        where = f"{texts.describe(first)}: {what}"
+        if what != HOLDS and count >= max(1, REPEATED_SHARE * len(texts)):
+            more = f", as in {count - 1:,} more samples" if count > 1 else ""
+            raise InputError(f"{where}{more}: give the prompt and the completion apart, each text once")
+        notes.append(f"{where}; so it is in {count:,} of {len(texts):,} samples, which are kept.")
     if not found:
         return texts
-    counts = Counter(found.values())
-    what, count = counts.most_common(1)[0]
-    first = next(row for row, kind in found.items() if kind == what)
-    where = f"{texts.describe(first)}: {what}"
-    if count >= max(1, REPEATED_SHARE * len(texts)):
-        more = f", as in {count - 1:,} more samples" if count > 1 else ""
-        raise InputError(f"{where}{more}: give the prompt and the completion apart, each text once")
-    note = f"{where}; so it is in {count:,} of {len(texts):,} samples, which are kept."
-    return Texts(texts.kind, texts._samples, texts._rows, texts.source, texts._unit, [*texts.notes, note])
+    return Texts(texts.kind, texts._samples, texts._rows, texts.source, texts._unit, notes)
 
 
 def _repeated(texts: Texts) -> Iterator[tuple[int, str]]:
@@ -346,10 +353,10 @@ def _repeated(texts: Texts) -> Iterator[tuple[int, str]]:
         sample = texts[row]
         assert isinstance(sample, Completion)  # noqa: S101 - by the kind of the texts
         prompt, completion = _text_of(sample.prompt, -1).strip(), _text_of(sample.completion, 0).strip()
-        if len(completion) >= REPEATED and prompt.endswith(completion):
-            yield row, "the prompt ends with its completion"
+        if len(completion) >= REPEATED and completion in prompt:
+            yield row, ENDS if prompt.endswith(completion) else HOLDS
         elif len(prompt) >= REPEATED and completion.startswith(prompt):
-            yield row, "the completion begins with its prompt"
+            yield row, BEGINS
 
 
 def _text_of(part: str | Sequence[Message], message: int) -> str:

@@ -136,6 +136,10 @@ class ImageFiles:
         return digest(*held) if self.groups is None else digest(*held, self.groups)
 
 
+TABLES = {".jsonl", ".csv", ".tsv", ".parquet"}
+"""Files that hold samples themselves, and are named by their own path."""
+
+
 class ImageFolder(ImageFiles):
     """Images in one sub-folder a class, in alphabetical order: PNG, JPEG, WebP, BMP, TIFF, and the first image of GIF.
 
@@ -166,6 +170,12 @@ class ImageFolder(ImageFiles):
             counts[file.label] += 1
         classes = in_order(list(counts))
         if not classes:
+            tables = sorted(file for file in root.rglob("*") if file.suffix in TABLES)
+            if tables:
+                raise InputError(
+                    f"{root}: holds tables and no images in sub-folders: name a table, such as {tables[0]}, and one to "
+                    "test on with --test"
+                )
             raise InputError(
                 f"{root}: no images in sub-folders ({', '.join(sorted(SUFFIXES))}); put those of each class in one "
                 f"sub-folder{_first(self.skipped)}"

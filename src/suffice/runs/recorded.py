@@ -93,6 +93,8 @@ def result_of(
         answer = curve.sufficient_size(target, config.assurance, config.of)
     elif cost is not None:
         answer = curve.worth(cost, config.assurance)
+    # the figure has all sizes of the table
+    shown = None if answer is None or (answer.high or 0) < sizes[-1] else answer
     return CurveResult(
         sources=sources,
         metric="loss",
@@ -103,7 +105,7 @@ def result_of(
             )
         ],
         predicted=predictions(curve, sizes, target),
-        drawn=predictions(curve, drawn_sizes(smallest, k0, sizes, answer), target),
+        drawn=predictions(curve, drawn_sizes(smallest, k0, sizes, shown), target),
         answer=answer,
         next_trainings=None,
         costs=None,

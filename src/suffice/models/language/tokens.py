@@ -216,8 +216,8 @@ class Tokens:
             )
         self.notes = (
             (
-                f"{cut:,} of {len(texts):,} samples are longer than {longest:,} tokens: cut there; {shorter:,} lose a "
-                "part of their answer.",
+                f"{cut:,} of {len(texts):,} samples {'is' if cut == 1 else 'are'} longer than {longest:,} tokens: cut "
+                f"there; {shorter:,} {'loses a part of its' if shorter == 1 else 'lose a part of their'} answer.",
             )
             if cut
             else ()

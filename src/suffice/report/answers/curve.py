@@ -35,6 +35,9 @@ UNLIKELY, DOUBTFUL = 0.05, 0.2
 FEW = 3
 """Measured sizes below which the shape of the curve is that of other people's curves."""
 
+COMPARED = 8
+"""Times the samples of a run, up to which forecasts from one run were compared with trainings."""
+
 WORTH_RUNS = 0.9
 """Of the half-width of the slope's interval, what short runs must leave at most to be worth their time."""
 
@@ -57,16 +60,16 @@ def curve_answer(result: CurveResult) -> Answer:
 
 
 def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
-    """What each doubling brings, and what a number of samples more would."""
+    """What doubling the samples brings, and what a number of samples more would."""
     slope, predicted, answer = run.slope, result.predicted, result.answer
     loss = dict(zip(predicted.sizes, predicted.score.mean, strict=True))
     sentence = (
-        f"Each doubling lowers the test loss by {slope.value:.2g} ({slope.low:.2g} to {slope.high:.2g}) from "
-        f"{run.samples:,} samples on"
+        f"Doubling the {run.samples:,} samples lowers the test loss by {slope.value:.2g} ({slope.low:.2g} to "
+        f"{slope.high:.2g})"
     )
     ahead = [size for size in predicted.sizes if size > run.samples]
     if slope.low <= 0:
-        sentence = f"This run cannot tell what more samples bring: e{sentence[1:]}"
+        sentence = f"This run cannot tell what more samples bring: d{sentence[1:]}"
     elif ahead:
         more = ahead[min(1, len(ahead) - 1)]
         before, after = math.exp(loss[run.samples]), math.exp(loss[more])
@@ -81,6 +84,11 @@ def _of_one_run(result: CurveResult, run: OneRunFound, trust: Trust) -> Answer:
             sentences = list(_out_of_reach(result, answer))
         else:
             sentences = list(_with_size(result, answer, answer.size, answer.low))
+            if answer.size > COMPARED * run.samples:
+                sentences.append(
+                    f"Beyond {COMPARED * run.samples:,} samples, {COMPARED} times those of the run, such forecasts "
+                    "were not compared with trainings."
+                )
     if run.generated is not None:
         sentences += _of_completions(run.generated, result.confidence)
     word, reason = trust.word, trust.reason
@@ -127,7 +135,8 @@ def _next_of_one_run(result: CurveResult, run: OneRunFound) -> Iterator[str]:
     elif answer.size <= run.samples:
         yield f"Stop collecting: the {run.samples:,} samples at hand are enough."
     else:
-        yield f"Collect {rounded(answer.size - run.samples):,} samples more, drawn as those at hand."
+        more = rounded(answer.size) - run.samples  # as the answer says it
+        yield f"Collect {more if more > 0 else answer.size - run.samples:,} samples more, drawn as those at hand."
     half = (run.slope.high - run.slope.low) / 2
     if run.narrowed is not None and run.narrowed < WORTH_RUNS * half:
         low, high = run.slope.value - run.narrowed, run.slope.value + run.narrowed
