@@ -379,6 +379,34 @@ def language_gains() -> str:
     return table([*head, *(f"interval holds, at {times} times" for times in (2, 4, 8))], rows)
 
 
+def language_overhead() -> str:
+    """What recording a fine-tuning costs, over bare loops."""
+    found = read("language_overhead")
+    rows = [
+        [
+            method,
+            name,
+            f"{of['throughput_over_bare'][name]:.2f}" if name in of["throughput_over_bare"] else "",
+            f"{100 * of['recording_share_of_training'][name]:.1f}%",
+            percent(of["evaluations_share_of_run"][name]),
+        ]
+        for method, of in found.items()
+        if method not in ("environment", "settings")
+        for name in of["recording_share_of_training"]
+    ]
+    head = ["trained", "way", "throughput over a bare loop", "recording, of the training", "evaluations, of the run"]
+    return table(head, rows)
+
+
+def language_memory() -> str:
+    """Memory of the losses with a large vocabulary."""
+    found = read("language_memory")
+    names = {"chunks": "suffice", "plain": "a plain loop"}
+    rows = [[name, f"{found[way]['gigabytes']:.2f} GB", f"{found[way]['seconds']:.1f}"] for way, name in names.items()]
+    size = f"{found['batch']} samples of {found['tokens']:,} tokens, vocabulary of {found['vocabulary']:,}"
+    return table([size, "peak above the model", "seconds"], rows)
+
+
 def _at(of: dict[str, list[float]]) -> Iterator[tuple[float, float, float]]:
     return zip(of["value"], of["low"], of["high"], strict=True)
 
@@ -538,6 +566,8 @@ TABLES: dict[str, Callable[[], str]] = {
         scores,
         language_models,
         language_gains,
+        language_overhead,
+        language_memory,
         head_seconds,
         stopping,
         stopping_by_gain,

@@ -37,7 +37,9 @@ def measure(way: str) -> None:
     ).eval()
     ids = torch.randint(VOCABULARY, (TOGETHER, LENGTH))
     counts = torch.arange(LENGTH) > 0
-    problem = LanguageProblem(model, [{"input_ids": row, "counts": counts} for row in ids], writer_of(model, 0))
+    problem = LanguageProblem(
+        model, [{"input_ids": row, "counts": counts} for row in ids], writer_of(model, 0, VOCABULARY)
+    )
     with torch.no_grad():
         model(input_ids=ids[:1, :8])
     before, start = peak(), time.perf_counter()

@@ -1,6 +1,10 @@
 """Losses of language models: against plain logits, alone and in company, and as a Problem."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,6 +156,17 @@ def test_chunks_change_nothing_and_bound_the_logits():
     expected = torch.logsumexp(logits, 1) - logits[torch.arange(tokens), labels]
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
     assert max(sizes) <= CHUNK_BYTES < tokens * vocabulary * 8
+
+
+@pytest.mark.deep
+def test_the_room_of_a_chunk_is_used_again():
+    """Small results kept between large chunks took the memory of all logits, in most processes."""
+    script = Path(__file__).parents[3] / "benchmarks" / "language" / "memory.py"
+    environment = os.environ | {"PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        [sys.executable, script, "chunks"], capture_output=True, text=True, check=True, env=environment
+    )
+    assert 0 < json.loads(ran.stdout.splitlines()[-1])["gigabytes"] <= 0.6
 
 
 @pytest.mark.parametrize("method", ["lora(2)", "last_layers(1)", "full"])

@@ -93,12 +93,17 @@ def losses_by_chunk(
         return hidden.sum(1).double()
     first = head(hidden[:1])
     size = max(1, CHUNK_BYTES // (8 * first.shape[-1]))
-    return torch.cat(
-        [
-            functional.cross_entropy(head(some).double(), those, reduction="none", ignore_index=IGNORED)
-            for some, those in zip(hidden.split(size), labels.split(size), strict=True)
-        ]
+    parts = (
+        functional.cross_entropy(head(some).double(), those, reduction="none", ignore_index=IGNORED)
+        for some, those in zip(hidden.split(size), labels.split(size), strict=True)
     )
+    if torch.is_grad_enabled():  # the graph keeps the chunks anyway
+        return torch.cat(list(parts))
+    # small results kept between large chunks would stop the C library from using the room of a chunk again
+    found = hidden.new_empty(len(labels), dtype=torch.float64)
+    for place, part in zip(found.split(size), parts, strict=True):
+        place.copy_(part)
+    return found
 
 
 def mean_of_answers(logits: Float[Tensor, "batch answers vocabulary"], batch: Batch) -> Float64[Tensor, " batch"]:
