@@ -142,6 +142,7 @@ def test_a_reader_who_has_left_changes_no_exit_status(scores, tmp_path):
         assert said.splitlines()[-1].startswith("suffice: --fail-if")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("request_to_end", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.deep)])
 def test_a_request_to_terminate_ends_a_run_as_ctrl_c_does(tmp_path, request_to_end):
     running = process("demo", "--out", tmp_path / "run")

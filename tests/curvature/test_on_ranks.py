@@ -18,6 +18,8 @@ from suffice import InputError, Problem
 from suffice.curvature import Hessian, along_k, flattened, gaps, mean_gradient, top_eigenpairs, unflattened
 from suffice.engine import Ranks
 
+pytestmark = pytest.mark.deep  # each has processes of its own
+
 SAMPLES, BATCH = 47, 10
 """Five batches, the last of seven."""
 
@@ -108,7 +110,6 @@ def together(request, tmp_path_factory):
     return memory, [dict(np.load(folder / f"{rank}.npz")) for rank in range(request.param)]
 
 
-@pytest.mark.deep
 def test_every_rank_has_the_bits_of_one_process(alone, together):
     for found in together[1]:
         assert found.keys() == alone.keys()
@@ -218,7 +219,6 @@ def refused():
         print(said(lambda: hessian @ vectors_of(hessian)))
 
 
-@pytest.mark.deep
 def test_ranks_that_differ_are_refused_and_all_say_the_same(alone):
     (status, output, errors), (other, others_output, _) = launched(2, __file__, "refused")
     assert (status, other) == (0, -signal.SIGKILL), errors

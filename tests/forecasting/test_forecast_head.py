@@ -43,6 +43,7 @@ def _with_ones(x):
     return np.hstack([x, np.ones((len(x), 1))])
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("l2", [0.001, pytest.param(0.03, marks=pytest.mark.deep)])
 def test_forecasts_of_logistic_regression_are_those_of_many_retrainings(l2):
     """Forecasts of 20 pilots of 800 samples, and the mean over retrainings, tested on 20,000."""

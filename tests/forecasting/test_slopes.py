@@ -73,6 +73,7 @@ def test_the_sandwich_slope_is_that_of_dense_matrices(l2):
     assert error < 0.05 * value
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("l2", [0.002, *(pytest.param(l2, marks=pytest.mark.deep) for l2 in (0.2, 0.6))])
 def test_the_sandwich_slope_of_ridge_regression_is_that_of_many_retrainings(l2):
     """The penalty on the sum of squares is half of l2: 0.001, 0.1 and 0.3. Retrained at k = 1,000, tested exactly."""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 def open_page(browser, folder):
     """Opens the page of a run's folder, waits until its figures are drawn, and unfolds all of it."""
+    browser.get_log("browser")  # what a page before this one said is told to nobody
     browser.get((folder / "report.html").as_uri())
     browser.execute_async_script("const done = arguments[0]; drawn.then(() => done(), done)")
     browser.execute_script("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
