@@ -63,7 +63,7 @@ def sound_cases():
         yield pytest.param(kind, engine, dtype, marks=[pytest.mark.deep] * is_deep, id=f"{kind}-{engine}-{dtype}")
 
 
-@pytest.mark.parametrize(("kind", "engine", "dtype"), sound_cases())
+@pytest.mark.parametrize(("kind", "engine", "dtype"), list(sound_cases()))
 def test_sound_models_pass(kind, engine, dtype):
     problem = built(kind, dtype)
     before, state = problem.center(), torch.random.get_rng_state()
