@@ -170,6 +170,15 @@ def _write_models(folder: Path, tiny_bert: Path) -> None:
     model.save_pretrained(folder / "my-classifier")
 
 
+def shorter(command):
+    """A command whose trainings take seconds: such that are long enough for an answer take minutes."""
+    sizes = "--sizes 20,50,100,200"  # of a study, with 500 steps by default
+    short = command.replace("--steps 300", "--steps 30").replace(sizes, f"{sizes} --steps 30")
+    if short.startswith("suffice curvature"):
+        return short.replace("--samples 100", "--samples 30")
+    return f"{short} --samples 20" if short == "suffice hessian" else short
+
+
 @pytest.mark.deep
 @pytest.mark.parametrize("command", RUN, ids=str)
 def test_every_command_runs(command, desk, tmp_path):
@@ -177,8 +186,7 @@ def test_every_command_runs(command, desk, tmp_path):
         (shutil.copytree if path.name == "runs" else os.symlink)(path, tmp_path / path.name)
     search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(
-        # trainings that are long enough for an answer take minutes, and what is tested is that they run
-        [shutil.which("bash"), "-euo", "pipefail", "-c", command.replace("--steps 300", "--steps 30")],
+        [shutil.which("bash"), "-euo", "pipefail", "-c", shorter(command)],
         cwd=tmp_path,
         env=os.environ | {"PATH": search},
         capture_output=True,
