@@ -326,6 +326,19 @@ def test_later_epochs_of_a_shorter_run_are_left_out():
     assert one == two
 
 
+def test_sizes_beyond_what_was_compared_are_said(tmp_path, capsys):
+    from suffice.cli.main import commands  # noqa: PLC0415
+
+    (tmp_path / "run.json").write_text(recorded().model_dump_json())
+    beyond = f"Beyond {8 * K0:,} samples, 8 times those of the run, such forecasts were not compared with trainings."
+    for target, is_beyond in (("2.3", False), ("1.9", True)):
+        asked = ["forecast", "--from", str(tmp_path / "run.json"), "--out", str(tmp_path / target)]
+        commands([*asked, "--target-loss", target], standalone_mode=False)
+        assert (beyond in " ".join(capsys.readouterr().out.split())) == is_beyond
+        size = json.loads((tmp_path / target / "result.json").read_text())["answer"]["size"]
+        assert (size > 8 * K0) == is_beyond
+
+
 def test_the_command_takes_shorter_runs(tmp_path, capsys):
     from suffice.cli.main import commands  # noqa: PLC0415
 
