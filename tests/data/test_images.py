@@ -102,11 +102,11 @@ def test_a_folder_without_images_in_sub_folders_is_refused(tmp_path, files):
 
 
 def test_a_folder_of_tables_says_to_name_one(tmp_path):
-    (tmp_path / "train").mkdir()
-    for name in ("train/a.jsonl", "test.jsonl"):
+    (tmp_path / "b").mkdir()
+    for name in ("b/train.jsonl", "a.jsonl"):
         (tmp_path / name).write_text("{}\n")
     with pytest.raises(
-        InputError, match=rf"{tmp_path}: holds tables and no images .* such as {tmp_path}/test\.jsonl, and"
+        InputError, match=rf"{tmp_path}: holds tables and no images .* such as {tmp_path}/b/train\.jsonl, and"
     ):
         ImageFolder(tmp_path)
 

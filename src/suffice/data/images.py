@@ -170,7 +170,8 @@ class ImageFolder(ImageFiles):
             counts[file.label] += 1
         classes = in_order(list(counts))
         if not classes:
-            tables = sorted(file for file in root.rglob("*") if file.suffix in TABLES)
+            tables = [file for file in root.rglob("*") if file.suffix in TABLES]
+            tables.sort(key=lambda file: ("train" not in file.name, file))
             if tables:
                 raise InputError(
                     f"{root}: holds tables and no images in sub-folders: name a table, such as {tables[0]}, and one to "
